@@ -1,0 +1,22 @@
+//! Values, types, expressions: what a formula is and what it means.
+//!
+//! A formula is written as text ([`parse`]), read into a syntax tree ([`ast::Ast`]), checked against a
+//! [`check::Scope`] into a typed expression ([`expr::Expr`]), compiled ([`eval::Program`]) and evaluated on
+//! values ([`value::Value`]). The room is pure: no clock, no I/O, no randomness; the same inputs give the same answer.
+//!
+//! Next to read: [`value`], [`types`], [`expr`].
+
+pub mod ast;
+pub mod check;
+pub mod decimal;
+pub mod expr;
+pub mod functions;
+pub mod problem;
+pub mod tensor;
+pub mod types;
+pub mod value;
+
+pub use expr::{Agg, Expr, ExprKind, InputId};
+pub use problem::{Code, Error, Problem, Span};
+pub use types::Type;
+pub use value::{Cell, Duration, Timestamp, Value};

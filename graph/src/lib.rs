@@ -1,0 +1,19 @@
+//! What a graph is: the definition ([`spec::GraphSpec`]), the checked plan ([`plan::Plan`]), what flows through it
+//! ([`transaction::Transaction`] in, [`outcome::Outcome`] out), and the ports by which the rooms meet ([`ports`]).
+//!
+//! The room is pure: it builds and tests without timely, tokio, a database or a clock. No petgraph index leaves it.
+//!
+//! Next to read: [`spec`], [`plan`], [`transaction`], [`outcome`].
+
+pub mod ids;
+pub mod outcome;
+pub mod plan;
+pub mod ports;
+pub mod spec;
+pub mod state;
+pub mod transaction;
+
+pub use outcome::Outcome;
+pub use plan::Plan;
+pub use spec::GraphSpec;
+pub use transaction::{Change, Epoch, Op, Row, Schema, Transaction};

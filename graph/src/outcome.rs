@@ -1,0 +1,119 @@
+//! What flows out of a step: deltas, firings, errors, timers to arm; each with its epoch.
+//!
+//! Order within an outcome: epoch, kind (delta, effect, error), node name (bytes), key (typed, column by column), version.
+//! It is the same for any batching and any number of workers.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thalweg_formulas::{Error, Timestamp, Value};
+
+use crate::transaction::Epoch;
+
+/// A document's key: its key columns' values, in key order. Empty for the global document.
+pub type Key = Arc<[Value]>;
+
+/// All that one step produced.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// The last closed epoch.
+    pub through: Epoch,
+    /// Changed derived fields.
+    pub deltas: Vec<Delta>,
+    /// Firings of effects and reactions.
+    pub fired: Vec<Fired>,
+    /// Fields and rows that went into or out of error.
+    pub errors: Vec<ErrorChange>,
+    /// Timers to arm.
+    pub timers: Vec<TimerArmed>,
+    /// Counters of the step.
+    pub counts: Counts,
+}
+
+/// One field of one document changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delta {
+    /// When.
+    pub epoch: Epoch,
+    /// The field, `Order.total`; a state column with `--state`.
+    pub node: Arc<str>,
+    /// The document; see [`KeyNames`] for the names of its columns.
+    pub key: Key,
+    /// The value before; NULL if there was none.
+    pub old: Value,
+    /// The value now.
+    pub new: Value,
+    /// The document is gone.
+    pub gone: bool,
+}
+
+/// One firing of an effect or a match of a reaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fired {
+    /// When.
+    pub epoch: Epoch,
+    /// The effect's or reaction's name.
+    pub node: Arc<str>,
+    /// Its place in [`crate::plan::Plan::effects`] or [`crate::plan::Plan::reactions`].
+    pub rule: RuleId,
+    /// The document.
+    pub key: Key,
+    /// 2k−1 for the k-th trigger of (node, key).
+    pub version: u64,
+    /// What is sent: a map.
+    pub payload: Value,
+}
+
+/// Which rule fired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RuleId {
+    /// Index into the plan's effects.
+    Effect(u32),
+    /// Index into the plan's reactions.
+    Reaction(u32),
+}
+
+/// A field (or a row of a table) went into error, or its error was withdrawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ErrorChange {
+    /// When.
+    pub epoch: Epoch,
+    /// The field; the table's name where a change itself was refused.
+    pub node: Arc<str>,
+    /// The document.
+    pub key: Key,
+    /// The error.
+    pub error: Error,
+    /// It is withdrawn.
+    pub cleared: bool,
+}
+
+/// A reaction armed a timer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimerArmed {
+    /// When.
+    pub epoch: Epoch,
+    /// The reaction that armed it.
+    pub reaction: u32,
+    /// The event it will raise.
+    pub event: Arc<str>,
+    /// The document type and key of the row.
+    pub table: Arc<str>,
+    /// The row's key.
+    pub key: Key,
+    /// When it is due.
+    pub due: Timestamp,
+}
+
+/// Counters of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Row changes taken.
+    pub changes: u64,
+    /// Changes whose after-image was already stored.
+    pub redundant: u64,
+    /// Before-images that contradicted the stored row.
+    pub contradicted: u64,
+    /// Cells evaluated.
+    pub cells: u64,
+}

@@ -1,0 +1,314 @@
+//! The checked plan: always right, ready to run. [`crate::spec::GraphSpec`] becomes it or is refused.
+//!
+//! The plan cuts every document type into **regions** and joins them by **edges**:
+//!
+//! - A [`Region`] holds rows of one table at one level: slots (columns, values carried from a lower region of the same table,
+//!   looked-up values, aggregates, cells) and the cells' expressions in topological order. Everything in it depends on its own row only.
+//! - A [`Group`] edge takes one contribution per child row to its parent's accumulator.
+//! - A [`Lookup`] edge takes fields of a document to every row that refers to it.
+//!
+//! Every edge goes from a lower level to a higher one, so the regions, level by level, are a topological order (asserted: INV-PLAN-LEVELS).
+//! Hidden fields do the rest: the body of an aggregate is a cell of the child's region, `customer.region.name` is a hidden field of `Customer`.
+
+use std::sync::Arc;
+
+use thalweg_formulas::{Agg, Expr, Type, Value};
+
+use crate::spec::ActionSpec;
+
+/// A checked graph. Ids are positions in these vectors.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Document types; a global field lives on the table named `""`, whose one document has the empty key.
+    pub tables: Vec<Table>,
+    /// Derived fields that a user sees, in definition order.
+    pub fields: Vec<Field>,
+    /// Effects.
+    pub effects: Vec<Effect>,
+    /// Reactions, one per (rule, table, trigger).
+    pub reactions: Vec<Reaction>,
+    /// Regions, ordered by level.
+    pub regions: Vec<Region>,
+    /// Child-to-parent aggregate edges.
+    pub groups: Vec<Group>,
+    /// Lookup edges.
+    pub lookups: Vec<Lookup>,
+}
+
+/// Position of a table in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableId(pub u32);
+
+/// Position of a field in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FieldId(pub u32);
+
+/// Position of a region in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RegionId(pub u32);
+
+/// Position of a group edge in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId(pub u32);
+
+/// Position of a lookup edge in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LookupId(pub u32);
+
+/// Position of a slot in its region's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotId(pub u32);
+
+/// Position of a column in its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ColumnId(pub u32);
+
+/// A document type.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its name in formulas, field names and output.
+    pub name: Arc<str>,
+    /// The source table behind it, `db.table`; else equal to `name`.
+    pub from: Arc<str>,
+    /// The key: `None` = not known from the definition; the first schema seen for the table tells (empty there = a multiset).
+    pub key: Option<Vec<ColumnId>>,
+    /// The columns that the definition knows: declared ones, and those that anything reads.
+    pub columns: Vec<Column>,
+    /// The region that takes its row changes; `None` if nothing needs them.
+    pub home: Option<RegionId>,
+    /// Whether reactions need whole rows, undeclared columns included.
+    pub whole_rows: bool,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its type; row values are coerced to it on the way in.
+    pub ty: Type,
+}
+
+/// A derived field.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// `Order.total`, or a bare name for a global field.
+    pub name: Arc<str>,
+    /// Its document type.
+    pub table: TableId,
+    /// What was written.
+    pub formula: Arc<str>,
+    /// What it gives.
+    pub ty: Type,
+    /// Where it lives.
+    pub region: RegionId,
+    /// Its slot there.
+    pub slot: SlotId,
+    /// The fields and columns its formula reads, as a user names them.
+    pub reads: Vec<Arc<str>>,
+    /// Whether a change costs only what it touches.
+    pub maintenance: Maintenance,
+}
+
+/// How a node is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Maintenance {
+    /// A change costs what it touches; the text says how.
+    Incremental(String),
+    /// The node is computed again from all of its input; the text says why.
+    Recomputed(String),
+}
+
+/// An effect on a state condition.
+#[derive(Clone, Debug)]
+pub struct Effect {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its document type.
+    pub table: TableId,
+    /// Where its condition lives.
+    pub region: RegionId,
+    /// The slot of the condition, a cell of that region.
+    pub when: SlotId,
+    /// What was written.
+    pub condition: Arc<str>,
+    /// What is sent: names and slots of that region.
+    pub payload: Vec<(Arc<str>, SlotId)>,
+    /// When it may fire again.
+    pub rearm: Rearm,
+    /// What to do.
+    pub actions: Vec<ActionSpec>,
+}
+
+/// When an effect may fire again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rearm {
+    /// After its condition has fallen.
+    Edge,
+    /// Never for the same document.
+    Once,
+}
+
+/// A reaction to one kind of change of one table, or to a timer's event.
+#[derive(Clone, Debug)]
+pub struct Reaction {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The event.
+    pub event: Arc<str>,
+    /// The table whose rows it judges.
+    pub table: TableId,
+    /// What triggers it.
+    pub trigger: Trigger,
+    /// What was written.
+    pub condition_text: Option<Arc<str>>,
+    /// The condition over `inputs`; `Expr` inputs are positions there.
+    pub condition: Option<Expr>,
+    /// What the condition reads.
+    pub inputs: Vec<ReactionInput>,
+    /// A delayed event to arm: delay in microseconds, event.
+    pub timer: Option<(i64, Arc<str>)>,
+    /// What to do.
+    pub actions: Vec<ActionSpec>,
+}
+
+/// What triggers a reaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trigger {
+    /// A net insert.
+    Insert,
+    /// A net update.
+    Update,
+    /// A net delete.
+    Delete,
+    /// A timer that raised the reaction's event.
+    Timer,
+}
+
+/// What a reaction's condition reads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ReactionInput {
+    /// A column of the row before.
+    Old(ColumnId),
+    /// A column of the row after.
+    New(ColumnId),
+    /// A column of the row after, or of the row before for a delete: a bare name.
+    Bare(ColumnId),
+    /// The row before, as a map.
+    OldRow,
+    /// The row after, as a map.
+    NewRow,
+    /// The bare row, as a map.
+    BareRow,
+    /// The event's name.
+    EventName,
+    /// The origin of the transaction.
+    TxOrigin,
+    /// The commit time of the transaction: `now` and `tx.at`.
+    Now,
+}
+
+/// Rows of one table at one level.
+#[derive(Clone, Debug)]
+pub struct Region {
+    /// Which table.
+    pub table: TableId,
+    /// Its level; edges go up.
+    pub level: u32,
+    /// What each slot of a row is, in slot order.
+    pub slots: Vec<Slot>,
+    /// The cells, in topological order.
+    pub cells: Vec<Cell>,
+}
+
+/// One slot.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// A name for `graph` and `explain`: `price`, `Order.total`, `sum(items[*].price)`.
+    pub name: Arc<str>,
+    /// Its type.
+    pub ty: Type,
+    /// Where its value comes from.
+    pub source: SlotSource,
+}
+
+/// Where a slot's value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SlotSource {
+    /// A column; only in the table's home region.
+    Column(ColumnId),
+    /// A slot of a lower region of the same table.
+    Carried(RegionId, SlotId),
+    /// The accumulator of a group edge that ends here.
+    Aggregate(GroupId),
+    /// A value of a lookup edge that ends here (its position in `Lookup::values`).
+    Looked(LookupId, u32),
+    /// A cell of this region (its position in `cells`).
+    Cell(u32),
+}
+
+/// One computed slot.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// The slot it writes.
+    pub slot: SlotId,
+    /// What it computes; inputs are slot positions in the same row.
+    pub expr: Expr,
+    /// What it is.
+    pub kind: CellKind,
+    /// The user's field that it is, if it is one.
+    pub field: Option<FieldId>,
+}
+
+/// What a cell is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CellKind {
+    /// A function of the row.
+    Formula,
+    /// A self-reference: reads its own slot, steps once per epoch in which one of its other inputs changed value;
+    /// `init` is `self` before the first step. The document's birth is a step.
+    SelfReference {
+        /// The value before the first step.
+        init: Value,
+    },
+}
+
+/// An aggregate edge: one contribution per child row.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Which aggregate.
+    pub agg: Agg,
+    /// The child's region.
+    pub from: RegionId,
+    /// The slot there that holds what is aggregated.
+    pub contribution: SlotId,
+    /// The slots there that hold the parent's key; empty for the global document.
+    pub parent_key: Vec<SlotId>,
+    /// The types of the parent's key columns: a contribution's key is coerced to them, and belongs to no parent where that fails or is NULL.
+    pub key_types: Vec<Type>,
+    /// The parent's region.
+    pub to: RegionId,
+    /// The slot there that shows the accumulator.
+    pub slot: SlotId,
+}
+
+/// A lookup edge: fields of a document at every row that refers to it.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    /// The region that holds the reference.
+    pub from: RegionId,
+    /// The slots there that hold the other document's key.
+    pub via: Vec<SlotId>,
+    /// The types of the other table's key columns, as in [`Group::key_types`].
+    pub key_types: Vec<Type>,
+    /// The other document's region.
+    pub to: RegionId,
+    /// The slots there that are looked up.
+    pub values: Vec<SlotId>,
+    /// The level at which the index of references lives; above `from` and `to`, below `into`.
+    pub level: u32,
+    /// The region, of `from`'s table, that receives the values.
+    pub into: RegionId,
+    /// The slots there, in the order of `values`.
+    pub slots: Vec<SlotId>,
+}

@@ -1,0 +1,316 @@
+//! The ports: how `store`, `sources` and `sinks` meet the runtime without knowing each other.
+//!
+//! Futures are plain `std` futures, so this room needs no async runtime.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use thalweg_formulas::{Timestamp, Value};
+
+use crate::outcome::Key;
+use crate::state::EngineState;
+use crate::transaction::{Epoch, Schema, Transaction};
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+// ---- store ---------------------------------------------------------------------------------------------------
+
+/// Everything that one commit makes durable, together or not at all.
+#[derive(Debug, Default)]
+pub struct CommitBatch {
+    /// The first epoch; epochs are dense from here.
+    pub first: Epoch,
+    /// The transactions of the epochs, in order: the input log.
+    pub transactions: Vec<Transaction>,
+    /// New source positions: (source name, position as that source prints it).
+    pub positions: Vec<(Arc<str>, String)>,
+    /// Deliveries to make: one per action of each firing.
+    pub outbox: Vec<OutboxRow>,
+    /// Timers armed.
+    pub timers: Vec<Timer>,
+    /// Ids of timers that fired in this batch.
+    pub timers_done: Vec<Arc<str>>,
+}
+
+/// One delivery: written when the effect fires, sent with the same id and the same bytes on every attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutboxRow {
+    /// The effect id (26 characters, ULID form), unique.
+    pub id: Arc<str>,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The effect's or reaction's name.
+    pub node: Arc<str>,
+    /// Which of its actions.
+    pub action: u32,
+    /// The canonical key as text: the ordering key of the delivery.
+    pub key: Arc<str>,
+    /// 2k−1.
+    pub version: u64,
+    /// The sink's rendering of what is to be sent, stored once (a CloudEvents body; the row to insert).
+    pub body: Arc<[u8]>,
+    /// The action's settings as JSON with secrets left as references.
+    pub settings: Arc<str>,
+}
+
+/// The state of an outbox row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OutboxState {
+    /// To be delivered, perhaps again.
+    Pending,
+    /// Delivered.
+    Acked,
+    /// Given up; a dead letter.
+    Dead,
+    /// Withdrawn before delivery.
+    Cancelled,
+}
+
+/// What became of an attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutboxUpdate {
+    /// Which row.
+    pub id: Arc<str>,
+    /// Its new state.
+    pub state: OutboxState,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Not before this time again (for pending).
+    pub not_before: Timestamp,
+    /// The last error, without secrets; empty if none.
+    pub error: String,
+}
+
+/// A pending delivery as the dispatcher reads it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingDelivery {
+    /// The row.
+    pub row: OutboxRow,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When it fired (the commit time of its epoch's transaction).
+    pub fired_at: Timestamp,
+    /// Not before this time.
+    pub not_before: Timestamp,
+}
+
+/// A timer that waits.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Timer {
+    /// Derived id; unique.
+    pub id: Arc<str>,
+    /// The event it raises.
+    pub event: Arc<str>,
+    /// Document type of the row that armed it.
+    pub table: Arc<str>,
+    /// That row's key.
+    pub key: Key,
+    /// When it is due.
+    pub due: Timestamp,
+}
+
+/// The durable commit. Synchronous and batch-level; one writer. Nothing leaves the process before `commit` has returned.
+pub trait Store: Send {
+    /// What was committed before: where to go on.
+    fn recovered(&self) -> Recovered;
+    /// The newest snapshot: base rows as fill transactions handed to `rows`, and the engine's state. `None`: start from nothing.
+    ///
+    /// # Errors
+    /// A damaged or unreadable snapshot.
+    fn load_snapshot(&mut self, rows: &mut dyn FnMut(Transaction)) -> Result<Option<EngineState>, StoreError>;
+    /// Every logged transaction after `epoch`, in order.
+    ///
+    /// # Errors
+    /// A damaged log.
+    fn replay(&mut self, epoch: Epoch, each: &mut dyn FnMut(Epoch, Transaction)) -> Result<(), StoreError>;
+    /// Makes a batch durable: everything in it or nothing. An outbox row whose id is already there is left as it is.
+    ///
+    /// # Errors
+    /// Nothing was written; [`StoreError::Fatal`] means the process must stop.
+    fn commit(&mut self, batch: &CommitBatch) -> Result<(), StoreError>;
+    /// Records what became of deliveries; durable when it returns.
+    ///
+    /// # Errors
+    /// As `commit`.
+    fn update_outbox(&mut self, updates: &[OutboxUpdate]) -> Result<(), StoreError>;
+    /// Pending deliveries that are due at `now`, oldest first, at most `limit`, without those in `in_flight` and without any that
+    /// follows an undelivered one with the same (node, action, key).
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn due_deliveries(
+        &mut self,
+        now: Timestamp,
+        limit: usize,
+        in_flight: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<PendingDelivery>, StoreError>;
+    /// When the next pending delivery becomes due, if any waits.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn next_delivery_at(&mut self) -> Result<Option<Timestamp>, StoreError>;
+    /// Timers that wait, soonest first.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn timers(&mut self) -> Result<Vec<Timer>, StoreError>;
+    /// The conservation counts: `fired = acked + dead + cancelled + pending`.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn outbox_counts(&mut self) -> Result<OutboxCounts, StoreError>;
+    /// Writes a snapshot at the engine state's epoch, which must be committed.
+    ///
+    /// # Errors
+    /// The snapshot is not recorded; the one before stays.
+    fn snapshot(&mut self, state: &EngineState) -> Result<(), StoreError>;
+}
+
+/// Where the last commit stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recovered {
+    /// The last committed epoch; 0: a new store.
+    pub epoch: Epoch,
+    /// The latest commit time of any logged transaction.
+    pub at: Timestamp,
+    /// Source positions.
+    pub positions: Vec<(Arc<str>, String)>,
+    /// The newest schema of each table.
+    pub schemas: Vec<Arc<Schema>>,
+}
+
+/// Outbox rows by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutboxCounts {
+    /// All of them.
+    pub fired: u64,
+    /// Delivered.
+    pub acked: u64,
+    /// Given up.
+    pub dead: u64,
+    /// Withdrawn.
+    pub cancelled: u64,
+    /// Still to deliver.
+    pub pending: u64,
+}
+
+/// Why the store did not do as asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The environment is short of something; the same batch may be tried again.
+    #[error("{code}: {message}")]
+    Retry {
+        /// The stable code.
+        code: thalweg_formulas::Code,
+        /// What and what to do.
+        message: String,
+    },
+    /// Durability is in doubt; stop the process, recovery happens at the next start.
+    #[error("{code}: {message}")]
+    Fatal {
+        /// The stable code.
+        code: thalweg_formulas::Code,
+        /// What and what to do.
+        message: String,
+    },
+}
+
+// ---- sources -------------------------------------------------------------------------------------------------
+
+/// What a source hands to the runtime.
+#[derive(Debug)]
+pub enum SourceMessage {
+    /// Schemas of the tables it watches, before anything else and again when they change.
+    Schemas(Vec<Arc<Schema>>),
+    /// A whole transaction and the position after it.
+    Transaction(Transaction, String),
+    /// How it is doing, for `/status` and the log.
+    Status(SourceStatus),
+    /// Nothing more will come (a file at its end).
+    End,
+}
+
+/// How a source is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceStatus {
+    /// Connecting, again after `error` if there is one.
+    Connecting {
+        /// Why the last connection ended.
+        error: Option<String>,
+    },
+    /// Reading the initial snapshot: rows so far.
+    Snapshot(u64),
+    /// Following live; `true` once it has caught up with where the server stood at connect.
+    Live(bool),
+    /// Stopped until somebody acts; code, reason and cure in one text.
+    Stopped(String),
+}
+
+/// Where a source delivers; waits while the runtime's queue is full.
+pub trait Outlet: Send + Sync {
+    /// Hands over one message; `false` = the runtime is gone, stop.
+    fn send(&self, message: SourceMessage) -> BoxFuture<'_, bool>;
+}
+
+/// A source of transactions.
+pub trait Source: Send {
+    /// Its name in the configuration.
+    fn name(&self) -> &str;
+    /// Runs until the end, a stop, or the outlet's `false`; starts after `position` (as it printed it), or from its beginning.
+    fn run(self: Box<Self>, position: Option<String>, outlet: Arc<dyn Outlet>) -> BoxFuture<'static, ()>;
+}
+
+// ---- sinks ---------------------------------------------------------------------------------------------------
+
+/// What a sink needs to render a delivery at fire time.
+#[derive(Clone, Debug)]
+pub struct Firing<'a> {
+    /// The effect id of this action.
+    pub id: &'a str,
+    /// The effect's or reaction's name.
+    pub node: &'a str,
+    /// The event's name: the reaction's event, or the effect's name.
+    pub event: &'a str,
+    /// `db.table`, or the document type.
+    pub table: &'a str,
+    /// The key's columns.
+    pub key: &'a [(Arc<str>, Value)],
+    /// The k-th trigger is 2k−1.
+    pub version: u64,
+    /// Commit time of its transaction.
+    pub at: Timestamp,
+    /// GTID, publish id, timer id or `tx`.
+    pub origin: &'a str,
+    /// The payload, a map.
+    pub payload: &'a Value,
+}
+
+/// What became of one attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attempt {
+    /// Delivered.
+    Done,
+    /// Failed; trying again may help, not before the given number of seconds if the receiver said so.
+    Transient {
+        /// Why, without secrets.
+        error: String,
+        /// `Retry-After`, in seconds.
+        retry_after: Option<u64>,
+    },
+    /// Failed; trying again will hardly help.
+    Permanent {
+        /// Why, without secrets.
+        error: String,
+    },
+}
+
+/// One kind of action, set up for one configured action.
+pub trait Sink: Send + Sync {
+    /// The bytes that every attempt of this firing sends.
+    fn render(&self, firing: &Firing<'_>) -> Vec<u8>;
+    /// One attempt.
+    fn deliver<'a>(&'a self, delivery: &'a PendingDelivery) -> BoxFuture<'a, Attempt>;
+}

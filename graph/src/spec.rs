@@ -1,0 +1,225 @@
+//! The definition as it was written: loose, serialisable, perhaps wrong. [`crate::plan`] checks it.
+//!
+//! TOML, the Rust DSL and later HTTP all produce this; formulas are kept as text.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A whole graph.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GraphSpec {
+    /// Declared tables; a source's discovered schema adds to them.
+    pub tables: Vec<TableSpec>,
+    /// Derived fields, in the order written.
+    pub fields: Vec<FieldSpec>,
+    /// Effects on state conditions.
+    pub effects: Vec<EffectSpec>,
+    /// Names for table changes.
+    pub classify: Vec<ClassifySpec>,
+    /// Reactions to named changes.
+    pub reactions: Vec<ReactionSpec>,
+}
+
+/// A table: a document type.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TableSpec {
+    /// The document type.
+    pub name: String,
+    /// The table behind it, `db.table`; without, the name itself.
+    pub from: Option<String>,
+    /// Key columns, in order; `None` where only a source or a schema line can tell.
+    pub key: Option<Vec<String>>,
+    /// Column types by name, as written: `decimal(10,2)`. Columns not named are dynamic.
+    pub columns: BTreeMap<String, String>,
+    /// The order in which a source declared the columns, if one did.
+    pub column_order: Vec<String>,
+    /// Whether `columns` is all there is, so that another name is an error (a source's schema says so).
+    pub closed: bool,
+    /// Relations by name.
+    pub relations: BTreeMap<String, RelationSpec>,
+}
+
+/// A relation from a table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RelationSpec {
+    /// Child rows: the child's `key` columns hold this table's key.
+    Children {
+        /// The child's document type.
+        table: String,
+        /// The child's columns that hold this table's key.
+        key: OneOrMany,
+    },
+    /// Lookup: this row's `key` columns hold the other table's key.
+    Lookup {
+        /// The other document type.
+        to: String,
+        /// This table's columns that hold the other's key.
+        key: OneOrMany,
+    },
+    /// Elements of a JSON array column.
+    Json {
+        /// The column.
+        json: String,
+        /// The member that gives elements identity.
+        key: Option<String>,
+    },
+}
+
+/// `"a"` or `["a", "b"]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One name.
+    One(String),
+    /// Several names.
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    /// The names.
+    pub fn names(&self) -> &[String] {
+        match self {
+            OneOrMany::One(name) => std::slice::from_ref(name),
+            OneOrMany::Many(names) => names,
+        }
+    }
+}
+
+/// A derived field.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FieldSpec {
+    /// `Order.total`; without a dot the field is global.
+    pub name: String,
+    /// The formula text.
+    pub formula: String,
+    /// When it runs; only `immediate` so far.
+    pub timing: Option<String>,
+    /// The value of `self` before the first step, in JSON (`INTERFACES` §4); without, the typed zero.
+    pub init: Option<serde_json::Value>,
+}
+
+/// An effect: it fires when its condition rises for a document.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EffectSpec {
+    /// Its name; part of every effect id.
+    pub name: String,
+    /// The document type; inferred from an absolute path in `when` if missing.
+    pub on: Option<String>,
+    /// The condition.
+    pub when: String,
+    /// What is sent: field names of the document. Default: the key and every field that `when` reads.
+    pub payload: Option<Vec<String>>,
+    /// `queue` (default), `boolean`, `counter`.
+    pub kind: Option<String>,
+    /// `fire` (default), `ack`, `count`.
+    pub mode: Option<String>,
+    /// `edge` (default), `level`, `once`.
+    pub rearm: Option<String>,
+    /// What to do.
+    pub actions: Vec<ActionSpec>,
+}
+
+/// Names for the changes of a table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClassifySpec {
+    /// The database; with `table`, the table behind a document type.
+    pub database: Option<String>,
+    /// The table or document type.
+    pub table: String,
+    /// The event for an insert.
+    pub insert: Option<String>,
+    /// The event for an update.
+    pub update: Option<String>,
+    /// The event for a delete.
+    pub delete: Option<String>,
+}
+
+/// A reaction: a pulse on a named change, judged once per epoch and row.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReactionSpec {
+    /// Its name; default: the event, with `#n` from the second reaction on that event.
+    pub name: Option<String>,
+    /// The event it reacts to.
+    pub event: String,
+    /// The condition on the row; without, every such change.
+    pub condition: Option<String>,
+    /// A delayed event to arm.
+    pub timer: Option<TimerSpec>,
+    /// What to do at once.
+    pub actions: Vec<ActionSpec>,
+}
+
+/// A delayed event.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TimerSpec {
+    /// `"24h"`, `"1d 2h"`, `"PT90M"`.
+    pub delay: String,
+    /// The event that is raised then.
+    pub event: String,
+}
+
+/// An action as written: its `type` and the settings of that type, read by the sink that knows it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ActionSpec {
+    /// `webhook`, `dolt-insert`, `sql-insert`, `log`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The rest.
+    #[serde(flatten)]
+    pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Where in a definition a finding stands; the configuration reader turns it into file, line and column.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// Table `index`, and a key in it (`""` for the table itself): `key`, `columns.price`, `relations.items`.
+    Table(usize, String),
+    /// Field `index`, and `name`, `formula`, `timing` or `init`.
+    Field(usize, &'static str),
+    /// Effect `index`, and its key: `when`, `on`, `payload`, …
+    Effect(usize, &'static str),
+    /// Classification `index`, and its key.
+    Classify(usize, &'static str),
+    /// Reaction `index`, and its key: `event`, `condition`, `timer.delay`, …
+    Reaction(usize, &'static str),
+    /// Action `1` of effect (`true`) or reaction (`false`) `0`, and its key.
+    Action {
+        /// Of an effect, else of a reaction.
+        effect: bool,
+        /// Which effect or reaction.
+        owner: usize,
+        /// Which action.
+        action: usize,
+        /// The key, or `type`.
+        key: String,
+    },
+}
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// The definition is refused.
+    Error,
+    /// It runs, and something may not be meant.
+    Warning,
+}
+
+/// A problem and where it stands. A span inside the problem counts from the start of the formula text at `place`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Error or warning.
+    pub severity: Severity,
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub problem: thalweg_formulas::Problem,
+}

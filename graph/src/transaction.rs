@@ -1,0 +1,100 @@
+//! What flows in: whole source transactions of row changes.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thalweg_formulas::{Timestamp, Type, Value};
+
+/// The engine's dense, totally ordered time: one source transaction (or timer firing) is one epoch. The first is 1.
+pub type Epoch = u64;
+
+/// The column layout of the rows of one source table at one time. Rows point to it, so a column's name is stored once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schema {
+    /// The table as the source names it: `db.table`, or a document type (JSON lines).
+    pub table: Arc<str>,
+    /// Its columns, in row order.
+    pub columns: Vec<SchemaColumn>,
+    /// Positions of the key columns, in key order; empty: no key, the rows are a multiset. Ignored where the plan declares a key.
+    pub key: Vec<u32>,
+}
+
+/// One column.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SchemaColumn {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its type; [`Type::Dyn`] where the source cannot tell.
+    pub ty: Type,
+}
+
+/// One row image in the order of its schema's columns; `None` = absent (unchanged), `Some(Value::Null)` = NULL.
+pub type Row = Box<[Option<Value>]>;
+
+/// What happened to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Op {
+    /// A row that was not there.
+    Insert,
+    /// A row that was there.
+    Update,
+    /// A row that goes.
+    Delete,
+    /// "Make it so", there or not.
+    Upsert,
+}
+
+/// One row change as the source tells it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// The layout of the images.
+    pub schema: Arc<Schema>,
+    /// What happened.
+    pub op: Op,
+    /// The key before the change, in key order, where the source gives it apart from the images.
+    pub key: Option<Box<[Value]>>,
+    /// The row before.
+    pub before: Option<Row>,
+    /// The row after; may be partial on update and upsert.
+    pub after: Option<Row>,
+}
+
+/// One source transaction, whole: what becomes one epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transaction {
+    /// The source's name in the configuration; empty for `apply` and embedded use.
+    pub source: Arc<str>,
+    /// GTID, publish id, timer id or the line's `tx`: what effect ids derive from. The same on every replay.
+    pub origin: Arc<str>,
+    /// Commit time at the source.
+    pub at: Timestamp,
+    /// What kind of input it is.
+    pub body: Body,
+}
+
+/// What a transaction carries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Body {
+    /// Row changes of one commit.
+    Changes(Vec<Change>),
+    /// Rows that were there before the engine looked: sets latches, never fires. One epoch however large.
+    Fill(Vec<Change>),
+    /// A timer that came due.
+    Timer(TimerFired),
+}
+
+/// A due timer as an input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimerFired {
+    /// The timer's id: the origin of the effects it causes.
+    pub id: Arc<str>,
+    /// The event it raises.
+    pub event: Arc<str>,
+    /// The document type whose row armed it.
+    pub table: Arc<str>,
+    /// That row's key.
+    pub key: Box<[Value]>,
+    /// When it was due.
+    pub due: Timestamp,
+}

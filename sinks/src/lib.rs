@@ -1,0 +1,1 @@
+//! Effects into the outside world: webhook, SQL, log.

@@ -1,0 +1,1 @@
+//! Changes from the outside world: MariaDB binlog, JSON lines, a generator.

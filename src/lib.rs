@@ -1,0 +1,1 @@
+//! Thalweg: a reactive dataflow engine.

@@ -1,0 +1,1 @@
+//! The durable commit: log, positions, outbox, timers, snapshots.
