@@ -1,0 +1,214 @@
+//! The sequencer: one epoch per transaction, in one order, with due timers in their place.
+//!
+//! All inputs pass here. A timer that is due takes its own epoch before the first transaction whose commit time reaches it.
+//! Time never moves backwards: an earlier commit time is raised to the latest one seen.
+//!
+//! Invariants:
+//! - INV-SEQ-1: the epochs, and so every result, do not depend on how transactions are cut into batches. A batch therefore
+//!   ends before a transaction that a timer armed *inside* the batch could precede: one that is at least the shortest timer delay
+//!   younger than the batch's first.
+//! - INV-SEQ-2: epochs are dense.
+//!
+//! Cost: O(log timers) per timer, O(1) per transaction. Next to read: [`crate::runtime`], `thalweg_engine`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use thalweg_engine::Engine;
+use thalweg_formulas::{Timestamp, Value};
+use thalweg_graph::outcome::{Fired, Outcome, RuleId};
+use thalweg_graph::plan::Plan;
+use thalweg_graph::ports::Timer;
+use thalweg_graph::transaction::{Body, TimerFired};
+use thalweg_graph::{Epoch, Transaction, ids};
+
+/// Orders inputs, steps the engine, keeps the timers that wait.
+pub struct Sequencer {
+    engine: Engine,
+    plan: Arc<Plan>,
+    waiting: VecDeque<Transaction>,
+    timers: BTreeMap<(Timestamp, Arc<str>), Timer>,
+    /// The shortest delay of any timer in the plan, in microseconds.
+    delay_min: Option<i64>,
+    /// The latest commit time seen.
+    at: Timestamp,
+    /// Nothing before this time will come any more: timers due by then may fire.
+    clock: Timestamp,
+}
+
+/// What one step closed: the inputs with their epochs, and what came of them.
+#[derive(Debug)]
+pub struct Batch {
+    /// The epoch of the first transaction.
+    pub first: Epoch,
+    /// The inputs, timer firings among them, one per epoch.
+    pub transactions: Vec<Transaction>,
+    /// What the engine made of them.
+    pub outcome: Outcome,
+    /// Timers that were armed.
+    pub armed: Vec<Timer>,
+    /// Ids of the timers that fired.
+    pub timers_done: Vec<Arc<str>>,
+}
+
+impl Batch {
+    /// The transaction of an epoch of this batch.
+    pub fn transaction(&self, epoch: Epoch) -> &Transaction {
+        &self.transactions[(epoch - self.first) as usize]
+    }
+
+    /// The id of one action of a firing of this batch. The canonical key of a reaction begins with its table, since
+    /// one rule may watch several.
+    pub fn effect_id(&self, plan: &Plan, fired: &Fired, action: u32) -> String {
+        let tx = self.transaction(fired.epoch);
+        match fired.rule {
+            RuleId::Effect(_) => ids::effect_id(&tx.origin, &fired.node, action, &fired.key, tx.at),
+            RuleId::Reaction(n) => {
+                let table = &plan.tables[plan.reactions[n as usize].table.0 as usize];
+                let key: Vec<Value> = std::iter::once(Value::Text(table.from.clone())).chain(fired.key.iter().cloned()).collect();
+                ids::effect_id(&tx.origin, &fired.node, action, &key, tx.at)
+            }
+        }
+    }
+}
+
+impl Sequencer {
+    /// Goes on where `engine` stands, with the timers that wait.
+    pub fn new(engine: Engine, plan: Arc<Plan>, timers: Vec<Timer>, at: Timestamp) -> Self {
+        let delay_min = plan.reactions.iter().filter_map(|r| r.timer.as_ref()).map(|(delay, _)| *delay).min();
+        let timers = timers.into_iter().map(|t| ((t.due, t.id.clone()), t)).collect();
+        Self { engine, plan, waiting: VecDeque::new(), timers, delay_min, at, clock: Timestamp(i64::MIN) }
+    }
+
+    /// The engine, for reading.
+    pub fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// The plan it runs.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Queues a transaction.
+    pub fn offer(&mut self, transaction: Transaction) {
+        self.waiting.push_back(transaction);
+    }
+
+    /// Tells that time has reached `now` and that nothing older is still to come: timers due by then fire.
+    pub fn clock(&mut self, now: Timestamp) {
+        self.clock = self.clock.max(now);
+    }
+
+    /// Transactions that wait.
+    pub fn queued(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// When the next timer is due.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.timers.keys().next().map(|(due, _)| *due)
+    }
+
+    /// Timers that wait.
+    pub fn timers(&self) -> usize {
+        self.timers.len()
+    }
+
+    /// Closes up to `max` epochs. `None` if nothing is to be done, or if less than `max` waits and `flush` is false.
+    pub fn batch(&mut self, max: usize, flush: bool) -> Option<Batch> {
+        if !flush && self.waiting.len() < max {
+            return None;
+        }
+        let first = self.engine.epoch() + 1;
+        let mut transactions: Vec<Transaction> = Vec::new();
+        while transactions.len() < max {
+            let Some(at) = self.next_at() else { break };
+            if transactions.first().is_some_and(|first| self.could_be_overtaken(first.at, at)) {
+                break;
+            }
+            transactions.push(self.take_next(at));
+        }
+        if transactions.is_empty() {
+            return None;
+        }
+        for transaction in &transactions {
+            self.engine.push(transaction.clone());
+        }
+        let outcome = self.engine.step();
+        let timers_done = transactions.iter().filter_map(|t| match &t.body {
+            Body::Timer(timer) => Some(timer.id.clone()),
+            _ => None,
+        });
+        let mut batch = Batch { first, timers_done: timers_done.collect(), armed: Vec::new(), outcome, transactions };
+        batch.armed = self.arm(&batch);
+        Some(batch)
+    }
+
+    /// Whether a timer armed by a transaction at `first` could be due by `at`.
+    fn could_be_overtaken(&self, first: Timestamp, at: Timestamp) -> bool {
+        self.delay_min.is_some_and(|delay| at.0 >= first.0.saturating_add(delay))
+    }
+
+    /// The time of the next input: a due timer's or the next transaction's, never before what has been seen.
+    fn next_at(&self) -> Option<Timestamp> {
+        let transaction = self.waiting.front().map(|t| t.at.max(self.at));
+        match (self.due_by(transaction), transaction) {
+            (Some(due), _) => Some(due.max(self.at)),
+            (None, at) => at,
+        }
+    }
+
+    /// The due time of the first timer, if it fires before a transaction at `next`.
+    fn due_by(&self, next: Option<Timestamp>) -> Option<Timestamp> {
+        let reached = next.unwrap_or(Timestamp(i64::MIN)).max(self.clock);
+        self.next_due().filter(|due| *due <= reached)
+    }
+
+    fn take_next(&mut self, at: Timestamp) -> Transaction {
+        let next = self.waiting.front().map(|t| t.at.max(self.at));
+        self.at = at;
+        if self.due_by(next).is_some() {
+            let (_, timer) = self.timers.pop_first().expect("invariant INV-SEQ-1: a due timer waits");
+            return firing(timer, at);
+        }
+        let mut transaction = self.waiting.pop_front().expect("invariant INV-SEQ-1: a transaction waits");
+        transaction.at = at;
+        transaction
+    }
+
+    /// Keeps the timers that a batch armed, with their derived ids.
+    fn arm(&mut self, batch: &Batch) -> Vec<Timer> {
+        let armed: Vec<Timer> = (batch.outcome.timers.iter())
+            .map(|armed| {
+                let name = &self.plan.reactions[armed.reaction as usize].name;
+                let origin = &batch.transaction(armed.epoch).origin;
+                let subject: Vec<Value> = std::iter::once(Value::Text(armed.table.clone())).chain(armed.key.iter().cloned()).collect();
+                Timer {
+                    id: ids::timer_id(origin, name, &subject, armed.due).into(),
+                    event: armed.event.clone(),
+                    table: armed.table.clone(),
+                    key: armed.key.clone(),
+                    due: armed.due,
+                }
+            })
+            .collect();
+        self.timers.extend(armed.iter().map(|t| ((t.due, t.id.clone()), t.clone())));
+        armed
+    }
+}
+
+fn firing(timer: Timer, at: Timestamp) -> Transaction {
+    Transaction {
+        source: "".into(),
+        origin: timer.id.clone(),
+        at,
+        body: Body::Timer(TimerFired {
+            id: timer.id,
+            event: timer.event,
+            table: timer.table,
+            key: timer.key.iter().cloned().collect(),
+            due: timer.due,
+        }),
+    }
+}
