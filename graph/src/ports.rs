@@ -34,6 +34,25 @@ pub struct CommitBatch {
     pub timers_done: Vec<Arc<str>>,
 }
 
+impl CommitBatch {
+    /// Adds the batch that follows: together they are one commit. Epochs stay dense; the later position of a source wins.
+    pub fn append(&mut self, next: CommitBatch) {
+        if self.transactions.is_empty() {
+            self.first = next.first;
+        }
+        self.transactions.extend(next.transactions);
+        for (source, position) in next.positions {
+            match self.positions.iter_mut().find(|(name, _)| *name == source) {
+                Some(known) => known.1 = position,
+                None => self.positions.push((source, position)),
+            }
+        }
+        self.outbox.extend(next.outbox);
+        self.timers.extend(next.timers);
+        self.timers_done.extend(next.timers_done);
+    }
+}
+
 /// One delivery: written when the effect fires, sent with the same id and the same bytes on every attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutboxRow {
@@ -227,6 +246,9 @@ pub enum SourceMessage {
     Schemas(Vec<Arc<Schema>>),
     /// A whole transaction and the position after it.
     Transaction(Transaction, String),
+    /// A position alone: what the log held up to here does not concern the watched tables. Sent now and then, never instead of a
+    /// transaction; to be made durable with the next commit, or by itself.
+    Position(String),
     /// How it is doing, for `/status` and the log.
     Status(SourceStatus),
     /// Nothing more will come (a file at its end).

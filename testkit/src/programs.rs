@@ -1,0 +1,47 @@
+//! Finding the installed server programs, and what to say when there are none.
+
+use std::path::{Path, PathBuf};
+
+/// The command that installs what is missing.
+const INSTALL: &str = "apt-get install -y --no-install-recommends mariadb-server-core mariadb-client-core";
+
+/// The programs that a private server needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    pub(crate) server: PathBuf,
+    pub(crate) client: PathBuf,
+    pub(crate) install_db: PathBuf,
+}
+
+impl Programs {
+    /// All of them, or the first that is missing.
+    pub(crate) fn find() -> Result<Programs, String> {
+        let find = |name: &str| find_program(name).ok_or_else(|| name.to_string());
+        Ok(Programs { server: find("mariadbd")?, client: find("mariadb")?, install_db: find("mariadb-install-db")? })
+    }
+}
+
+/// Whether tests against a real MariaDB can run here; call it first and return when it is `false`.
+///
+/// # Panics
+/// If no server is installed, with the command that installs one, unless `THALWEG_NO_SERVERS=1` says that this is wanted: then it
+/// prints `skipped: …` and returns `false`.
+pub fn require() -> bool {
+    let refused = std::env::var_os("THALWEG_NO_SERVERS").is_some_and(|v| v == "1");
+    match Programs::find() {
+        _ if refused => {
+            eprintln!("skipped: THALWEG_NO_SERVERS=1, so no MariaDB server is started");
+            false
+        }
+        Ok(_) => true,
+        Err(missing) => panic!(
+            "`{missing}` is not installed; install MariaDB with\n  {INSTALL}\nor set THALWEG_NO_SERVERS=1 to skip the tests that need it"
+        ),
+    }
+}
+
+fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let fixed = ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/usr/libexec"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(fixed).map(|dir| dir.join(name)).find(|p| Path::is_file(p))
+}

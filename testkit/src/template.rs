@@ -1,0 +1,61 @@
+//! The template data directory: made once per build folder, copied for every server.
+//!
+//! Two test processes that come at the same time take turns by a file lock; a half-made template never gets its final name.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::programs::Programs;
+
+/// The template, made if it is not there yet (about 4 s).
+pub(crate) fn template(programs: &Programs) -> PathBuf {
+    let home = build_folder();
+    fs::create_dir_all(&home).expect("the build folder can be written");
+    let lock = File::create(home.join("lock")).expect("the lock file can be made");
+    lock.lock().expect("the lock can be taken");
+    let done = home.join(format!("mariadb-{}", version(programs)));
+    if !done.exists() {
+        let half = home.join("half-made");
+        fs::remove_dir_all(&half).ok();
+        install(programs, &half);
+        fs::rename(&half, &done).expect("the template can be renamed");
+    }
+    done
+}
+
+/// Copies the template to `datadir`, which must not exist.
+pub(crate) fn copy(template: &Path, datadir: &Path) {
+    let status = Command::new("cp").arg("-a").arg(template).arg(datadir).status().expect("`cp` runs");
+    assert!(status.success(), "the template could not be copied to {}", datadir.display());
+}
+
+fn install(programs: &Programs, datadir: &Path) {
+    let output = Command::new(&programs.install_db)
+        .arg("--no-defaults")
+        .arg(format!("--datadir={}", datadir.display()))
+        .args(["--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=8M"])
+        .args(run_as_root())
+        .stdin(Stdio::null())
+        .output()
+        .expect("`mariadb-install-db` runs");
+    assert!(output.status.success(), "mariadb-install-db failed:\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// `--user=root` where the tests run as root: the server refuses to start without it, and as anybody else it must not be given.
+pub(crate) fn run_as_root() -> Option<&'static str> {
+    let uid = Command::new("id").arg("-u").output().expect("`id` runs").stdout;
+    (uid.trim_ascii() == b"0").then_some("--user=root")
+}
+
+fn version(programs: &Programs) -> String {
+    let text = Command::new(&programs.server).arg("--version").output().expect("`mariadbd --version` runs").stdout;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let word = text.split_whitespace().skip_while(|w| *w != "Ver").nth(1).unwrap_or("unknown");
+    word.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect()
+}
+
+fn build_folder() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")).join("testkit")
+}
