@@ -154,6 +154,8 @@ pub enum Rearm {
 pub struct Reaction {
     /// Its name.
     pub name: Arc<str>,
+    /// The place of its rule in [`crate::spec::GraphSpec::reactions`]; one rule may be several reactions.
+    pub rule: u32,
     /// The event.
     pub event: Arc<str>,
     /// The table whose rows it judges.
