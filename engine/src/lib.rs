@@ -1,1 +1,5 @@
 //! Runs a plan on timely dataflow.
+
+mod engine;
+
+pub use engine::{Engine, Options};

@@ -117,3 +117,31 @@ pub struct Counts {
     /// Cells evaluated.
     pub cells: u64,
 }
+
+/// One derived field of one live document, as `--final` shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// The field, `Order.total`.
+    pub node: Arc<str>,
+    /// The document.
+    pub key: Key,
+    /// The value; the last good one where the field is in error.
+    pub value: Value,
+    /// The error that stands in the field, if one does.
+    pub error: Option<Error>,
+}
+
+/// What one node holds and has cost so far, over all workers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeStats {
+    /// The node as `graph` names it: a table, `Order.total`, `sum(items[*].price)`.
+    pub node: Arc<str>,
+    /// The region it lives in; `None` for a table's index of keys and for a lookup edge's index.
+    pub region: Option<crate::plan::RegionId>,
+    /// Rows held: documents, groups or references.
+    pub rows: u64,
+    /// Bytes of state, heap included; an estimate for what is shared.
+    pub state_bytes: u64,
+    /// How many (epoch, row) pairs have written or evaluated the node since the start.
+    pub rows_touched: u64,
+}

@@ -17,4 +17,8 @@ pub struct EngineState {
     pub selves: Vec<(Arc<str>, Key, Value)>,
     /// Triggers so far: (effect or reaction, document, k). Kept after the document is deleted, so versions go on.
     pub triggers: Vec<(Arc<str>, Key, u64)>,
+    /// Last good values behind errors: (field, or `when ` and an effect's name, document, value). NULL values are left out,
+    /// except for a self-reference, where the entry says that its last step failed.
+    #[serde(default)]
+    pub held: Vec<(Arc<str>, Key, Value)>,
 }
