@@ -1,0 +1,206 @@
+//! `[[source]]`, and `[reactor]`, the short form of one source of kind `mysql`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::diag::{Diag, SourceText};
+use super::reader::{Collector, Section};
+use super::secret::{Environment, Secret, Unresolved, percent_encode, url_password};
+use super::tree::Origin;
+
+/// A source of transactions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceConfig {
+    /// Its name; part of every event id, so it should not change.
+    pub name: Arc<str>,
+    /// What it reads.
+    pub kind: SourceKind,
+}
+
+/// What a source reads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceKind {
+    /// The binlog of a MariaDB, MySQL or Dolt server.
+    Mysql(MysqlConfig),
+    /// JSON lines.
+    Jsonl {
+        /// The file; `-` is stdin.
+        path: PathBuf,
+    },
+    /// The demonstration shop.
+    Generate {
+        /// Row changes per second.
+        rows_per_s: u32,
+        /// The same seed gives the same transactions.
+        seed: u64,
+    },
+}
+
+/// `kind = "mysql"`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MysqlConfig {
+    /// How to reach the server.
+    pub server: Server,
+    /// Our id among the server's replicas; unique there.
+    pub server_id: u32,
+    /// Patterns `db.table`, `db.*`; empty: the tables that the definition names.
+    pub tables: Vec<String>,
+    /// When the tables are read in full.
+    pub snapshot: Snapshot,
+    /// Whether rows of a snapshot may fire effects.
+    pub snapshot_effects: SnapshotEffects,
+}
+
+/// How to reach a server.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Server {
+    /// `mysql://user:${PASSWORD}@host:3306/db`.
+    Url(Secret),
+    /// `[reactor]`'s four keys.
+    Parts {
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// User.
+        user: String,
+        /// Password, if there is one.
+        password: Option<Secret>,
+    },
+}
+
+/// When tables are read in full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Snapshot {
+    /// Once, at the first start.
+    #[default]
+    Initial,
+    /// Never: only changes from now on.
+    Never,
+    /// At every start.
+    Always,
+}
+
+/// What effects make of rows of a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SnapshotEffects {
+    /// Latches are set and nothing fires.
+    #[default]
+    Suppress,
+    /// Conditions that are true fire.
+    Fire,
+}
+
+impl Server {
+    /// The URL to connect to, with every secret in it: not for showing.
+    ///
+    /// # Errors
+    /// A reference without a value.
+    pub fn url(&self, env: &Environment) -> Result<String, Unresolved> {
+        match self {
+            Server::Url(url) => url.reveal_url(env),
+            Server::Parts { host, port, user, password } => {
+                let password = password.as_ref().map(|p| p.reveal(env)).transpose()?;
+                let password = password.map_or(String::new(), |p| format!(":{}", percent_encode(&p)));
+                let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+                Ok(format!("mysql://{}{password}@{host}:{port}", percent_encode(user)))
+            }
+        }
+    }
+}
+
+/// `[[source]]`.
+pub(super) fn source(mut section: Section<'_>, index: usize) -> Option<SourceConfig> {
+    let kind = section.one_of("kind", &["mysql", "jsonl", "generate", "binlog-file"]);
+    let has_kind = section.entry("kind").is_some();
+    let name = section.text("name").map_or_else(|| format!("source{}", index + 1), |(name, _)| name);
+    let kind = match kind {
+        Some("mysql") => mysql(&mut section),
+        Some("jsonl") => section.required("path").map(|(path, _)| SourceKind::Jsonl { path: PathBuf::from(path) }),
+        Some("generate") => {
+            let rows_per_s = section.integer("rows_per_s", 1..=1_000_000).map_or(200, |n| n as u32);
+            let seed = section.integer("seed", 0..=i64::MAX).map_or(1, |n| n as u64);
+            Some(SourceKind::Generate { rows_per_s, seed })
+        }
+        Some(other) => {
+            let diag = Diag::error(287, format!("source kind `{other}` is not built yet")).note("built: mysql, jsonl, generate");
+            let origin = section.item("kind").map_or(section.origin.clone(), |item| item.origin.clone());
+            section.out().report(diag, &origin, "not built yet");
+            return None;
+        }
+        None if has_kind => return None,
+        None => {
+            section.required("kind");
+            return None;
+        }
+    };
+    section.finish();
+    Some(SourceConfig { name: name.into(), kind: kind? })
+}
+
+fn mysql(section: &mut Section<'_>) -> Option<SourceKind> {
+    let url = section.required("url").and_then(|(url, origin)| checked_url(section.out(), url, &origin));
+    let server_id = server_id(section);
+    let tables = section.texts("tables").unwrap_or_default().into_iter().map(|(table, _)| table).collect();
+    let snapshot = match section.one_of("snapshot", &["initial", "never", "always"]) {
+        Some("never") => Snapshot::Never,
+        Some("always") => Snapshot::Always,
+        _ => Snapshot::Initial,
+    };
+    let snapshot_effects = match section.one_of("snapshot_effects", &["suppress", "fire"]) {
+        Some("fire") => SnapshotEffects::Fire,
+        _ => SnapshotEffects::Suppress,
+    };
+    Some(SourceKind::Mysql(MysqlConfig { server: Server::Url(url?), server_id, tables, snapshot, snapshot_effects }))
+}
+
+fn server_id(section: &mut Section<'_>) -> u32 {
+    section.integer("server_id", 1..=i64::from(u32::MAX)).map_or(100, |id| id as u32)
+}
+
+fn checked_url(out: &Collector, url: String, origin: &Origin) -> Option<Secret> {
+    if !url.starts_with("mysql://") && !url.starts_with("${") {
+        let diag = Diag::error(282, "`url` of a source of kind `mysql` must start with mysql://");
+        out.report(diag.help("mysql://USER:${PASSWORD}@HOST:3306"), origin, "not a mysql:// URL");
+        return None;
+    }
+    if let Some(password) = url_password(&url) {
+        warn_literal(out, "a password", "the URL", origin, &url, password);
+    }
+    Some(Secret::new(url))
+}
+
+/// `[reactor]`, as in a Reactor rules file.
+pub(super) fn reactor(mut section: Section<'_>) -> Option<SourceConfig> {
+    let host = section.text("dolt_host").map_or_else(|| "localhost".to_owned(), |(host, _)| host);
+    let port = section.integer("dolt_port", 1..=65535).map_or(3306, |port| port as u16);
+    let user = section.text("dolt_user").map_or_else(|| "root".to_owned(), |(user, _)| user);
+    let password = section.text("dolt_password").map(|(password, origin)| {
+        if Secret::new(password.as_str()).is_literal() && !password.is_empty() {
+            warn_literal(section.out(), "a password", "`dolt_password`", &origin, &password, 0..password.len());
+        }
+        Secret::new(password)
+    });
+    let server_id = server_id(&mut section);
+    section.finish();
+    let server = Server::Parts { host, port, user, password };
+    let config =
+        MysqlConfig { server, server_id, tables: Vec::new(), snapshot: Snapshot::Initial, snapshot_effects: SnapshotEffects::Suppress };
+    Some(SourceConfig { name: "reactor".into(), kind: SourceKind::Mysql(config) })
+}
+
+/// Warns of a secret that stands in the file, and hides it from everything that is printed.
+pub(super) fn warn_literal(out: &Collector, what: &str, place: &str, origin: &Origin, text: &str, secret: std::ops::Range<usize>) {
+    let mut shown = origin.clone();
+    if let Origin::File(span) = origin {
+        let file: &Arc<SourceText> = &out.source;
+        let range = match super::reader::content_start(&file.text, span, text) {
+            Some(start) => start + secret.start..start + secret.end,
+            None => span.clone(),
+        };
+        file.mask(range.clone());
+        shown = Origin::File(range);
+    }
+    let diag = Diag::warning(285, format!("{what} in clear in {place}"));
+    out.report(diag.help("write `${NAME}` for an environment variable or `${file:PATH}` for a file"), &shown, "kept in the file");
+}
