@@ -1,1 +1,3 @@
 //! Thalweg: a reactive dataflow engine.
+
+pub mod config;
