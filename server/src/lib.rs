@@ -1,1 +1,24 @@
 //! Health, status and metrics over HTTP.
+//!
+//! Three pages, all read-only, all made from one [`StatusSnapshot`] that the runtime gives on demand: `/health` (200 or 503),
+//! `/status` (JSON), `/metrics` (OpenMetrics). The room holds no state of its own and knows neither the engine nor a database.
+//!
+//! Without a token it listens on loopback only ([`check_listen`]); with one, every page but `/health` asks for it. Slow and greedy clients
+//! meet bounds ([`Limits`]).
+//!
+//! Next to read: [`status`], [`metrics`], [`serve()`].
+
+mod access;
+pub mod metrics;
+mod pages;
+pub mod serve;
+pub mod status;
+
+pub use access::{ListenError, Token, check_listen};
+pub use serve::{Limits, serve};
+pub use status::StatusSnapshot;
+
+use std::sync::Arc;
+
+/// Where the pages come from: called once per request, on a server thread, so it must be quick and must not block.
+pub type StatusFn = Arc<dyn Fn() -> StatusSnapshot + Send + Sync>;

@@ -1,1 +1,29 @@
 //! Effects into the outside world: webhook, SQL, log.
+//!
+//! [`build`] turns one configured action into a [`Sink`](thalweg_graph::ports::Sink), strictly: an unknown, missing or wrong setting is a
+//! [`SettingProblem`] before anything runs. A sink renders a firing once, when it fires; what is stored is what every attempt sends.
+//! [`RetryPolicy`] says when to try again, as a pure function. The outbox, the clock and the order of deliveries are not here: the
+//! runtime owns them.
+//!
+//! The room refuses to follow redirects, to reach inside addresses that nobody allowed ([`egress`]), to cut a value that is too long for its
+//! column, and to print a secret ([`secret`]).
+//!
+//! Next to read: [`retry`], [`egress`], [`receiver`].
+
+mod build;
+pub mod egress;
+mod envelope;
+mod json;
+mod log;
+pub mod receiver;
+pub mod retry;
+pub mod secret;
+mod settings;
+pub mod sign;
+mod webhook;
+
+pub use build::{PreparedSink, SinkContext, Sinks, build, literal_secrets, stored_settings, unresolved_secrets};
+pub use egress::EgressPolicy;
+pub use retry::{Next, RetryPolicy, next_delay};
+pub use secret::{Resolver, Secret};
+pub use settings::SettingProblem;
