@@ -11,12 +11,16 @@ pub mod check;
 pub mod decimal;
 pub mod expr;
 pub mod functions;
+pub mod parse;
+mod print;
 pub mod problem;
 pub mod tensor;
 pub mod types;
 pub mod value;
 
+pub use ast::Ast;
 pub use expr::{Agg, Expr, ExprKind, InputId};
+pub use parse::parse;
 pub use problem::{Code, Error, Problem, Span};
 pub use types::Type;
 pub use value::{Cell, Duration, Timestamp, Value};

@@ -1,0 +1,3 @@
+//! The tests of the room: what formulas mean, and what is said about wrong ones.
+
+mod syntax;
