@@ -102,9 +102,7 @@ impl Ast {
             AstKind::Binary(op, a, b) => AstKind::Binary(*op, again(a), again(b)),
             AstKind::Ternary(c, a, b) => AstKind::Ternary(again(c), again(a), again(b)),
             AstKind::List(items) => AstKind::List(all(items)),
-            AstKind::Map(entries) => {
-                AstKind::Map(entries.iter().map(|(k, v)| (k.without_spans(), v.without_spans())).collect())
-            }
+            AstKind::Map(entries) => AstKind::Map(entries.iter().map(|(k, v)| (k.without_spans(), v.without_spans())).collect()),
         })
     }
 }

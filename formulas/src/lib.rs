@@ -6,17 +6,25 @@
 //!
 //! Next to read: [`value`], [`types`], [`expr`].
 
+pub mod aggregate;
 pub mod ast;
 pub mod check;
+pub mod coerce;
 pub mod decimal;
+pub mod errors;
+pub mod eval;
 pub mod expr;
 pub mod functions;
+pub mod json;
+pub mod ops;
 pub mod parse;
 mod print;
 pub mod problem;
 pub mod tensor;
+pub mod time;
 pub mod types;
 pub mod value;
+pub mod exact_sum;
 
 pub use ast::Ast;
 pub use expr::{Agg, Expr, ExprKind, InputId};

@@ -1,0 +1,209 @@
+//! Instants and spans as calendars and texts see them. UTC, proleptic Gregorian, microseconds; no clock, no zone files.
+//!
+//! A timestamp that an expression makes lies in the years 1 to 9999 (CEL's range); printing is total beyond it.
+
+use crate::value::{Duration, Timestamp};
+
+/// Microseconds of a second.
+pub const SECOND: i64 = 1_000_000;
+/// Microseconds of a day.
+pub const DAY: i64 = 86_400 * SECOND;
+
+const FIRST: i64 = -62_135_596_800 * SECOND; // 0001-01-01T00:00:00Z
+const LAST: i64 = 253_402_300_800 * SECOND - 1; // 9999-12-31T23:59:59.999999Z
+
+/// Whether it lies in the years 1 to 9999.
+pub fn in_range(t: Timestamp) -> bool {
+    (FIRST..=LAST).contains(&t.0)
+}
+
+/// A day of the calendar and the time of that day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Civil {
+    /// The year; 0 is 1 BC.
+    pub year: i64,
+    /// 1 to 12.
+    pub month: u8,
+    /// 1 to 31.
+    pub day: u8,
+    /// Days since 1970-01-01.
+    pub day_number: i64,
+    /// Microseconds since midnight.
+    pub micros: i64,
+}
+
+impl Civil {
+    /// What the calendar says at `t`, `offset` microseconds east of UTC.
+    pub fn at(t: Timestamp, offset: i64) -> Civil {
+        let local = t.0.saturating_add(offset);
+        let day_number = local.div_euclid(DAY);
+        let (year, month, day) = civil_from_days(day_number);
+        Civil { year, month, day, day_number, micros: local.rem_euclid(DAY) }
+    }
+
+    /// 0 is Sunday, as in CEL.
+    pub fn weekday(&self) -> i64 {
+        (self.day_number + 4).rem_euclid(7)
+    }
+
+    /// 0 is January 1st, as in CEL.
+    pub fn day_of_year(&self) -> i64 {
+        self.day_number - days_from_civil(self.year, 1, 1)
+    }
+
+    /// `YYYY-MM-DD`.
+    pub fn date(&self) -> String {
+        let (year, month, day) = (self.year, self.month, self.day);
+        match year {
+            0..=9999 => format!("{year:04}-{month:02}-{day:02}"),
+            _ => format!("{year:+07}-{month:02}-{day:02}"),
+        }
+    }
+}
+
+/// Year, month and day of a day counted from 1970-01-01.
+///
+/// Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
+fn civil_from_days(days: i64) -> (i64, u8, u8) {
+    let z = days + 719_468; // Days since 0000-03-01.
+    let era = z.div_euclid(146_097);
+    let day_of_era = z.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = (day_of_year - (153 * shifted_month + 2) / 5 + 1) as u8;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 } as u8;
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// The other way round.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let y = year - i64::from(month <= 2);
+    let era = y.div_euclid(400);
+    let year_of_era = y.rem_euclid(400);
+    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+/// RFC 3339 in UTC: `2024-01-02T03:04:05.5Z`, as many digits behind the point as are needed.
+pub fn format_timestamp(t: Timestamp) -> String {
+    let civil = Civil::at(t, 0);
+    let seconds = civil.micros / SECOND;
+    let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{}T{h:02}:{m:02}:{s:02}{}Z", civil.date(), fraction(civil.micros % SECOND))
+}
+
+/// `.5` for half a million microseconds; nothing for none.
+fn fraction(micros: i64) -> String {
+    if micros == 0 { String::new() } else { format!(".{micros:06}").trim_end_matches('0').to_owned() }
+}
+
+/// Reads RFC 3339 (`2024-01-02T03:04:05.5+02:00`); also `2024-01-02 03:04:05` and `2024-01-02`, which are taken as UTC.
+/// Digits behind the sixth are cut off.
+///
+/// # Errors
+/// What is wrong, lower case.
+pub fn parse_timestamp(text: &str) -> Result<Timestamp, String> {
+    let refuse = || format!("{text:?} is not a timestamp like 2024-01-02T03:04:05Z");
+    let instant = match text.parse::<jiff::Timestamp>() {
+        Ok(instant) => instant.as_microsecond(),
+        Err(_) => {
+            let local: jiff::civil::DateTime = text.parse().map_err(|_| refuse())?;
+            let instant = jiff::tz::Offset::UTC.to_timestamp(local).map_err(|_| refuse())?;
+            instant.as_microsecond()
+        }
+    };
+    Some(Timestamp(instant)).filter(|t| in_range(*t)).ok_or_else(|| format!("{text:?} is outside the years 1 to 9999"))
+}
+
+/// Seconds: `1.5s`, `-0.000001s`, `0s`.
+pub fn format_duration(d: Duration) -> String {
+    let size = d.0.unsigned_abs();
+    let sign = if d.0 < 0 { "-" } else { "" };
+    format!("{sign}{}{}s", size / SECOND as u64, fraction((size % SECOND as u64) as i64))
+}
+
+/// Reads CEL's durations: numbers with units `h m s ms us ns`, one after the other: `1h30m`, `-1.5s`, `250ms`, `0`.
+///
+/// # Errors
+/// What is wrong, lower case; less than a microsecond is refused.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let refuse = || format!("{text:?} is not a duration like 1h30m or 1.5s");
+    let (negative, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if rest == "0" {
+        return Ok(Duration(0));
+    }
+    if rest.is_empty() {
+        return Err(refuse());
+    }
+    let mut nanos: i128 = 0;
+    while !rest.is_empty() {
+        let unit_at = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(refuse)?;
+        let (number, tail) = rest.split_at(unit_at);
+        let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_end);
+        let part = unit_nanos(unit).and_then(|unit| count_nanos(number, unit)).ok_or_else(refuse)?;
+        nanos = nanos.checked_add(part).ok_or_else(refuse)?;
+        rest = tail;
+    }
+    if nanos % 1000 != 0 {
+        return Err(format!("{text:?} is finer than a microsecond"));
+    }
+    let micros = nanos / 1000 * if negative { -1 } else { 1 };
+    i64::try_from(micros).map(Duration).map_err(|_| format!("{text:?} is longer than 292,471 years"))
+}
+
+fn unit_nanos(unit: &str) -> Option<i128> {
+    Some(match unit {
+        "h" => 3_600_000_000_000,
+        "m" => 60_000_000_000,
+        "s" => 1_000_000_000,
+        "ms" => 1_000_000,
+        "us" | "µs" | "μs" => 1_000,
+        "ns" => 1,
+        _ => return None,
+    })
+}
+
+/// `number × unit` in nanoseconds, cut off below one.
+fn count_nanos(number: &str, unit: i128) -> Option<i128> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') || fraction.len() > 18 {
+        return None;
+    }
+    let whole: i128 = if whole.is_empty() { 0 } else { whole.parse::<u64>().ok()?.into() };
+    let part: i128 = if fraction.is_empty() { 0 } else { fraction.parse::<u64>().ok()?.into() };
+    whole.checked_mul(unit)?.checked_add(part * unit / 10i128.pow(fraction.len() as u32))
+}
+
+/// The offset east of UTC, in microseconds, that a zone name means: `UTC`, `Z`, `+02:00`, `-0530`, `02:00`.
+///
+/// # Errors
+/// Names of regions are refused: their rules change, and the same inputs must give the same answer.
+pub fn parse_zone(zone: &str) -> Result<i64, String> {
+    if matches!(zone, "UTC" | "Z" | "GMT" | "Etc/UTC" | "") {
+        return Ok(0);
+    }
+    let (sign, digits) = match zone.as_bytes()[0] {
+        b'-' => (-1, &zone[1..]),
+        b'+' => (1, &zone[1..]),
+        _ => (1, zone),
+    };
+    let parsed = match digits.split_once(':') {
+        Some((h, m)) => two_digits(h).zip(two_digits(m)),
+        None if digits.len() == 4 && digits.is_ascii() => two_digits(&digits[..2]).zip(two_digits(&digits[2..])),
+        None => None,
+    };
+    match parsed {
+        Some((h @ 0..=23, m @ 0..=59)) => Ok(sign * (h * 3600 + m * 60) * SECOND),
+        _ => Err(format!("time zone {zone:?} is not UTC or an offset like +02:00; names of regions are not known here")),
+    }
+}
+
+fn two_digits(text: &str) -> Option<i64> {
+    (text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+}
