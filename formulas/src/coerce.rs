@@ -45,9 +45,10 @@ pub fn coerce(value: Value, ty: &Type) -> Result<Value, String> {
             entries.collect::<Result<_, String>>().map(|map| Value::Map(Arc::new(map)))
         }
         (Type::Tensor(t), Value::Tensor(tensor)) if tensor.array().shape() == t.shape => Ok(Value::Tensor(tensor)),
-        (Type::Text | Type::Bytes | Type::Timestamp | Type::Duration | Type::List(_) | Type::Map(..) | Type::Tensor(_), value) => {
-            refuse(&value)
-        }
+        (
+            Type::Text | Type::Bytes | Type::Timestamp | Type::Duration | Type::List(_) | Type::Map(..) | Type::Tensor(_),
+            value,
+        ) => refuse(&value),
     }
 }
 

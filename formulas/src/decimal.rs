@@ -153,7 +153,8 @@ impl Decimal {
     /// The number with the other sign.
     pub fn negated(&self) -> Self {
         let parts = self.parts();
-        Self::from_wide(!parts.negative && !self.is_zero(), &parts.size, parts.scale).expect("invariant DEC-2: a sign adds no digits")
+        Self::from_wide(!parts.negative && !self.is_zero(), &parts.size, parts.scale)
+            .expect("invariant DEC-2: a sign adds no digits")
     }
 
     /// The number without its sign.
@@ -260,7 +261,11 @@ impl Decimal {
         let parts = self.parts();
         if scale >= parts.scale {
             let up = u32::from(scale - parts.scale);
-            return if scale > Self::DIGITS_MAX { None } else { Self::from_wide(parts.negative, &wide::scale_up(&parts.size, up), scale) };
+            return if scale > Self::DIGITS_MAX {
+                None
+            } else {
+                Self::from_wide(parts.negative, &wide::scale_up(&parts.size, up), scale)
+            };
         }
         Self::rounded(parts.negative, &parts.size, &wide::POW10[usize::from(parts.scale - scale)], scale, rounding)
     }

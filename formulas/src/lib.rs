@@ -13,6 +13,7 @@ pub mod coerce;
 pub mod decimal;
 pub mod errors;
 pub mod eval;
+pub mod exact_sum;
 pub mod expr;
 pub mod functions;
 pub mod json;
@@ -24,7 +25,6 @@ pub mod tensor;
 pub mod time;
 pub mod types;
 pub mod value;
-pub mod exact_sum;
 
 pub use ast::Ast;
 pub use expr::{Agg, Expr, ExprKind, InputId};

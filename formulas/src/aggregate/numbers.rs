@@ -86,7 +86,11 @@ impl DecimalSum {
         for total in &self.totals {
             let (negative, size) = total.sign_and_size();
             let size = wide::scale_up(&size, u32::from(scale - total.scale));
-            if negative { wide::sub(&mut sum, &size) } else { wide::add(&mut sum, &size) };
+            if negative {
+                wide::sub(&mut sum, &size)
+            } else {
+                wide::add(&mut sum, &size)
+            };
         }
         let negative = (sum[wide::WIDE - 1] as i64) < 0;
         if negative {
@@ -149,14 +153,22 @@ impl Total {
     #[cold]
     fn add_high(&mut self, negative: bool, size: &[u64]) {
         let high = self.high.get_or_insert_default();
-        if negative { wide::sub(&mut high[..], size) } else { wide::add(&mut high[..], size) };
+        if negative {
+            wide::sub(&mut high[..], size)
+        } else {
+            wide::add(&mut high[..], size)
+        };
     }
 
     fn sign_and_size(&self) -> (bool, Wide) {
         let mut sum = self.high.as_deref().copied().unwrap_or_default();
         let size = self.low.unsigned_abs();
         let limbs = [size as u64, (size >> 64) as u64];
-        if self.low < 0 { wide::sub(&mut sum, &limbs) } else { wide::add(&mut sum, &limbs) };
+        if self.low < 0 {
+            wide::sub(&mut sum, &limbs)
+        } else {
+            wide::add(&mut sum, &limbs)
+        };
         let negative = (sum[wide::WIDE - 1] as i64) < 0;
         if negative {
             wide::negate(&mut sum);
@@ -238,7 +250,9 @@ impl Mixed {
             Value::Double(x) if sign > 0 => self.doubles.insert(*x),
             Value::Double(x) => self.doubles.remove(*x),
             Value::Decimal(x) => self.decimals.change(x, sign),
-            Value::Null | Value::Bool(_) | Value::Text(_) | Value::Bytes(_) | Value::Timestamp(_) => self.misfits = counted(self.misfits),
+            Value::Null | Value::Bool(_) | Value::Text(_) | Value::Bytes(_) | Value::Timestamp(_) => {
+                self.misfits = counted(self.misfits)
+            }
             Value::List(_) | Value::Map(_) | Value::Tensor(_) => self.misfits = counted(self.misfits),
         }
     }

@@ -184,7 +184,9 @@ fn fold(node: Node) -> Node {
     let foldable = match &node {
         Node::Const(_) | Node::Input(_) | Node::Local(_) | Node::Loop(_) => false,
         Node::Unary(_, a) | Node::Matches(_, a) => known(std::slice::from_ref(a)),
-        Node::Chain(chain) => known(std::slice::from_ref(&chain.first)) && chain.rest.iter().all(|(_, b)| matches!(b, Node::Const(_))),
+        Node::Chain(chain) => {
+            known(std::slice::from_ref(&chain.first)) && chain.rest.iter().all(|(_, b)| matches!(b, Node::Const(_)))
+        }
         Node::Logic(_, nodes) | Node::Coalesce(nodes) | Node::List(nodes) | Node::Call(_, nodes) => known(nodes),
         Node::If(nodes) => known(&nodes[..]),
         Node::Map(entries) => entries.iter().all(|(k, v)| matches!((k, v), (Node::Const(_), Node::Const(_)))),

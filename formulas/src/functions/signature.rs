@@ -14,7 +14,6 @@ pub(super) enum Want {
     /// int, uint, double or decimal
     Number,
     Text,
-    Bytes,
     List,
     Timestamp,
     Duration,
@@ -30,7 +29,6 @@ impl Want {
             (Want::Whole, t) => matches!(t, Type::Int | Type::Uint),
             (Want::Number, t) => t.is_numeric(),
             (Want::Text, t) => matches!(t, Type::Text),
-            (Want::Bytes, t) => matches!(t, Type::Bytes),
             (Want::List, t) => matches!(t, Type::List(_)),
             (Want::Timestamp, t) => matches!(t, Type::Timestamp),
             (Want::Duration, t) => matches!(t, Type::Duration),
@@ -45,7 +43,6 @@ impl Want {
             Want::Whole => "an int",
             Want::Number => "a number",
             Want::Text => "text",
-            Want::Bytes => "bytes",
             Want::List => "a list",
             Want::Timestamp => "a timestamp",
             Want::Duration => "a duration",

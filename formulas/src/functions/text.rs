@@ -148,7 +148,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "['a', 'b'].join('-') == 'a-b' && ['a', 'b'].join() == 'ab'",
         1..=2,
         |t| match &t[0] {
-            Type::List(item) if !matches!(**item, Type::Text | Type::Dyn | Type::Null) => Err(format!("join wants texts, not {item}")),
+            Type::List(item) if !matches!(**item, Type::Text | Type::Dyn | Type::Null) => {
+                Err(format!("join wants texts, not {item}"))
+            }
             _ => takes(t, &[Want::List, Want::Text], Type::Text),
         },
         join,

@@ -51,9 +51,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
     part("getDayOfMonth", "the day of the month, from 0", "timestamp('2024-03-05T06:07:08.9Z').getDayOfMonth() == 4", |v, _| {
         civil("getDayOfMonth", v, |c| i64::from(c.day) - 1)
     }),
-    part("getDayOfWeek", "the day of the week, Sunday is 0", "timestamp('2024-03-05T06:07:08.9Z').getDayOfWeek() == 2", |v, _| {
-        civil("getDayOfWeek", v, Civil::weekday)
-    }),
+    part(
+        "getDayOfWeek",
+        "the day of the week, Sunday is 0",
+        "timestamp('2024-03-05T06:07:08.9Z').getDayOfWeek() == 2",
+        |v, _| civil("getDayOfWeek", v, Civil::weekday),
+    ),
     part("getDayOfYear", "the day of the year, from 0", "timestamp('2024-03-05T06:07:08.9Z').getDayOfYear() == 64", |v, _| {
         civil("getDayOfYear", v, Civil::day_of_year)
     }),
@@ -88,9 +91,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
     part("day", "the day of the month, from 1", "day(timestamp('2024-03-05T06:07:08Z')) == 5", |v, _| {
         civil("day", v, |c| i64::from(c.day))
     }),
-    part("weekday", "the day of the week, Monday is 1 and Sunday 7", "weekday(timestamp('2024-03-05T06:07:08Z')) == 2", |v, _| {
-        civil("weekday", v, |c| (c.weekday() + 6) % 7 + 1)
-    }),
+    part(
+        "weekday",
+        "the day of the week, Monday is 1 and Sunday 7",
+        "weekday(timestamp('2024-03-05T06:07:08Z')) == 2",
+        |v, _| civil("weekday", v, |c| (c.weekday() + 6) % 7 + 1),
+    ),
     part("hour", "the hour of the day", "hour(timestamp('2024-03-05T06:07:08Z')) == 6", |v, _| {
         civil("hour", v, |c| c.micros / (3600 * SECOND))
     }),

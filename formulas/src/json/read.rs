@@ -12,7 +12,7 @@ use crate::coerce::coerce;
 use crate::decimal::Decimal;
 use crate::tensor::Tensor;
 use crate::time;
-use crate::types::{Type, TensorType};
+use crate::types::{TensorType, Type};
 use crate::value::Value;
 
 /// The value that a JSON text says, read as by [`from_json`].

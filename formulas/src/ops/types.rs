@@ -14,7 +14,9 @@ pub fn unary_type(op: UnaryOp, a: &Type) -> Result<Type, String> {
     match (op, a) {
         (UnaryOp::Not, Type::Bool | Type::Dyn | Type::Null) => Ok(Type::Bool),
         (UnaryOp::Not, a) => Err(format!("! wants a bool, not {a}")),
-        (UnaryOp::Neg, Type::Int | Type::Double | Type::Decimal { .. } | Type::Duration | Type::Dyn | Type::Null) => Ok(a.clone()),
+        (UnaryOp::Neg, Type::Int | Type::Double | Type::Decimal { .. } | Type::Duration | Type::Dyn | Type::Null) => {
+            Ok(a.clone())
+        }
         (UnaryOp::Neg, Type::Uint) => Err("a uint has no negative: convert it with int()".into()),
         (UnaryOp::Neg, a) => Err(format!("- wants a number or a duration, not {a}")),
     }
@@ -29,7 +31,9 @@ pub fn binary_type(op: BinaryOp, a: &Type, b: &Type) -> Result<Type, String> {
         BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div | BinaryOp::Rem => arithmetic(op, a, b),
         BinaryOp::Eq | BinaryOp::Ne if comparable(a, b) => Ok(Type::Bool),
         BinaryOp::Eq | BinaryOp::Ne => Err(format!("{a} and {b} are never equal")),
-        BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge if ordered(a) && ordered(b) && comparable(a, b) => Ok(Type::Bool),
+        BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge if ordered(a) && ordered(b) && comparable(a, b) => {
+            Ok(Type::Bool)
+        }
         BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge => Err(format!("{a} and {b} have no order")),
         BinaryOp::In => match b {
             Type::List(item) if comparable(a, item) => Ok(Type::Bool),
