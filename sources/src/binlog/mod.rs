@@ -1,0 +1,31 @@
+//! The binary log as bytes: framing, events, table maps, rows, GTIDs. Pure: no socket, no clock, no server.
+//!
+//! The same bytes come over a replication connection and stand in a binlog file, so this module serves both. Its layers:
+//! [`frame`] splits events and verifies checksums; [`control`] reads the small events; [`table_map`] and [`plan`] turn a table's
+//! description into one decoding plan; [`rows`] runs that plan over row events; [`statement`] says what a statement in the log does to
+//! tables; [`assemble`] puts whole transactions together.
+//!
+//! Invariants:
+//! - Any bytes give a result or a [`DecodeError`]: no panic, no allocation beyond a small multiple of the input.
+//! - A value is either right or refused; nothing is guessed by position (names, signs, character sets come from the table map).
+
+pub mod assemble;
+mod bytes;
+pub mod charset;
+pub mod control;
+mod decimal;
+mod error;
+pub mod frame;
+pub mod gtid;
+pub mod plan;
+pub mod rows;
+pub mod statement;
+pub mod table_map;
+mod temporal;
+mod text_forms;
+pub mod watch;
+
+pub use assemble::{Assembler, LogError, Step};
+pub use error::DecodeError;
+pub use gtid::{Gtid, GtidState, Position};
+pub use watch::Watch;
