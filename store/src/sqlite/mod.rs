@@ -1,0 +1,335 @@
+//! [`SqliteStore`]: one SQLite transaction and one sync per commit.
+//!
+//! A commit holds its transactions, positions, schemas, outbox rows and timers together; memory is brought along only after SQLite
+//! has said yes, so a failed commit can be tried again with the same batch. The write-ahead log is checkpointed here, on the caller's
+//! thread, when it has grown beyond [`WAL_PAGES`]; nothing else writes.
+//!
+//! Next to read: [`log`], [`outbox`], [`open`].
+
+pub(crate) mod crc;
+pub(crate) mod log;
+pub(crate) mod open;
+pub(crate) mod outbox;
+mod state;
+pub(crate) mod tables;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, TransactionBehavior};
+use sha2::{Digest, Sha256};
+use thalweg_formulas::Timestamp;
+use thalweg_graph::ports::{
+    CommitBatch, OutboxCounts, OutboxRow, OutboxUpdate, PendingDelivery, Recovered, Store, StoreError, Timer,
+};
+use thalweg_graph::state::EngineState;
+use thalweg_graph::transaction::{Epoch, Transaction};
+
+use self::log::{Joiner, Span};
+use self::open::Meta;
+use self::state::State;
+use crate::codec::log::{Blob, Encoder, Target};
+use crate::config::StoreConfig;
+use crate::dir::Dir;
+use crate::error::{FENCED, ORDER, fatal, from_sqlite};
+use crate::schemas::Schemas;
+
+/// The write-ahead log is copied into the database when it holds more pages than this (8 MiB): small enough that the copy is a
+/// short pause, large enough that it is rare.
+const WAL_PAGES: i64 = 2048;
+
+/// The durable store in a directory. One process at a time; every method works on the calling thread.
+pub struct SqliteStore {
+    conn: Connection,
+    dir: Dir,
+    meta: Meta,
+    config: StoreConfig,
+    state: State,
+    positions: BTreeMap<Arc<str>, String>,
+    schemas: Schemas,
+    encoder: Encoder,
+}
+
+impl SqliteStore {
+    /// Opens the store in `dir`, or makes one where nothing was. One sync; time grows with the pending deliveries, not with the log.
+    ///
+    /// # Errors
+    /// The directory is in use, what lies there is not a store of this version, or it is damaged. Nothing was changed then.
+    pub fn open(dir: &Path, config: StoreConfig) -> Result<SqliteStore, StoreError> {
+        let mut dir = Dir::enter(dir)?;
+        let path = dir.database();
+        let (conn, meta, mut state) = open::open(&dir, config.max_bytes)?;
+        let positions = tables::read_positions(&conn, &path, &state)?;
+        let schemas = tables::read_schemas(&conn, &path, Some((state.schemas, state.tables)))?;
+        outbox::check(&conn, &path, &state.counts)?;
+        tables::read_timers(&conn, &path, &state)?;
+        raise_fence(&conn, &path, &mut state)?;
+        dir.testify(state.commits);
+        Ok(SqliteStore { conn, dir, meta, config, state, positions, schemas, encoder: Encoder::new() })
+    }
+
+    /// The secret that signs webhooks for which none is configured: `whsec_` and 32 random bytes in base64, made with the store.
+    pub fn instance_secret(&self) -> &str {
+        &self.meta.secret
+    }
+
+    /// Who this store is: 32 hex digits, made with the store.
+    pub fn instance(&self) -> &str {
+        &self.meta.instance
+    }
+
+    /// The hash chain through the last epoch, in hex: equal for equal inputs and firings, whatever the batches were.
+    pub fn chain(&self) -> String {
+        open::hex(&self.state.chain)
+    }
+
+    fn failed(&self, doing: &str, error: &rusqlite::Error) -> StoreError {
+        from_sqlite(doing, &self.dir.database(), error)
+    }
+
+    /// Writes a batch in one SQLite transaction; gives the state after it. Memory is as before, except for staged schemas.
+    fn write(&mut self, batch: &CommitBatch) -> Result<State, StoreError> {
+        let path = self.dir.database();
+        let failed = |e: rusqlite::Error| from_sqlite("write to", &path, &e);
+        let mut next = self.state.clone();
+        let tx = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(failed)?;
+        write_epochs(&self.conn, &path, batch, &mut self.encoder, &mut self.schemas, &mut next)?;
+        write_small(&self.conn, batch, &self.schemas, &self.positions, &mut next).map_err(failed)?;
+        seal(&self.conn, &path, &mut next)?;
+        tx.commit().map_err(failed)?;
+        Ok(next)
+    }
+
+    /// Brings memory to what was just committed.
+    fn written(&mut self, next: State) -> Result<(), StoreError> {
+        self.state = next;
+        self.dir.testify(self.state.commits);
+        self.checkpoint()
+    }
+
+    /// Copies the write-ahead log into the database when it has grown. No room there is no loss: the log stays and grows on.
+    fn checkpoint(&self) -> Result<(), StoreError> {
+        let pages = |mode: &str| {
+            let mut query = self.conn.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
+            query.query_row([], |row| row.get::<_, i64>(1))
+        };
+        let done = pages("NOOP").and_then(|n| if n > WAL_PAGES { pages("PASSIVE") } else { Ok(n) });
+        match done.map_err(|e| self.failed("checkpoint", &e)) {
+            Err(StoreError::Retry { message, .. }) => tracing::warn!("{message}"),
+            Err(fatal) => return Err(fatal),
+            Ok(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Takes the store over from whoever had it before.
+fn raise_fence(conn: &Connection, path: &Path, state: &mut State) -> Result<(), StoreError> {
+    let before = state.fence;
+    state.fence += 1;
+    state.commits += 1;
+    let written = state.write(conn, before).map_err(|e| from_sqlite("write to", path, &e))?;
+    if written { Ok(()) } else { Err(fenced(path)) }
+}
+
+/// Writes the row that makes the rest of the SQLite transaction a commit.
+fn seal(conn: &Connection, path: &Path, next: &mut State) -> Result<(), StoreError> {
+    next.commits += 1;
+    let written = next.write(conn, next.fence).map_err(|e| from_sqlite("write to", path, &e))?;
+    if written { Ok(()) } else { Err(fenced(path)) }
+}
+
+fn fenced(path: &Path) -> StoreError {
+    fatal(FENCED, format!("another process has taken over {}; this one stops without writing", path.display()))
+}
+
+/// Log and outbox, epoch by epoch, each a link of the hash chain.
+fn write_epochs(
+    conn: &Connection,
+    path: &Path,
+    batch: &CommitBatch,
+    encoder: &mut Encoder,
+    schemas: &mut Schemas,
+    next: &mut State,
+) -> Result<(), StoreError> {
+    let mut emit = |blob: Blob| log::insert(conn, &blob).map_err(|e| from_sqlite("write to", path, &e));
+    let mut rows: Vec<&OutboxRow> = batch.outbox.iter().collect();
+    rows.sort_by_key(|row| row.epoch);
+    let mut rows = &rows[..];
+    if batch.transactions.is_empty() && !rows.is_empty() {
+        let mut link = Sha256::new_with_prefix(next.chain);
+        write_rows(conn, path, &mut rows, next.epoch, next.at, &mut link, next)?;
+        next.chain = link.finalize().into();
+    }
+    encoder.begin(batch.first);
+    for (epoch, transaction) in (batch.first..).zip(&batch.transactions) {
+        let mut link = Sha256::new_with_prefix(next.chain);
+        link.update(epoch.to_le_bytes());
+        let known = schemas.len();
+        encoder.push(epoch, transaction, &mut Target { schemas, link: &mut link, emit: &mut emit })?;
+        schemas.since(known).for_each(|(_, schema)| link.update(&schema.body));
+        write_rows(conn, path, &mut rows, epoch, transaction.at, &mut link, next)?;
+        next.chain = link.finalize().into();
+        next.at = next.at.max(transaction.at);
+        next.epoch = epoch;
+    }
+    encoder.finish(next.epoch, &mut emit)?;
+    match rows.first() {
+        None => Ok(()),
+        Some(row) => Err(fatal(
+            ORDER,
+            format!("broken invariant: a delivery of epoch {} in a commit that ends at epoch {}", row.epoch, next.epoch),
+        )),
+    }
+}
+
+/// The firings of one epoch.
+fn write_rows(
+    conn: &Connection,
+    path: &Path,
+    rows: &mut &[&OutboxRow],
+    epoch: Epoch,
+    fired_at: Timestamp,
+    link: &mut Sha256,
+    next: &mut State,
+) -> Result<(), StoreError> {
+    while let Some((row, rest)) = rows.split_first().filter(|(row, _)| row.epoch <= epoch) {
+        hash_row(row, link);
+        if outbox::insert(conn, row, fired_at, next.counts.fired).map_err(|e| from_sqlite("write to", path, &e))? {
+            next.counts.fired += 1;
+            next.counts.pending += 1;
+        }
+        *rows = rest;
+    }
+    Ok(())
+}
+
+fn hash_row(row: &OutboxRow, link: &mut Sha256) {
+    for part in [row.id.as_bytes(), row.node.as_bytes(), row.key.as_bytes(), row.settings.as_bytes(), &row.body] {
+        link.update((part.len() as u64).to_le_bytes());
+        link.update(part);
+    }
+    link.update(row.action.to_le_bytes());
+    link.update(row.version.to_le_bytes());
+}
+
+/// Schemas, positions and timers.
+fn write_small(
+    conn: &Connection,
+    batch: &CommitBatch,
+    schemas: &Schemas,
+    positions: &BTreeMap<Arc<str>, String>,
+    next: &mut State,
+) -> rusqlite::Result<()> {
+    tables::put_schemas(conn, schemas, next.epoch)?;
+    next.schemas = schemas.len() as u64;
+    next.tables = schemas.tables() as u64;
+    let mut new_sources: Vec<&Arc<str>> =
+        batch.positions.iter().map(|(source, _)| source).filter(|s| !positions.contains_key(*s)).collect();
+    new_sources.sort();
+    new_sources.dedup();
+    next.sources += new_sources.len() as u64;
+    for (source, position) in &batch.positions {
+        tables::put_position(conn, source, position)?;
+    }
+    for timer in &batch.timers {
+        next.timers += tables::put_timer(conn, timer)?;
+    }
+    for id in &batch.timers_done {
+        next.timers -= tables::drop_timer(conn, id)?;
+    }
+    Ok(())
+}
+
+/// A batch continues where the commit before ended.
+pub(crate) fn check_order(batch: &CommitBatch, epoch: Epoch) -> Result<(), StoreError> {
+    if batch.transactions.is_empty() || batch.first == epoch + 1 {
+        return Ok(());
+    }
+    Err(fatal(ORDER, format!("broken invariant: a commit begins at epoch {}, and epoch {} was the last", batch.first, epoch)))
+}
+
+impl Store for SqliteStore {
+    fn recovered(&self) -> Recovered {
+        Recovered {
+            epoch: self.state.epoch,
+            at: self.state.at,
+            positions: self.positions.iter().map(|(source, position)| (source.clone(), position.clone())).collect(),
+            schemas: self.schemas.newest(),
+        }
+    }
+
+    fn load_snapshot(&mut self, rows: &mut dyn FnMut(Transaction)) -> Result<Option<EngineState>, StoreError> {
+        let _ = (rows, &self.config);
+        Ok(None)
+    }
+
+    fn replay(&mut self, epoch: Epoch, each: &mut dyn FnMut(Epoch, Transaction)) -> Result<(), StoreError> {
+        let path = self.dir.database();
+        let span = Span { after: epoch, through: self.state.epoch };
+        let mut joiner = Joiner::default();
+        log::read(&self.conn, &path, span, &self.schemas, &mut |piece| {
+            if let Some((epoch, transaction)) = joiner.push(piece)? {
+                each(epoch, transaction);
+            }
+            Ok(())
+        })
+    }
+
+    fn commit(&mut self, batch: &CommitBatch) -> Result<(), StoreError> {
+        check_order(batch, self.state.epoch)?;
+        match self.write(batch) {
+            Ok(next) => {
+                self.schemas.kept();
+                self.positions.extend(batch.positions.iter().cloned());
+                self.written(next)
+            }
+            Err(error) => {
+                self.schemas.forget_new();
+                Err(error)
+            }
+        }
+    }
+
+    fn update_outbox(&mut self, updates: &[OutboxUpdate]) -> Result<(), StoreError> {
+        if updates.is_empty() {
+            return Ok(());
+        }
+        let path = self.dir.database();
+        let failed = |e: rusqlite::Error| from_sqlite("write to", &path, &e);
+        let mut next = self.state.clone();
+        let tx = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(failed)?;
+        for update in updates {
+            outbox::update(&self.conn, &path, update, &mut next.counts)?;
+        }
+        seal(&self.conn, &path, &mut next)?;
+        tx.commit().map_err(failed)?;
+        self.written(next)
+    }
+
+    fn due_deliveries(
+        &mut self,
+        now: Timestamp,
+        limit: usize,
+        in_flight: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<PendingDelivery>, StoreError> {
+        outbox::due(&self.conn, &self.dir.database(), now, limit, in_flight)
+    }
+
+    fn next_delivery_at(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        outbox::next_at(&self.conn).map_err(|e| self.failed("read", &e))
+    }
+
+    fn timers(&mut self) -> Result<Vec<Timer>, StoreError> {
+        tables::read_timers(&self.conn, &self.dir.database(), &self.state)
+    }
+
+    fn outbox_counts(&mut self) -> Result<OutboxCounts, StoreError> {
+        Ok(self.state.counts)
+    }
+
+    fn snapshot(&mut self, state: &EngineState) -> Result<(), StoreError> {
+        Err(fatal(ORDER, format!("broken invariant: snapshot of epoch {}", state.epoch)))
+    }
+}

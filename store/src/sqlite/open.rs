@@ -1,0 +1,222 @@
+//! Opening: the file is checked before SQLite touches it, and what it holds before anybody may use it.
+//!
+//! Nothing is created over what is there. A new database appears under its name only when it is complete: it is made beside it, synced,
+//! and renamed.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rand::TryRngCore;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, params};
+use thalweg_graph::ports::StoreError;
+
+use super::crc::RowCrc;
+use super::state::State;
+use crate::dir::{Dir, sync_dir};
+use crate::error::{IO, MISSING, NEWER, NOT_A_STORE, damaged, fatal, from_io, from_sqlite};
+
+/// "THLW": how `file` and SQLite know a store.
+const APPLICATION_ID: i32 = 0x5448_4c57;
+/// Raised when an older version could no longer read what is written.
+const FORMAT: i64 = 1;
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// Who this store is.
+#[derive(Clone, Debug)]
+pub(crate) struct Meta {
+    /// 32 hex digits, made when the store was.
+    pub instance: String,
+    /// `whsec_…`: signs webhooks for which no secret is configured.
+    pub secret: String,
+}
+
+/// Opens the database in `dir`, or makes it where nothing was.
+pub(super) fn open(dir: &Dir, max_bytes: Option<u64>) -> Result<(Connection, Meta, State), StoreError> {
+    let path = dir.database();
+    match fs::metadata(&path) {
+        Ok(_) => check_header(&path)?,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            refuse_to_replace(dir)?;
+            create(dir)?;
+        }
+        Err(e) => return Err(from_io("open", &path, &e)),
+    }
+    let failed = |e: rusqlite::Error| from_sqlite("open", &path, &e);
+    let conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    configure(&conn, max_bytes).map_err(failed)?;
+    let meta = read_meta(&conn, &path)?;
+    check_schema(&conn, &path)?;
+    let state =
+        State::read(&conn).map_err(failed)?.ok_or_else(|| damaged(&path, "the row that says where the last commit stands"))?;
+    check_witness(dir, &state)?;
+    Ok((conn, meta, state))
+}
+
+/// Looks at the first 100 bytes: SQLite would take an empty file for a new database, and a foreign one for its own.
+fn check_header(path: &Path) -> Result<(), StoreError> {
+    let mut header = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(100).read_to_end(&mut header));
+    read.map_err(|e| from_io("read", path, &e))?;
+    let refuse = |what: &str| {
+        Err(fatal(
+            NOT_A_STORE,
+            format!("{} {what}; restore a backup of the directory, or give the store another directory", path.display()),
+        ))
+    };
+    if header.is_empty() {
+        return refuse("is empty");
+    }
+    if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
+        return refuse("is not a database");
+    }
+    let id = i32::from_be_bytes(header[68..72].try_into().expect("four bytes are four bytes"));
+    if id != APPLICATION_ID {
+        return refuse("is a database of another program");
+    }
+    Ok(())
+}
+
+/// A directory in which only the database is missing is one that has lost it.
+fn refuse_to_replace(dir: &Dir) -> Result<(), StoreError> {
+    let snapshots = fs::read_dir(dir.snapshots()).is_ok_and(|mut entries| entries.next().is_some());
+    let beside = if snapshots {
+        "snapshots"
+    } else if dir.path().join("thalweg.db-wal").exists() {
+        "a write-ahead log"
+    } else if dir.witness() > 0 {
+        "the record of earlier commits in lock"
+    } else {
+        return Ok(());
+    };
+    Err(fatal(
+        MISSING,
+        format!(
+            "{} is missing beside {beside}; restore it from a backup, or give the store another directory",
+            dir.database().display()
+        ),
+    ))
+}
+
+/// Makes a new, empty store: first complete and synced under another name, then renamed.
+fn create(dir: &Dir) -> Result<(), StoreError> {
+    let new = dir.path().join("thalweg.db.new");
+    for leftover in ["", "-wal", "-shm", "-journal"] {
+        let _ = fs::remove_file(dir.path().join(format!("thalweg.db.new{leftover}"))); // Usually there is none.
+    }
+    fill_new(&new).map_err(|e| from_sqlite("create", &new, &e))?;
+    File::open(&new).and_then(|file| file.sync_all()).map_err(|e| from_io("sync", &new, &e))?;
+    fs::rename(&new, dir.database()).map_err(|e| from_io("rename", &new, &e))?;
+    sync_dir(dir.path())
+}
+
+fn fill_new(path: &Path) -> rusqlite::Result<()> {
+    let conn = Connection::open(path)?;
+    conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    conn.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;"))?;
+    let meta = Meta { instance: hex(&random::<16>()), secret: format!("whsec_{}", STANDARD.encode(random::<32>())) };
+    conn.execute("INSERT INTO meta VALUES(0, ?1, ?2, ?3, ?4)", params![FORMAT, meta.instance, meta.secret, meta_crc(&meta)])?;
+    State::new().insert(&conn)?;
+    conn.pragma_update(None, "journal_mode", "wal")?;
+    conn.close().map_err(|(_, e)| e)
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::rngs::OsRng.try_fill_bytes(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn meta_crc(meta: &Meta) -> i64 {
+    RowCrc::new().int(FORMAT).text(&meta.instance).text(&meta.secret).done()
+}
+
+/// The settings that the proof of durability rests on.
+fn configure(conn: &Connection, max_bytes: Option<u64>) -> rusqlite::Result<()> {
+    conn.busy_timeout(std::time::Duration::from_millis(500))?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    for (name, value) in
+        [("synchronous", 2), ("foreign_keys", 1), ("cell_size_check", 1), ("temp_store", 2), ("cache_size", -16_384)]
+    {
+        conn.pragma_update(None, name, value)?;
+    }
+    // These two answer with a row.
+    conn.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
+    conn.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(()))?;
+    if let Some(max) = max_bytes {
+        let page: u64 = conn.query_row("PRAGMA page_size", [], |row| row.get::<_, i64>(0))? as u64;
+        conn.query_row(&format!("PRAGMA max_page_count = {}", (max / page).max(1)), [], |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+fn read_meta(conn: &Connection, path: &Path) -> Result<Meta, StoreError> {
+    let row = conn.query_row("SELECT format, instance, secret, crc FROM meta", [], |row| {
+        Ok((row.get::<_, i64>(0)?, Meta { instance: row.get(1)?, secret: row.get(2)? }, row.get::<_, i64>(3)?))
+    });
+    let (format, meta, crc) = match row {
+        Ok(found) => found,
+        Err(e) if e.sqlite_error().is_some_and(|f| f.code != rusqlite::ErrorCode::Unknown) => {
+            return Err(from_sqlite("open", path, &e));
+        }
+        Err(_) => return Err(damaged(path, "the row that says whose store it is")),
+    };
+    if format > FORMAT {
+        return Err(fatal(
+            NEWER,
+            format!(
+                "{} has format {format}, and this version reads up to {FORMAT}; use the version that wrote it, or a newer one",
+                path.display()
+            ),
+        ));
+    }
+    if format != FORMAT || crc != meta_crc(&meta) {
+        return Err(damaged(path, "the row that says whose store it is"));
+    }
+    let mode: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(|e| from_sqlite("open", path, &e))?;
+    if mode != "wal" {
+        let message = format!(
+            "{} cannot use a write-ahead log (its journal mode is {mode}); put the directory on a local disk",
+            path.display()
+        );
+        return Err(fatal(IO, message));
+    }
+    Ok(meta)
+}
+
+/// Tables and indexes must be word for word those of this format: a damaged index condition would hide rows.
+fn check_schema(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+    let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid";
+    let found =
+        conn.prepare(sql).and_then(|mut q| q.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>());
+    let found = found.map_err(|e| from_sqlite("open", path, &e))?;
+    let expected: Vec<&str> = SCHEMA.lines().map(|line| line.trim_end_matches(';')).collect();
+    if found == expected { Ok(()) } else { Err(damaged(path, "its table definitions")) }
+}
+
+fn check_witness(dir: &Dir, state: &State) -> Result<(), StoreError> {
+    if state.commits >= dir.witness() {
+        return Ok(());
+    }
+    Err(fatal(
+        MISSING,
+        format!(
+            "{} has lost its last {} commits (it knows of {}, and {} were made): its write-ahead log thalweg.db-wal is missing or damaged; \
+             restore that file, or delete {} to go on from the older state",
+            dir.database().display(),
+            dir.witness() - state.commits,
+            state.commits,
+            dir.witness(),
+            dir.path().join("lock").display()
+        ),
+    ))
+}
