@@ -1,0 +1,207 @@
+use std::fmt::Write as _;
+
+use expect_test::{Expect, expect};
+use thalweg_formulas::{Type, Value};
+
+use super::*;
+
+fn tables() -> Vec<JsonTable> {
+    let order = JsonTable {
+        name: "Order".into(),
+        from: "shop.orders".into(),
+        key: Some(vec!["id".into()]),
+        columns: vec![("id".into(), Type::Int), ("price".into(), Type::Decimal { precision: 10, scale: 2 })],
+    };
+    let bag = JsonTable { name: "Bag".into(), from: "Bag".into(), key: Some(vec![]), columns: vec![] };
+    let open = JsonTable { name: "Open".into(), from: "Open".into(), key: None, columns: vec![] };
+    vec![order, bag, open]
+}
+
+fn check(lines: &str, want: Expect) {
+    let mut out = String::new();
+    for line in JsonlReader::new(lines.as_bytes(), tables()) {
+        match line {
+            Ok(Line::Transaction(tx)) => {
+                let Body::Changes(changes) = &tx.body else { panic!("only changes come from lines") };
+                writeln!(out, "{} at {}", tx.origin, tx.at.0).unwrap();
+                for c in changes {
+                    let names: Vec<&str> = c.schema.columns.iter().map(|c| &*c.name).collect();
+                    let image = |row: &Option<thalweg_graph::Row>| match row {
+                        None => "-".to_owned(),
+                        Some(row) => {
+                            assert_eq!(row.len(), names.len());
+                            let cells = names.iter().zip(row).filter_map(|(n, v)| Some(format!("{n}={}", show(v.as_ref()?))));
+                            cells.collect::<Vec<_>>().join(" ")
+                        }
+                    };
+                    let key = c.key.as_ref().map(|key| key.iter().map(show).collect::<Vec<_>>().join(","));
+                    let (before, after) = (image(&c.before), image(&c.after));
+                    writeln!(out, "  {} {:?} key {:?} of {:?}: {before} -> {after}", c.schema.table, c.op, key, c.schema.key).unwrap();
+                }
+            }
+            Ok(Line::Schema(schema)) => writeln!(out, "{schema:?}").unwrap(),
+            Ok(Line::Blank) => writeln!(out, "blank").unwrap(),
+            Err(LineError::Bad { code, line, column, message, help }) => {
+                let help = help.map_or(String::new(), |help| format!(" | {help}"));
+                writeln!(out, "{line}:{column} {code}: {message}{help}").unwrap();
+            }
+            Err(error) => writeln!(out, "{error}").unwrap(),
+        }
+    }
+    want.assert_eq(&out);
+}
+
+fn show(value: &Value) -> String {
+    match value {
+        Value::Decimal(x) => format!("{x}d"),
+        Value::Text(x) => format!("{x:?}"),
+        Value::List(items) => format!("{:?}", items.iter().map(show).collect::<Vec<_>>()),
+        Value::Map(entries) => format!("{:?}", entries.iter().map(|(k, v)| format!("{}:{}", show(k), show(v))).collect::<Vec<_>>()),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_line_is_a_transaction_with_typed_rows() {
+    check(
+        concat!(
+            r#"{"tx":"a","at":"2026-01-31T12:00:00.5Z","changes":[{"table":"Order","op":"insert","after":{"id":1,"price":0.10,"note":"x","n":9223372036854775808,"f":1.5,"e":1e2}}]}"#,
+            "\n",
+            r#"{"changes":[{"op":"update","key":{"id":1},"after":{"price":"12.50","id":2},"before":null,"table":"shop.orders"}]}"#,
+            "\r\n\n",
+            r#"{"tx":7,"at":"2026-01-31T13:00:00+01:00","changes":[{"table":"Bag","op":"delete","before":{"a":null,"b":[1,{"c":true}]}}]}"#,
+            "\n",
+            r#"{"changes":[]}"#,
+        ),
+        expect![[r#"
+            a at 1769860800500000
+              Order Insert key None of [0]: - -> id=Int(1) price=0.10d note="x" n=Uint(9223372036854775808) f=Double(1.5) e=Double(100.0)
+            2 at 1769860800500000
+              Order Update key Some("Int(1)") of [0]: - -> id=Int(2) price="12.50"
+            blank
+            7 at 1769860800000000
+              Bag Delete key None of []: a=Null b=["Int(1)", "[\"\\\"c\\\":Bool(true)\"]"] -> -
+            5 at 1769860800000000
+        "#]],
+    );
+}
+
+#[test]
+fn an_undeclared_key_is_that_of_the_first_change_that_gives_one() {
+    check(
+        concat!(
+            r#"{"changes":[{"table":"Open","op":"upsert","key":{"b":1,"a":"x"},"after":{"c":1}}]}"#,
+            "\n",
+            r#"{"changes":[{"table":"Open","op":"delete","key":{"a":"y","b":2}}]}"#,
+            "\n",
+            r#"{"changes":[{"table":"Open","op":"delete","key":{"a":"y"}}]}"#,
+            "\n",
+        ),
+        expect![[r#"
+            1 at 0
+              Open Upsert key Some("Int(1),\"x\"") of [0, 1]: - -> c=Int(1)
+            2 at 0
+              Open Delete key Some("Int(2),\"y\"") of [0, 1]: - -> -
+            3:49 E0464: `key` has no member `b`
+        "#]],
+    );
+}
+
+#[test]
+fn a_schema_line_declares_or_changes_a_table() {
+    check(
+        concat!(
+            r#"{"schema":{"table":"New","key":["k"],"columns":{"k":"int","p":"decimal(10,2)"}}}"#,
+            "\n",
+            r#"{"changes":[{"table":"New","op":"insert","after":{"k":1,"p":0.30}}]}"#,
+            "\n",
+            r#"{"schema":{"table":"Order","columns":{"price":"double"}}}"#,
+            "\n",
+            r#"{"changes":[{"table":"Order","op":"insert","after":{"id":1,"price":0.30}}]}"#,
+            "\n",
+            r#"{"schema":{"table":"Order","columns":{"price":"dubble"}}}"#,
+        ),
+        expect![[r#"
+            SchemaLine { table: "New", key: Some(["k"]), columns: [("k", "int"), ("p", "decimal(10,2)")] }
+            2 at 0
+              New Insert key None of [0]: - -> k=Int(1) p=0.30d
+            SchemaLine { table: "Order", key: None, columns: [("price", "double")] }
+            4 at 0
+              Order Insert key None of [0]: - -> id=Int(1) price=Double(0.3)
+            5:2 E0205: column `price`: unknown type `dubble`
+        "#]],
+    );
+    let lines = "{\"changes\":[]}\n{\"schema\":{\"table\":\"A\"}}\n{\"schema\":}\n{\"schema\":{\"table\":\"B\",\"key\":[\"k\"]}}\n";
+    let found: Vec<(u64, String)> = schema_lines(lines.as_bytes()).unwrap().into_iter().map(|(n, s)| (n, s.table)).collect();
+    assert_eq!(found, [(2, "A".to_owned()), (4, "B".to_owned())]);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_line_and_column() {
+    let lines = [
+        r#"{"changes":[}"#,
+        r#"{"changes":[]"#,
+        r#"{"changes":[]} x"#,
+        r#"[]"#,
+        r#"{"tx":"1"}"#,
+        r#"{"changes":[],"schema":{"table":"a"}}"#,
+        r#"{"changes":[{"table":"Ordr","op":"insert","after":{}}]}"#,
+        r#"{"changes":[{"table":"Zzz","op":"insert","after":{}}]}"#,
+        r#"{"changes":[{"table":"Order","op":"replace","after":{}}]}"#,
+        r#"{"changes":[{"table":"Order","op":"insert"}]}"#,
+        r#"{"changes":[{"table":"Order","op":"delete"}]}"#,
+        r#"{"changes":[{"op":"delete"}]}"#,
+        r#"{"changes":[{"table":"Order","op":"update","key":{"x":1},"after":{}}]}"#,
+        r#"{"changes":[{"table":"Bag","op":"update","key":{"x":1},"after":{}}]}"#,
+        r#"{"at":"yesterday","changes":[]}"#,
+        r#"{"tx":{},"changes":[]}"#,
+        r#"{"tx":"ä\q","changes":[]}"#,
+        r#"{"tx":"abc"#,
+        r#"{"changes":[{"table":"Order","op":"insert","after":{"id":01}}]}"#,
+        r#"{"changes":[{"table":"Order","op":"insert","after":{"id":1e999}}]}"#,
+        r#"{"changes":[{"table":"Order","op":"insert","after":{"id":"\ud800"}}]}"#,
+        r#"{"changes":[{"table":"Order","op":"insert","after":[1]}]}"#,
+        r#"{"changes":nul}"#,
+    ];
+    let deep = format!("{{\"changes\":{}", "[".repeat(300));
+    let deep_row = format!(r#"{{"changes":[{{"table":"Bag","op":"insert","after":{{"a":{}"#, "[".repeat(300));
+    let all = lines.iter().map(|l| (*l).to_owned()).chain([deep, deep_row]).collect::<Vec<_>>().join("\n");
+    check(&all, expect![[r#"
+        1:13 E0461: bad JSON: expected a change (an object), found `}`
+        2:14 E0461: bad JSON: expected `,` or `}`, found the end of the line
+        3:16 E0461: bad JSON: expected the end of the line, found `x`
+        4:1 E0461: bad JSON: expected an object, found `[`
+        5:1 E0464: a line needs either `changes` or `schema`
+        6:1 E0464: a line needs either `changes` or `schema`
+        7:22 E0463: unknown table `Ordr` | did you mean `Order`?
+        8:22 E0463: unknown table `Zzz` | declare it with [[table]] in the configuration, or with a `schema` line
+        9:35 E0462: unknown op `replace` | write insert, update, delete or upsert
+        10:13 E0464: insert needs `after`
+        11:13 E0464: delete needs `key` or `before`
+        12:13 E0464: a change needs `table`
+        13:50 E0464: `key` has no member `id`
+        14:48 E0464: table `Bag` has no key, so a change of it cannot have one
+        15:7 E0464: `yesterday` is not an RFC 3339 time | for example "2026-01-31T12:00:00Z"
+        16:7 E0464: `tx` must be a string
+        17:9 E0461: bad JSON: unknown escape in a string
+        18:7 E0461: bad JSON: the string is not closed
+        19:58 E0461: bad JSON: not a number
+        20:58 E0464: the number 1e999 is too large
+        21:59 E0461: bad JSON: `\u` needs four hexadecimal digits of a character
+        22:52 E0461: bad JSON: expected an object with the row after, found `[`
+        23:12 E0461: bad JSON: expected a list of changes, found `n`
+        24:13 E0461: bad JSON: expected a change (an object), found `[`
+        25:179 E0461: bad JSON: nested deeper than 128
+    "#]]);
+}
+
+#[test]
+fn escapes_are_read_as_json_says() {
+    check(
+        r#"{"changes":[{"table":"Bag","op":"insert","after":{"a\tb":"\u00e4\ud83d\ude00\"\\\/\b\f\n\r\t","":"ö"}}]}"#,
+        expect![[r#"
+            1 at 0
+              Bag Insert key None of []: - -> a	b="ä😀\"\\/\u{8}\u{c}\n\r\t" ="ö"
+        "#]],
+    );
+}
