@@ -376,3 +376,6 @@ impl From<u64> for Decimal {
         Decimal::new(i128::from(x), 0).expect("invariant DEC-2: a u64 has at most 20 digits")
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

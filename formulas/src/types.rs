@@ -1,5 +1,7 @@
 //! Types: what a checker knows of a value before anything runs. Every type includes NULL.
 
+mod parse;
+
 use std::fmt;
 use std::sync::Arc;
 
