@@ -1,14 +1,18 @@
-//! What a graph is: the definition ([`spec::GraphSpec`]), the checked plan ([`plan::Plan`]), what flows through it
+//! What a graph is: the definition ([`spec::GraphSpec`]), the checked plan ([`plan::Plan`], made by [`planning::plan`]), what flows through it
 //! ([`transaction::Transaction`] in, [`outcome::Outcome`] out), and the ports by which the rooms meet ([`ports`]).
 //!
 //! The room is pure: it builds and tests without timely, tokio, a database or a clock. No petgraph index leaves it.
 //!
-//! Next to read: [`spec`], [`plan`], [`transaction`], [`outcome`].
+//! Next to read: [`spec`], [`plan`], [`planning`], [`drawing`], [`transaction`], [`outcome`].
 
+pub mod drawing;
+mod find;
 pub mod ids;
 pub mod outcome;
 pub mod plan;
+pub mod planning;
 pub mod ports;
+mod show;
 pub mod spec;
 pub mod state;
 pub mod transaction;

@@ -1,0 +1,73 @@
+//! The plan as JSON: what programs read. `"v": 1` names the shape.
+
+use serde_json::{Value, json};
+
+use super::view::{Node, kept, nodes};
+use crate::outcome::NodeStats;
+use crate::plan::{Plan, RegionId};
+
+/// The plan as indented JSON, ending in a line feed: nodes, regions, edges, and the indexes that stand in no region.
+pub fn to_json(plan: &Plan, stats: &[NodeStats]) -> String {
+    let nodes: Vec<Value> = nodes(plan).iter().map(|node| node_json(node, stats)).collect();
+    let regions: Vec<Value> = (0..plan.regions.len()).map(|region| region_json(plan, region)).collect();
+    let whole = json!({ "v": 1, "nodes": nodes, "regions": regions, "edges": edges(plan), "indexes": indexes(stats) });
+    format!("{whole:#}\n")
+}
+
+fn node_json(node: &Node, stats: &[NodeStats]) -> Value {
+    let figures = node.figures(stats);
+    let (maintenance, why) = node.maintenance.as_ref().map_or(("input", "it comes from outside"), kept);
+    json!({
+        "id": node.id,
+        "kind": node.kind.name(),
+        "table": node.table,
+        "type": node.ty,
+        "tier": node.tier,
+        "region": node.regions.first(),
+        "carried_to": node.regions.get(1..).unwrap_or_default(),
+        "maintenance": maintenance,
+        "why": why,
+        "reads": node.reads,
+        "state_bytes": figures.state_bytes,
+        "rows": figures.rows,
+        "rows_touched": figures.rows_touched,
+    })
+}
+
+fn region_json(plan: &Plan, ix: usize) -> Value {
+    let region = &plan.regions[ix];
+    let table = &plan.tables[region.table.0 as usize];
+    json!({
+        "region": ix,
+        "table": table.name,
+        "level": region.level,
+        "home": table.home == Some(RegionId(ix as u32)),
+        "slots": region.slots.len(),
+        "cells": region.cells.len(),
+    })
+}
+
+fn edges(plan: &Plan) -> Vec<Value> {
+    let groups = plan.groups.iter().map(|group| {
+        json!({ "kind": "group", "aggregate": group.agg, "from": group.from.0, "to": group.to.0, "shows": plan.node_id(group.to, group.slot) })
+    });
+    let lookups = plan.lookups.iter().map(|lookup| {
+        let shows: Vec<String> = lookup.slots.iter().map(|slot| plan.node_id(lookup.into, *slot)).collect();
+        json!({
+            "kind": "lookup",
+            "from": lookup.from.0,
+            "of": lookup.to.0,
+            "to": lookup.into.0,
+            "index_level": lookup.level,
+            "shows": shows,
+        })
+    });
+    groups.chain(lookups).collect()
+}
+
+/// Indexes of keys and of references: state that belongs to no slot.
+fn indexes(stats: &[NodeStats]) -> Vec<Value> {
+    let outside = stats.iter().filter(|stat| stat.region.is_none());
+    let index = |stat: &NodeStats| json!({ "id": stat.node, "rows": stat.rows, "state_bytes": stat.state_bytes, "rows_touched": stat.rows_touched });
+    outside.map(index).collect()
+}

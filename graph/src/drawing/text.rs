@@ -1,0 +1,149 @@
+//! The plan as text: tables with their regions and slots, then effects and reactions.
+
+use std::fmt::Write;
+
+use thalweg_formulas::InputId;
+
+use super::figures::Figures;
+use super::view::{kept, raised_by};
+use crate::outcome::NodeStats;
+use crate::plan::{CellKind, Effect, Group, Lookup, Plan, Reaction, Rearm, Region, RegionId, SlotId, SlotSource, Table};
+use crate::show;
+use crate::spec::ActionSpec;
+
+/// The plan as indented text, one slot a line.
+pub fn to_text(plan: &Plan, stats: &[NodeStats]) -> String {
+    let mut out = String::new();
+    for (ix, table) in plan.tables.iter().enumerate() {
+        table_heading(&mut out, table);
+        for (region_ix, region) in (0u32..).zip(&plan.regions).filter(|(_, region)| region.table.0 as usize == ix) {
+            put(&mut out, format_args!("  region {region_ix}, level {}", region.level));
+            for slot in 0..region.slots.len() {
+                slot_line(&mut out, plan, stats, RegionId(region_ix), SlotId(slot as u32));
+            }
+        }
+    }
+    plan.effects.iter().for_each(|effect| effect_lines(&mut out, plan, effect));
+    plan.reactions.iter().for_each(|reaction| reaction_lines(&mut out, plan, reaction));
+    out
+}
+
+fn put(out: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(out, "{line}").expect("invariant: writing to a string does not fail");
+}
+
+fn table_heading(out: &mut String, table: &Table) {
+    let name = if table.name.is_empty() { "global" } else { &table.name };
+    let from = if table.from == table.name { String::new() } else { format!(" from {}", table.from) };
+    let columns = |key: &Vec<crate::plan::ColumnId>| -> String {
+        let names: Vec<&str> = key.iter().map(|column| &*table.columns[column.0 as usize].name).collect();
+        names.join(", ")
+    };
+    let key = match &table.key {
+        None => ", key not known yet".into(),
+        Some(key) if key.is_empty() && table.name.is_empty() => String::new(),
+        Some(key) if key.is_empty() => ", no key".into(),
+        Some(key) => format!(", key {}", columns(key)),
+    };
+    let whole = if table.whole_rows { ", whole rows kept" } else { "" };
+    put(out, format_args!("{name}{from}{key}{whole}"));
+}
+
+fn slot_line(out: &mut String, plan: &Plan, stats: &[NodeStats], at: RegionId, slot: SlotId) {
+    let region = &plan.regions[at.0 as usize];
+    let found = &region.slots[slot.0 as usize];
+    let source = match found.source {
+        SlotSource::Column(_) => "column".into(),
+        SlotSource::Carried(from, _) => format!("from region {}", from.0),
+        SlotSource::Aggregate(group) => group_text(plan, &plan.groups[group.0 as usize]),
+        SlotSource::Looked(lookup, position) => lookup_text(plan, &plan.lookups[lookup.0 as usize], position as usize),
+        SlotSource::Cell(cell) => cell_text(region, cell as usize),
+    };
+    put(out, format_args!("    {slot}  {name}: {ty}  {source}", slot = slot.0, name = found.name, ty = found.ty));
+    if let SlotSource::Cell(cell) = found.source {
+        if let Some(field) = region.cells[cell as usize].field {
+            let (how, why) = kept(&plan.fields[field.0 as usize].maintenance);
+            put(out, format_args!("       {how}: {why}"));
+        }
+    }
+    figures_line(out, plan, stats, at, slot);
+}
+
+/// What the slot holds and has cost in this region.
+fn figures_line(out: &mut String, plan: &Plan, stats: &[NodeStats], at: RegionId, slot: SlotId) {
+    let name = &plan.regions[at.0 as usize].slots[slot.0 as usize].name;
+    let figures = Figures::of(stats, &plan.node_id(at, slot), name, &[at.0]);
+    if figures.any() {
+        let (rows, bytes, touched) = (figures.rows, figures.state_bytes, figures.rows_touched);
+        put(out, format_args!("       rows {rows}, state bytes {bytes}, rows touched {touched}"));
+    }
+}
+
+fn cell_text(region: &Region, cell: usize) -> String {
+    let cell = &region.cells[cell];
+    let name = |input: InputId| match region.slots.get(input.0 as usize) {
+        _ if input.0 == cell.slot.0 => "self".into(),
+        Some(slot) => slot.name.to_string(),
+        None => format!("#{}", input.0),
+    };
+    let expr = show::text(&cell.expr, &name);
+    match &cell.kind {
+        CellKind::Formula => format!("= {expr}"),
+        CellKind::SelfReference { init } => {
+            let init = show::value(init);
+            format!("= {expr}, self at first {init}")
+        }
+    }
+}
+
+fn slot_names(plan: &Plan, region: RegionId, slots: &[SlotId]) -> String {
+    let names: Vec<&str> = slots.iter().map(|slot| &*plan.regions[region.0 as usize].slots[slot.0 as usize].name).collect();
+    names.join(", ")
+}
+
+fn group_text(plan: &Plan, group: &Group) -> String {
+    let from = &plan.regions[group.from.0 as usize];
+    let table = &plan.tables[from.table.0 as usize].name;
+    let what = &from.slots[group.contribution.0 as usize].name;
+    let by = match group.parent_key.as_slice() {
+        [] => String::new(),
+        key => format!(" by {}", slot_names(plan, group.from, key)),
+    };
+    format!("<- {} of {table} `{what}`{by}, region {}", show::agg_name(group.agg), group.from.0)
+}
+
+fn lookup_text(plan: &Plan, lookup: &Lookup, position: usize) -> String {
+    let to = &plan.regions[lookup.to.0 as usize];
+    let name = &*plan.tables[to.table.0 as usize].name;
+    let table = if name.is_empty() { "global" } else { name };
+    let value = slot_names(plan, lookup.to, &lookup.values[position..=position]);
+    let via = match lookup.via.as_slice() {
+        [] => String::new(),
+        via => format!(" by {}", slot_names(plan, lookup.from, via)),
+    };
+    format!("<- {table} `{value}`{via}, region {}, index at level {}", lookup.to.0, lookup.level)
+}
+
+fn effect_lines(out: &mut String, plan: &Plan, effect: &Effect) {
+    let table = &*plan.tables[effect.table.0 as usize].name;
+    let table = if table.is_empty() { "global" } else { table };
+    let once = if effect.rearm == Rearm::Once { ", once" } else { "" };
+    put(out, format_args!("effect {} on {table} when {}{once}", effect.name, effect.condition));
+    let payload: Vec<String> = effect.payload.iter().map(|(name, slot)| format!("{name} = slot {}", slot.0)).collect();
+    put(out, format_args!("  region {}, condition slot {}, sends {}", effect.region.0, effect.when.0, payload.join(", ")));
+    action_lines(out, &effect.actions);
+}
+
+fn reaction_lines(out: &mut String, plan: &Plan, reaction: &Reaction) {
+    let condition = reaction.condition_text.as_ref().map_or(String::new(), |text| format!(" when {text}"));
+    let raised = raised_by(plan, reaction);
+    put(out, format_args!("reaction {} to {} ({raised}){condition}", reaction.name, reaction.event));
+    if let Some((delay, event)) = &reaction.timer {
+        put(out, format_args!("  arms {event} after {}", show::delay(*delay)));
+    }
+    action_lines(out, &reaction.actions);
+}
+
+fn action_lines(out: &mut String, actions: &[ActionSpec]) {
+    actions.iter().for_each(|action| put(out, format_args!("  {}", action.kind)));
+}

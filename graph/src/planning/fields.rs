@@ -1,0 +1,257 @@
+//! Derived fields: what they read, that they form no cycle, and their types, in the order in which they can be computed.
+//!
+//! Every formula is checked twice. The first time all derived fields are dynamic, and only the names matter: they give the
+//! graph of fields, whose cycles are refused. The second time goes along that graph, so that every type is known where it is read.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+
+use petgraph::algo::tarjan_scc;
+use petgraph::graph::{DiGraph, NodeIndex};
+use thalweg_formulas::ast::{Ast, AstKind};
+use thalweg_formulas::{Expr, Problem, Span, Type, Value};
+
+use super::findings::{Findings, one_of};
+use super::lower;
+use super::scope::Reading;
+use super::selves;
+use super::world::Shared;
+use crate::spec::{GraphSpec, Place};
+
+/// Checks all fields and makes their nodes; the problems of each go to `findings`.
+pub(super) fn check_fields(world: &Shared, spec: &GraphSpec, findings: &mut Findings) {
+    read_names(world);
+    let order = order(world, findings);
+    for field in order {
+        check_field(world, spec, field, findings);
+    }
+}
+
+/// The first pass: which fields each formula reads, and whether it reads `self`.
+fn read_names(world: &Shared) {
+    let count = world.borrow().fields.len();
+    for field in 0..count {
+        let (table, ast) = {
+            let world = world.borrow();
+            (world.fields[field].table, world.fields[field].ast.clone())
+        };
+        let Some(ast) = ast else { continue };
+        let reading = Reading::new(world, table, Some(Type::Dyn));
+        // Its problems are found again in the second pass, with types.
+        let _names_only = super::language::check_formula(&ast, &reading.scope());
+        let mut world = world.borrow_mut();
+        world.fields[field].deps = reading.deps.take();
+        world.fields[field].reads_self = *reading.reads_self.borrow();
+    }
+}
+
+/// The fields in an order in which each follows those that it reads; fields in or above a cycle are left out, the cycle refused.
+fn order(world: &Shared, findings: &mut Findings) -> Vec<usize> {
+    let world = world.borrow();
+    let mut graph = DiGraph::<usize, ()>::new();
+    let ids: Vec<NodeIndex> = (0..world.fields.len()).map(|field| graph.add_node(field)).collect();
+    for (field, def) in world.fields.iter().enumerate() {
+        def.deps.iter().for_each(|dep| {
+            graph.add_edge(ids[field], ids[*dep], ());
+        });
+    }
+    let mut order = Vec::with_capacity(ids.len());
+    let mut refused = BTreeSet::new();
+    // Tarjan's components come in reverse topological order of "reads": what is read comes first.
+    for component in tarjan_scc(&graph) {
+        let members: BTreeSet<usize> = component.iter().map(|id| graph[*id]).collect();
+        let first = *members.first().expect("invariant: a component has a member");
+        let cyclic = members.len() > 1 || world.fields[first].deps.contains(&first);
+        if cyclic {
+            let path = shortest_cycle(first, &members, |field| &world.fields[field].deps);
+            let names: Vec<&str> = path.iter().map(|field| &*world.fields[*field].name).collect();
+            findings.error(Place::Field(world.fields[first].spec, "formula"), cycle(&names));
+        }
+        if cyclic || members.iter().any(|field| world.fields[*field].deps.iter().any(|dep| refused.contains(dep))) {
+            refused.extend(members);
+        } else {
+            order.extend(members);
+        }
+    }
+    order
+}
+
+/// The shortest way from `first` back to itself, both ends included.
+fn shortest_cycle<'a>(first: usize, members: &BTreeSet<usize>, reads: impl Fn(usize) -> &'a BTreeSet<usize>) -> Vec<usize> {
+    let mut came_from = BTreeMap::new();
+    let mut queue = VecDeque::from([first]);
+    while let Some(field) = queue.pop_front() {
+        for next in reads(field).iter().filter(|next| members.contains(next)) {
+            if *next == first {
+                let mut path = vec![first];
+                let mut at = field;
+                while at != first {
+                    path.push(at);
+                    at = came_from[&at];
+                }
+                path.push(first);
+                path.reverse();
+                return path;
+            }
+            if !came_from.contains_key(next) {
+                came_from.insert(*next, field);
+                queue.push_back(*next);
+            }
+        }
+    }
+    unreachable!("invariant: the members of a component reach each other")
+}
+
+fn cycle(names: &[&str]) -> Problem {
+    let problem = Problem::new(235, format!("fields form a cycle: {}", names.join(" -> ")));
+    if names.len() == 2 {
+        problem.help("read `self` for the field's own value at the previous epoch")
+    } else {
+        problem.help("break it at one field, or read `self` where a field's own previous value is meant")
+    }
+}
+
+/// The second pass: types, then nodes.
+fn check_field(world: &Shared, spec: &GraphSpec, field: usize, findings: &mut Findings) {
+    let (table, ast, ix, reads_self, name) = {
+        let world = world.borrow();
+        let def = &world.fields[field];
+        (def.table, def.ast.clone(), def.spec, def.reads_self, def.name.clone())
+    };
+    let Some(ast) = ast else { return };
+    let init_spec = spec.fields[ix].init.as_ref();
+    if init_spec.is_some() && !reads_self {
+        let problem = Problem::new(252, format!("field `{name}` has an `init`, but its formula does not read `self`"));
+        findings.error(Place::Field(ix, "init"), problem.help("leave `init` out, or read `self`"));
+    }
+    let place = Place::Field(ix, "formula");
+    let checked = if reads_self {
+        selves::check(world, table, &ast, init_spec)
+    } else {
+        check_at(world, table, &ast, None).map(|(reading, expr)| selves::Checked { reading, expr, init: Value::Null })
+    };
+    let selves::Checked { reading, expr, init } = match checked {
+        Ok(checked) => checked,
+        Err(selves::Refused::Formula(problems)) => return findings.errors(&place, problems),
+        Err(selves::Refused::Init(problem)) => return findings.error(Place::Field(ix, "init"), problem),
+    };
+    warn_of_near_misses(world, &reading, &ast, &place, findings);
+    let lowered = match lower::lower(&reading, &expr) {
+        Ok(lowered) => lowered,
+        Err(problem) => return findings.error(place, problem.at(ast.span, "")),
+    };
+    let reads = qualified_reads(&reading, &expr);
+    let mut world = world.borrow_mut();
+    let node = if reads_self {
+        world.nodes.self_reference(table, lowered, init, field, name)
+    } else {
+        world.nodes.field(table, lowered, field, name)
+    };
+    let def = &mut world.fields[field];
+    def.ty = expr.ty().clone();
+    def.node = Some(node);
+    def.reads = reads;
+}
+
+/// Checks a formula at documents of `table`; `itself` is the type of `self`.
+pub(super) fn check_at(
+    world: &Shared,
+    table: usize,
+    ast: &Ast,
+    itself: Option<Type>,
+) -> Result<(Rc<Reading>, Expr), selves::Refused> {
+    let reading = Reading::new(world, table, itself);
+    let checked = super::language::check_formula(ast, &reading.scope());
+    let misplaced: Vec<Problem> = reading.misplaced.borrow().iter().map(|name| misplaced_name(name, ast)).collect();
+    if !misplaced.is_empty() {
+        return Err(selves::Refused::Formula(misplaced));
+    }
+    checked.map(|expr| (reading, expr)).map_err(selves::Refused::Formula)
+}
+
+/// A name that only reactions (or only fields) know, read elsewhere.
+fn misplaced_name(name: &str, ast: &Ast) -> Problem {
+    let who = if name == "self" { "fields" } else { "reactions" };
+    let help = match name {
+        "self" => "make a field that reads `self`, and read that field",
+        "old" | "new" => "a field reads the row as it is; conditions on a change belong to [[reactions]], or read `self`",
+        _ => "fields and [[effect]] conditions depend on rows only; read it in a [[reactions]] condition, or keep it in a column",
+    };
+    located(Problem::new(246, format!("`{name}` is known to {who} only")).help(help), ast, name, "not known here")
+}
+
+/// The problem at the place where `name` stands.
+pub(super) fn located(problem: Problem, ast: &Ast, name: &str, label: &str) -> Problem {
+    match ident_span(ast, name) {
+        Some(span) => problem.at(span, label),
+        None => problem,
+    }
+}
+
+/// The columns and fields that a formula reads, with their types' names, in the order read.
+pub(super) fn qualified_reads(reading: &Reading, expr: &Expr) -> Vec<std::sync::Arc<str>> {
+    let world = reading.world.borrow();
+    let mut reads: Vec<std::sync::Arc<str>> = Vec::new();
+    for input in expr.inputs() {
+        let reference = reading.reference(input);
+        let table = &world.catalogue.tables[reading.frame(reference.frame).table];
+        let name = match reference.read {
+            super::scope::Read::Column(column) => format!("{}.{}", table.name, table.columns[column].name).into(),
+            super::scope::Read::Field(field) => world.fields[field].name.clone(),
+            super::scope::Read::Itself => "self".into(),
+            super::scope::Read::Refused => continue,
+        };
+        if !reads.contains(&name) {
+            reads.push(name);
+        }
+    }
+    reads
+}
+
+/// In an open table a typing error is a new column: warns where a declared name is one letter away.
+pub(super) fn warn_of_near_misses(world: &Shared, reading: &Reading, ast: &Ast, place: &Place, findings: &mut Findings) {
+    for (table, name) in reading.dynamic.borrow().iter() {
+        let world = world.borrow();
+        let def = &world.catalogue.tables[*table];
+        let declared = def.column_names().filter(|column| column != name);
+        let near: Vec<&str> = declared
+            .chain(world.field_names(*table))
+            .chain(def.relations.keys().map(String::as_str))
+            .filter(|other| one_slip_apart(name, other))
+            .collect();
+        if near.is_empty() {
+            continue;
+        }
+        let message = format!("`{name}` is read as an undeclared column of `{}`", def.name);
+        let problem = Problem::new(253, message).help(format!("did you mean {}?", one_of(&near)));
+        findings.warn(place.clone(), located(problem, ast, name, "not declared"));
+    }
+}
+
+/// Whether two names of at least four letters differ by one slip, which is not a digit.
+fn one_slip_apart(a: &str, b: &str) -> bool {
+    let letters = |s: &str| s.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    a.chars().count().min(b.chars().count()) >= 4 && letters(a) != letters(b) && strsim::damerau_levenshtein(a, b) == 1
+}
+
+/// Where `name` stands in the text, at the start of a path or as a member.
+pub(super) fn ident_span(ast: &Ast, name: &str) -> Option<Span> {
+    match &ast.kind {
+        AstKind::Ident(found) if found == name => Some(ast.span),
+        AstKind::Select(of, member, span) => ident_span(of, name).or((member == name).then_some(*span)),
+        _ => children(ast).into_iter().find_map(|child| ident_span(child, name)),
+    }
+}
+
+/// The direct parts of a tree, left to right.
+pub(super) fn children(ast: &Ast) -> Vec<&Ast> {
+    match &ast.kind {
+        AstKind::Literal(_) | AstKind::Ident(_) => vec![],
+        AstKind::Select(a, _, _) | AstKind::Each(a) | AstKind::Unary(_, a) => vec![a],
+        AstKind::Index(a, b) | AstKind::Binary(_, a, b) => vec![a, b],
+        AstKind::Ternary(c, a, b) => vec![c, a, b],
+        AstKind::Call { target, args, .. } => target.iter().map(|target| &**target).chain(args).collect(),
+        AstKind::List(items) => items.iter().collect(),
+        AstKind::Map(entries) => entries.iter().flat_map(|(k, v)| [k, v]).collect(),
+    }
+}

@@ -1,0 +1,91 @@
+//! The invariants of a plan, asserted for every plan that is made.
+//!
+//! - INV-PLAN-LEVELS: every edge goes from a lower level to a higher one; a lookup's index stands between.
+//! - INV-PLAN-CELLS: a cell reads slots of its own row that are there and, but for its own in a self-reference, computed before it.
+//! - INV-PLAN-SLOTS: every slot's source names that slot; columns live in the home region, values are carried from lower regions of the same table.
+
+use crate::plan::{CellKind, Plan, Region, RegionId, SlotId, SlotSource};
+
+/// Panics, naming the invariant, if the plan is wrong.
+pub(super) fn assert_holds(plan: &Plan) {
+    if let Err(broken) = check(plan) {
+        panic!("{broken}");
+    }
+}
+
+/// The first invariant that does not hold.
+fn check(plan: &Plan) -> Result<(), String> {
+    levels(plan)?;
+    for (ix, region) in plan.regions.iter().enumerate() {
+        cells(ix, region)?;
+        (0..region.slots.len()).try_for_each(|slot| slot_source(plan, RegionId(ix as u32), SlotId(slot as u32)))?;
+    }
+    tables(plan)
+}
+
+fn require(holds: bool, broken: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(broken()) }
+}
+
+fn levels(plan: &Plan) -> Result<(), String> {
+    let level = |region: RegionId| plan.regions[region.0 as usize].level;
+    require(plan.regions.is_sorted_by_key(|region| region.level), || "INV-PLAN-LEVELS: regions are ordered by level".into())?;
+    for (ix, group) in plan.groups.iter().enumerate() {
+        let keys = group.parent_key.len() == group.key_types.len();
+        require(level(group.from) < level(group.to) && keys, || format!("INV-PLAN-LEVELS: group edge {ix} goes up"))?;
+    }
+    for (ix, lookup) in plan.lookups.iter().enumerate() {
+        let below = level(lookup.from).max(level(lookup.to));
+        let up = below < lookup.level && lookup.level < level(lookup.into);
+        let same_table = plan.regions[lookup.from.0 as usize].table == plan.regions[lookup.into.0 as usize].table;
+        let paired = lookup.values.len() == lookup.slots.len() && lookup.via.len() == lookup.key_types.len();
+        require(up && same_table && paired, || {
+            format!("INV-PLAN-LEVELS: lookup edge {ix} goes up, and comes back to its table")
+        })?;
+    }
+    Ok(())
+}
+
+fn cells(ix: usize, region: &Region) -> Result<(), String> {
+    let mut computed: Vec<bool> = region.slots.iter().map(|slot| !matches!(slot.source, SlotSource::Cell(_))).collect();
+    for cell in &region.cells {
+        let broken = || format!("INV-PLAN-CELLS: region {ix}, cell at slot {}", cell.slot.0);
+        for input in cell.expr.inputs() {
+            let itself = input.0 == cell.slot.0 && matches!(cell.kind, CellKind::SelfReference { .. });
+            require(itself || computed.get(input.0 as usize) == Some(&true), broken)?;
+        }
+        let slot = computed.get_mut(cell.slot.0 as usize).ok_or_else(broken)?;
+        *slot = true;
+    }
+    require(computed.iter().all(|computed| *computed), || format!("INV-PLAN-CELLS: region {ix} computes all of its slots"))
+}
+
+fn slot_source(plan: &Plan, at: RegionId, slot: SlotId) -> Result<(), String> {
+    let region = &plan.regions[at.0 as usize];
+    let home = plan.tables[region.table.0 as usize].home;
+    let holds = match &region.slots[slot.0 as usize].source {
+        SlotSource::Column(column) => {
+            home == Some(at) && (column.0 as usize) < plan.tables[region.table.0 as usize].columns.len()
+        }
+        SlotSource::Carried(from, lower) => {
+            let below = &plan.regions[from.0 as usize];
+            below.table == region.table && below.level < region.level && (lower.0 as usize) < below.slots.len()
+        }
+        SlotSource::Aggregate(group) => plan.groups.get(group.0 as usize).is_some_and(|edge| edge.to == at && edge.slot == slot),
+        SlotSource::Looked(lookup, position) => plan
+            .lookups
+            .get(lookup.0 as usize)
+            .is_some_and(|edge| edge.into == at && edge.slots.get(*position as usize) == Some(&slot)),
+        SlotSource::Cell(cell) => region.cells.get(*cell as usize).is_some_and(|cell| cell.slot == slot),
+    };
+    require(holds, || format!("INV-PLAN-SLOTS: region {}, slot {}", at.0, slot.0))
+}
+
+fn tables(plan: &Plan) -> Result<(), String> {
+    for (ix, table) in plan.tables.iter().enumerate() {
+        let mut of_table = (0..).zip(&plan.regions).filter(|(_, region)| region.table.0 as usize == ix);
+        let lowest = of_table.next().map(|(region, _)| RegionId(region));
+        require(table.home == lowest, || format!("INV-PLAN-SLOTS: the home of table {ix} is its lowest region"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! From nodes to the plan: regions with their slots and cells, and the edges between them.
+//!
+//! Every table has a home region, its lowest, where its columns live; a row exists in every region of its table. A value that
+//! a region needs from a lower region of its table is carried there. All that an edge reads of one row is read in one region:
+//! the highest of those that its nodes live in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thalweg_formulas::{ExprKind, InputId};
+
+use super::common;
+use super::effects::EffectDef;
+use super::levels::Levels;
+use super::maintenance::maintenance;
+use super::nodes::{NodeId, SELF, Source};
+use super::rewrite::map_inputs;
+use super::world::World;
+use crate::plan::{
+    Cell, CellKind, ColumnId, Effect, Field, FieldId, Group, GroupId, Lookup, LookupId, Plan, Reaction, Region, RegionId, Slot,
+    SlotId, SlotSource, Table, TableId,
+};
+use crate::spec::GraphSpec;
+
+/// The plan of an accepted definition.
+pub(super) fn plan(mut world: World, spec: &GraphSpec, effects: &[EffectDef], reactions: Vec<Reaction>) -> Plan {
+    let roots = world.fields.iter().filter_map(|field| field.node).chain(effects.iter().map(|effect| effect.when));
+    let levels = Levels::place(&world.nodes, roots.collect::<Vec<_>>());
+    let tables = Tables::of(&world, &levels);
+    let mut layout = Layout::new(&mut world, &levels, &tables);
+    layout.carry(&world, effects);
+    layout.number_slots(&world);
+    let mut plan = Plan::default();
+    plan.tables = tables.plan(&world, &layout, &reactions);
+    plan.regions = layout.regions(&world, &tables);
+    plan.groups = layout.groups(&world);
+    plan.lookups = layout.lookups(&world, &plan.regions);
+    plan.fields = layout.fields(&world, spec, &tables);
+    plan.effects = effects.iter().map(|effect| layout.effect(&world, spec, effect, &tables)).collect();
+    plan.reactions = reactions;
+    plan.reactions.iter_mut().for_each(|reaction| reaction.table = tables.id(reaction.table.0 as usize));
+    plan
+}
+
+/// The tables of the plan: all of the catalogue, the global one only if it holds something.
+struct Tables {
+    ids: Vec<Option<TableId>>,
+}
+
+impl Tables {
+    fn of(world: &World, levels: &Levels) -> Tables {
+        let mut next = 0;
+        let used = |ix: usize, name: &str| !name.is_empty() || levels.regions.keys().any(|(_, table)| *table == ix);
+        let tables = world.catalogue.tables.iter().enumerate();
+        let ids = tables.map(|(ix, def)| {
+            used(ix, &def.name).then(|| {
+                next += 1;
+                TableId(next - 1)
+            })
+        });
+        Tables { ids: ids.collect() }
+    }
+
+    fn id(&self, table: usize) -> TableId {
+        self.ids[table].expect("invariant: a table that holds something is in the plan")
+    }
+
+    fn plan(&self, world: &World, layout: &Layout, reactions: &[Reaction]) -> Vec<Table> {
+        let tables = world.catalogue.tables.iter().enumerate().filter(|(ix, _)| self.ids[*ix].is_some());
+        let columns = |ids: &Vec<usize>| ids.iter().map(|column| ColumnId(*column as u32)).collect();
+        tables
+            .map(|(ix, def)| Table {
+                name: def.name.clone(),
+                from: def.from.clone(),
+                key: def.key.as_ref().map(columns),
+                columns: def.columns.clone(),
+                home: Some(layout.home(ix)),
+                whole_rows: reactions.iter().any(|reaction| reaction.table.0 as usize == ix),
+            })
+            .collect()
+    }
+}
+
+/// A lookup edge before its slots are numbered: from where, by what, at which document's region, into where.
+type LookupEdge = (RegionId, Vec<NodeId>, RegionId, RegionId);
+
+/// Regions and what lives in them.
+struct Layout {
+    /// (level, table) of each region.
+    places: Vec<(u32, usize)>,
+    /// The nodes of each region, its cells apart.
+    members: Vec<BTreeSet<NodeId>>,
+    /// The cells of each region, in topological order.
+    cells: Vec<Vec<NodeId>>,
+    region_of: BTreeMap<NodeId, RegionId>,
+    /// What each region needs from lower regions of its table.
+    carried: Vec<BTreeSet<NodeId>>,
+    /// The looked-up nodes of each lookup edge.
+    lookup_edges: BTreeMap<LookupEdge, Vec<NodeId>>,
+    lookup_of: BTreeMap<NodeId, (LookupId, u32)>,
+    group_of: BTreeMap<NodeId, GroupId>,
+    /// The nodes of each region in slot order.
+    slots: Vec<Vec<NodeId>>,
+    slot_of: BTreeMap<(RegionId, NodeId), SlotId>,
+}
+
+impl Layout {
+    /// Lays out regions and shares common sub-expressions in each.
+    fn new(world: &mut World, levels: &Levels, tables: &Tables) -> Layout {
+        let mut regions = levels.regions.clone();
+        for (table, id) in tables.ids.iter().enumerate() {
+            if id.is_some() && regions.keys().all(|(_, of)| *of != table) {
+                regions.insert((0, table), BTreeSet::new());
+            }
+        }
+        let mut layout = Layout {
+            places: regions.keys().copied().collect(),
+            members: Vec::new(),
+            cells: Vec::new(),
+            region_of: BTreeMap::new(),
+            carried: vec![BTreeSet::new(); regions.len()],
+            lookup_edges: BTreeMap::new(),
+            lookup_of: BTreeMap::new(),
+            group_of: BTreeMap::new(),
+            slots: Vec::new(),
+            slot_of: BTreeMap::new(),
+        };
+        for (ix, ((_, table), mut members)) in regions.into_iter().enumerate() {
+            layout.cells.push(common::share(world, table, &mut members));
+            layout.region_of.extend(members.iter().map(|id| (*id, RegionId(ix as u32))));
+            members.retain(|id| !matches!(world.nodes.get(*id).source, Source::Cell { .. }));
+            layout.members.push(members);
+        }
+        layout
+    }
+
+    /// The lowest region of a table.
+    fn home(&self, table: usize) -> RegionId {
+        let lowest = self.places.iter().position(|(_, of)| *of == table);
+        RegionId(lowest.expect("invariant: every table of the plan has a region") as u32)
+    }
+
+    /// The region in which all of `ids`, nodes of one table, can be read.
+    fn meeting(&self, ids: impl IntoIterator<Item = NodeId>) -> RegionId {
+        let highest = ids.into_iter().map(|id| self.region_of[&id]).max();
+        highest.expect("invariant: an edge reads something of its row")
+    }
+
+    /// Makes `id` readable in `region`.
+    fn need(&mut self, region: RegionId, id: NodeId) {
+        if self.region_of[&id] != region {
+            self.carried[region.0 as usize].insert(id);
+        }
+    }
+
+    /// Finds the edges, and what each region must carry for its cells, edges and effects.
+    fn carry(&mut self, world: &World, effects: &[EffectDef]) {
+        for id in self.region_of.keys().copied().collect::<Vec<_>>() {
+            let node = world.nodes.get(id);
+            let region = self.region_of[&id];
+            match &node.source {
+                Source::Column(_) => {}
+                Source::Cell { .. } => node.inputs().into_iter().for_each(|input| self.need(region, input)),
+                Source::Aggregate { contribution, parent_key, .. } => {
+                    self.group_of.insert(id, GroupId(self.group_of.len() as u32));
+                    let reads = || std::iter::once(*contribution).chain(parent_key.iter().copied());
+                    let from = self.meeting(reads());
+                    reads().for_each(|read| self.need(from, read));
+                }
+                Source::Looked { via, value, .. } => {
+                    let from = self.meeting(via.iter().chain(&node.beside).copied());
+                    via.iter().for_each(|read| self.need(from, *read));
+                    let edge = (from, via.clone(), self.region_of[value], region);
+                    self.lookup_edges.entry(edge).or_default().push(id);
+                }
+            }
+        }
+        for (edge, looked) in self.lookup_edges.values().enumerate() {
+            let position = |(position, id): (usize, &NodeId)| (*id, (LookupId(edge as u32), position as u32));
+            self.lookup_of.extend(looked.iter().enumerate().map(position));
+        }
+        for effect in effects {
+            let region = self.region_of[&effect.when];
+            effect.payload.iter().for_each(|(_, id)| self.need(region, *id));
+        }
+    }
+
+    /// Slots: columns in table order, then what is carried, aggregates, looked-up values, cells.
+    fn number_slots(&mut self, world: &World) {
+        for ix in 0..self.places.len() {
+            let mut slots: Vec<NodeId> = self.members[ix].iter().copied().chain(self.carried[ix].iter().copied()).collect();
+            let region = RegionId(ix as u32);
+            slots.sort_by_key(|id| match world.nodes.get(*id).source {
+                _ if self.region_of[id] != region => (1, id.0),
+                Source::Column(column) => (0, column as u32),
+                Source::Aggregate { .. } => (2, id.0),
+                Source::Looked { .. } | Source::Cell { .. } => (3, id.0),
+            });
+            slots.extend(&self.cells[ix]);
+            let numbered = slots.iter().enumerate().map(|(slot, id)| ((region, *id), SlotId(slot as u32)));
+            self.slot_of.extend(numbered);
+            self.slots.push(slots);
+        }
+    }
+
+    fn slot(&self, region: RegionId, id: NodeId) -> SlotId {
+        self.slot_of[&(region, id)]
+    }
+
+    fn regions(&self, world: &World, tables: &Tables) -> Vec<Region> {
+        let regions = self.places.iter().enumerate().map(|(ix, (level, table))| {
+            let region = RegionId(ix as u32);
+            Region {
+                table: tables.id(*table),
+                level: *level,
+                slots: self.slots[ix].iter().map(|id| self.plan_slot(world, region, *id)).collect(),
+                cells: self.cells[ix].iter().map(|id| self.plan_cell(world, region, *id)).collect(),
+            }
+        });
+        regions.collect()
+    }
+
+    fn plan_slot(&self, world: &World, region: RegionId, id: NodeId) -> Slot {
+        let node = world.nodes.get(id);
+        let lives = self.region_of[&id];
+        let source = match &node.source {
+            _ if lives != region => SlotSource::Carried(lives, self.slot(lives, id)),
+            Source::Column(column) => SlotSource::Column(ColumnId(*column as u32)),
+            Source::Aggregate { .. } => SlotSource::Aggregate(self.group_of[&id]),
+            Source::Looked { .. } => SlotSource::Looked(self.lookup_of[&id].0, self.lookup_of[&id].1),
+            Source::Cell { .. } => {
+                let position = self.cells[region.0 as usize].iter().position(|cell| *cell == id);
+                SlotSource::Cell(position.expect("invariant: a cell is among its region's") as u32)
+            }
+        };
+        Slot { name: node.name.clone(), ty: node.ty.clone(), source }
+    }
+
+    fn plan_cell(&self, world: &World, region: RegionId, id: NodeId) -> Cell {
+        let node = world.nodes.get(id);
+        let Source::Cell { expr, init } = &node.source else { unreachable!("invariant: only cells are listed as cells") };
+        let slot = self.slot(region, id);
+        let expr = map_inputs(expr, &|input, _| match NodeId::of(input) {
+            Some(read) => ExprKind::Input(InputId(self.slot(region, read).0)),
+            None => ExprKind::Input(InputId(slot.0)),
+        });
+        debug_assert!(!expr.inputs().contains(&SELF));
+        let kind = init.clone().map_or(CellKind::Formula, |init| CellKind::SelfReference { init });
+        Cell { slot, expr, kind, field: node.field.map(|field| FieldId(field as u32)) }
+    }
+
+    fn groups(&self, world: &World) -> Vec<Group> {
+        let groups = self.group_of.keys().map(|id| {
+            let node = world.nodes.get(*id);
+            let Source::Aggregate { agg, contribution, parent_key, .. } = &node.source else {
+                unreachable!("invariant: only aggregates have group edges")
+            };
+            let from = self.meeting(parent_key.iter().copied().chain([*contribution]));
+            let to = self.region_of[id];
+            Group {
+                agg: *agg,
+                from,
+                contribution: self.slot(from, *contribution),
+                parent_key: parent_key.iter().map(|key| self.slot(from, *key)).collect(),
+                key_types: world.catalogue.tables[node.table].key_types(parent_key.len()),
+                to,
+                slot: self.slot(to, *id),
+            }
+        });
+        groups.collect()
+    }
+
+    fn lookups(&self, world: &World, regions: &[Region]) -> Vec<Lookup> {
+        let level = |region: RegionId| regions[region.0 as usize].level;
+        let lookups = self.lookup_edges.iter().map(|((from, via, to, into), looked)| {
+            let value = |id: &NodeId| match &world.nodes.get(*id).source {
+                Source::Looked { value, .. } => self.slot(*to, *value),
+                _ => unreachable!("invariant: only looked-up nodes have lookup edges"),
+            };
+            Lookup {
+                from: *from,
+                via: via.iter().map(|id| self.slot(*from, *id)).collect(),
+                key_types: world.catalogue.tables[self.places[to.0 as usize].1].key_types(via.len()),
+                to: *to,
+                values: looked.iter().map(value).collect(),
+                level: level(*from).max(level(*to)) + 1,
+                into: *into,
+                slots: looked.iter().map(|id| self.slot(*into, *id)).collect(),
+            }
+        });
+        lookups.collect()
+    }
+
+    fn fields(&self, world: &World, spec: &GraphSpec, tables: &Tables) -> Vec<Field> {
+        let fields = world.fields.iter().map(|def| {
+            let node = def.node.expect("invariant: every field of an accepted definition has its node");
+            let region = self.region_of[&node];
+            Field {
+                name: def.name.clone(),
+                table: tables.id(def.table),
+                formula: spec.fields[def.spec].formula.as_str().into(),
+                ty: def.ty.clone(),
+                region,
+                slot: self.slot(region, node),
+                reads: def.reads.clone(),
+                maintenance: maintenance(world, node),
+            }
+        });
+        fields.collect()
+    }
+
+    fn effect(&self, world: &World, spec: &GraphSpec, def: &EffectDef, tables: &Tables) -> Effect {
+        let region = self.region_of[&def.when];
+        let written = &spec.effects[def.spec];
+        debug_assert_eq!(world.nodes.get(def.when).table, def.table);
+        Effect {
+            name: written.name.as_str().into(),
+            table: tables.id(def.table),
+            region,
+            when: self.slot(region, def.when),
+            condition: written.when.as_str().into(),
+            payload: def.payload.iter().map(|(name, id)| (name.clone(), self.slot(region, *id))).collect(),
+            rearm: def.rearm,
+            actions: written.actions.clone(),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! From a checked formula to nodes: every value is brought to the row where it is needed.
+//!
+//! - A looked-up value becomes a looked-up node; through several lookups, a hidden node on each document between.
+//! - The body of an aggregate becomes a hidden cell of the child; what it reads of the parent the child looks up by the columns
+//!   that hold the parent's key.
+//! - An aggregate over children of children is one edge from the grandchild, which looks up the grandparent's key at its parent.
+//!
+//! Equal nodes are one ([`super::nodes::Nodes::shared`]), so two formulas that aggregate the same thing share its edge.
+
+use thalweg_formulas::{Agg, Expr, ExprKind, InputId, Problem, Type, Value};
+
+use super::nodes::{NodeId, SELF, Source};
+use super::scope::{Frame, Read, Reading, Step};
+use super::world::World;
+use crate::show;
+
+/// A checked formula with nodes of its own table as inputs.
+///
+/// # Errors
+/// It reads a row that the place where it is needed does not determine.
+pub(super) fn lower(reading: &Reading, expr: &Expr) -> Result<Expr, Problem> {
+    Lowering { reading }.expr(expr, 0)
+}
+
+/// The node in the home row of the row `frame`'s column or field.
+pub(super) fn lower_input(reading: &Reading, input: InputId) -> Result<NodeId, Problem> {
+    Lowering { reading }.input(input, 0)
+}
+
+struct Lowering<'a> {
+    reading: &'a Reading,
+}
+
+impl Lowering<'_> {
+    /// `expr` as it is evaluated in the rows of frame `at`.
+    fn expr(&self, expr: &Expr, at: u32) -> Result<Expr, Problem> {
+        match expr.kind() {
+            ExprKind::Input(id) => match self.reading.reference(*id).read {
+                Read::Itself if at == 0 => Ok(Expr::new(ExprKind::Input(SELF), expr.ty().clone())),
+                Read::Itself => Err(self_inside_an_aggregate()),
+                Read::Refused => Ok(Expr::new(ExprKind::Const(Value::Null), Type::Dyn)),
+                Read::Column(_) | Read::Field(_) => self.as_input(self.input(*id, at)?),
+            },
+            ExprKind::Aggregate { agg, over, body } => self.as_input(self.aggregate(*agg, *over, body, expr.ty(), at)?),
+            _ => {
+                let mut refused = None;
+                let lowered = expr.map_args(|arg| {
+                    self.expr(arg, at).unwrap_or_else(|problem| {
+                        refused.get_or_insert(problem);
+                        arg.clone()
+                    })
+                });
+                refused.map_or(Ok(lowered), Err)
+            }
+        }
+    }
+
+    fn as_input(&self, node: NodeId) -> Result<Expr, Problem> {
+        let ty = self.reading.world.borrow().nodes.get(node).ty.clone();
+        Ok(Expr::new(ExprKind::Input(node.input()), ty))
+    }
+
+    /// The node at frame `at` for a column or field of whatever frame the input reads.
+    fn input(&self, input: InputId, at: u32) -> Result<NodeId, Problem> {
+        let reference = self.reading.reference(input);
+        let frame = self.reading.frame(reference.frame);
+        let node = {
+            let mut world = self.reading.world.borrow_mut();
+            match reference.read {
+                Read::Column(column) => world.column_node(frame.table, column),
+                Read::Field(field) => {
+                    world.fields[field].node.expect("invariant: fields are lowered after the fields that they read")
+                }
+                Read::Itself | Read::Refused => return Err(self_inside_an_aggregate()),
+            }
+        };
+        self.bring(node, reference.frame, at)
+    }
+
+    /// The node at frame `at` that shows `node` of frame `from`.
+    fn bring(&self, node: NodeId, from: u32, at: u32) -> Result<NodeId, Problem> {
+        if from == at {
+            return Ok(node);
+        }
+        let frame = self.reading.frame(from);
+        if let Step::Lookup(via) = &frame.step {
+            // A looked-up value is a value of the row that looks it up.
+            let looked = self.look_up(frame.outer, via, frame.table, node, Some(&frame));
+            return self.bring(looked, frame.outer, at);
+        }
+        let inner = self.reading.frame(at);
+        match &inner.step {
+            Step::Children(parent_key) => {
+                let brought = self.bring(node, from, inner.outer)?;
+                let parent = self.reading.frame(inner.outer).table;
+                Ok(self.look_up(at, parent_key, parent, brought, None))
+            }
+            Step::Home | Step::Lookup(_) => Err(self.not_determined(node, &frame, &inner)),
+        }
+    }
+
+    /// The node of frame `at` that shows `value` of the document of `to` whose key the columns `via` hold.
+    fn look_up(&self, at: u32, via: &[usize], to: usize, value: NodeId, by: Option<&Frame>) -> NodeId {
+        let table = self.reading.frame(at).table;
+        let mut world = self.reading.world.borrow_mut();
+        let via: Vec<NodeId> = via.iter().map(|column| world.column_node(table, *column)).collect();
+        let shown = world.nodes.get(value);
+        let (ty, value_name) = (shown.ty.clone(), shown.name.clone());
+        let own = world.catalogue.tables[to].name.to_string();
+        let relation = by.map_or(own.as_str(), |frame| last_step(&frame.path));
+        let short = value_name.strip_prefix(&format!("{own}.")).unwrap_or(&value_name);
+        let name = if relation.is_empty() { short.to_owned() } else { format!("{relation}.{short}") };
+        if via.is_empty() {
+            return world.nodes.global(table, to, value, ty, name);
+        }
+        world.nodes.shared(table, Source::Looked { via, to, value }, ty, || name)
+    }
+
+    /// The node at frame `at` for an aggregate over the rows of frame `over`.
+    fn aggregate(&self, agg: Agg, over: u32, body: &Expr, ty: &Type, at: u32) -> Result<NodeId, Problem> {
+        let child = self.reading.frame(over);
+        let anchor = self.anchor(over, at);
+        let lowered = self.expr(body, over)?;
+        let contribution = self.contribution(&lowered, child.table);
+        let parent_key = self.parent_key(over, anchor)?;
+        let prefix = self.reading.frame(anchor).path;
+        let within = |path: &str| path.strip_prefix(prefix.as_str()).unwrap_or(path).to_owned();
+        let shown = match body.kind() {
+            ExprKind::Const(_) => within(child.path.trim_end_matches('.')),
+            _ => show::text(body, &|id| within(&self.reading.path(id))),
+        };
+        let name = format!("{}({shown})", show::agg_name(agg));
+        let table = self.reading.frame(anchor).table;
+        let source = Source::Aggregate { agg, from: child.table, contribution, parent_key };
+        let node = self.reading.world.borrow_mut().nodes.shared(table, source, ty.clone(), || name);
+        self.bring(node, anchor, at)
+    }
+
+    /// The frame whose document the aggregate belongs to: the innermost that is outside its rows and around `at`.
+    fn anchor(&self, over: u32, at: u32) -> u32 {
+        let mut anchor = self.reading.frame(over).outer;
+        while anchor != 0 && !self.surrounds(anchor, at) && self.is_row_of_children(anchor) {
+            anchor = self.reading.frame(anchor).outer;
+        }
+        anchor
+    }
+
+    /// Whether frame `outer` is `at` or one that it was reached from.
+    fn surrounds(&self, outer: u32, at: u32) -> bool {
+        let mut frame = at;
+        while frame != outer && frame != 0 {
+            frame = self.reading.frame(frame).outer;
+        }
+        frame == outer
+    }
+
+    fn is_row_of_children(&self, frame: u32) -> bool {
+        matches!(self.reading.frame(frame).step, Step::Children(_))
+    }
+
+    /// The node of the child that is aggregated: a column as it is, else a hidden cell.
+    fn contribution(&self, body: &Expr, table: usize) -> NodeId {
+        if let ExprKind::Input(id) = body.kind() {
+            if let Some(node) = NodeId::of(*id) {
+                return node;
+            }
+        }
+        let name = {
+            let world = self.reading.world.borrow();
+            show::text(body, &|id| NodeId::of(id).map_or("self".into(), |node| world.node_name(node)))
+        };
+        let source = Source::Cell { expr: body.clone(), init: None };
+        self.reading.world.borrow_mut().nodes.shared(table, source, body.ty().clone(), || name)
+    }
+
+    /// The nodes of frame `over` that hold the key of the document of frame `anchor`.
+    fn parent_key(&self, over: u32, anchor: u32) -> Result<Vec<NodeId>, Problem> {
+        let mut frame = over;
+        let mut outermost = over;
+        while frame != anchor {
+            outermost = frame;
+            frame = self.reading.frame(frame).outer;
+        }
+        let reached = self.reading.frame(outermost);
+        let Step::Children(columns) = &reached.step else { return Err(self.not_determined_key(&reached)) };
+        let mut key = Vec::with_capacity(columns.len());
+        for column in columns {
+            let node = self.reading.world.borrow_mut().column_node(reached.table, *column);
+            key.push(self.bring(node, outermost, over)?);
+        }
+        Ok(key)
+    }
+
+    fn not_determined(&self, node: NodeId, read: &Frame, at: &Frame) -> Problem {
+        let world = self.reading.world.borrow();
+        let name = format!("{}{}", read.path, world.node_name(node));
+        let place =
+            if at.path.is_empty() { "outside its aggregate".into() } else { format!("in `{}`", at.path.trim_end_matches('.')) };
+        Problem::new(250, format!("`{name}` cannot be read {place}: no single row is meant"))
+            .help("aggregate one relation at a time, or make a field of one part and read that")
+    }
+
+    fn not_determined_key(&self, frame: &Frame) -> Problem {
+        let path = frame.path.trim_end_matches('.');
+        Problem::new(250, format!("`{path}` leads from many rows to one, so it cannot be followed inside an aggregate"))
+            .help("make a field of the inner aggregate on its own table and read that")
+    }
+}
+
+impl World {
+    /// A node's name within its type.
+    pub(super) fn node_name(&self, node: NodeId) -> String {
+        let node = self.nodes.get(node);
+        match node.field {
+            Some(field) => self.fields[field].short.clone(),
+            None => node.name.to_string(),
+        }
+    }
+}
+
+/// The last relation of a path: `region` of `customer.region.`.
+fn last_step(path: &str) -> &str {
+    let path = path.trim_end_matches('.');
+    path.rsplit_once('.').map_or(path, |(_, last)| last)
+}
+
+fn self_inside_an_aggregate() -> Problem {
+    Problem::new(251, "`self` cannot be read inside an aggregate")
+        .help("make a field of the aggregate and combine it with `self`")
+}

@@ -1,0 +1,91 @@
+//! How a field is kept, in words: what a change costs, or why the field is computed again from all of its input.
+
+use std::collections::BTreeSet;
+
+use thalweg_formulas::{Agg, Expr, ExprKind, Type};
+
+use super::nodes::{NodeId, Source};
+use super::world::World;
+use crate::plan::Maintenance;
+use crate::show::agg_name;
+
+/// How the field whose cell is `node` is kept.
+pub(super) fn maintenance(world: &World, node: NodeId) -> Maintenance {
+    let mut parts = Parts::default();
+    parts.collect(world, node);
+    if let Some(list) = parts.list {
+        return Maintenance::Recomputed(match list {
+            Some(name) => format!("the array `{name}` is one value"),
+            None => "a list is one value".into(),
+        });
+    }
+    let mut said: Vec<String> = parts.aggregates.into_iter().collect();
+    if parts.looked_up {
+        said.push("a looked-up value follows its document, one step for each row that refers to it".into());
+    }
+    if parts.itself {
+        said.push("one step for each epoch in which an input changes".into());
+    }
+    if said.is_empty() {
+        said.push("a function of its own row".into());
+    }
+    Maintenance::Incremental(said.join("; "))
+}
+
+/// What a field is made of, down to the nodes of its own row that have a name.
+#[derive(Default)]
+struct Parts {
+    aggregates: BTreeSet<String>,
+    looked_up: bool,
+    itself: bool,
+    /// A list that is read whole, by its name if it has one.
+    list: Option<Option<String>>,
+}
+
+impl Parts {
+    fn collect(&mut self, world: &World, id: NodeId) {
+        let node = world.nodes.get(id);
+        let Source::Cell { expr, init } = &node.source else { return };
+        self.itself |= init.is_some();
+        if let Some(name) = list_read(world, expr) {
+            self.list = Some(name);
+        }
+        for input in node.inputs() {
+            let read = world.nodes.get(input);
+            match &read.source {
+                Source::Column(_) => {}
+                Source::Aggregate { agg, .. } => drop(self.aggregates.insert(kept(*agg))),
+                Source::Looked { .. } => self.looked_up = true,
+                // Another field says for itself how it is kept.
+                Source::Cell { .. } if read.field.is_some() => {}
+                Source::Cell { .. } => self.collect(world, input),
+            }
+        }
+    }
+}
+
+/// What one changed child row costs its aggregate.
+fn kept(agg: Agg) -> String {
+    let name = agg_name(agg);
+    match agg {
+        Agg::Sum | Agg::Count | Agg::Avg => format!("{name} is an accumulator, one step for each changed row"),
+        Agg::Min | Agg::Max => format!("{name} keeps its values in order, O(log n) for each changed row"),
+    }
+}
+
+/// Whether an expression goes through a list, and the list's name where it is a column or field.
+fn list_read(world: &World, expr: &Expr) -> Option<Option<String>> {
+    let list = match expr.kind() {
+        ExprKind::Comprehension { over, .. } => Some(over),
+        ExprKind::Call(_, args) => args.iter().find(|arg| matches!(arg.ty(), Type::List(_))),
+        _ => None,
+    };
+    if let Some(list) = list {
+        let name = match list.kind() {
+            ExprKind::Input(id) => NodeId::of(*id).map(|id| world.node_name(id)),
+            _ => list.args().into_iter().find_map(|arg| list_read(world, arg)).flatten(),
+        };
+        return Some(name);
+    }
+    expr.args().into_iter().find_map(|arg| list_read(world, arg))
+}
