@@ -1,3 +1,4 @@
 //! Thalweg: a reactive dataflow engine.
 
 pub mod config;
+pub mod explain;
