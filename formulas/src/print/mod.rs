@@ -3,6 +3,7 @@
 //! Invariant: the text of an [`Ast`] that holds literals of CEL parses to the same tree. Constants that no literal writes
 //! (decimals, timestamps, durations, tensors, infinities) print as the call that makes them.
 
+mod expression;
 mod literal;
 
 use std::fmt::{self, Display, Formatter, Write};
