@@ -1,0 +1,98 @@
+//! Actions: the configured sinks, by the settings that a delivery carries.
+//!
+//! A delivery keeps the settings it was fired with, so a changed definition changes later firings only. Settings hold references
+//! to secrets, never secrets.
+
+use std::sync::Arc;
+
+use thalweg_graph::plan::Plan;
+use thalweg_graph::ports::Sink;
+use thalweg_graph::spec::{ActionSpec, Finding, Place, Severity};
+use thalweg_sinks::{RetryPolicy, SettingProblem, SinkContext};
+
+/// One action, ready to render and deliver.
+pub struct Action {
+    /// Its settings, as stored with every delivery.
+    pub settings: Arc<str>,
+    /// The sink, or why there is none.
+    pub sink: Result<Arc<dyn Sink>, String>,
+    /// When it is tried again.
+    pub retry: RetryPolicy,
+}
+
+/// Builds actions in one context.
+pub struct Actions {
+    context: SinkContext,
+}
+
+impl Actions {
+    /// Actions with this default secret, egress policy and database.
+    pub fn new(context: SinkContext) -> Self {
+        Self { context }
+    }
+
+    /// An action from its definition.
+    ///
+    /// # Errors
+    /// Every setting that is wrong.
+    pub fn build(&self, spec: &ActionSpec) -> Result<Action, Vec<SettingProblem>> {
+        let sink = thalweg_sinks::build(spec, &self.context);
+        let retry = RetryPolicy::from_settings(&spec.kind, &spec.settings);
+        match (sink, retry) {
+            (Ok(sink), Ok(retry)) => Ok(Action { settings: stored(spec), sink: Ok(sink), retry }),
+            (sink, retry) => Err(sink.err().into_iter().chain(retry.err()).flatten().collect()),
+        }
+    }
+
+    /// An action from stored settings; one that cannot be built any more refuses each attempt with the reason.
+    pub fn from_settings(&self, settings: &Arc<str>) -> Arc<Action> {
+        let spec: Result<ActionSpec, String> = serde_json::from_str(settings).map_err(|error| error.to_string());
+        let built = spec.and_then(|spec| {
+            self.build(&spec).map_err(|problems| {
+                problems.into_iter().map(|p| format!("{}: {}", p.problem.code, p.problem.message)).collect::<Vec<_>>().join("; ")
+            })
+        });
+        Arc::new(built.unwrap_or_else(|error| Action { settings: settings.clone(), sink: Err(error), retry: RetryPolicy::default() }))
+    }
+
+    /// Every action of a plan: `[effects, reactions][rule][action]`.
+    ///
+    /// # Errors
+    /// Every setting that is wrong, with its place in the definition.
+    pub fn of_plan(&self, plan: &Plan) -> Result<PlanActions, Vec<Finding>> {
+        let mut findings = Vec::new();
+        let effects = plan.effects.iter().enumerate().map(|(i, e)| self.all(true, i, &e.actions, &mut findings)).collect();
+        let reactions = plan.reactions.iter().map(|r| self.all(false, r.rule as usize, &r.actions, &mut findings)).collect();
+        // One rule over several tables is several reactions with the same actions.
+        findings.sort_by(|a: &Finding, b: &Finding| a.place.cmp(&b.place));
+        findings.dedup();
+        if findings.is_empty() { Ok(PlanActions { effects, reactions }) } else { Err(findings) }
+    }
+
+    fn all(&self, effect: bool, owner: usize, specs: &[ActionSpec], findings: &mut Vec<Finding>) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (action, spec) in specs.iter().enumerate() {
+            match self.build(spec) {
+                Ok(built) => actions.push(built),
+                Err(problems) => findings.extend(problems.into_iter().map(|SettingProblem { key, problem }| Finding {
+                    severity: Severity::Error,
+                    place: Place::Action { effect, owner, action, key },
+                    problem,
+                })),
+            }
+        }
+        actions
+    }
+}
+
+/// The built actions of every rule of a plan.
+pub struct PlanActions {
+    /// By effect.
+    pub effects: Vec<Vec<Action>>,
+    /// By reaction.
+    pub reactions: Vec<Vec<Action>>,
+}
+
+fn stored(spec: &ActionSpec) -> Arc<str> {
+    serde_json::to_string(spec).expect("an action's settings are JSON").into()
+}

@@ -1,0 +1,203 @@
+//! The commit thread: the one writer of the store.
+//!
+//! Everything that is waiting becomes one commit and so one fsync (group commit): while it syncs, the engine computes the next.
+//! Nothing leaves the process before the commit that holds it has returned: deliveries are only ever read back from the store.
+//!
+//! Invariants:
+//! - INV-COMMIT-1: batches are committed in epoch order, each exactly once; a commit that fails for want of something is tried again
+//!   with the same content, and nothing after it overtakes it.
+//! - INV-COMMIT-2: when durability is in doubt (a failed fsync) the thread ends and so does the process.
+//!
+//! Bound: [`WAITING_MAX`] batches wait, then the engine does.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use thalweg_formulas::Timestamp;
+use thalweg_graph::ports::{CommitBatch, OutboxUpdate, PendingDelivery, Store, StoreError};
+use thalweg_graph::state::EngineState;
+use tokio::sync::{Notify, oneshot};
+
+use super::status::Board;
+
+/// Batches that may wait for the disk before the engine waits too.
+const WAITING_MAX: usize = 64;
+
+/// What the engine asks of the store.
+enum Write {
+    Batch(CommitBatch),
+    Snapshot(EngineState),
+}
+
+/// What the dispatcher asks of the store.
+enum Ask {
+    Due { now: Timestamp, limit: usize, in_flight: HashSet<Arc<str>>, reply: oneshot::Sender<Due> },
+    Update { updates: Vec<OutboxUpdate>, reply: oneshot::Sender<()> },
+}
+
+/// Deliveries to make now, and when to look again.
+#[derive(Debug, Default)]
+pub struct Due {
+    /// Due now.
+    pub deliveries: Vec<PendingDelivery>,
+    /// When the next one that is not in flight becomes due.
+    pub next_at: Option<Timestamp>,
+}
+
+/// The engine's end: hands over batches, waits when too many wait.
+pub struct Committer {
+    writes: Sender<Write>,
+}
+
+impl Committer {
+    /// Hands over a batch. `false`: the commit thread has ended.
+    pub fn commit(&self, batch: CommitBatch) -> bool {
+        self.writes.send(Write::Batch(batch)).is_ok()
+    }
+
+    /// Asks for a snapshot at `state`'s epoch, after every batch handed over so far.
+    pub fn snapshot(&self, state: EngineState) -> bool {
+        self.writes.send(Write::Snapshot(state)).is_ok()
+    }
+}
+
+/// The dispatcher's end.
+#[derive(Clone)]
+pub struct Outbox {
+    asks: Sender<Ask>,
+    /// Rung when a commit has added deliveries.
+    pub added: Arc<Notify>,
+}
+
+impl Outbox {
+    /// Deliveries due at `now`, without those in flight. `None`: the commit thread has ended.
+    pub async fn due(&self, now: Timestamp, limit: usize, in_flight: HashSet<Arc<str>>) -> Option<Due> {
+        let (reply, answer) = oneshot::channel();
+        self.asks.send(Ask::Due { now, limit, in_flight, reply }).ok()?;
+        answer.await.ok()
+    }
+
+    /// Records what became of deliveries; durable when it returns. `None`: the commit thread has ended.
+    pub async fn update(&self, updates: Vec<OutboxUpdate>) -> Option<()> {
+        let (reply, answer) = oneshot::channel();
+        self.asks.send(Ask::Update { updates, reply }).ok()?;
+        answer.await.ok()
+    }
+}
+
+/// The thread gives the store back when it ends, or the error that makes the process stop.
+pub type CommitHandle = JoinHandle<Result<Box<dyn Store>, StoreError>>;
+
+/// Starts the commit thread. It ends when both ends are dropped, or when durability is in doubt.
+pub fn start(store: Box<dyn Store>, board: Arc<Board>) -> (Committer, Outbox, CommitHandle) {
+    let (writes, write_receiver) = bounded(WAITING_MAX);
+    let (asks, ask_receiver) = unbounded();
+    let added = Arc::new(Notify::new());
+    let mut thread = CommitThread { store, board, added: added.clone() };
+    let handle = std::thread::Builder::new()
+        .name("thalweg-commit".into())
+        .spawn(move || thread.run(&write_receiver, &ask_receiver).map(|()| thread.store))
+        .expect("a thread can be started");
+    (Committer { writes }, Outbox { asks, added }, handle)
+}
+
+struct CommitThread {
+    store: Box<dyn Store>,
+    board: Arc<Board>,
+    added: Arc<Notify>,
+}
+
+impl CommitThread {
+    fn run(&mut self, writes: &Receiver<Write>, asks: &Receiver<Ask>) -> Result<(), StoreError> {
+        self.board.outbox(self.store.outbox_counts()?);
+        let (mut writes_open, mut asks_open) = (true, true);
+        while writes_open || asks_open {
+            let never_writes = crossbeam_channel::never();
+            let never_asks = crossbeam_channel::never();
+            crossbeam_channel::select! {
+                recv(if writes_open { writes } else { &never_writes }) -> write => match write {
+                    Ok(first) => self.write(first, writes)?,
+                    Err(_) => writes_open = false,
+                },
+                recv(if asks_open { asks } else { &never_asks }) -> ask => match ask {
+                    Ok(ask) => self.answer(ask)?,
+                    Err(_) => asks_open = false,
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits `first` and all batches that wait behind it as one.
+    fn write(&mut self, first: Write, writes: &Receiver<Write>) -> Result<(), StoreError> {
+        let mut batch = match first {
+            Write::Snapshot(state) => return self.snapshot(&state),
+            Write::Batch(batch) => batch,
+        };
+        let mut snapshot = None;
+        while snapshot.is_none() {
+            match writes.try_recv() {
+                Ok(Write::Batch(next)) => batch.append(next),
+                Ok(Write::Snapshot(state)) => snapshot = Some(state),
+                Err(_) => break,
+            }
+        }
+        self.insist(|store| store.commit(&batch))?;
+        self.board.committed(&batch);
+        if !batch.outbox.is_empty() {
+            self.board.outbox(self.store.outbox_counts()?);
+            self.added.notify_one();
+        }
+        snapshot.map_or(Ok(()), |state| self.snapshot(&state))
+    }
+
+    /// A snapshot that cannot be written is reported and does without: the log is the authority.
+    fn snapshot(&mut self, state: &EngineState) -> Result<(), StoreError> {
+        match self.store.snapshot(state) {
+            Err(StoreError::Retry { code, message }) => {
+                tracing::warn!("{code}: the snapshot at epoch {} was not written: {message}", state.epoch);
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    fn answer(&mut self, ask: Ask) -> Result<(), StoreError> {
+        match ask {
+            Ask::Due { now, limit, in_flight, reply } => {
+                let deliveries = self.store.due_deliveries(now, limit, &|id| in_flight.contains(id))?;
+                let next_at = if deliveries.len() < limit { self.store.next_delivery_at()? } else { Some(now) };
+                // A dispatcher that has gone away needs no answer.
+                let _ = reply.send(Due { deliveries, next_at });
+            }
+            Ask::Update { updates, reply } => {
+                self.insist(|store| store.update_outbox(&updates))?;
+                self.board.outbox(self.store.outbox_counts()?);
+                let _ = reply.send(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries again, ever more slowly, while the environment is short of something; says so on the board.
+    fn insist(&mut self, mut write: impl FnMut(&mut dyn Store) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match write(self.store.as_mut()) {
+                Err(StoreError::Retry { code, message }) => {
+                    tracing::warn!("{code}: {message}; trying again in {pause:?}");
+                    self.board.store_problem(Some(format!("{code}: {message}")));
+                    std::thread::park_timeout(pause);
+                    pause = (pause * 2).min(Duration::from_secs(5));
+                }
+                done => {
+                    self.board.store_problem(done.as_ref().err().map(ToString::to_string));
+                    return done;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The dispatcher: takes due deliveries from the outbox, attempts them side by side, records what became of them.
+//!
+//! Invariants:
+//! - INV-DISPATCH-1: only committed deliveries are attempted (they are read from the store), each with the bytes that were stored when it fired.
+//! - INV-DISPATCH-2: per (effect, action, key) one delivery is under way at a time, in version order; the store's query sees to it.
+//! - INV-DISPATCH-3: a delivery leaves `in_flight` only when what became of it is durable, so it is never attempted twice at once.
+//!
+//! Bound: [`IN_FLIGHT_MAX`] attempts at a time.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_formulas::Timestamp;
+use thalweg_graph::ports::{Attempt, OutboxState, OutboxUpdate, PendingDelivery};
+use thalweg_sinks::retry::Next;
+use tokio::sync::watch;
+use tokio::task::{self, JoinSet};
+
+use super::actions::{Action, Actions};
+use super::clock::Clock;
+use super::commit::Outbox;
+use super::status::Board;
+
+/// Attempts under way at a time.
+const IN_FLIGHT_MAX: usize = 256;
+
+/// Looks again at least this often, whatever the store says, so that a clock that jumps does no harm.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Delivers until `stop` turns true; then finishes the attempts under way.
+pub struct Dispatcher {
+    outbox: Outbox,
+    actions: Arc<Actions>,
+    clock: Arc<dyn Clock>,
+    board: Arc<Board>,
+    in_flight: HashSet<Arc<str>>,
+    attempts: JoinSet<Attempt>,
+    /// What each attempt delivers.
+    under_way: HashMap<task::Id, PendingDelivery>,
+    /// Sinks and policies by the settings that deliveries were fired with.
+    known: HashMap<Arc<str>, Arc<Action>>,
+}
+
+impl Dispatcher {
+    /// A dispatcher over the store's outbox.
+    pub fn new(outbox: Outbox, actions: Arc<Actions>, clock: Arc<dyn Clock>, board: Arc<Board>) -> Self {
+        Self { outbox, actions, clock, board, in_flight: HashSet::new(), attempts: JoinSet::new(), under_way: HashMap::new(), known: HashMap::new() }
+    }
+
+    /// Runs to the end.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let added = self.outbox.added.clone();
+        loop {
+            let Some(pause) = self.take_due().await else { return };
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(done) = self.attempts.join_next_with_id() => {
+                    if self.record(done).await.is_none() {
+                        return;
+                    }
+                }
+                () = added.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        while let Some(done) = self.attempts.join_next_with_id().await {
+            if self.record(done).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Starts an attempt for everything that is due; gives the time to wait for more. `None`: the store has closed.
+    async fn take_due(&mut self) -> Option<Duration> {
+        let room = IN_FLIGHT_MAX - self.in_flight.len();
+        if room == 0 {
+            return Some(LOOK_AGAIN);
+        }
+        let now = self.clock.now();
+        let due = self.outbox.due(now, room, self.in_flight.clone()).await?;
+        for delivery in due.deliveries {
+            self.start(delivery);
+        }
+        let wait_us = due.next_at.map_or(i64::MAX, |at| at.0.saturating_sub(now.0)).max(1_000);
+        Some(Duration::from_micros(wait_us as u64).min(LOOK_AGAIN))
+    }
+
+    fn start(&mut self, delivery: PendingDelivery) {
+        self.in_flight.insert(delivery.row.id.clone());
+        let action = self.action(&delivery.row.settings);
+        let sent = delivery.clone();
+        let attempt = self.attempts.spawn(async move {
+            match &action.sink {
+                Ok(sink) => sink.deliver(&sent).await,
+                Err(error) => Attempt::Permanent { error: error.clone() },
+            }
+        });
+        self.under_way.insert(attempt.id(), delivery);
+    }
+
+    /// The sink and retry policy for the settings that a delivery was fired with.
+    fn action(&mut self, settings: &Arc<str>) -> Arc<Action> {
+        self.known.entry(settings.clone()).or_insert_with(|| self.actions.from_settings(settings)).clone()
+    }
+
+    /// Records one result and all others that are ready, as one write.
+    async fn record(&mut self, first: Result<(task::Id, Attempt), task::JoinError>) -> Option<()> {
+        let mut results = vec![first];
+        while let Some(more) = self.attempts.try_join_next_with_id() {
+            results.push(more);
+        }
+        let now = self.clock.now();
+        let mut updates = Vec::with_capacity(results.len());
+        for result in results {
+            let (id, attempt) = match result {
+                Ok(done) => done,
+                Err(panic) => (panic.id(), Attempt::Permanent { error: "E0500: the sink panicked".into() }),
+            };
+            let delivery = self.under_way.remove(&id).expect("invariant INV-DISPATCH-3: every attempt is under way");
+            updates.push(self.judge(&delivery, &attempt, now));
+        }
+        let failed = updates.iter().filter(|update| update.state != OutboxState::Acked).count();
+        self.board.update(|report| report.attempts = (report.attempts.0 + updates.len() as u64, report.attempts.1 + failed as u64));
+        let done: Vec<Arc<str>> = updates.iter().map(|update| update.id.clone()).collect();
+        self.outbox.update(updates).await?;
+        done.iter().for_each(|id| {
+            self.in_flight.remove(id);
+        });
+        Some(())
+    }
+
+    fn judge(&mut self, delivery: &PendingDelivery, attempt: &Attempt, now: Timestamp) -> OutboxUpdate {
+        let action = self.action(&delivery.row.settings);
+        let attempts = delivery.attempts + 1;
+        let update = |state, not_before, error: &str| OutboxUpdate {
+            id: delivery.row.id.clone(),
+            state,
+            attempts,
+            not_before,
+            error: error.to_owned(),
+        };
+        let error = match attempt {
+            Attempt::Done => "",
+            Attempt::Transient { error, .. } | Attempt::Permanent { error } => error,
+        };
+        match action.retry.decide(&delivery.row.id, attempts, delivery.fired_at, now, attempt) {
+            Next::Ack => update(OutboxState::Acked, now, ""),
+            Next::Retry { at } => {
+                tracing::info!(effect = %delivery.row.node, id = %delivery.row.id, attempts, "delivery failed, trying again: {error}");
+                update(OutboxState::Pending, at, error)
+            }
+            Next::Dead => {
+                tracing::warn!(effect = %delivery.row.node, id = %delivery.row.id, attempts, "dead letter: {error}");
+                update(OutboxState::Dead, now, error)
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The runtime: wires sources, sequencer, engine, store, sinks and the HTTP room into one process.
+//!
+//! ```text
+//! sources ──► bounded queue ──► pump (sequencer, engine) ──► commit thread ──► dispatcher ──► sinks
+//!   tokio         4,096          its own thread               one fsync a      tokio
+//!                                                             group of batches
+//! ```
+//!
+//! The pump's thread lives in *sessions*: plan, recover from the store, run. When a source's tables change, the session ends, the store
+//! comes back, and the next session plans with the new tables and recovers; sources stay connected and nothing fires.
+//!
+//! Next to read: `pump`, [`commit`], [`dispatch`], [`recover`].
+
+pub mod actions;
+pub mod clock;
+pub mod commit;
+pub mod dispatch;
+mod pump;
+pub mod recover;
+pub mod status;
+
+mod session;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_graph::GraphSpec;
+use thalweg_graph::ports::{BoxFuture, Outlet, Source, SourceMessage, Store, StoreError};
+use thalweg_graph::spec::Finding;
+use thalweg_sinks::SinkContext;
+use tokio::sync::{mpsc, watch};
+
+use clock::Clock;
+use pump::Arrival;
+use session::Sessions;
+use status::{Board, Report};
+
+/// Messages that may wait for the pump before the sources wait.
+const QUEUE: usize = 4_096;
+
+/// Everything that a run needs, chosen by the caller: nothing here reads a configuration file.
+pub struct Setup {
+    /// The graph.
+    pub spec: GraphSpec,
+    /// The sources.
+    pub sources: Vec<SourceSetup>,
+    /// The durable store, just opened.
+    pub store: Box<dyn Store>,
+    /// The store's directory, for `/status`; empty for a store in memory.
+    pub directory: PathBuf,
+    /// What sinks may know.
+    pub sinks: SinkContext,
+    /// Timely workers.
+    pub workers: usize,
+    /// Transactions between snapshots.
+    pub snapshot_every: u64,
+    /// Where `/health`, `/status` and `/metrics` are served, if anywhere.
+    pub listen: Option<SocketAddr>,
+    /// Stop when nothing has moved for so long.
+    pub until_idle: Option<Duration>,
+    /// The time for timers and retries.
+    pub clock: Arc<dyn Clock>,
+    /// Turns true when the run is to end.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// One source.
+pub struct SourceSetup {
+    /// The source.
+    pub source: Box<dyn Source>,
+    /// Whether it tells its tables' schemas before anything else, so that planning waits for them.
+    pub announces: bool,
+}
+
+/// Why a run has ended badly.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The definition does not fit the tables that the sources showed.
+    #[error("the definition has errors")]
+    Definition(Vec<Finding>),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address for HTTP cannot be had.
+    #[error("E0460: cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        error: std::io::Error,
+    },
+    /// A source has stopped and needs somebody to act.
+    #[error("source `{source_name}` stopped: {reason}")]
+    SourceStopped {
+        /// Which.
+        source_name: Arc<str>,
+        /// Code, reason and cure.
+        reason: String,
+    },
+}
+
+/// A run that has been set going.
+pub struct Running {
+    /// What it reports.
+    pub board: Arc<Board>,
+    /// Where HTTP is served.
+    pub address: Option<SocketAddr>,
+    main: tokio::task::JoinHandle<Result<(), RunError>>,
+}
+
+impl Running {
+    /// Waits for its end; gives the last report.
+    ///
+    /// # Errors
+    /// Why it ended badly.
+    pub async fn wait(self) -> Result<Report, RunError> {
+        self.main.await.expect("invariant: the main task does not panic")?;
+        Ok(self.board.read())
+    }
+}
+
+/// Starts everything.
+///
+/// # Errors
+/// The HTTP address cannot be had.
+pub async fn start(setup: Setup) -> Result<Running, RunError> {
+    let names: Vec<Arc<str>> = setup.sources.iter().map(|s| s.source.name().into()).collect();
+    let board = Arc::new(Board::new(names.clone(), setup.directory));
+    let (stop, stopped) = watch::channel(false);
+    let stop = Arc::new(stop);
+    let address = match setup.listen {
+        Some(address) => Some(listen(address, &board, setup.clock.clone(), stopped.clone()).await?),
+        None => None,
+    };
+    let (arrivals, queue) = mpsc::channel(QUEUE);
+    let recovered = setup.store.recovered();
+    let waits_for = setup.sources.iter().zip(&names).filter(|(s, _)| s.announces).map(|(_, name)| name.clone()).collect();
+    for (source, name) in setup.sources.into_iter().zip(names) {
+        let position = recovered.positions.iter().find(|(known, _)| *known == name).map(|(_, position)| position.clone());
+        let outlet = Arc::new(Queue { name, arrivals: arrivals.clone() });
+        tokio::spawn(source.source.run(position, outlet));
+    }
+    drop(arrivals);
+    let sessions = Sessions {
+        spec: setup.spec,
+        sinks: setup.sinks,
+        workers: setup.workers,
+        snapshot_every: setup.snapshot_every,
+        clock: setup.clock,
+        board: board.clone(),
+        waits_for,
+        schemas: recovered.schemas,
+        stop: stopped,
+        tokio: tokio::runtime::Handle::current(),
+    };
+    let (done, mut ended) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("thalweg-engine".into())
+        .spawn(move || done.send(sessions.run(setup.store, queue)))
+        .expect("a thread can be started");
+    let (mut ask, watched, idle) = (setup.stop, board.clone(), setup.until_idle);
+    let main = tokio::spawn(async move {
+        let early = tokio::select! {
+            result = &mut ended => return result.expect("invariant: the engine thread answers"),
+            _ = ask.wait_for(|stop| *stop) => None,
+            outcome = idle_or_stopped(&watched, idle) => outcome,
+        };
+        stop.send_replace(true);
+        ended.await.expect("invariant: the engine thread answers")?;
+        early.map_or(Ok(()), Err)
+    });
+    Ok(Running { board, address, main })
+}
+
+async fn listen(address: SocketAddr, board: &Arc<Board>, clock: Arc<dyn Clock>, mut stop: watch::Receiver<bool>) -> Result<SocketAddr, RunError> {
+    let failed = |error| RunError::Listen { address, error };
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let board = board.clone();
+    let status = Arc::new(move || status::snapshot(&board.read(), clock.now()));
+    tokio::spawn(async move {
+        let stopped = async move {
+            let _ = stop.wait_for(|stop| *stop).await;
+        };
+        if let Err(error) = thalweg_server::serve(listener, status, stopped).await {
+            tracing::error!("HTTP ended: {error}");
+        }
+    });
+    Ok(bound)
+}
+
+/// Ends when nothing has moved for `idle`, or, with `idle` set, when a source has stopped for good. Never ends without.
+async fn idle_or_stopped(board: &Board, idle: Option<Duration>) -> Option<RunError> {
+    let Some(idle) = idle else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(Duration::from_millis(20).min(idle)).await;
+        let report = board.read();
+        for (name, source) in &report.sources {
+            if let thalweg_graph::ports::SourceStatus::Stopped(reason) = &source.status {
+                return Some(RunError::SourceStopped { source_name: name.clone(), reason: reason.clone() });
+            }
+        }
+        let caught_up = report.sources.values().all(status::SourceReport::caught_up);
+        if caught_up && report.epoch == report.committed && report.moved.elapsed() >= idle {
+            return None;
+        }
+    }
+}
+
+/// A source's end of the queue.
+struct Queue {
+    name: Arc<str>,
+    arrivals: mpsc::Sender<Arrival>,
+}
+
+impl Outlet for Queue {
+    fn send(&self, message: SourceMessage) -> BoxFuture<'_, bool> {
+        Box::pin(async move { self.arrivals.send((self.name.clone(), message)).await.is_ok() })
+    }
+}

@@ -1,0 +1,283 @@
+//! The engine's thread: takes what the sources bring, steps the engine batch by batch, hands each batch to the commit thread.
+//!
+//! The queue before it is bounded, so a source waits when the engine does; the engine waits when the disk does. A batch is
+//! whatever is waiting, up to [`BATCH_MAX`] transactions: one after another when it is quiet, many at a time under load.
+//!
+//! Invariants:
+//! - INV-PUMP-1: a source's position goes into the commit that holds the transaction it follows, never an earlier one.
+//! - INV-PUMP-2: an effect's bytes are rendered once, here, and stored; every attempt sends those.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_formulas::{Value, json};
+use thalweg_graph::outcome::{Fired, RuleId};
+use thalweg_graph::plan::Plan;
+use thalweg_graph::ports::{CommitBatch, Firing, OutboxRow, SourceMessage, SourceStatus};
+use thalweg_graph::transaction::Body;
+use thalweg_graph::{Schema, Transaction};
+use tokio::sync::watch;
+
+use super::actions::{Action, PlanActions};
+use super::clock::Clock;
+use super::commit::Committer;
+use super::session::Arrivals;
+use super::status::Board;
+use crate::sequencer::{Batch, Sequencer};
+
+/// Transactions in one step at most.
+pub const BATCH_MAX: usize = 1_000;
+
+/// A timer is looked at again at least this often, so that a clock that jumps does no harm.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// A message and the source it came from.
+pub type Arrival = (Arc<str>, SourceMessage);
+
+/// Why the pump has ended.
+pub(super) enum Ended {
+    /// It was asked to stop, or every source is gone.
+    Stopped,
+    /// A source's tables have changed: plan again and go on from the store.
+    Schemas(Arc<str>, Vec<Arc<Schema>>),
+    /// The commit thread has ended.
+    StoreClosed,
+}
+
+/// The engine, its queue and what it reports to.
+pub(super) struct Pump {
+    /// Orders and steps.
+    pub sequencer: Sequencer,
+    /// The plan's actions.
+    pub actions: PlanActions,
+    /// Where batches go.
+    pub committer: Committer,
+    /// Where reports go.
+    pub board: Arc<Board>,
+    /// The time for timers.
+    pub clock: Arc<dyn Clock>,
+    /// Transactions between snapshots.
+    pub snapshot_every: u64,
+    /// Schemas that the plan was made with.
+    pub schemas: Vec<Arc<Schema>>,
+    /// Positions of the transactions that wait in the sequencer, in their order.
+    pub positions: VecDeque<(Arc<str>, String)>,
+    /// Positions that moved without a transaction.
+    pub idle_positions: Vec<(Arc<str>, String)>,
+    /// Transactions since the last snapshot.
+    pub since_snapshot: u64,
+}
+
+impl Pump {
+    /// Runs until asked to stop, or until the plan must be made again.
+    pub async fn run(&mut self, arrivals: &mut Arrivals, stop: &mut watch::Receiver<bool>) -> Ended {
+        let mut sources_open = true;
+        loop {
+            let pause = self.pause();
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return self.finish(),
+                arrival = arrivals.recv(), if sources_open => match arrival {
+                    Some(first) => {
+                        if let Some(ended) = self.take(first, arrivals) {
+                            return ended;
+                        }
+                    }
+                    // Files are at their end and databases gone: timers and deliveries go on until the run is stopped.
+                    None => sources_open = false,
+                },
+                () = tokio::time::sleep(pause) => {}
+            }
+            if !self.step_all() {
+                return Ended::StoreClosed;
+            }
+        }
+    }
+
+    /// Takes the first arrival and whatever else is there, up to a batch.
+    fn take(&mut self, first: Arrival, arrivals: &mut Arrivals) -> Option<Ended> {
+        let mut next = Some(first);
+        while let Some((source, message)) = next {
+            if let Some(ended) = self.arrive(source, message) {
+                return Some(if self.step_all() { ended } else { Ended::StoreClosed });
+            }
+            next = if self.sequencer.queued() < BATCH_MAX { arrivals.try_recv() } else { None };
+        }
+        None
+    }
+
+    fn arrive(&mut self, source: Arc<str>, message: SourceMessage) -> Option<Ended> {
+        match message {
+            SourceMessage::Transaction(transaction, position) => {
+                self.positions.push_back((source, position));
+                self.sequencer.offer(transaction);
+            }
+            SourceMessage::Position(position) => match self.positions.back_mut() {
+                Some(last) if last.0 == source => last.1 = position,
+                _ => self.idle_positions.push((source, position)),
+            },
+            SourceMessage::Schemas(schemas) if self.schemas_differ(&schemas) => return Some(Ended::Schemas(source, schemas)),
+            SourceMessage::Schemas(_) => {}
+            SourceMessage::Status(status) => {
+                report_status(&source, &status);
+                self.board.source(&source, |report| report.status = status);
+            }
+            SourceMessage::End => self.board.source(&source, |report| report.ended = true),
+        }
+        None
+    }
+
+    /// Whether any of these tables is other than the plan knows it.
+    fn schemas_differ(&self, schemas: &[Arc<Schema>]) -> bool {
+        schemas.iter().any(|schema| !self.schemas.contains(schema))
+    }
+
+    /// Steps until nothing is left to do now. `false`: the commit thread has ended.
+    fn step_all(&mut self) -> bool {
+        if self.board.read().sources.values().all(super::status::SourceReport::caught_up) && self.sequencer.queued() == 0 {
+            self.sequencer.clock(self.clock.now());
+        }
+        while let Some(batch) = self.sequencer.batch(BATCH_MAX, true) {
+            if !self.commit(batch) {
+                return false;
+            }
+        }
+        if self.idle_positions.is_empty() {
+            return true;
+        }
+        let positions = std::mem::take(&mut self.idle_positions);
+        self.committer.commit(CommitBatch { first: self.sequencer.engine().epoch() + 1, positions, ..CommitBatch::default() })
+    }
+
+    fn commit(&mut self, batch: Batch) -> bool {
+        let outbox = self.render(&batch);
+        self.report(&batch);
+        let sourced = batch.transactions.iter().filter(|t| !matches!(t.body, Body::Timer(_))).count();
+        let positions = self.positions.drain(..sourced.min(self.positions.len())).collect::<Vec<_>>();
+        self.since_snapshot += batch.transactions.len() as u64;
+        let mut commit = CommitBatch::default();
+        commit.append(CommitBatch {
+            first: batch.first,
+            transactions: batch.transactions,
+            positions,
+            outbox,
+            timers: batch.armed,
+            timers_done: batch.timers_done,
+        });
+        self.committer.commit(commit) && (self.since_snapshot < self.snapshot_every || self.snapshot())
+    }
+
+    fn snapshot(&mut self) -> bool {
+        self.since_snapshot = 0;
+        let state = self.sequencer.engine().export();
+        self.committer.snapshot(state)
+    }
+
+    /// Closes what waits and leaves a snapshot, so that the next start is quick.
+    fn finish(&mut self) -> Ended {
+        let closed = self.step_all() && (self.since_snapshot == 0 || self.snapshot());
+        if closed { Ended::Stopped } else { Ended::StoreClosed }
+    }
+
+    /// One outbox row per action of each firing.
+    fn render(&mut self, batch: &Batch) -> Vec<OutboxRow> {
+        let plan = self.sequencer.plan().clone();
+        let mut rows = Vec::new();
+        for fired in &batch.outcome.fired {
+            let (actions, event, table) = rule(&plan, &self.actions, fired);
+            if actions.is_empty() {
+                continue;
+            }
+            let table = &plan.tables[table as usize];
+            let names = self.sequencer.engine().key_names(&table.name);
+            let key: Vec<(Arc<str>, Value)> = names.iter().cloned().zip(fired.key.iter().cloned()).collect();
+            for (index, action) in actions.iter().enumerate() {
+                rows.push(outbox_row(batch, &plan, fired, index as u32, action, &event, &table.from, &key));
+            }
+        }
+        rows
+    }
+
+    fn report(&mut self, batch: &Batch) {
+        let timers = self.sequencer.timers() as u64;
+        let outcome = &batch.outcome;
+        self.board.update(|report| {
+            report.epoch = outcome.through;
+            report.timers = timers;
+            report.totals.transactions += batch.transactions.len() as u64;
+            report.totals.changes += outcome.counts.changes;
+            report.totals.deltas += outcome.deltas.len() as u64;
+            report.totals.fired += outcome.fired.len() as u64;
+            report.totals.errors += outcome.errors.len() as u64;
+            report.totals.redundant += outcome.counts.redundant;
+        });
+    }
+
+    fn pause(&self) -> Duration {
+        let now = self.clock.now().0;
+        let wait_us = self.sequencer.next_due().map_or(i64::MAX, |due| due.0.saturating_sub(now)).max(1_000);
+        Duration::from_micros(wait_us as u64).min(LOOK_AGAIN)
+    }
+}
+
+/// The actions, event name and table of the rule that fired.
+fn rule<'a>(plan: &Plan, actions: &'a PlanActions, fired: &Fired) -> (&'a [Action], Arc<str>, u32) {
+    match fired.rule {
+        RuleId::Effect(n) => (&actions.effects[n as usize], fired.node.clone(), plan.effects[n as usize].table.0),
+        RuleId::Reaction(n) => {
+            let reaction = &plan.reactions[n as usize];
+            (&actions.reactions[n as usize], reaction.event.clone(), reaction.table.0)
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one row needs all of these, and each is known to the caller only")]
+fn outbox_row(
+    batch: &Batch,
+    plan: &Plan,
+    fired: &Fired,
+    index: u32,
+    action: &Action,
+    event: &str,
+    table: &str,
+    key: &[(Arc<str>, Value)],
+) -> OutboxRow {
+    let tx: &Transaction = batch.transaction(fired.epoch);
+    let id: Arc<str> = batch.effect_id(plan, fired, index).into();
+    let sink = action.sink.as_ref().expect("invariant: an action of a running plan has its sink");
+    let body = sink.render(&Firing {
+        id: &id,
+        node: &fired.node,
+        event,
+        table,
+        key,
+        version: fired.version,
+        at: tx.at,
+        origin: &tx.origin,
+        payload: &fired.payload,
+    });
+    let mut key_text = String::new();
+    json::write(&Value::list(fired.key.iter().cloned()), &mut key_text);
+    OutboxRow {
+        id,
+        epoch: fired.epoch,
+        node: fired.node.clone(),
+        action: index,
+        key: key_text.into(),
+        version: fired.version,
+        body: body.into(),
+        settings: action.settings.clone(),
+    }
+}
+
+pub(super) fn report_status(source: &str, status: &SourceStatus) {
+    match status {
+        SourceStatus::Connecting { error: Some(error) } => tracing::warn!("source {source}: {error}; connecting again"),
+        SourceStatus::Connecting { error: None } => tracing::info!("source {source}: connecting"),
+        SourceStatus::Snapshot(rows) => tracing::info!("source {source}: snapshot, {rows} rows"),
+        SourceStatus::Live(true) => tracing::info!("source {source}: live"),
+        SourceStatus::Live(false) => tracing::info!("source {source}: catching up"),
+        SourceStatus::Stopped(reason) => tracing::error!("source {source} stopped: {reason}"),
+    }
+}

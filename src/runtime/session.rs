@@ -1,0 +1,150 @@
+//! Sessions of the engine's thread: plan, recover, run; again when the tables change.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use thalweg_graph::ports::{SourceMessage, Store};
+use thalweg_graph::{GraphSpec, Schema, planning};
+use thalweg_sinks::SinkContext;
+use tokio::sync::{mpsc, watch};
+
+use super::RunError;
+use super::actions::Actions;
+use super::clock::Clock;
+use super::commit;
+use super::dispatch::Dispatcher;
+use super::pump::{Arrival, Ended, Pump};
+use super::recover::recover;
+use super::status::Board;
+
+/// What every session of a run shares.
+pub(super) struct Sessions {
+    pub spec: GraphSpec,
+    pub sinks: SinkContext,
+    pub workers: usize,
+    pub snapshot_every: u64,
+    pub clock: Arc<dyn Clock>,
+    pub board: Arc<Board>,
+    /// Sources whose schemas planning needs.
+    pub waits_for: BTreeSet<Arc<str>>,
+    /// The tables as known so far.
+    pub schemas: Vec<Arc<Schema>>,
+    pub stop: watch::Receiver<bool>,
+    pub tokio: tokio::runtime::Handle,
+}
+
+impl Sessions {
+    /// Runs sessions until one ends for good.
+    pub(super) fn run(mut self, mut store: Box<dyn Store>, queue: mpsc::Receiver<Arrival>) -> Result<(), RunError> {
+        let local = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be built");
+        local.block_on(async {
+            let mut queue = Arrivals { early: VecDeque::new(), queue };
+            if self.schemas.is_empty() && !self.first_schemas(&mut queue).await {
+                return Ok(());
+            }
+            loop {
+                let (ended, back) = self.session(store, &mut queue).await?;
+                store = back;
+                match ended {
+                    Ended::Schemas(source, schemas) => {
+                        tracing::info!("source {source}: tables changed, planning again");
+                        self.learn(schemas);
+                    }
+                    Ended::Stopped | Ended::StoreClosed => return Ok(()),
+                }
+            }
+        })
+    }
+
+    /// Waits until every source that announces its tables has done so. `false`: asked to stop before.
+    async fn first_schemas(&mut self, arrivals: &mut Arrivals) -> bool {
+        let mut missing = self.waits_for.clone();
+        while !missing.is_empty() {
+            let arrival = tokio::select! {
+                _ = self.stop.wait_for(|stop| *stop) => return false,
+                arrival = arrivals.queue.recv() => arrival,
+            };
+            match arrival {
+                Some((source, SourceMessage::Schemas(schemas))) => {
+                    missing.remove(&source);
+                    self.learn(schemas);
+                }
+                Some((source, SourceMessage::Status(status))) => {
+                    super::pump::report_status(&source, &status);
+                    self.board.source(&source, |report| report.status = status);
+                }
+                Some(other) => arrivals.early.push_back(other),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// The newest schema of a table replaces the one before.
+    fn learn(&mut self, schemas: Vec<Arc<Schema>>) {
+        for schema in schemas {
+            self.schemas.retain(|known| known.table != schema.table);
+            self.schemas.push(schema);
+        }
+        self.schemas.sort_by(|a, b| a.table.cmp(&b.table));
+    }
+
+    async fn session(&self, mut store: Box<dyn Store>, arrivals: &mut Arrivals) -> Result<(Ended, Box<dyn Store>), RunError> {
+        let (plan, warnings) = planning::plan(&self.spec, &self.schemas).map_err(RunError::Definition)?;
+        for finding in &warnings {
+            tracing::warn!("{}", finding.problem);
+        }
+        let actions = Arc::new(Actions::new(self.sinks.clone()));
+        let plan_actions = actions.of_plan(&plan).map_err(RunError::Definition)?;
+        let plan = Arc::new(plan);
+        let mut sequencer = recover(plan.clone(), self.workers, store.as_mut())?;
+        let epoch = sequencer.engine().epoch();
+        self.board.update(|report| {
+            (report.epoch, report.committed) = (epoch, epoch);
+            report.nodes = (plan.fields.len() + plan.effects.len() + plan.reactions.len()) as u64;
+            report.timers = sequencer.timers() as u64;
+        });
+        let (committer, outbox, thread) = commit::start(store, self.board.clone());
+        let (hush, quiet) = watch::channel(false);
+        let dispatcher = self.tokio.spawn(Dispatcher::new(outbox, actions, self.clock.clone(), self.board.clone()).run(quiet));
+        let mut pump = Pump {
+            sequencer,
+            actions: plan_actions,
+            committer,
+            board: self.board.clone(),
+            clock: self.clock.clone(),
+            snapshot_every: self.snapshot_every,
+            schemas: self.schemas.clone(),
+            positions: VecDeque::new(),
+            idle_positions: Vec::new(),
+            since_snapshot: 0,
+        };
+        let ended = pump.run(arrivals, &mut self.stop.clone()).await;
+        drop(pump);
+        hush.send_replace(true);
+        dispatcher.await.expect("invariant: the dispatcher does not panic");
+        let store = thread.join().expect("invariant: the commit thread does not panic")?;
+        Ok((ended, store))
+    }
+}
+
+/// The queue, with what arrived while the first plan was waited for.
+pub(super) struct Arrivals {
+    early: VecDeque<Arrival>,
+    queue: mpsc::Receiver<Arrival>,
+}
+
+impl Arrivals {
+    /// The next arrival; `None` when every source is gone.
+    pub(super) async fn recv(&mut self) -> Option<Arrival> {
+        match self.early.pop_front() {
+            Some(arrival) => Some(arrival),
+            None => self.queue.recv().await,
+        }
+    }
+
+    /// The next arrival, if it is there.
+    pub(super) fn try_recv(&mut self) -> Option<Arrival> {
+        self.early.pop_front().or_else(|| self.queue.try_recv().ok())
+    }
+}
