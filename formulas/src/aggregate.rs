@@ -227,3 +227,6 @@ impl Accumulator {
             }
     }
 }
+
+#[cfg(test)]
+mod tests;

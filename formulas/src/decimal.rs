@@ -18,6 +18,8 @@ mod double;
 mod text;
 pub mod wide;
 
+pub use double::split_f64;
+
 use wide::U256;
 
 /// An exact decimal number, up to 76 digits. 16 bytes; the common small ones live inline.

@@ -271,3 +271,6 @@ fn power_of_two(n: i32) -> f64 {
         _ => 0.0,
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

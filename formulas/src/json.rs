@@ -265,3 +265,6 @@ fn map_of(entries: impl IntoIterator<Item = Result<(Value, Value), String>>) -> 
     }
     Ok(Value::Map(Arc::new(map)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -164,3 +164,6 @@ pub fn symbol(op: BinaryOp) -> &'static str {
         BinaryOp::Or => "||",
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
