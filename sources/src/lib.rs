@@ -3,3 +3,4 @@
 pub mod binlog;
 pub mod generate;
 pub mod jsonl;
+pub mod mysql;

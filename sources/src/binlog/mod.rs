@@ -17,11 +17,12 @@ mod decimal;
 mod error;
 pub mod frame;
 pub mod gtid;
+mod json;
 pub mod plan;
 pub mod rows;
 pub mod statement;
 pub mod table_map;
-mod temporal;
+pub(crate) mod temporal;
 mod text_forms;
 pub mod watch;
 

@@ -281,7 +281,10 @@ fn year(byte: u8) -> i64 {
 
 /// A JSON column's text as the value that it says; what is no JSON stays as it is.
 pub(crate) fn json(text: Value) -> Value {
-    text
+    match &text {
+        Value::Text(t) => super::json::parse(t).unwrap_or(text),
+        _ => text,
+    }
 }
 
 #[inline]

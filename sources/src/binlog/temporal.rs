@@ -42,10 +42,11 @@ pub(crate) struct Civil {
 }
 
 impl Civil {
-    /// The instant, taken as UTC; `None` if the date names no day or the time no moment of it.
+    /// The instant, taken as UTC; `None` if the date names no day or the time no moment of it. The year 0000 is none of the years
+    /// 1 to 9999 that formulas know.
     fn instant(self) -> Option<Timestamp> {
         let (year, month, day) = (i64::from(self.year), i64::from(self.month), i64::from(self.day));
-        let real = day >= 1 && day <= month_len(year, month) && self.hour < 24 && self.minute < 60 && self.second < 60;
+        let real = year >= 1 && day >= 1 && day <= month_len(year, month) && self.hour < 24 && self.minute < 60 && self.second < 60;
         let seconds = i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second);
         let micros = seconds * 1_000_000 + i64::from(self.micros);
         real.then(|| Timestamp(days_from_civil(year, month, day) * DAY_US + micros))

@@ -4,6 +4,7 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watch {
     patterns: Vec<(String, String)>,
+    excluded: Vec<String>,
 }
 
 /// Databases of the server itself; a pattern never reaches them, a plain name does.
@@ -22,12 +23,18 @@ impl Watch {
             (None, Some(database)) => Ok((database.to_string(), pattern.clone())),
             (None, None) => Err(format!("`{pattern}` names no database; write `database.{pattern}` or end the url with /database")),
         };
-        Ok(Watch { patterns: patterns.iter().map(split).collect::<Result<_, _>>()? })
+        Ok(Watch { patterns: patterns.iter().map(split).collect::<Result<_, _>>()?, excluded: Vec::new() })
+    }
+
+    /// Leaves out what has a watched name and is no table: `db.name`.
+    pub fn exclude(&mut self, names: Vec<String>) {
+        self.excluded = names;
     }
 
     /// Whether a table is watched.
     pub fn matches(&self, database: &str, table: &str) -> bool {
-        self.patterns.iter().any(|(d, t)| matches_both(d, t, database, table))
+        let is_it = |name: &String| name.split_once('.') == Some((database, table));
+        !self.excluded.iter().any(is_it) && self.patterns.iter().any(|(d, t)| matches_both(d, t, database, table))
     }
 
     /// Whether tables of this database may be watched.

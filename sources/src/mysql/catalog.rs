@@ -1,0 +1,251 @@
+//! The layout of the watched tables, from `information_schema`: what the log says of a table when it has no row of it yet, and what it
+//! never says (UUID, INET and JSON columns, engines, sequences).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+use thalweg_formulas::Type;
+use thalweg_formulas::problem::did_you_mean;
+use thalweg_graph::Schema;
+use thalweg_graph::transaction::SchemaColumn;
+
+use super::connect::quoted;
+use super::failure::{Failure, code};
+use crate::binlog::Watch;
+use crate::binlog::charset::Charset;
+use crate::binlog::plan::{Hint, Hints, text_or_bytes};
+
+/// The watched tables as they are now.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    pub(crate) tables: Vec<Table>,
+    pub(crate) hints: Hints,
+    /// What has a watched name and is no table, such as a sequence: `db.name`.
+    pub(crate) others: Vec<String>,
+}
+
+/// One table.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) schema: Arc<Schema>,
+    /// Its name in SQL, quoted.
+    pub(crate) sql: String,
+    pub(crate) engine: String,
+    pub(crate) readings: Vec<Reading>,
+}
+
+/// How a column's value comes from a query, so that it is the one that the log gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// An integer with sign; also YEAR.
+    Int,
+    /// An integer without.
+    Uint,
+    /// FLOAT.
+    Float,
+    /// DOUBLE.
+    Double,
+    /// DECIMAL, whose text is exact.
+    Decimal,
+    /// BIT: bytes, most significant first.
+    Bit,
+    /// DATE.
+    Date,
+    /// DATETIME or TIMESTAMP.
+    Datetime {
+        /// Digits behind the seconds' point.
+        digits: u8,
+    },
+    /// TIME.
+    Time,
+    /// Text or bytes, as stored.
+    String(Charset),
+    /// JSON text.
+    Json(Charset),
+}
+
+struct TableRow {
+    database: String,
+    name: String,
+    kind: String,
+    engine: Option<String>,
+}
+
+struct ColumnRow {
+    database: String,
+    table: String,
+    name: String,
+    data_type: String,
+    column_type: String,
+    charset: Option<String>,
+    precision: Option<u8>,
+    scale: Option<u8>,
+    digits: Option<u8>,
+    is_json: bool,
+}
+
+const TABLES: &str = "SELECT TABLE_SCHEMA AS `database`, TABLE_NAME AS name, TABLE_TYPE AS kind, ENGINE AS engine \
+    FROM information_schema.TABLES WHERE TABLE_TYPE <> 'VIEW' AND TABLE_SCHEMA IN (%) ORDER BY TABLE_SCHEMA, TABLE_NAME";
+
+const COLUMNS: &str = "SELECT c.TABLE_SCHEMA AS `database`, c.TABLE_NAME AS `table`, c.COLUMN_NAME AS name, c.DATA_TYPE AS data_type, \
+    c.COLUMN_TYPE AS column_type, c.CHARACTER_SET_NAME AS charset, c.NUMERIC_PRECISION AS `precision`, c.NUMERIC_SCALE AS scale, \
+    c.DATETIME_PRECISION AS digits, k.CHECK_CLAUSE IS NOT NULL AS is_json \
+    FROM information_schema.COLUMNS c LEFT JOIN information_schema.CHECK_CONSTRAINTS k ON k.CONSTRAINT_SCHEMA = c.TABLE_SCHEMA \
+    AND k.TABLE_NAME = c.TABLE_NAME AND k.CONSTRAINT_NAME = c.COLUMN_NAME AND k.CHECK_CLAUSE = CONCAT('json_valid(`', c.COLUMN_NAME, '`)') \
+    WHERE c.TABLE_SCHEMA IN (%) ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION";
+
+const KEYS: &str = "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS \
+    WHERE INDEX_NAME = 'PRIMARY' AND TABLE_SCHEMA IN (%) ORDER BY TABLE_SCHEMA, TABLE_NAME, SEQ_IN_INDEX";
+
+impl Catalog {
+    /// Reads the watched tables.
+    ///
+    /// # Errors
+    /// A plainly named table that is not there, nothing watched at all, or a table that cannot be followed.
+    pub(crate) async fn read(conn: &mut Conn, watch: &Watch) -> Result<Catalog, Failure> {
+        let databases: Vec<String> = conn.query("SHOW DATABASES").await?;
+        let reached: Vec<&str> = databases.iter().map(String::as_str).filter(|d| watch.reaches(d)).collect();
+        require_databases(watch, &databases)?;
+        let list = if reached.is_empty() { "''".to_string() } else { reached.iter().map(|d| text(d)).collect::<Vec<_>>().join(",") };
+        let table = |(database, name, kind, engine)| TableRow { database, name, kind, engine };
+        let known: Vec<TableRow> = conn.query_map(TABLES.replace('%', &list), table).await?;
+        require_tables(watch, &known)?;
+        let columns: Vec<ColumnRow> = conn.query_map(COLUMNS.replace('%', &list), ColumnRow::new).await?;
+        let keys: Vec<(String, String, String)> = conn.query(KEYS.replace('%', &list)).await?;
+        assemble(watch, known, &columns, &keys)
+    }
+
+    /// The layouts.
+    pub(crate) fn schemas(&self) -> Vec<Arc<Schema>> {
+        self.tables.iter().map(|t| t.schema.clone()).collect()
+    }
+}
+
+/// A text in SQL.
+fn text(value: &str) -> String {
+    format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+fn require_databases(watch: &Watch, known: &[String]) -> Result<(), Failure> {
+    let missing = watch.patterns().find(|(d, _)| !Watch::is_wild(d) && !known.iter().any(|k| k == d));
+    match missing {
+        None => Ok(()),
+        Some((database, _)) => Err(unknown("database", database, known.iter().map(String::as_str))),
+    }
+}
+
+fn require_tables(watch: &Watch, known: &[TableRow]) -> Result<(), Failure> {
+    for (database, table) in watch.patterns().filter(|(d, t)| !Watch::is_wild(d) && !Watch::is_wild(t)) {
+        let own = || known.iter().filter(|k| k.database == database).map(|k| k.name.as_str());
+        if !own().any(|k| k == table) {
+            return Err(unknown("table", &format!("{database}.{table}"), own()));
+        }
+    }
+    Ok(())
+}
+
+fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Failure {
+    let short = name.rsplit_once('.').map_or(name, |(_, n)| n);
+    let near = did_you_mean(short, known);
+    let cure = match near.first() {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("create it, or grant this user SELECT on it: without a privilege a {kind} is invisible"),
+    };
+    Failure::stop(code::UNKNOWN_TABLE, format!("unknown {kind} `{name}`"), cure)
+}
+
+fn assemble(watch: &Watch, known: Vec<TableRow>, columns: &[ColumnRow], keys: &[(String, String, String)]) -> Result<Catalog, Failure> {
+    let mut of_table: HashMap<(&str, &str), Vec<&ColumnRow>> = HashMap::new();
+    for column in columns {
+        of_table.entry((&column.database, &column.table)).or_default().push(column);
+    }
+    let mut catalog = Catalog::default();
+    for row in known.iter().filter(|row| watch.matches(&row.database, &row.name)) {
+        let name = format!("{}.{}", row.database, row.name);
+        match row.kind.as_str() {
+            "BASE TABLE" => {}
+            "SYSTEM VERSIONED" => {
+                let cure = "leave it out of `tables`, or run ALTER TABLE … DROP SYSTEM VERSIONING";
+                return Err(Failure::stop(code::TABLE, format!("{name} is system-versioned: its log holds history rows"), cure));
+            }
+            _ => {
+                catalog.others.push(name);
+                continue;
+            }
+        }
+        let columns = of_table.get(&(&*row.database, &*row.name)).map_or(&[][..], Vec::as_slice);
+        let key = keys.iter().filter(|(d, t, _)| *d == row.database && *t == row.name).map(|(_, _, c)| c.as_str());
+        catalog.add(&name, row, columns, key)?;
+    }
+    if catalog.tables.is_empty() && watch.patterns().all(|(_, t)| !Watch::is_wild(t)) {
+        return Err(Failure::stop(code::UNKNOWN_TABLE, "no table is watched", "name at least one in `tables`"));
+    }
+    Ok(catalog)
+}
+
+impl Catalog {
+    fn add<'a>(&mut self, name: &str, row: &TableRow, columns: &[&ColumnRow], key: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
+        let mut readings = Vec::new();
+        let mut schema = Schema { table: name.into(), columns: Vec::new(), key: Vec::new() };
+        for column in columns {
+            let (reading, ty, hint) = column.reading().map_err(|what| {
+                let cure = "run ALTER TABLE … MODIFY to change the column, or leave the table out of `tables`";
+                Failure::stop(code::TABLE, format!("column `{}` of {name} is {what}", column.name), cure)
+            })?;
+            hint.into_iter().for_each(|hint| self.hints.add(name, &column.name, hint));
+            readings.push(reading);
+            schema.columns.push(SchemaColumn { name: column.name.as_str().into(), ty });
+        }
+        schema.key = key.filter_map(|k| columns.iter().position(|c| c.name == k)).map(|i| i as u32).collect();
+        let sql = format!("{}.{}", quoted(&row.database), quoted(&row.name));
+        let engine = row.engine.clone().unwrap_or_default();
+        self.tables.push(Table { schema: Arc::new(schema), sql, engine, readings });
+        Ok(())
+    }
+}
+
+type ColumnTuple = (String, String, String, String, String, Option<String>, Option<u8>, Option<u8>, Option<u8>, bool);
+
+impl ColumnRow {
+    fn new((database, table, name, data_type, column_type, charset, precision, scale, digits, is_json): ColumnTuple) -> ColumnRow {
+        ColumnRow { database, table, name, data_type, column_type, charset, precision, scale, digits, is_json }
+    }
+
+    /// How the column is read, its type, and what the log must be told of it; or what makes it unreadable.
+    fn reading(&self) -> Result<(Reading, Type, Option<Hint>), String> {
+        if self.column_type.contains("COMPRESSED") {
+            return Err("COMPRESSED, which is not decoded".to_string());
+        }
+        let unsigned = self.column_type.contains("unsigned") || self.column_type.contains("zerofill");
+        let charset = self.charset.as_deref().map_or(Charset::Binary, Charset::of_name);
+        let plain = |reading, ty| Ok((reading, ty, None));
+        match self.data_type.as_str() {
+            "tinyint" | "smallint" | "mediumint" | "int" | "bigint" if unsigned => plain(Reading::Uint, Type::Uint),
+            "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year" => plain(Reading::Int, Type::Int),
+            "float" => plain(Reading::Float, Type::Double),
+            "double" => plain(Reading::Double, Type::Double),
+            "decimal" => {
+                let (precision, scale) = (self.precision.unwrap_or(10), self.scale.unwrap_or(0));
+                plain(Reading::Decimal, Type::Decimal { precision, scale })
+            }
+            "bit" => plain(Reading::Bit, Type::Uint),
+            "date" => plain(Reading::Date, Type::Timestamp),
+            "datetime" | "timestamp" => plain(Reading::Datetime { digits: self.digits.unwrap_or(0) }, Type::Timestamp),
+            "time" => plain(Reading::Time, Type::Duration),
+            "uuid" => Ok((Reading::String(Charset::Ascii), Type::Text, Some(Hint::Uuid))),
+            "inet4" => Ok((Reading::String(Charset::Ascii), Type::Text, Some(Hint::Inet4))),
+            "inet6" => Ok((Reading::String(Charset::Ascii), Type::Text, Some(Hint::Inet6))),
+            "longtext" if self.is_json && charset.is_text() => Ok((Reading::Json(charset), Type::Dyn, Some(Hint::Json))),
+            "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" => {
+                plain(Reading::String(charset), text_or_bytes(charset))
+            }
+            "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => plain(Reading::String(Charset::Binary), Type::Bytes),
+            "point" | "linestring" | "polygon" | "geometry" | "multipoint" | "multilinestring" | "multipolygon" | "geometrycollection" => {
+                plain(Reading::String(Charset::Binary), Type::Bytes)
+            }
+            other => Err(format!("of the type {other}, which is not known here")),
+        }
+    }
+}

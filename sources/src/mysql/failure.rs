@@ -1,0 +1,159 @@
+//! Why a connection ended, and what follows from that: try again, or stop with a cure.
+
+use mysql_async::{DriverError, Error};
+use thalweg_formulas::Code;
+
+use crate::binlog::{DecodeError, LogError};
+
+/// The codes of this source; `src/explain/mysql.md` tells each one's story.
+pub(crate) mod code {
+    pub(crate) const CONNECTION: u16 = 400;
+    pub(crate) const ACCESS_DENIED: u16 = 401;
+    pub(crate) const SERVER: u16 = 402;
+    pub(crate) const LOG_OFF: u16 = 403;
+    pub(crate) const LOG_FORMAT: u16 = 404;
+    pub(crate) const ROW_IMAGE: u16 = 405;
+    pub(crate) const ROW_METADATA: u16 = 406;
+    pub(crate) const PRIVILEGE: u16 = 407;
+    pub(crate) const UNKNOWN_TABLE: u16 = 408;
+    pub(crate) const TABLE: u16 = 409;
+    pub(crate) const PURGED: u16 = 410;
+    pub(crate) const DIVERGED: u16 = 411;
+    pub(crate) const SERVER_ID: u16 = 412;
+    pub(crate) const STATEMENT: u16 = 413;
+    pub(crate) const REPLACED: u16 = 414;
+    pub(crate) const DAMAGED: u16 = 415;
+    pub(crate) const UNSUPPORTED: u16 = 416;
+    pub(crate) const INCIDENT: u16 = 417;
+    pub(crate) const SETTING: u16 = 418;
+    pub(crate) const PREPARED: u16 = 419;
+}
+
+/// How to read the tables anew, the cure of all that has lost the thread.
+pub(crate) const NEW_SNAPSHOT: &str = "start with a new data directory, or once with snapshot = \"always\", to read the tables anew";
+
+/// How an attempt to follow the server ended.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The runtime wants nothing more.
+    Gone,
+    /// Something that passes; the text is for the status.
+    Retry(String),
+    /// Damaged bytes arrived: read them once more before believing it.
+    Damaged(String),
+    /// Somebody else reads with the same server id; try again, but not at once.
+    DuplicateServerId(String),
+    /// Nobody but the user can help; code, reason and cure.
+    Stop(String),
+}
+
+impl Failure {
+    /// Stops: reason, then cure.
+    pub(crate) fn stop(code: u16, reason: impl AsRef<str>, cure: impl AsRef<str>) -> Failure {
+        Failure::Stop(format!("{}: {}; {}", Code(code), reason.as_ref(), cure.as_ref()))
+    }
+
+    fn retry(reason: impl std::fmt::Display) -> Failure {
+        Failure::Retry(format!("{}: {reason}", Code(code::CONNECTION)))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        match error {
+            Error::Server(e) => of_server(e.code, &e.message),
+            Error::Url(e) => Failure::stop(code::SETTING, format!("the url cannot be used: {e}"), "write mysql://user:password@host:3306/database"),
+            Error::Driver(DriverError::PacketTooLarge) => Failure::stop(
+                code::UNSUPPORTED,
+                "the server sent a packet above 1 GiB",
+                "leave the table with that row out of `tables`",
+            ),
+            Error::Io(mysql_async::IoError::Tls(e)) => Failure::stop(
+                code::CONNECTION,
+                format!("TLS failed: {e}"),
+                "check the ssl options of the url and the server's certificate",
+            ),
+            other => Failure::retry(other),
+        }
+    }
+}
+
+/// Server errors by number; what is not known passes, perhaps.
+fn of_server(number: u16, message: &str) -> Failure {
+    match number {
+        1045 | 1698 | 1862 | 1820 | 4151 => {
+            Failure::stop(code::ACCESS_DENIED, lower(message), "check user and password in the url, and that the user may connect from here")
+        }
+        1044 | 1142 | 1143 => Failure::stop(code::PRIVILEGE, lower(message), "run on the server: GRANT SELECT ON the watched tables TO this user"),
+        1227 => Failure::stop(code::PRIVILEGE, lower(message), "run on the server: GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO this user"),
+        1049 => Failure::stop(code::UNKNOWN_TABLE, lower(message), "check the database in the url"),
+        1236 => of_dump(message),
+        _ => Failure::retry(format!("the server says {number}: {message}")),
+    }
+}
+
+/// Error 1236 covers all that can go wrong in reading the log; only its text tells what.
+fn of_dump(message: &str) -> Failure {
+    let has = |part: &str| message.contains(part);
+    if has("same server_uuid/server_id") || has("same server_id") {
+        return Failure::DuplicateServerId(format!(
+            "{}: another reader has the same server id; give each its own `server_id`, or none for a random one",
+            Code(code::SERVER_ID)
+        ));
+    }
+    if has("purged") || has("Could not find first log") || has("could not find next log") {
+        return Failure::stop(code::PURGED, format!("the server no longer has the log from this position on ({message})"), NEW_SNAPSHOT);
+    }
+    if has("not in the master's binlog") || has("missing the GTID") || has("is ahead") || has("diverge") {
+        return Failure::stop(code::DIVERGED, format!("the position is not in this server's log ({message})"), NEW_SNAPSHOT);
+    }
+    if has("not open") || has("Binary log is not") {
+        return Failure::stop(code::LOG_OFF, message, "start the server with --log-bin");
+    }
+    if has("max_allowed_packet") || has("bogus data") || has("crc") || has("checksum") || has("event read") {
+        return Failure::Damaged(format!("{}: the server cannot read its log ({message})", Code(code::DAMAGED)));
+    }
+    Failure::retry(format!("the server says 1236: {message}"))
+}
+
+/// What the assembler refuses.
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Failure {
+        let text = error.to_string();
+        match error {
+            LogError::Decode(DecodeError::Unsupported { what, cure }) => Failure::stop(code::UNSUPPORTED, format!("{what} cannot be read"), cure),
+            LogError::Decode(_) => Failure::Damaged(format!("{}: {text}", Code(code::DAMAGED))),
+            LogError::Statement { .. } => {
+                let cure = format!("run on the server: SET GLOBAL binlog_format = 'ROW', reconnect its clients; then {NEW_SNAPSHOT}");
+                Failure::stop(code::STATEMENT, text, cure)
+            }
+            LogError::Replaced { .. } | LogError::PartlyRolledBack { .. } => Failure::stop(code::REPLACED, text, NEW_SNAPSHOT),
+            LogError::Incident { .. } => Failure::stop(code::INCIDENT, text, NEW_SNAPSHOT),
+            LogError::Gap { position, first } => purged(&position.to_string(), &missing(&position, &first)),
+            LogError::UnknownXa { .. } => Failure::stop(code::PREPARED, text, NEW_SNAPSHOT),
+        }
+    }
+}
+
+/// The log was purged between the position and its first transaction.
+pub(crate) fn purged(position: &str, missing: &str) -> Failure {
+    let at = if position.is_empty() { "its beginning" } else { position };
+    let reason = format!("this source stands at {at}, and the server no longer has {missing} in its log");
+    let cure = format!("{NEW_SNAPSHOT}; a larger binlog_expire_logs_seconds keeps the log longer");
+    Failure::stop(code::PURGED, reason, cure)
+}
+
+/// The transactions between two states, by domain: `0-1-11 … 0-1-40`.
+pub(crate) fn missing(position: &crate::binlog::GtidState, first: &crate::binlog::GtidState) -> String {
+    let ranges = first.iter().filter(|gtid| !position.contains(*gtid)).map(|gtid| {
+        let next = position.of(gtid.domain).map_or(1, |own| own.sequence + 1);
+        if next == gtid.sequence { gtid.to_string() } else { format!("{}-{}-{next} … {gtid}", gtid.domain, gtid.server) }
+    });
+    ranges.collect::<Vec<_>>().join(", ")
+}
+
+/// The server's messages begin with a capital; ours do not.
+fn lower(message: &str) -> String {
+    let mut chars = message.chars();
+    chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}

@@ -1,0 +1,249 @@
+//! The life of the source: connect, check, snapshot, stream; and over again with backoff when something breaks.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mysql_async::{Conn, Opts};
+use rand::Rng;
+use thalweg_graph::Schema;
+use thalweg_graph::ports::{Outlet, SourceMessage, SourceStatus};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::catalog::Catalog;
+use super::check::{Facts, require_privilege, watch};
+use super::connect::{connect, flavour, options, version};
+use super::failure::{Failure, code};
+use super::stream::{self, Out, QUEUE, Task};
+use super::{MysqlConfig, Snapshot, snapshot};
+use crate::binlog::{Assembler, GtidState, Position, Watch};
+
+/// The first pause after a break; it doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// The shortest pause after another reader with the same server id took over, so that the two do not push each other out in a loop.
+const PAUSE_DUPLICATE: Duration = Duration::from_secs(6);
+/// A connection that held so long was a good one: the next pause is a short one again.
+const GOOD_CONNECTION: Duration = Duration::from_secs(10);
+
+/// The outlet, with the runtime's "gone" as a failure.
+pub(crate) struct Port(Arc<dyn Outlet>);
+
+impl Port {
+    pub(crate) async fn message(&self, message: SourceMessage) -> Result<(), Failure> {
+        if self.0.send(message).await { Ok(()) } else { Err(Failure::Gone) }
+    }
+
+    pub(crate) async fn status(&self, status: SourceStatus) -> Result<(), Failure> {
+        self.message(SourceMessage::Status(status)).await
+    }
+}
+
+/// Runs the source until the runtime is gone or nobody but the user can help.
+pub(crate) async fn run(config: MysqlConfig, position: Option<String>, outlet: Arc<dyn Outlet>) {
+    let port = Port(outlet);
+    let failure = match Follower::new(config, position) {
+        Ok(mut follower) => follower.follow(&port).await,
+        Err(failure) => failure,
+    };
+    if let Failure::Stop(text) = failure {
+        tracing::error!("{text}");
+        port.status(SourceStatus::Stopped(text)).await.ok();
+    }
+}
+
+struct Follower {
+    config: MysqlConfig,
+    opts: Opts,
+    watch: Watch,
+    /// What the outlet has; `None`: nothing yet.
+    position: Option<Position>,
+    snapshot_due: bool,
+    /// What the outlet knows of the tables.
+    schemas: Vec<Arc<Schema>>,
+    /// Damaged bytes were seen once since the last good connection.
+    damaged: bool,
+}
+
+impl Follower {
+    fn new(config: MysqlConfig, position: Option<String>) -> Result<Follower, Failure> {
+        let opts = options(&config.url)?;
+        let watch = watch(&config.tables, opts.db_name())?;
+        let parse = |text: String| text.parse::<Position>().map_err(|e| Failure::stop(code::SETTING, format!("the position {e}"), super::failure::NEW_SNAPSHOT));
+        let position = position.map(parse).transpose()?;
+        if config.heartbeat < Duration::from_millis(100) || config.heartbeat > Duration::from_secs(3600) {
+            return Err(Failure::stop(code::SETTING, format!("a heartbeat of {:?}", config.heartbeat), "set it from 0.1 s to 1 h"));
+        }
+        if config.server_id == Some(0) {
+            return Err(Failure::stop(code::SETTING, "server_id 0 is not an id", "set it from 1 to 4294967295, or leave it out"));
+        }
+        let snapshot_due = match config.snapshot {
+            Snapshot::Initial => position.is_none(),
+            Snapshot::Never => false,
+            Snapshot::Always => true,
+        };
+        Ok(Follower { config, opts, watch, position, snapshot_due, schemas: Vec::new(), damaged: false })
+    }
+
+    /// Connects again and again; returns only what cannot be helped.
+    async fn follow(&mut self, port: &Port) -> Failure {
+        let mut pause = PAUSE_MIN;
+        let mut error = None;
+        loop {
+            if let Err(gone) = port.status(SourceStatus::Connecting { error: error.take() }).await {
+                return gone;
+            }
+            let begin = Instant::now();
+            let (text, at_least) = match self.attempt(port).await {
+                Failure::Retry(text) => (text, PAUSE_MIN),
+                Failure::DuplicateServerId(text) => (text, PAUSE_DUPLICATE),
+                Failure::Damaged(text) if !self.damaged => {
+                    self.damaged = true;
+                    (text, PAUSE_MIN)
+                }
+                Failure::Damaged(text) => return Failure::Stop(format!("{text}; it came damaged twice, so check the server's disk and {}", super::failure::NEW_SNAPSHOT)),
+                over => return over,
+            };
+            tracing::warn!("{text}");
+            pause = if begin.elapsed() > GOOD_CONNECTION { PAUSE_MIN } else { pause }.max(at_least);
+            if let Err(gone) = port.status(SourceStatus::Connecting { error: Some(text.clone()) }).await {
+                return gone;
+            }
+            error = Some(text);
+            let jitter = rand::rng().random_range(0.5..1.0);
+            tokio::time::sleep(pause.mul_f64(jitter)).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// One connection from its beginning to its end.
+    async fn attempt(&mut self, port: &Port) -> Failure {
+        match self.try_attempt(port).await {
+            Ok(failure) | Err(failure) => failure,
+        }
+    }
+
+    async fn try_attempt(&mut self, port: &Port) -> Result<Failure, Failure> {
+        let mut conn = connect(&self.opts).await?;
+        flavour(&version(&mut conn).await?)?;
+        let facts = Facts::read(&mut conn).await?;
+        facts.require()?;
+        require_privilege(&mut conn, &facts).await?;
+        let catalog = self.prepare(&mut conn, &facts, port).await?;
+        // After the snapshot the connection has settings of its own.
+        let conn = connect(&self.opts).await?;
+        self.stream(conn, facts.position, catalog, port).await
+    }
+
+    /// Snapshot or layout, as needed; afterwards there is a position.
+    async fn prepare(&mut self, conn: &mut Conn, facts: &Facts, port: &Port) -> Result<Catalog, Failure> {
+        if self.snapshot_due {
+            let taken = snapshot::take(conn, &self.config, &self.watch, port).await?;
+            self.schemas = taken.catalog.schemas();
+            let position = Position { done: taken.position, reread: None };
+            port.message(SourceMessage::Transaction(taken.transaction, position.to_string())).await?;
+            self.position = Some(position);
+            self.snapshot_due = false;
+            return Ok(taken.catalog);
+        }
+        let catalog = Catalog::read(conn, &self.watch).await?;
+        self.announce(catalog.schemas(), port).await?;
+        match &self.position {
+            None => {
+                let position = Position { done: facts.position.clone(), reread: None };
+                port.message(SourceMessage::Position(position.to_string())).await?;
+                self.position = Some(position);
+            }
+            Some(position) => require_history(position, &facts.position)?,
+        }
+        Ok(catalog)
+    }
+
+    /// Hands over layouts that are new.
+    async fn announce(&mut self, schemas: Vec<Arc<Schema>>, port: &Port) -> Result<(), Failure> {
+        if self.schemas == schemas && !schemas.is_empty() {
+            return Ok(());
+        }
+        self.schemas = schemas;
+        port.message(SourceMessage::Schemas(self.schemas.clone())).await
+    }
+
+    /// Follows the log in a task of its own and passes on what it hands over.
+    async fn stream(&mut self, conn: Conn, target: GtidState, catalog: Catalog, port: &Port) -> Result<Failure, Failure> {
+        let position = self.position.clone().expect("invariant: `prepare` leaves a position");
+        let mut watch = self.watch.clone();
+        watch.exclude(catalog.others);
+        let (out, mut queue) = mpsc::channel(QUEUE);
+        let task = Task {
+            source: self.config.name.as_str().into(),
+            opts: self.opts.clone(),
+            assembler: Assembler::new(watch.clone(), catalog.hints, position, &self.schemas),
+            watch,
+            server_id: self.config.server_id.unwrap_or_else(random_server_id),
+            heartbeat: self.config.heartbeat,
+            target,
+            out,
+        };
+        port.status(SourceStatus::Live(false)).await?;
+        let mut task = Guard(tokio::spawn(stream::run(task, conn)));
+        while let Some(out) = queue.recv().await {
+            self.pass_on(out, port).await?;
+        }
+        Ok(match (&mut task.0).await {
+            Ok(failure) => failure,
+            Err(panic) => Failure::Retry(format!("E0400: the connection sent what the protocol library cannot read ({panic})")),
+        })
+    }
+
+    async fn pass_on(&mut self, out: Out, port: &Port) -> Result<(), Failure> {
+        match out {
+            Out::Schemas(schemas) => {
+                for schema in &schemas {
+                    self.schemas.retain(|known| known.table != schema.table);
+                }
+                self.schemas.extend(schemas.iter().cloned());
+                port.message(SourceMessage::Schemas(schemas)).await
+            }
+            Out::Transaction(transaction, position) => {
+                port.message(SourceMessage::Transaction(transaction, position.to_string())).await?;
+                self.position = Some(position);
+                self.damaged = false;
+                Ok(())
+            }
+            Out::Position(position) => {
+                port.message(SourceMessage::Position(position.to_string())).await?;
+                self.position = Some(position);
+                self.damaged = false;
+                Ok(())
+            }
+            Out::CaughtUp => port.status(SourceStatus::Live(true)).await,
+        }
+    }
+}
+
+/// A position beyond the server's own belongs to another history: a restored backup, a RESET MASTER, another server.
+fn require_history(position: &Position, server: &GtidState) -> Result<(), Failure> {
+    let beyond = position.done.iter().find(|gtid| !server.contains(*gtid));
+    match beyond {
+        None => Ok(()),
+        Some(gtid) => {
+            let stands = if server.is_empty() { "nothing".to_string() } else { server.to_string() };
+            let reason = format!("this source stands at {gtid}, and the server's log has only {stands}: its history is another one");
+            Err(Failure::stop(code::DIVERGED, reason, format!("connect to the right server, or {}", super::failure::NEW_SNAPSHOT)))
+        }
+    }
+}
+
+/// An id that no other replica is likely to have: the upper half of the range, which people do not use.
+fn random_server_id() -> u32 {
+    rand::rng().random_range(0x8000_0000..=u32::MAX)
+}
+
+/// Ends the task when the source is dropped.
+struct Guard(JoinHandle<Failure>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,128 @@
+//! A MariaDB server as a source: an initial snapshot, then its binary log, transaction by transaction.
+//!
+//! ```no_run
+//! use thalweg_sources::mysql::{MysqlConfig, MysqlSource};
+//!
+//! let mut config = MysqlConfig::new("shop", "mysql://reader:secret@db.example/shop");
+//! config.tables = vec!["shop.orders".into(), "shop.item*".into()];
+//! let source = MysqlSource::new(config);
+//! ```
+//!
+//! The life of a connection: connect, check the settings ([`check`]), read the layout of the watched tables ([`catalog`]), take the
+//! snapshot if there is no position yet ([`snapshot`]), then stream ([`stream`]); [`follow`] starts over with backoff when it breaks.
+//!
+//! Invariants:
+//! - MYSQL-1: what the outlet gets is one sequence of whole transactions, each once, whatever breaks; after a restart it goes on behind
+//!   the position that it was given.
+//! - MYSQL-2: nothing of the log is skipped. What cannot be followed exactly stops the source with one text: code, reason, cure.
+//! - MYSQL-3: no password and no URL appears in any text.
+
+mod catalog;
+mod check;
+mod connect;
+mod failure;
+mod follow;
+mod snapshot;
+mod stream;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_graph::ports::{BoxFuture, Outlet, Source};
+
+pub use check::{Check, check_server};
+
+/// When the rows that are already there are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Snapshot {
+    /// At the first start, when there is no position.
+    #[default]
+    Initial,
+    /// Not at all: the first start begins with what happens from then on.
+    Never,
+    /// At every start, whatever the position says.
+    Always,
+}
+
+/// What the rows of a snapshot cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SnapshotEffects {
+    /// They set state and fire nothing.
+    #[default]
+    Suppress,
+    /// They count as inserted now.
+    Fire,
+}
+
+/// The settings of a source.
+#[derive(Clone)]
+pub struct MysqlConfig {
+    /// The source's name in the configuration.
+    pub name: String,
+    /// `mysql://user:password@host:port/database?options`, with the options of mysql_async (`require_ssl`, `ssl_ca`, …).
+    pub url: String,
+    /// The id by which the server knows this reader, unique among its replicas; `None`: a random one for each process.
+    pub server_id: Option<u32>,
+    /// `db.table` with `*` and `?`; without a dot in the URL's database; empty: all tables of that database.
+    pub tables: Vec<String>,
+    /// Whether to read the rows that are there.
+    pub snapshot: Snapshot,
+    /// What they cause.
+    pub snapshot_effects: SnapshotEffects,
+    /// How often an idle server says that it is alive; after three of them without a byte the connection is given up. From 0.1 s to 1 h.
+    pub heartbeat: Duration,
+}
+
+impl MysqlConfig {
+    /// The usual settings: all tables of the URL's database, an initial snapshot that fires nothing, a heartbeat each 5 seconds.
+    pub fn new(name: impl Into<String>, url: impl Into<String>) -> MysqlConfig {
+        MysqlConfig {
+            name: name.into(),
+            url: url.into(),
+            server_id: None,
+            tables: Vec::new(),
+            snapshot: Snapshot::default(),
+            snapshot_effects: SnapshotEffects::default(),
+            heartbeat: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Everything but the URL, which holds the password.
+impl fmt::Debug for MysqlConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MysqlConfig")
+            .field("name", &self.name)
+            .field("server_id", &self.server_id)
+            .field("tables", &self.tables)
+            .field("snapshot", &self.snapshot)
+            .field("snapshot_effects", &self.snapshot_effects)
+            .field("heartbeat", &self.heartbeat)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The source. It runs on the tokio runtime that polls it.
+#[derive(Debug)]
+pub struct MysqlSource {
+    config: MysqlConfig,
+}
+
+impl MysqlSource {
+    /// A source with these settings; nothing is connected before it runs, and wrong settings come as a `Stopped` status then.
+    #[expect(clippy::new_ret_no_self, reason = "sources are used through their port")]
+    pub fn new(config: MysqlConfig) -> Box<dyn Source> {
+        Box::new(MysqlSource { config })
+    }
+}
+
+impl Source for MysqlSource {
+    fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    fn run(self: Box<Self>, position: Option<String>, outlet: Arc<dyn Outlet>) -> BoxFuture<'static, ()> {
+        Box::pin(follow::run(self.config, position, outlet))
+    }
+}

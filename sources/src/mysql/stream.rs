@@ -1,0 +1,173 @@
+//! One replication connection: events in, whole transactions out, in a task of its own.
+//!
+//! The task ends with its connection. A panic in the protocol library (malformed lengths can cause one) ends only the task, and counts as
+//! a broken connection. A server that sends nothing for three heartbeats is given up: the link may be dead without a word.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::Stream;
+use mysql_async::binlog::events::Event;
+use mysql_async::prelude::Queryable;
+use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, Opts};
+use thalweg_formulas::Timestamp;
+use thalweg_graph::transaction::Body;
+use thalweg_graph::{Schema, Transaction};
+use tokio::sync::mpsc;
+
+use super::catalog::Catalog;
+use super::connect::connect;
+use super::failure::Failure;
+use crate::binlog::frame::{FLAG_ARTIFICIAL, Header, kind, verify};
+use crate::binlog::{Assembler, GtidState, Position, Step, Watch};
+
+/// What the task hands over.
+#[derive(Debug)]
+pub(crate) enum Out {
+    /// New layouts.
+    Schemas(Vec<Arc<Schema>>),
+    /// A transaction, and the position after it.
+    Transaction(Transaction, Position),
+    /// The position alone.
+    Position(Position),
+    /// Where the server stood at connect has been reached.
+    CaughtUp,
+}
+
+/// Transactions that wait for the runtime before reading pauses.
+pub(crate) const QUEUE: usize = 256;
+/// Transactions that are passed by before the position is handed over without any.
+const PASSED_MAX: u32 = 1000;
+/// Heartbeats without a byte until a connection is given up.
+const SILENT_HEARTBEATS: u32 = 3;
+
+/// What a connection needs to know.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) source: Arc<str>,
+    pub(crate) opts: Opts,
+    pub(crate) watch: Watch,
+    pub(crate) server_id: u32,
+    pub(crate) heartbeat: Duration,
+    /// Where the server stood at connect.
+    pub(crate) target: GtidState,
+    pub(crate) assembler: Assembler,
+    pub(crate) out: mpsc::Sender<Out>,
+}
+
+/// Reads until the connection breaks, the log cannot be followed, or nobody listens.
+pub(crate) async fn run(mut task: Task, conn: Conn) -> Failure {
+    match task.read(conn).await {
+        Ok(()) => Failure::Retry("E0400: the server ended the connection".to_string()),
+        Err(failure) => failure,
+    }
+}
+
+impl Task {
+    async fn read(&mut self, conn: Conn) -> Result<(), Failure> {
+        let mut stream = open(conn, self.server_id, self.heartbeat, self.assembler.position().start()).await?;
+        let mut caught_up = self.announce_if_caught_up(false).await?;
+        let mut passed = 0;
+        let mut steps = Vec::new();
+        while let Some(event) = next(&mut stream, self.heartbeat * SILENT_HEARTBEATS).await? {
+            let (header, body) = checked(&event)?;
+            let refused = self.assembler.event(header, body, &mut steps);
+            for step in steps.drain(..) {
+                let is_heartbeat = matches!(step, Step::Heartbeat);
+                passed = if matches!(step, Step::Passed) { passed + 1 } else if is_heartbeat { passed } else { 0 };
+                self.hand_over(step).await?;
+                if passed >= PASSED_MAX || passed > 0 && is_heartbeat {
+                    passed = 0;
+                    self.send(Out::Position(self.assembler.position().clone())).await?;
+                }
+            }
+            refused?;
+            caught_up = self.announce_if_caught_up(caught_up).await?;
+        }
+        Ok(())
+    }
+
+    async fn hand_over(&mut self, step: Step) -> Result<(), Failure> {
+        match step {
+            Step::Schema(schema) => self.send(Out::Schemas(vec![schema])).await,
+            Step::Transaction { gtid, seconds, changes } => {
+                let transaction = Transaction {
+                    source: self.source.clone(),
+                    origin: gtid.to_string().into(),
+                    at: Timestamp(i64::from(seconds) * 1_000_000),
+                    body: Body::Changes(changes),
+                };
+                self.send(Out::Transaction(transaction, self.assembler.position().clone())).await
+            }
+            Step::Altered => self.read_layout().await,
+            Step::Passed | Step::Heartbeat => Ok(()),
+        }
+    }
+
+    /// Reads the layout of the tables again, on a connection of its own.
+    async fn read_layout(&mut self) -> Result<(), Failure> {
+        let mut conn = connect(&self.opts).await?;
+        let catalog = Catalog::read(&mut conn, &self.watch).await?;
+        let schemas = catalog.schemas();
+        self.assembler.learn(catalog.hints, &schemas);
+        self.send(Out::Schemas(schemas)).await
+    }
+
+    async fn announce_if_caught_up(&self, done: bool) -> Result<bool, Failure> {
+        if done || !self.assembler.position().done.covers(&self.target) {
+            return Ok(done);
+        }
+        self.send(Out::CaughtUp).await?;
+        Ok(true)
+    }
+
+    async fn send(&self, out: Out) -> Result<(), Failure> {
+        self.out.send(out).await.map_err(|_| Failure::Gone)
+    }
+}
+
+/// Asks for the log from behind `start`.
+async fn open(mut conn: Conn, server_id: u32, heartbeat: Duration, start: &GtidState) -> Result<BinlogStream, Failure> {
+    for sql in [
+        "SET @mariadb_slave_capability = 4, @slave_gtid_strict_mode = 0, @slave_gtid_ignore_duplicates = 0".to_string(),
+        format!("SET @slave_connect_state = '{start}', @master_heartbeat_period = {}", heartbeat.as_nanos()),
+        "SET @master_binlog_checksum = @@global.binlog_checksum, SESSION net_write_timeout = 3600".to_string(),
+    ] {
+        conn.query_drop(sql).await?;
+    }
+    Ok(conn.get_binlog_stream(BinlogStreamRequest::new(server_id)).await?)
+}
+
+/// The next event; `None` at the end of the stream.
+async fn next(stream: &mut BinlogStream, silence_max: Duration) -> Result<Option<Event>, Failure> {
+    let event = poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx));
+    match tokio::time::timeout(silence_max, event).await {
+        Ok(event) => Ok(event.transpose()?),
+        Err(_) => Err(Failure::Retry(format!("E0400: no sign of life from the server for {silence_max:?}"))),
+    }
+}
+
+/// The event in this crate's terms, its checksum verified.
+fn checked(event: &Event) -> Result<(Header, &[u8]), Failure> {
+    let h = event.header();
+    let header = Header {
+        timestamp: h.timestamp(),
+        kind: h.event_type_raw(),
+        server_id: h.server_id(),
+        size: h.event_size(),
+        end: h.log_pos(),
+        flags: h.flags_raw(),
+    };
+    let algorithm = event.footer().get_checksum_alg().ok().flatten().map(|a| a as u8);
+    let is_description = header.kind == kind::FORMAT_DESCRIPTION;
+    if let (Some(crc), Some(1)) = (event.checksum(), algorithm) {
+        // What stands in no file is made up for this connection, and its checksum is not the library's to know.
+        let known = header.flags & FLAG_ARTIFICIAL == 0 || is_description;
+        if known {
+            verify(header, event.data(), algorithm.filter(|_| is_description), crc).map_err(crate::binlog::LogError::from)?;
+        }
+    }
+    Ok((header, event.data()))
+}
