@@ -15,7 +15,7 @@ pub mod serve;
 pub mod status;
 
 pub use access::{ListenError, Token, check_listen};
-pub use serve::{Limits, serve};
+pub use serve::{Limits, serve, serve_with};
 pub use status::StatusSnapshot;
 
 use std::sync::Arc;

@@ -12,9 +12,10 @@
 //! | `thalweg_delivery_attempts_total`, `thalweg_delivery_failures_total` | counter | since the start |
 //! | `thalweg_batch_transactions` | histogram | transactions per commit |
 //! | `thalweg_outbox{state}` | gauge | deliveries by state, as the store counts them |
+//! | `thalweg_outbox_fired` | gauge | all of them: the sum of the states |
 //! | `thalweg_outbox_oldest_pending_seconds` | gauge | absent while nothing waits |
 //! | `thalweg_store_bytes` | gauge | on disk |
-//! | `thalweg_source_state{source,state}` | stateset | 1 for the state it is in |
+//! | `thalweg_source_state{source,thalweg_source_state}` | stateset | 1 for the state it is in |
 //! | `thalweg_source_lag_seconds{source}` | gauge | commit there to commit here; absent before the first transaction |
 //! | `thalweg_stopped` | gauge | things that wait for somebody |
 //!

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::access::Token;
+use crate::access::{Token, check_listen};
 use crate::{StatusFn, pages};
 
 /// What a client may take.
@@ -49,20 +49,27 @@ impl Default for Limits {
     }
 }
 
-/// Serves the pages on `listener` until `shutdown` is ready and the open requests are answered.
-///
-/// Whether the address may be listened on at all is for [`check_listen`](crate::check_listen) to say, before.
+/// Serves the pages on a loopback `listener` to everybody, within the usual limits; see [`serve_with`].
 ///
 /// # Errors
-/// The listener's address cannot be told; failed connections are no errors.
-pub async fn serve(
+/// The listener's address can be reached from other machines.
+pub async fn serve(listener: TcpListener, status: StatusFn, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
+    serve_with(listener, status, None, Limits::default(), shutdown).await
+}
+
+/// Serves the pages on `listener` until `shutdown` is ready and the open requests are answered. With a token, every page but `/health` asks
+/// for it.
+///
+/// # Errors
+/// The listener's address can be reached from other machines and there is no token. A failed connection is no error.
+pub async fn serve_with(
     listener: TcpListener,
     status: StatusFn,
     token: Option<Token>,
     limits: Limits,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    listener.local_addr()?;
+    check_listen(listener.local_addr()?, token.as_ref()).map_err(|why| io::Error::new(io::ErrorKind::PermissionDenied, why))?;
     let router = pages::router(status, token);
     let places = Arc::new(Semaphore::new(limits.connections));
     let (stop, stopping) = watch::channel(());

@@ -1,8 +1,7 @@
 //! From a configured action to a sink.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde_json::Value;
 use thalweg_formulas::Problem;
@@ -12,9 +11,9 @@ use thalweg_graph::spec::ActionSpec;
 
 use crate::egress::EgressPolicy;
 use crate::log::LogSink;
-use crate::retry::RetryPolicy;
 use crate::secret::{self, Resolver, Secret};
 use crate::settings::{SettingProblem, with_near};
+use crate::sql::SqlInsert;
 use crate::webhook::{SharedClient, Webhook};
 
 /// The action types.
@@ -27,8 +26,8 @@ pub struct SinkContext {
     pub secret: Secret,
     /// Which addresses webhooks may reach.
     pub egress: Arc<EgressPolicy>,
-    /// Where `sql-insert` writes when it names no `url`: the source's database URL, references and all.
-    pub database_url: Option<String>,
+    /// Where `sql-insert` writes when it names no `url`: the source's database URL, with its references resolved. It is stored nowhere.
+    pub database_url: Option<Secret>,
     /// Stands before `/db/table` in the `source` of an event; usually empty.
     pub source_prefix: String,
     /// Relative paths start here: the directory of the configuration.
@@ -63,37 +62,23 @@ impl std::fmt::Debug for SinkContext {
     }
 }
 
-/// Sets up one action. Needs no network and no secret: `check` calls it too.
+/// Sets up one action. Needs no network, no runtime and no secret: `check` calls it too. The keys of
+/// [`RetryPolicy`](crate::RetryPolicy) are let pass: [`RetryPolicy::from_settings`](crate::RetryPolicy::from_settings) reads them.
 ///
 /// # Errors
 /// Every setting that is unknown, missing or wrong, and an unknown type.
 pub fn build(action: &ActionSpec, context: &SinkContext) -> Result<Arc<dyn Sink>, Vec<SettingProblem>> {
-    let retry = RetryPolicy::from_settings(&action.kind, &action.settings).err().unwrap_or_default();
-    let sink: Result<Arc<dyn Sink>, _> = match action.kind.as_str() {
-        "webhook" => Webhook::new(action, context).map(|sink| Arc::new(sink) as _),
-        "log" => LogSink::new(action, context).map(|sink| Arc::new(sink) as _),
-        other => return Err(vec![SettingProblem { key: "type".to_owned(), problem: unknown_kind(other) }]),
-    };
-    match sink {
-        Ok(sink) if retry.is_empty() => Ok(sink),
-        Ok(_) => Err(retry),
-        Err(problems) => Err(problems.into_iter().chain(retry).collect()),
+    match action.kind.as_str() {
+        "webhook" => Ok(Arc::new(Webhook::new(action, context)?)),
+        "dolt-insert" | "sql-insert" => Ok(Arc::new(SqlInsert::new(action, context)?)),
+        "log" => Ok(Arc::new(LogSink::new(action, context)?)),
+        other => Err(vec![SettingProblem { key: "type".to_owned(), problem: unknown_kind(other) }]),
     }
 }
 
 fn unknown_kind(kind: &str) -> Problem {
     let problem = Problem::new(501, format!("unknown action type `{kind}`")).note(format!("types: {}", KINDS.join(", ")));
     with_near(problem, &did_you_mean(kind, KINDS))
-}
-
-/// The action as the outbox keeps it: JSON with its references as written. Equal actions give equal text.
-pub fn stored_settings(action: &ActionSpec) -> String {
-    let mut sorted: Vec<_> = action.settings.iter().collect();
-    sorted.sort_by_key(|(key, _)| key.as_str());
-    let mut out = serde_json::Map::new();
-    out.insert("type".to_owned(), action.kind.clone().into());
-    out.extend(sorted.into_iter().map(|(key, value)| (key.clone(), value.clone())));
-    Value::Object(out).to_string()
 }
 
 /// Warnings (E0507) for secrets that stand in clear in the definition; they are stored as they stand.
@@ -146,45 +131,4 @@ fn has_password(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     authority.rsplit_once('@').is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, password)| !password.is_empty()))
-}
-
-/// A sink with its retry policy.
-pub struct PreparedSink {
-    /// Renders and delivers.
-    pub sink: Arc<dyn Sink>,
-    /// When to try again.
-    pub retry: RetryPolicy,
-}
-
-/// Sinks by their stored settings, so that a delivery is made as it was defined when it fired, also after a restart with another
-/// definition. One entry per distinct action.
-pub struct Sinks {
-    context: SinkContext,
-    prepared: Mutex<HashMap<Arc<str>, Arc<PreparedSink>>>,
-}
-
-impl Sinks {
-    /// No sinks yet.
-    pub fn new(context: SinkContext) -> Self {
-        Self { context, prepared: Mutex::default() }
-    }
-
-    /// The sink for [`OutboxRow::settings`](thalweg_graph::ports::OutboxRow::settings), built at first use.
-    ///
-    /// # Errors
-    /// As [`build`]; settings that are no action are E0501.
-    pub fn get(&self, settings: &str) -> Result<Arc<PreparedSink>, Vec<SettingProblem>> {
-        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sink) = prepared.get(settings) {
-            return Ok(sink.clone());
-        }
-        let action: ActionSpec = serde_json::from_str(settings).map_err(|why| {
-            vec![SettingProblem { key: "type".to_owned(), problem: Problem::new(501, format!("stored action: {why}")) }]
-        })?;
-        let sink = build(&action, &self.context)?;
-        let retry = RetryPolicy::from_settings(&action.kind, &action.settings)?;
-        let entry = Arc::new(PreparedSink { sink, retry });
-        prepared.insert(settings.into(), entry.clone());
-        Ok(entry)
-    }
 }

@@ -106,25 +106,53 @@ impl EgressPolicy {
     ///
     /// # Errors
     /// Why it may not be used, without the parts of the URL that may be secret.
-    pub fn check_url(&self, url: &Url) -> Result<(), String> {
+    pub fn check_url(&self, url: &Url) -> Result<(), UrlError> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!("scheme `{}` is not http or https", url.scheme()));
+            return Err(UrlError::Scheme);
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("a url must not carry a user or password; use headers = { Authorization = \"…\" }".to_owned());
+            return Err(UrlError::UserInformation);
         }
-        let Some(host) = url.host_str() else { return Err("the url has no host".to_owned()) };
+        let host = url.host_str().ok_or(UrlError::NoHost)?;
         let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         if let Ok(address) = literal.parse::<IpAddr>() {
-            return self.check(address).map_err(|refused| refused.to_string());
+            return Ok(self.check(address)?);
         }
-        let name = host.trim_end_matches('.');
-        let is_local = name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost");
+        let name = host.trim_end_matches('.').to_ascii_lowercase();
         let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-        if is_local && loopback.iter().all(|address| self.check(*address).is_err()) {
-            return Err(Refused { host: host.to_owned(), address: loopback[0], kind: "loopback" }.to_string());
+        if (name == "localhost" || name.ends_with(".localhost")) && loopback.iter().all(|address| self.check(*address).is_err()) {
+            return Err(Refused { host: host.to_owned(), address: loopback[0], kind: "loopback" }.into());
         }
         Ok(())
+    }
+}
+
+/// Why a URL may not be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// Neither `http` nor `https`.
+    #[error("its scheme is not http or https")]
+    Scheme,
+    /// `user:password@`: it hides hosts, and it ends in logs.
+    #[error("a url must not carry a user or password; use headers = {{ Authorization = \"…\" }}")]
+    UserInformation,
+    /// Nothing to connect to.
+    #[error("it has no host")]
+    NoHost,
+    /// Its host is an address that is not let through.
+    #[error(transparent)]
+    Address(#[from] Refused),
+}
+
+impl UrlError {
+    /// What to write in the configuration, where that is the cure.
+    pub(crate) fn cure(&self) -> Option<String> {
+        let UrlError::Address(Refused { address, .. }) = self else { return None };
+        let block = match address {
+            IpAddr::V4(v4) if v4.is_loopback() => "127.0.0.0/8".to_owned(),
+            other => other.to_string(),
+        };
+        Some(format!("if it is meant, write [egress] allow = [\"{block}\"]"))
     }
 }
 
@@ -238,7 +266,7 @@ mod tests {
     fn verdict(policy: &EgressPolicy, url: &str) -> String {
         match Url::parse(url) {
             Err(why) => format!("not a url: {why}"),
-            Ok(url) => policy.check_url(&url).map_or_else(|why| why, |()| "permitted".to_owned()),
+            Ok(url) => policy.check_url(&url).map_or_else(|why| why.to_string(), |()| "permitted".to_owned()),
         }
     }
 
@@ -326,10 +354,10 @@ mod tests {
             ("http://1.2.3.4.5/", "not a url: invalid IPv4 address"),
             ("http://256.1.1.1/", "not a url: invalid IPv4 address"),
             ("http://", "not a url: empty host"),
-            ("ftp://example.org/", "scheme `ftp` is not http or https"),
-            ("file:///etc/passwd", "scheme `file` is not http or https"),
-            ("gopher://example.org/", "scheme `gopher` is not http or https"),
-            ("unix:/run/docker.sock", "scheme `unix` is not http or https"),
+            ("ftp://example.org/", "its scheme is not http or https"),
+            ("file:///etc/passwd", "its scheme is not http or https"),
+            ("gopher://example.org/", "its scheme is not http or https"),
+            ("unix:/run/docker.sock", "its scheme is not http or https"),
             (
                 "http://hooks.example.org@127.0.0.1/",
                 "a url must not carry a user or password; use headers = { Authorization = \"…\" }",
@@ -381,6 +409,17 @@ mod tests {
                 "3: E0504: `::/129` is not an address block",
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn a_name_is_judged_by_what_it_resolves_to() {
+        let resolved = |allow: &'static str| async move {
+            let guard = Guard { policy: Arc::new(EgressPolicy::parse(&[allow]).unwrap()) };
+            let found = guard.resolve("localhost".parse().unwrap()).await;
+            found.map(|found| found.map(|address| address.ip()).collect::<Vec<_>>()).map_err(|why| why.to_string())
+        };
+        assert_eq!(resolved("127.0.0.0/8").await.unwrap(), [IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+        assert!(resolved("10.0.0.0/8").await.unwrap_err().contains("a loopback address"));
     }
 
     #[test]

@@ -1,27 +1,47 @@
 //! What a firing looks like outside: a CloudEvents 1.0 envelope in structured JSON, rendered once and sent with the same bytes every time.
 
-use serde_json::{Map, Value as Json};
-use thalweg_formulas::{Timestamp, Value};
+use thalweg_formulas::Value;
 use thalweg_graph::ports::Firing;
 
 use crate::json;
 
 /// The structured-mode envelope. `txid` and `version` are extension attributes: the transaction's origin, and the place of this
 /// firing in its key's order (2k−1).
-pub(crate) fn cloud_event(firing: &Firing<'_>, source_prefix: &str) -> Json {
-    let mut event = Map::new();
-    let mut put = |name: &str, value: Json| event.insert(name.to_owned(), value);
-    put("specversion", "1.0".into());
-    put("id", firing.id.into());
-    put("source", source(firing.table, source_prefix).into());
-    put("type", firing.event.into());
-    put("subject", key_text(firing).into());
-    put("time", time(firing.at).into());
-    put("datacontenttype", "application/json".into());
-    put("txid", firing.origin.into());
-    put("version", firing.version.into());
-    put("data", json::to_json(firing.payload));
-    Json::Object(event)
+pub(crate) fn cloud_event(firing: &Firing<'_>, source_prefix: &str) -> String {
+    let mut event = String::from("{\"specversion\":\"1.0\"");
+    let mut put = |name: &str, text: &str| {
+        event.push_str(&format!(",\"{name}\":"));
+        json::write_text(text, &mut event);
+    };
+    put("id", firing.id);
+    put("source", &source(firing.table, source_prefix));
+    put("type", firing.event);
+    put("subject", &key_text(firing));
+    put("time", &json::display(&Value::Timestamp(firing.at)));
+    put("datacontenttype", "application/json");
+    put("txid", firing.origin);
+    event.push_str(&format!(",\"version\":{},\"data\":", firing.version));
+    event.push_str(&data(firing.payload));
+    event.push('}');
+    event
+}
+
+/// The payload: each of its fields in its own plain form.
+pub(crate) fn data(payload: &Value) -> String {
+    let mut out = String::new();
+    match payload {
+        Value::Map(fields) if fields.keys().all(|name| matches!(name, Value::Text(_))) => {
+            for (name, value) in fields.iter() {
+                out.push(if out.is_empty() { '{' } else { ',' });
+                json::write_text(&json::display(name), &mut out);
+                out.push(':');
+                json::write(value, &mut out);
+            }
+            out.push_str(if out.is_empty() { "{}" } else { "}" });
+        }
+        other => json::write(other, &mut out),
+    }
+    out
 }
 
 /// `shop.orders` behind the prefix as a path: `/shop/orders`. Bytes that a path segment may not hold are percent-encoded.
@@ -50,20 +70,34 @@ pub(crate) fn split_table(table: &str) -> (Option<&str>, &str) {
 
 /// The key as text: one column as itself, several as a JSON array in key order.
 pub(crate) fn key_text(firing: &Firing<'_>) -> String {
-    let texts = |value: &Value| match json::to_json(value) {
-        Json::String(text) => text,
-        other => other.to_string(),
-    };
-    match firing.key {
-        [(_, only)] => texts(only),
-        several => Json::Array(several.iter().map(|(_, value)| json::to_json(value)).collect()).to_string(),
+    if let [(_, only)] = firing.key {
+        return json::display(only);
     }
+    let mut out = String::from("[");
+    for (i, (_, value)) in firing.key.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        json::write(value, &mut out);
+    }
+    out.push(']');
+    out
 }
 
-/// RFC 3339 in UTC, with as many decimals as it needs.
-pub(crate) fn time(at: Timestamp) -> String {
-    match jiff::Timestamp::from_microsecond(at.0) {
-        Ok(at) => at.to_string(),
-        Err(_) => json::to_json(&Value::Timestamp(at)).to_string(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_a_path_whatever_the_names_hold() {
+        assert_eq!(source("shop.orders", ""), "/shop/orders");
+        assert_eq!(source("Order", "urn:x/"), "urn:x/Order");
+        assert_eq!(source("my db.a/b?ü", ""), "/my%20db/a%2Fb%3F%C3%BC");
+    }
+
+    #[test]
+    fn an_empty_payload_is_an_empty_object() {
+        assert_eq!(data(&Value::record::<&str>([])), "{}");
+        assert_eq!(data(&Value::record([("b", Value::Int(1)), ("a\"", Value::Null)])), r#"{"a\"":null,"b":1}"#);
     }
 }

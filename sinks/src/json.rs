@@ -1,11 +1,26 @@
-//! Values as JSON, as `INTERFACES` §4 writes them.
+//! Values as JSON text, as `INTERFACES` §4 writes them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
 use thalweg_formulas::Value;
 
-pub(crate) fn to_json(value: &Value) -> Json {
+pub(crate) fn write(value: &Value, out: &mut String) {
+    out.push_str(&to_json(value).to_string());
+}
+
+pub(crate) fn write_text(text: &str, out: &mut String) {
+    out.push_str(&Json::from(text).to_string());
+}
+
+pub(crate) fn display(value: &Value) -> String {
+    match to_json(value) {
+        Json::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+fn to_json(value: &Value) -> Json {
     const EXACT: u64 = 1 << 53;
     match value {
         Value::Null => Json::Null,

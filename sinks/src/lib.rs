@@ -20,9 +20,10 @@ pub mod retry;
 pub mod secret;
 mod settings;
 pub mod sign;
+mod sql;
 mod webhook;
 
-pub use build::{PreparedSink, SinkContext, Sinks, build, literal_secrets, stored_settings, unresolved_secrets};
+pub use build::{SinkContext, build, literal_secrets, unresolved_secrets};
 pub use egress::EgressPolicy;
 pub use retry::{Next, RetryPolicy, next_delay};
 pub use secret::{Resolver, Secret};

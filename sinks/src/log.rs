@@ -31,7 +31,7 @@ impl LogSink {
 
 impl Sink for LogSink {
     fn render(&self, firing: &Firing<'_>) -> Vec<u8> {
-        envelope::cloud_event(firing, &self.source_prefix).to_string().into_bytes()
+        envelope::cloud_event(firing, &self.source_prefix).into_bytes()
     }
 
     fn deliver<'a>(&'a self, delivery: &'a PendingDelivery) -> BoxFuture<'a, Attempt> {
@@ -82,13 +82,12 @@ mod tests {
 
     #[test]
     fn an_unfinished_line_is_ended_before_the_next() {
-        let path = std::env::temp_dir().join(format!("thalweg-log-{}.jsonl", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
         std::fs::write(&path, b"{\"half\":").unwrap();
         append(&path, b"{\"a\":1}").unwrap();
         append(&path, b"{\"a\":2}").unwrap();
-        let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(text, "{\"half\":\n{\"a\":1}\n{\"a\":2}\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"half\":\n{\"a\":1}\n{\"a\":2}\n");
         assert!(append(Path::new("/nowhere/at/all"), b"x").is_err());
     }
 }

@@ -73,11 +73,16 @@ pub(crate) enum Piece<'a> {
     Reference(&'a str),
 }
 
-/// Cuts a setting at its references.
+/// Cuts a setting at its references; `$${` is a plain `${`.
 pub(crate) fn parse(text: &str) -> Result<Vec<Piece<'_>>, String> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
+        if rest[..start].ends_with('$') {
+            pieces.extend([Piece::Text(&rest[..start]), Piece::Text("{")]);
+            rest = &rest[start + 2..];
+            continue;
+        }
         let end = rest[start..].find('}').ok_or_else(|| "a reference `${` is not closed by `}`".to_owned())? + start;
         let reference = &rest[start + 2..end];
         let well_formed = match reference.strip_prefix("file:") {
@@ -87,15 +92,11 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Piece<'_>>, String> {
         if !well_formed {
             return Err("a reference is written ${NAME} or ${file:/path}".to_owned());
         }
-        if start > 0 {
-            pieces.push(Piece::Text(&rest[..start]));
-        }
-        pieces.push(Piece::Reference(reference));
+        pieces.extend([Piece::Text(&rest[..start]), Piece::Reference(reference)]);
         rest = &rest[end + 1..];
     }
-    if !rest.is_empty() {
-        pieces.push(Piece::Text(rest));
-    }
+    pieces.push(Piece::Text(rest));
+    pieces.retain(|piece| *piece != Piece::Text(""));
     Ok(pieces)
 }
 
@@ -107,7 +108,7 @@ fn is_variable(name: &str) -> bool {
 
 /// Whether a setting holds a reference.
 pub(crate) fn has_reference(text: &str) -> bool {
-    text.contains("${")
+    parse(text).is_ok_and(|pieces| pieces.iter().any(|piece| matches!(piece, Piece::Reference(_))))
 }
 
 /// A setting with its references resolved, and each resolved part by itself, for [`redact`].
@@ -125,6 +126,29 @@ pub(crate) fn resolve(text: &str, resolver: &Resolver) -> Result<(Secret, Vec<Se
         }
     }
     Ok((Secret::new(whole), parts))
+}
+
+/// A database URL with its references resolved. What is put *into* the URL is percent-encoded, so that a password may hold `@` and `/`; a
+/// text that is one reference is taken as it comes.
+pub(crate) fn resolve_url(text: &str, resolver: &Resolver) -> Result<Secret, String> {
+    let pieces = parse(text)?;
+    let is_whole = pieces.len() == 1;
+    let mut whole = String::with_capacity(text.len());
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => whole.push_str(text),
+            Piece::Reference(reference) if is_whole => whole.push_str(&resolver(reference)?),
+            Piece::Reference(reference) => {
+                for byte in resolver(reference)?.bytes() {
+                    match byte {
+                        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => whole.push(char::from(byte)),
+                        other => whole.push_str(&format!("%{other:02X}")),
+                    }
+                }
+            }
+        }
+    }
+    Ok(Secret::new(whole))
 }
 
 /// `text` with every secret in it replaced, control characters made visible, and cut to 300 characters: fit for an error.
@@ -147,6 +171,7 @@ mod tests {
     fn resolver() -> Resolver {
         Arc::new(|name: &str| match name {
             "A" => Ok("canary-a".to_owned()),
+            "P" => Ok("p@/".to_owned()),
             "file:/s" => Ok("canary-s".to_owned()),
             other => Err(format!("`{other}` is not set")),
         })
@@ -159,6 +184,7 @@ mod tests {
         assert_eq!(parse("${file:/x y}").unwrap(), [Reference("file:/x y")]);
         assert_eq!(parse("plain $ {x}").unwrap(), [Text("plain $ {x}")]);
         assert_eq!(parse("").unwrap(), []);
+        assert_eq!(parse("a$${B}").unwrap(), [Text("a$"), Text("{"), Text("B}")]);
         for bad in ["${", "${}", "${1A}", "${a-b}", "${file:}", "${A}${"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
@@ -171,6 +197,9 @@ mod tests {
         assert_eq!(format!("{whole} {whole:?} {parts:?}"), "•••• •••• [••••, ••••]");
         assert_eq!(redact("bad key canary-a\u{1b}[2J", &parts), "bad key •••• [2J");
         assert_eq!(resolve("${B}", &resolver()).unwrap_err(), "`B` is not set");
+        let url = |text| resolve_url(text, &resolver()).unwrap();
+        assert_eq!(url("mysql://u:${P}@h/${A}").reveal(), "mysql://u:p%40%2F@h/canary-a");
+        assert_eq!(url("${P}").reveal(), "p@/");
         assert_eq!(redact(&"x".repeat(400), &[]).chars().count(), 301);
     }
 

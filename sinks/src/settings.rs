@@ -149,13 +149,11 @@ impl<'a> Reader<'a> {
         };
         let mut out = Vec::new();
         for (name, value) in table {
+            let key = format!("{key}.{name}");
             match value.as_str().map(|text| (text, secret::parse(text))) {
                 Some((text, Ok(_))) => out.push((name.as_str(), text)),
-                Some((_, Err(why))) => self.refuse(format!("{key}.{name}"), wrong(name, &why)),
-                None => {
-                    let why = format!("expected a text, found {}", kind_of(value));
-                    self.refuse(format!("{key}.{name}"), wrong(name, &why));
-                }
+                Some((_, Err(why))) => self.refuse(key.as_str(), wrong(&key, &why)),
+                None => self.refuse(key.as_str(), wrong(&key, &format!("expected a text, found {}", kind_of(value)))),
             }
         }
         out
@@ -178,7 +176,9 @@ impl<'a> Reader<'a> {
             known.sort_unstable();
             let problem = Problem::new(502, format!("unknown setting `{key}` of an action of type `{}`", self.kind))
                 .note(format!("settings: {}", known.join(", ")));
-            let near = did_you_mean(key, known.iter().copied());
+            let mut near = did_you_mean(key, known.iter().copied());
+            // Short names with two letters exchanged, `ulr`, are nobody's near miss by the general measure.
+            near.extend(known.iter().filter(|name| letters(name) == letters(key)));
             self.problems.push(SettingProblem { key: key.clone(), problem: with_near(problem, &near) });
         }
         self.problems()
@@ -203,6 +203,12 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let span: jiff::Span = text.trim().parse().ok()?;
     let span = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
     Duration::try_from(span).ok()
+}
+
+fn letters(word: &str) -> Vec<char> {
+    let mut letters: Vec<char> = word.to_lowercase().chars().collect();
+    letters.sort_unstable();
+    letters
 }
 
 fn parse_size(text: &str) -> Option<usize> {

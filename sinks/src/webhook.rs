@@ -19,7 +19,7 @@ use crate::egress::{EgressPolicy, Guard, Refused};
 use crate::secret::{self, Secret};
 use crate::settings::{Reader, SettingProblem, wrong};
 use crate::sign::Key;
-use crate::{SinkContext, envelope, json, retry};
+use crate::{SinkContext, envelope, retry};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -201,9 +201,9 @@ impl Sink for Webhook {
     fn render(&self, firing: &Firing<'_>) -> Vec<u8> {
         let body = match self.format {
             Format::CloudEvents => envelope::cloud_event(firing, &self.context.source_prefix),
-            Format::Raw => json::to_json(firing.payload),
+            Format::Raw => envelope::data(firing.payload),
         };
-        body.to_string().into_bytes()
+        body.into_bytes()
     }
 
     fn deliver<'a>(&'a self, delivery: &'a PendingDelivery) -> BoxFuture<'a, Attempt> {
@@ -219,16 +219,16 @@ impl Sink for Webhook {
 fn read_url(reader: &mut Reader<'_>, context: &SinkContext) -> Option<String> {
     let text = reader.required("url", "\"https://hooks.example.com/…\"")?;
     if !secret::has_reference(text) {
-        let verdict = Url::parse(text).map_err(|why| wrong("url", &why.to_string())).and_then(|url| {
-            context.egress.check_url(&url).map_err(|why| {
+        let verdict = match Url::parse(text) {
+            Err(why) => Err(wrong("url", &why.to_string())),
+            Ok(url) => context.egress.check_url(&url).map_err(|why| {
                 let problem = Problem::new(505, format!("this url may not be reached: {why}"));
-                if why.contains("[egress]") {
-                    problem.help("add [egress] allow = [\"…\"] with the block of that address")
-                } else {
-                    problem
+                match why.cure() {
+                    Some(cure) => problem.help(cure),
+                    None => problem,
                 }
-            })
-        });
+            }),
+        };
         if let Err(problem) = verdict {
             reader.refuse("url", problem);
             return None;
@@ -242,12 +242,12 @@ fn read_headers(reader: &mut Reader<'_>) -> Vec<(HeaderName, String)> {
     for (name, text) in reader.texts("headers") {
         let key = format!("headers.{name}");
         match HeaderName::from_bytes(name.as_bytes()) {
-            Err(_) => reader.refuse(key, wrong(name, "this is not a header name")),
+            Err(_) => reader.refuse(key.as_str(), wrong(&key, "this is not a header name")),
             Ok(header) if RESERVED.contains(&header.as_str()) => {
-                reader.refuse(key, wrong(name, "this header is set by the delivery itself"));
+                reader.refuse(key.as_str(), wrong(&key, "this header is set by the delivery itself"));
             }
             Ok(_) if HeaderValue::from_str(text).is_err() => {
-                reader.refuse(key, wrong(name, "the value holds characters that a header may not"));
+                reader.refuse(key.as_str(), wrong(&key, "the value holds characters that a header may not"));
             }
             Ok(header) => headers.push((header, text.to_owned())),
         }

@@ -1,0 +1,163 @@
+//! Wrong settings, as whole text.
+
+use expect_test::expect;
+use serde_json::json;
+use thalweg_sinks::{SettingProblem, build, literal_secrets, unresolved_secrets};
+
+use crate::{action, context};
+
+fn text(problems: &[SettingProblem]) -> String {
+    let mut out = String::new();
+    for SettingProblem { key, problem } in problems {
+        out.push_str(&format!("{key}: {problem}\n"));
+        out.extend(problem.help.iter().map(|help| format!("  help: {help}\n")));
+        out.extend(problem.notes.iter().map(|note| format!("  note: {note}\n")));
+    }
+    out
+}
+
+fn problems(settings: serde_json::Value) -> String {
+    text(&build(&action(settings), &context()).err().unwrap_or_default())
+}
+
+#[test]
+fn right_settings_have_no_problems() {
+    let url = "https://hooks.example.com/urgent";
+    for settings in [
+        json!({"type": "webhook", "url": url, "method": "POST"}),
+        json!({"type": "webhook", "url": "${HOOK}", "secret": "${file:/run/s}", "headers": {"Authorization": "Bearer ${T}"}, "timeout": "5s"}),
+        json!({"type": "webhook", "url": url, "retries": 3, "backoff": "1s..1m", "deadline": "1h", "max_body": "64KiB", "format": "raw"}),
+        json!({"type": "log"}),
+        json!({"type": "log", "path": "effects.jsonl"}),
+        json!({"type": "sql-insert", "url": "mysql://root@localhost/my_app", "table": "event_log", "create": true}),
+        json!({"type": "dolt-insert", "url": "mysql://root:${PW}@localhost", "database": "my_app", "table": "event_log"}),
+        json!({"type": "sql-insert", "url": "${DB}", "table": "t", "columns": {"a": "{payload.id}", "b": "x"}, "timeout": "1s"}),
+    ] {
+        assert_eq!(problems(settings.clone()), "", "{settings}");
+    }
+}
+
+#[test]
+fn a_wrong_type_is_named_with_its_neighbours() {
+    expect![[r#"
+        type: E0501: unknown action type `webhok`
+          help: did you mean `webhook`?
+          note: types: webhook, dolt-insert, sql-insert, log
+        type: E0501: unknown action type `shell`
+          note: types: webhook, dolt-insert, sql-insert, log
+    "#]]
+    .assert_eq(&(problems(json!({"type": "webhok", "url": "x"})) + &problems(json!({"type": "shell", "command": ["x"]}))));
+}
+
+#[test]
+fn wrong_webhook_settings_are_all_named() {
+    expect![[r#"
+        url: E0503: an action of type `webhook` needs the setting `url`
+          help: write url = "https://hooks.example.com/…"
+        method: E0504: setting `method`: expected one of POST, PUT, PATCH, found `GET`
+        headers.X-N: E0504: setting `headers.X-N`: expected a text, found a number
+        headers.X-R: E0504: setting `headers.X-R`: a reference is written ${NAME} or ${file:/path}
+        headers.webhook-id: E0504: setting `headers.webhook-id`: this header is set by the delivery itself
+        headers.X Y: E0504: setting `headers.X Y`: this is not a header name
+        headers.X-A: E0504: setting `headers.X-A`: the value holds characters that a header may not
+        secret: E0504: setting `secret`: the text after `whsec_` is not base 64
+        timeout: E0504: setting `timeout`: `15` is not a span of time like "15s", "10m" or "72h"
+        format: E0504: setting `format`: expected one of cloudevents, raw, found `cloudevent`
+          help: did you mean `cloudevents`?
+        max_body: E0504: setting `max_body`: "1 TB" is not a size like "256KiB", "1MiB" or 1048576
+        ulr: E0502: unknown setting `ulr` of an action of type `webhook`
+          help: did you mean `url`?
+          note: settings: backoff, deadline, format, headers, max_body, method, retries, secret, timeout, url
+        methd: E0502: unknown setting `methd` of an action of type `webhook`
+          help: did you mean `method`?
+          note: settings: backoff, deadline, format, headers, max_body, method, retries, secret, timeout, url
+    "#]]
+    .assert_eq(&problems(json!({
+        "type": "webhook",
+        "ulr": "https://example.com",
+        "methd": "POST",
+        "method": "GET",
+        "format": "cloudevent",
+        "timeout": "15",
+        "max_body": "1 TB",
+        "secret": "whsec_!",
+        "headers": {"webhook-id": "1", "X Y": "1", "X-A": "a\r\nb", "X-N": 1, "X-R": "${1}"},
+    })));
+}
+
+#[test]
+fn a_url_that_may_not_be_reached_is_refused_at_once() {
+    let mut out = String::new();
+    for url in ["http://10.0.0.1/", "http://localhost:1/", "https://u:p@example.com/", "ftp://example.com/", "example.com", "${A"]
+    {
+        let mut context = context();
+        context.egress = Default::default();
+        out += &text(&build(&action(json!({"type": "webhook", "url": url})), &context).err().unwrap());
+    }
+    expect![[r#"
+        url: E0505: this url may not be reached: 10.0.0.1 is a private address, and [egress] allow does not name it
+          help: if it is meant, write [egress] allow = ["10.0.0.1"]
+        url: E0505: this url may not be reached: localhost is 127.0.0.1, a loopback address, and [egress] allow does not name it
+          help: if it is meant, write [egress] allow = ["127.0.0.0/8"]
+        url: E0505: this url may not be reached: a url must not carry a user or password; use headers = { Authorization = "…" }
+        url: E0505: this url may not be reached: its scheme is not http or https
+        url: E0504: setting `url`: relative URL without a base
+        url: E0504: setting `url`: a reference `${` is not closed by `}`
+    "#]]
+    .assert_eq(&out);
+}
+
+#[test]
+fn wrong_sql_settings_are_all_named() {
+    let mut out = problems(json!({"type": "sql-insert"}));
+    out += &problems(json!({
+        "type": "dolt-insert", "url": "http://x", "table": "a\u{0}", "database": "", "create": 1, "sumary": "x", "actor": "{who}",
+    }));
+    out += &problems(json!({"type": "sql-insert", "url": "mysql://root@localhost", "table": "t"}));
+    out += &problems(json!({
+        "type": "sql-insert", "url": "mysql://h/d", "table": "t", "create": true, "summary": "x",
+        "columns": {"a": "{payload.x", "b": 7, "c": "${SECRET}"},
+    }));
+    expect![[r#"
+        table: E0503: an action of type `sql-insert` needs the setting `table`
+          help: write table = "event_log"
+        url: E0503: there is no database to write to
+          help: write url = "mysql://user:${PASSWORD}@host:3306/database"
+        create: E0504: setting `create`: expected true or false, found a number
+        actor: E0504: setting `actor`: `{who}` names nothing; a column of the payload is `{payload.who}`
+        database: E0504: setting `database`: `` is not a name of 1 to 64 characters
+        table: E0504: setting `table`: `a\0` is not a name of 1 to 64 characters
+        url: E0504: setting `url`: this is not a database url; it reads mysql://user:${PASSWORD}@host:3306/database
+        sumary: E0502: unknown setting `sumary` of an action of type `dolt-insert`
+          help: did you mean `summary`?
+          note: settings: actor, backoff, columns, create, database, deadline, retries, summary, table, timeout, url
+        database: E0503: no setting names the database
+          help: write database = "my_app"
+        columns.b: E0504: setting `columns.b`: expected a text, found a number
+        summary: E0504: setting `summary`: this does not go with `columns`, which names every column
+        columns.a: E0504: setting `columns.a`: a `{` is not closed; write `{{` for a brace
+        columns.c: E0504: setting `columns.c`: `{SECRET}` names nothing; a column of the payload is `{payload.SECRET}`
+        create: E0504: setting `create`: the table of `create` has its own columns; make the table yourself where `columns` names others
+    "#]].assert_eq(&out);
+}
+
+#[test]
+fn secrets_in_clear_and_secrets_that_are_not_there_are_told() {
+    let spec = action(json!({
+        "type": "webhook", "url": "https://example.com/${NOT_SET_1}", "secret": "hunter2",
+        "headers": {"Authorization": "Bearer hunter2", "X-Api-Key": "${file:/not/there}", "X-Team": "open"},
+    }));
+    let database = action(json!({"type": "sql-insert", "url": "mysql://root:hunter2@localhost/d", "table": "t"}));
+    let out = text(&literal_secrets(&spec)) + &text(&literal_secrets(&database)) + &text(&unresolved_secrets(&spec, &context()));
+    assert!(!out.contains("hunter2"));
+    expect![[r#"
+        secret: E0507: a secret stands in clear in `secret`
+          help: write ${NAME} or ${file:/path} in its place
+        headers.Authorization: E0507: a secret stands in clear in `headers.Authorization`
+          help: write ${NAME} or ${file:/path} in its place
+        url: E0507: a secret stands in clear in `url`
+          help: write ${NAME} or ${file:/path} in its place
+        url: E0506: `url` cannot be resolved: environment variable `NOT_SET_1` is not set
+        headers.X-Api-Key: E0506: `headers.X-Api-Key` cannot be resolved: file `/not/there` cannot be read: No such file or directory (os error 2)
+    "#]].assert_eq(&out);
+}
