@@ -8,7 +8,7 @@ use crate::ast::{Ast, AstKind};
 use crate::expr::{Expr, ExprKind};
 use crate::parse::{DEPTH_MAX, PROBLEMS_MAX};
 use crate::problem::Problem;
-use crate::types::Type;
+use crate::types::{Dtype, TensorType, Type};
 use crate::value::Value;
 
 pub(super) struct Checker<'s> {
@@ -19,7 +19,13 @@ pub(super) struct Checker<'s> {
     /// What `[*]` means here; outside an aggregate, nothing.
     pub pattern: Option<Pattern>,
     problems: Vec<Problem>,
+    /// How many more nodes may be visited.
+    work_left: u32,
 }
+
+/// How many nodes are visited at most. Nested patterns visit their lists twice, so a hostile text could double the work
+/// with every level; an honest one stays far below.
+const WORK_MAX: u32 = 250_000;
 
 /// The variable of a comprehension; the element of a pattern has no name.
 pub(super) struct Local {
@@ -33,11 +39,12 @@ impl<'s> Checker<'s> {
         if is_deeper(ast, DEPTH_MAX) {
             return Err(vec![messages::too_deep()]);
         }
-        let mut checker = Checker { root, locals: Vec::new(), pattern: None, problems: Vec::new() };
+        let mut checker = Checker { root, locals: Vec::new(), pattern: None, problems: Vec::new(), work_left: WORK_MAX };
         match check(&mut checker) {
             Some(expr) if checker.problems.is_empty() => Ok(expr),
             _ => {
                 checker.problems.sort_by_key(|p| p.span.map_or(0, |span| span.start));
+                checker.problems.dedup();
                 checker.problems.truncate(PROBLEMS_MAX);
                 Err(checker.problems)
             }
@@ -50,8 +57,24 @@ impl<'s> Checker<'s> {
         None
     }
 
+    /// Counts one visit; `None` once there is no point in going on.
+    pub fn visit(&mut self) -> Option<()> {
+        if self.problems.len() >= PROBLEMS_MAX {
+            return None;
+        }
+        match self.work_left.checked_sub(1) {
+            Some(left) => self.work_left = left,
+            None => {
+                self.problems.clear();
+                self.problems.resize(PROBLEMS_MAX, messages::too_complex());
+            }
+        }
+        Some(())
+    }
+
     /// The value that `ast` stands for.
     pub fn value(&mut self, ast: &Ast) -> Option<Expr> {
+        self.visit()?;
         match &ast.kind {
             AstKind::Literal(value) => Some(constant(value.clone())),
             AstKind::Ident(_) | AstKind::Select(..) | AstKind::Each(_) | AstKind::Index(..) => {
@@ -117,9 +140,10 @@ fn type_of(value: &Value) -> Type {
         Value::Bytes(_) => Type::Bytes,
         Value::Timestamp(_) => Type::Timestamp,
         Value::Duration(_) => Type::Duration,
+        Value::Decimal(x) => Type::Decimal { precision: x.digits().max(x.scale()).max(1), scale: x.scale() },
         Value::List(_) => Type::List(Type::Dyn.into()),
         Value::Map(_) => Type::Map(Type::Dyn.into(), Type::Dyn.into()),
-        Value::Decimal(_) | Value::Tensor(_) => Type::Dyn,
+        Value::Tensor(x) => Type::Tensor(TensorType { dtype: Dtype::F64, shape: x.array().shape().to_vec() }),
     }
 }
 

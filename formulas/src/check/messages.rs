@@ -19,6 +19,11 @@ pub(super) fn too_deep() -> Problem {
         .help("make fields of its parts and combine those")
 }
 
+/// E0107: work that grows beyond all measure with the text.
+pub(super) fn too_complex() -> Problem {
+    Problem::new(107, "the formula is too complex to check").help("make fields of its nested patterns and combine those")
+}
+
 // ── Names ──
 
 /// E0203: a name that its scope does not know.
@@ -241,7 +246,7 @@ pub(super) fn bad_index(ast: &Ast, value: &Type, key: &Type, why: String) -> Pro
 pub(super) fn bad_map_key(ast: &Ast, ty: &Type) -> Problem {
     Problem::new(215, format!("a map key cannot be {ty}"))
         .at(ast.span, "keys are bools, ints, uints or texts")
-        .help("write `string(key)`")
+        .help(format!("write `string({ast})`"))
 }
 
 // ── Records and child rows ──

@@ -32,6 +32,7 @@ impl Meaning {
 impl Checker<'_> {
     /// What `ast` means where a record would do as well as a value.
     pub fn meaning(&mut self, ast: &Ast) -> Option<Meaning> {
+        self.visit()?;
         match &ast.kind {
             AstKind::Ident(name) => self.ident(name, ast.anchor),
             AstKind::Select(target, name, span) => self.select(target, name, *span),
@@ -114,7 +115,10 @@ impl Checker<'_> {
 
     fn each(&mut self, ast: &Ast, base: &Ast) -> Option<Meaning> {
         match self.pattern {
-            None => self.fail(messages::pattern_outside_aggregate(ast)),
+            None => match self.meaning(base)? {
+                Meaning::Record { .. } => self.fail(messages::pattern_over_record(base)),
+                Meaning::Value(_) | Meaning::Children { .. } => self.fail(messages::pattern_outside_aggregate(ast)),
+            },
             Some(Pattern::Rows(_)) => self.each_row(ast, base),
             Some(Pattern::List { .. }) => self.each_item(ast, base).map(Meaning::Value),
         }

@@ -3,6 +3,7 @@
 use super::checker::{Checker, constant};
 use super::messages;
 use crate::ast::{Ast, BinaryOp, UnaryOp};
+use crate::decimal::{Decimal, Rounding};
 use crate::expr::{Expr, ExprKind};
 use crate::functions;
 use crate::ops;
@@ -96,18 +97,20 @@ fn alike(a: &Expr, b: &Expr) -> Option<(Expr, Expr)> {
     match (a.ty(), b.ty()) {
         (Type::Int, Type::Uint) | (Type::Uint, Type::Int) => None,
         (x, y) if x.is_numeric() && y.is_numeric() => {
-            let target = if matches!(x, Type::Double) || matches!(y, Type::Double) { Type::Double } else { wider_decimal(x, y) };
+            let target =
+                if matches!(x, Type::Double) || matches!(y, Type::Double) { Type::Double } else { wider_decimal(&a, &b) };
             Some((converted(a, &target), converted(b, &target)))
         }
         _ => None,
     }
 }
 
-/// The decimal type that holds every value of both.
-fn wider_decimal(a: &Type, b: &Type) -> Type {
-    let digits = |t: &Type| match t {
-        Type::Decimal { precision, scale } => (precision.saturating_sub(*scale), *scale),
-        Type::Uint => (20, 0),
+/// The decimal type that holds every value of both. A constant needs no more digits than it has.
+fn wider_decimal(a: &Expr, b: &Expr) -> Type {
+    let digits = |e: &Expr| match (e.ty(), e.kind()) {
+        (Type::Decimal { precision, scale }, _) => (precision.saturating_sub(*scale), *scale),
+        (_, ExprKind::Const(Value::Int(x))) => (Decimal::from(*x).digits(), 0),
+        (Type::Uint, _) => (20, 0),
         _ => (19, 0),
     };
     let ((whole_a, scale_a), (whole_b, scale_b)) = (digits(a), digits(b));
@@ -128,6 +131,11 @@ fn converted(expr: Expr, target: &Type) -> Expr {
         let id = functions::find(name).expect("invariant: the registry holds the conversions");
         Expr::new(ExprKind::Call(id, args), target.clone())
     };
+    if let (ExprKind::Const(Value::Int(x)), Type::Decimal { scale, .. }) = (expr.kind(), target) {
+        if let Some(exact) = Decimal::from(*x).rescale(*scale, Rounding::HalfEven) {
+            return Expr::new(ExprKind::Const(Value::Decimal(exact)), target.clone());
+        }
+    }
     match (expr.kind(), target) {
         (ExprKind::Const(Value::Int(x)), Type::Double) => constant(Value::double(*x as f64)),
         (_, Type::Decimal { scale, .. }) => call("decimal", vec![expr, constant(Value::Int(i64::from(*scale)))]),

@@ -49,12 +49,14 @@ pub(super) fn argument<'a>(target: Option<&'a Ast>, args: &'a [Ast]) -> Option<&
 
 /// The first pattern in `ast` that does not belong to an aggregate inside it.
 pub(super) fn first_each(ast: &Ast) -> Option<&Ast> {
-    if let AstKind::Call { function, target, args, .. } = &ast.kind {
-        if aggregate(function).is_some() && argument(target.as_deref(), args).is_some() {
-            return None;
+    let inner = ast.parts().into_iter().find_map(first_each);
+    match &ast.kind {
+        AstKind::Call { function, target, args, .. } if aggregate(function).is_some() => {
+            inner.filter(|_| usize::from(target.is_some()) + args.len() != 1)
         }
+        AstKind::Each(_) => inner.or(Some(ast)),
+        _ => inner,
     }
-    ast.parts().into_iter().find_map(first_each).or(matches!(ast.kind, AstKind::Each(_)).then_some(ast))
 }
 
 impl Checker<'_> {

@@ -455,6 +455,7 @@ impl Parser<'_> {
                     Some(previous) if value_expected && matches!(previous.kind, TokenKind::Symbol(_)) => {
                         problem.at(token.span, format!("{} needs a value on its right", previous.describe(self.text)))
                     }
+                    _ if matches!(token.kind, TokenKind::End) => problem.at(token.span, "the formula ends here"),
                     _ => problem.at(token.span, "not expected here"),
                 };
                 match self.cure(token, value_expected) {
@@ -502,8 +503,8 @@ impl Parser<'_> {
             (_, Some("then" | "if" | "else" | "case" | "when")) => "write `condition ? value : otherwise`".into(),
             (_, Some("mod")) => "write `%`".into(),
             (_, Some("div")) => "write `/`".into(),
-            (TokenKind::Symbol("**" | "^"), _) => "call a function of the power".into(),
-            (TokenKind::Symbol("??"), _) => "write `x == null ? otherwise : x`".into(),
+            (TokenKind::Symbol("**" | "^"), _) => "write `pow(x, y)`".into(),
+            (TokenKind::Symbol("??"), _) => "write `if_null(x, otherwise)`".into(),
             (TokenKind::Symbol(":="), _) => "a formula sets nothing; write only the right side".into(),
             (TokenKind::Symbol(";"), _) => "a formula is one expression; remove the semicolon".into(),
             (TokenKind::Symbol("+"), _) if value_expected => "remove it; a number has no `+` in front".into(),

@@ -101,9 +101,9 @@ pub(super) fn text(text: &str, offset: usize) -> Scanned {
 }
 
 fn unclosed(quote: &str, open: Span) -> Problem {
-    Problem::new(101, "unclosed text").at(open, "this quote is never closed").help(format!(
-        "close the text with {quote}; a text in single quotes of one kind ends on its line, one in three may go on"
-    ))
+    Problem::new(101, "unclosed text")
+        .at(open, "this quote is never closed")
+        .help(format!("close the text with {quote}; only a text in three quotes goes on over the end of its line"))
 }
 
 /// Where the body ends: `Ok` at its closing quote, `Err` where it breaks off.

@@ -3,7 +3,8 @@
 use std::fmt::{self, Display, Formatter, Write};
 
 use super::separated;
-use crate::value::{Duration, Timestamp, Value};
+use crate::time;
+use crate::value::Value;
 
 /// A constant as the shortest expression that gives it.
 pub(super) struct Literal<'a>(pub &'a Value);
@@ -19,8 +20,8 @@ impl Display for Literal<'_> {
             Value::Decimal(x) => write!(f, "decimal('{x}')"),
             Value::Text(x) => text(f, x),
             Value::Bytes(x) => bytes(f, x),
-            Value::Timestamp(x) => timestamp(f, *x),
-            Value::Duration(x) => duration(f, *x),
+            Value::Timestamp(x) => write!(f, "timestamp('{}')", time::format_timestamp(*x)),
+            Value::Duration(x) => write!(f, "duration('{}')", time::format_duration(*x)),
             Value::List(items) => {
                 f.write_char('[')?;
                 separated(f, items, |f, item| write!(f, "{}", Literal(item)))?;
@@ -74,18 +75,4 @@ fn bytes(f: &mut Formatter<'_>, bytes: &[u8]) -> fmt::Result {
         }?;
     }
     f.write_char('\'')
-}
-
-fn timestamp(f: &mut Formatter<'_>, at: Timestamp) -> fmt::Result {
-    match jiff::Timestamp::from_microsecond(at.0) {
-        Ok(at) => write!(f, "timestamp('{at}')"),
-        Err(_) => write!(f, "timestamp({})", at.0),
-    }
-}
-
-fn duration(f: &mut Formatter<'_>, span: Duration) -> fmt::Result {
-    let sign = if span.0 < 0 { "-" } else { "" };
-    let micros = span.0.unsigned_abs();
-    let fraction = format!(".{:06}", micros % 1_000_000);
-    write!(f, "duration('{sign}{}{}s')", micros / 1_000_000, fraction.trim_end_matches('0').trim_end_matches('.'))
 }

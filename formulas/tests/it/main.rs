@@ -1,3 +1,5 @@
 //! The tests of the room: what formulas mean, and what is said about wrong ones.
 
+mod cel;
+mod definitions;
 mod syntax;
