@@ -134,11 +134,30 @@ pub struct Timer {
 pub trait Store: Send {
     /// What was committed before: where to go on.
     fn recovered(&self) -> Recovered;
-    /// The newest snapshot: base rows as fill transactions handed to `rows`, and the engine's state. `None`: start from nothing.
+    /// The newest usable snapshot: base rows as fill transactions handed to `rows`, and the engine's state. `None`: start from nothing.
+    /// Where the state must be known before the rows come, see [`Store::snapshot_state`].
     ///
     /// # Errors
-    /// A damaged or unreadable snapshot.
-    fn load_snapshot(&mut self, rows: &mut dyn FnMut(Transaction)) -> Result<Option<EngineState>, StoreError>;
+    /// As the two that it calls.
+    fn load_snapshot(&mut self, rows: &mut dyn FnMut(Transaction)) -> Result<Option<EngineState>, StoreError> {
+        let state = self.snapshot_state()?;
+        if state.is_some() {
+            self.snapshot_rows(rows)?;
+        }
+        Ok(state)
+    }
+    /// Chooses the newest usable snapshot and gives the engine's state in it; `None`: there is none, start from nothing and replay
+    /// from epoch 0. One that is damaged is passed over with a warning.
+    ///
+    /// # Errors
+    /// None is usable and the log does not reach back to the start.
+    fn snapshot_state(&mut self) -> Result<Option<EngineState>, StoreError>;
+    /// Hands out the rows of the chosen snapshot as fill transactions of some ten thousand rows each (source empty, origin
+    /// `snapshot`): together they are one fill. Nothing if none was chosen.
+    ///
+    /// # Errors
+    /// A file changed since it was checked.
+    fn snapshot_rows(&mut self, rows: &mut dyn FnMut(Transaction)) -> Result<(), StoreError>;
     /// Every logged transaction after `epoch`, in order.
     ///
     /// # Errors
@@ -170,6 +189,11 @@ pub trait Store: Send {
     /// # Errors
     /// The store could not be read.
     fn next_delivery_at(&mut self) -> Result<Option<Timestamp>, StoreError>;
+    /// When the next pending delivery becomes due that is not due at `now`: how long to wait while all that is due is in flight.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn next_delivery_after(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
     /// Timers that wait, soonest first.
     ///
     /// # Errors
@@ -180,7 +204,7 @@ pub trait Store: Send {
     /// # Errors
     /// The store could not be read.
     fn outbox_counts(&mut self) -> Result<OutboxCounts, StoreError>;
-    /// Writes a snapshot at the engine state's epoch, which must be committed.
+    /// Writes a snapshot at the engine state's epoch, which must be committed; a store may do so in the background.
     ///
     /// # Errors
     /// The snapshot is not recorded; the one before stays.

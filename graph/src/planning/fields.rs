@@ -136,6 +136,10 @@ fn check_field(world: &Shared, spec: &GraphSpec, field: usize, findings: &mut Fi
         Err(selves::Refused::Init(problem)) => return findings.error(Place::Field(ix, "init"), problem),
     };
     warn_of_near_misses(world, &reading, &ast, &place, findings);
+    world.borrow_mut().fields[field].ty = expr.ty().clone();
+    if !all_accepted(world, &reading) {
+        return;
+    }
     let lowered = match lower::lower(&reading, &expr) {
         Ok(lowered) => lowered,
         Err(problem) => return findings.error(place, problem.at(ast.span, "")),
@@ -148,9 +152,14 @@ fn check_field(world: &Shared, spec: &GraphSpec, field: usize, findings: &mut Fi
         world.nodes.field(table, lowered, field, name)
     };
     let def = &mut world.fields[field];
-    def.ty = expr.ty().clone();
     def.node = Some(node);
     def.reads = reads;
+}
+
+/// Whether every field that was read has its node: nodes are made of nothing less.
+pub(super) fn all_accepted(world: &Shared, reading: &Reading) -> bool {
+    let world = world.borrow();
+    reading.deps.borrow().iter().all(|dep| world.fields[*dep].node.is_some())
 }
 
 /// Checks a formula at documents of `table`; `itself` is the type of `self`.

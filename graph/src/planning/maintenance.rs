@@ -80,12 +80,17 @@ fn list_read(world: &World, expr: &Expr) -> Option<Option<String>> {
         ExprKind::Call(_, args) => args.iter().find(|arg| matches!(arg.ty(), Type::List(_))),
         _ => None,
     };
-    if let Some(list) = list {
-        let name = match list.kind() {
-            ExprKind::Input(id) => NodeId::of(*id).map(|id| world.node_name(id)),
-            _ => list.args().into_iter().find_map(|arg| list_read(world, arg)).flatten(),
-        };
-        return Some(name);
+    match list {
+        Some(list) => Some(list_name(world, list)),
+        None => expr.args().into_iter().find_map(|arg| list_read(world, arg)),
     }
-    expr.args().into_iter().find_map(|arg| list_read(world, arg))
+}
+
+/// The name of the column or field that a list comes from.
+fn list_name(world: &World, list: &Expr) -> Option<String> {
+    match list.kind() {
+        ExprKind::Input(id) => NodeId::of(*id).map(|id| world.node_name(id)),
+        ExprKind::Comprehension { over, .. } => list_name(world, over),
+        _ => list.args().into_iter().find_map(|arg| list_name(world, arg)),
+    }
 }

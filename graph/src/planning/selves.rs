@@ -1,7 +1,7 @@
 //! Self-references: the type of `self` and its value before the first step.
 //!
 //! The type of `self` is the type of the field, which depends on `self`: it is found by iteration, from the type of `init` or
-//! from NULL, until it no longer changes. A decimal that grows a digit at every step settles on the widest; what does not settle is dynamic.
+//! from each type that has a zero, until it no longer changes. A decimal that grows a digit at every step settles on the widest; what does not settle is dynamic.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,11 +34,7 @@ const DIGITS_MAX: u8 = 76;
 
 /// Checks a formula that reads `self`.
 pub(super) fn check(world: &Shared, table: usize, ast: &Ast, init: Option<&serde_json::Value>) -> Result<Checked, Refused> {
-    let start = match init {
-        Some(json) => type_of_json(json),
-        None => Type::Null,
-    };
-    let settled = settle(world, table, ast, start)?;
+    let settled = settle(world, table, ast, &starts(init))?;
     let (reading, expr) = check_at(world, table, ast, Some(settled.clone()))?;
     let init = match init {
         Some(json) => language::read_json(json, &settled).map_err(|why| {
@@ -50,24 +46,50 @@ pub(super) fn check(world: &Shared, table: usize, ast: &Ast, init: Option<&serde
     Ok(Checked { reading, expr, init })
 }
 
-/// A type of `self` for which the formula has that same type.
-fn settle(world: &Shared, table: usize, ast: &Ast, start: Type) -> Result<Type, Refused> {
+/// A type of `self` for which the formula has that same type: from the first of `starts` that leads to one.
+fn settle(world: &Shared, table: usize, ast: &Ast, starts: &[Type]) -> Result<Type, Refused> {
+    let settled = starts.iter().find_map(|start| settle_from(world, table, ast, start.clone()));
+    match settled {
+        Some(ty) => Ok(ty),
+        None => check_at(world, table, ast, Some(Type::Dyn)).map(|_| Type::Dyn),
+    }
+}
+
+fn settle_from(world: &Shared, table: usize, ast: &Ast, start: Type) -> Option<Type> {
     const ROUNDS_MAX: usize = 4;
     let mut ty = start;
     for _ in 0..ROUNDS_MAX {
-        let Ok((_, expr)) = check_at(world, table, ast, Some(ty.clone())) else { break };
-        let next = match (expr.ty(), &ty) {
-            (next, ty) if next == ty => return Ok(ty.clone()),
+        let (_, expr) = check_at(world, table, ast, Some(ty.clone())).ok()?;
+        ty = match (expr.ty(), &ty) {
+            (Type::Null, _) => return None,
+            (next, ty) if next == ty => return Some(ty.clone()),
             // Sums of decimals gain a digit a step: give them all the digits there are.
             (Type::Decimal { scale, .. }, Type::Decimal { precision: DIGITS_MAX, scale: before }) if scale == before => {
-                return Ok(ty);
+                return Some(ty);
             }
             (Type::Decimal { scale, .. }, Type::Decimal { .. }) => Type::Decimal { precision: DIGITS_MAX, scale: *scale },
             (next, _) => next.clone(),
         };
-        ty = next;
     }
-    check_at(world, table, ast, Some(Type::Dyn)).map(|_| Type::Dyn)
+    None
+}
+
+/// The types to start from: that of `init`, else NULL, which takes on whatever it meets, then the types with a zero.
+fn starts(init: Option<&serde_json::Value>) -> Vec<Type> {
+    match init {
+        Some(json) => vec![type_of_json(json)],
+        None => vec![
+            Type::Null,
+            Type::Int,
+            Type::Uint,
+            Type::Double,
+            Type::Bool,
+            Type::Text,
+            Type::Timestamp,
+            Type::Duration,
+            Type::List(Type::Dyn.into()),
+        ],
+    }
 }
 
 /// The type that an `init` suggests.
