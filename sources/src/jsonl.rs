@@ -173,7 +173,12 @@ impl<R: BufRead> JsonlReader<R> {
             None if self.source.is_empty() => self.line.to_string().into(),
             None => format!("{}:{}", self.source, self.line).into(),
         };
-        Ok(Line::Transaction(Transaction { source: self.source.clone(), origin, at: self.at, body: Body::Changes(draft.changes) }))
+        Ok(Line::Transaction(Transaction {
+            source: self.source.clone(),
+            origin,
+            at: self.at,
+            body: Body::Changes(draft.changes),
+        }))
     }
 
     fn placed(&self, fault: Fault, text: &str) -> LineError {
@@ -200,7 +205,8 @@ impl Known {
     }
 
     fn declare(&mut self, line: &SchemaLine, at: usize) -> Result<(), Fault> {
-        let wrong = |problem: thalweg_formulas::Problem| Fault { help: problem.help, ..Fault::new(problem.code.0, at, problem.message) };
+        let wrong =
+            |problem: thalweg_formulas::Problem| Fault { help: problem.help, ..Fault::new(problem.code.0, at, problem.message) };
         let schema = line.schema().map_err(wrong)?;
         let known = match self.names.get(line.table.as_str()) {
             Some(known) => *known,

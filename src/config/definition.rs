@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value as Json};
 use thalweg_graph::spec::{
-    ActionSpec, ClassifySpec, EffectSpec, FieldSpec, GraphSpec, OneOrMany, Place, ReactionSpec, RelationSpec, TableSpec, TimerSpec,
+    ActionSpec, ClassifySpec, EffectSpec, FieldSpec, GraphSpec, OneOrMany, Place, ReactionSpec, RelationSpec, TableSpec,
+    TimerSpec,
 };
 
 use super::diag::Diag;
@@ -171,7 +172,13 @@ impl<'a> Reader<'a> {
                 section.finish();
             }
             other => {
-                wrong_type::<()>(self.out, &format!("field `{}`", entry.key), "a formula (a string) or a table", other, &entry.item.origin);
+                wrong_type::<()>(
+                    self.out,
+                    &format!("field `{}`", entry.key),
+                    "a formula (a string) or a table",
+                    other,
+                    &entry.item.origin,
+                );
             }
         }
         self.spec.fields.push(field);

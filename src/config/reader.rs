@@ -78,7 +78,9 @@ impl<'a> Section<'a> {
 
     /// Asks for `key`.
     pub fn entry(&mut self, key: &'static str) -> Option<&'a Entry> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         self.entries.iter().find(|entry| entry.key == key)
     }
 
@@ -105,8 +107,7 @@ impl<'a> Section<'a> {
 
     /// A string that must be there.
     pub fn required(&mut self, key: &'static str) -> Option<(String, Origin)> {
-        if self.entries.iter().all(|entry| entry.key != key) {
-            self.asked.push(key);
+        if self.entry(key).is_none() {
             let diag = Diag::error(283, format!("{} has no `{key}`", self.what));
             self.out.report(diag, &self.origin.clone(), format!("`{key}` is missing"));
             return None;
@@ -150,12 +151,13 @@ impl<'a> Section<'a> {
     pub fn texts(&mut self, key: &'static str) -> Option<Vec<(String, Origin)>> {
         let (item, what) = (self.item(key)?, self.path(key));
         match &item.tree {
-            Tree::Array(items) => {
-                items.iter().map(|i| text_of(self.out, &format!("an element of {what}"), i).map(|t| (t, i.origin.clone()))).collect()
-            }
-            Tree::Raw(raw) => {
-                Some(raw.split(',').filter(|s| !s.trim().is_empty()).map(|s| (s.trim().to_owned(), item.origin.clone())).collect())
-            }
+            Tree::Array(items) => items
+                .iter()
+                .map(|i| text_of(self.out, &format!("an element of {what}"), i).map(|t| (t, i.origin.clone())))
+                .collect(),
+            Tree::Raw(raw) => Some(
+                raw.split(',').filter(|s| !s.trim().is_empty()).map(|s| (s.trim().to_owned(), item.origin.clone())).collect(),
+            ),
             Tree::Text(text) => Some(vec![(text.clone(), item.origin.clone())]),
             other => wrong_type(self.out, &what, "a list of strings", other, &item.origin),
         }

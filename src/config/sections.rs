@@ -89,7 +89,8 @@ pub(super) fn egress(mut section: Section<'_>) -> EgressConfig {
         if is_network(&network) {
             allow.push(network);
         } else {
-            let diag = Diag::error(282, format!("`{network}` is not a network")).help("for example \"127.0.0.0/8\" or \"fd00::/8\"");
+            let diag =
+                Diag::error(282, format!("`{network}` is not a network")).help("for example \"127.0.0.0/8\" or \"fd00::/8\"");
             section.out().report(diag, &origin, "expected ADDRESS/BITS");
         }
     }

@@ -184,13 +184,25 @@ pub(super) fn reactor(mut section: Section<'_>) -> Option<SourceConfig> {
     let server_id = server_id(&mut section);
     section.finish();
     let server = Server::Parts { host, port, user, password };
-    let config =
-        MysqlConfig { server, server_id, tables: Vec::new(), snapshot: Snapshot::Initial, snapshot_effects: SnapshotEffects::Suppress };
+    let config = MysqlConfig {
+        server,
+        server_id,
+        tables: Vec::new(),
+        snapshot: Snapshot::Initial,
+        snapshot_effects: SnapshotEffects::Suppress,
+    };
     Some(SourceConfig { name: "reactor".into(), kind: SourceKind::Mysql(config) })
 }
 
 /// Warns of a secret that stands in the file, and hides it from everything that is printed.
-pub(super) fn warn_literal(out: &Collector, what: &str, place: &str, origin: &Origin, text: &str, secret: std::ops::Range<usize>) {
+pub(super) fn warn_literal(
+    out: &Collector,
+    what: &str,
+    place: &str,
+    origin: &Origin,
+    text: &str,
+    secret: std::ops::Range<usize>,
+) {
     let mut shown = origin.clone();
     if let Origin::File(span) = origin {
         let file: &Arc<SourceText> = &out.source;

@@ -18,7 +18,8 @@ fn check_with(text: &str, env: &Environment, want: Expect) {
 }
 
 fn config(text: &str) -> Config {
-    Config::parse(SourceText::new("t.toml", text), &Environment::default()).unwrap_or_else(|d| panic!("{}", render_all(&d, Look::default())))
+    Config::parse(SourceText::new("t.toml", text), &Environment::default())
+        .unwrap_or_else(|d| panic!("{}", render_all(&d, Look::default())))
 }
 
 #[test]
@@ -45,7 +46,8 @@ fn a_reactor_file_runs_unchanged() {
                 ),
             },
         ]
-    "#]].assert_debug_eq(&config.sources);
+    "#]]
+    .assert_debug_eq(&config.sources);
     expect![[r#"
         GraphSpec {
             tables: [],
@@ -132,7 +134,8 @@ fn a_reactor_file_runs_unchanged() {
                 },
             ],
         }
-    "#]].assert_debug_eq(&config.spec);
+    "#]]
+    .assert_debug_eq(&config.spec);
 }
 
 #[test]
@@ -204,7 +207,8 @@ fn every_section_is_read_in_the_order_written() {
                 ],
             },
         )
-    "#]].assert_debug_eq(&(&config.app, &config.engine, &config.http, &config.egress));
+    "#]]
+    .assert_debug_eq(&(&config.app, &config.engine, &config.http, &config.egress));
     expect![[r#"
         [
             SourceConfig {
@@ -237,7 +241,8 @@ fn every_section_is_read_in_the_order_written() {
                 },
             },
         ]
-    "#]].assert_debug_eq(&config.sources);
+    "#]]
+    .assert_debug_eq(&config.sources);
     expect![[r#"
         GraphSpec {
             tables: [
@@ -326,12 +331,14 @@ fn every_section_is_read_in_the_order_written() {
             classify: [],
             reactions: [],
         }
-    "#]].assert_debug_eq(&config.spec);
+    "#]]
+    .assert_debug_eq(&config.spec);
     expect![[r#"
         warning[E0286]: source `db`: environment variable `PW` is not set
          |
          = help: set it before `thalweg run`
-    "#]].assert_eq(&render_all(&config.warnings, Look::default()));
+    "#]]
+    .assert_eq(&render_all(&config.warnings, Look::default()));
 }
 
 #[test]
@@ -348,7 +355,10 @@ fn the_environment_wins_over_the_file() {
     assert_eq!(config.engine.workers, 4);
     assert_eq!(config.egress.allow, ["10.0.0.0/8", "::1"]);
     let env = Environment::of([("THALWEG_HTPP__LISTEN", "x"), ("THALWEG_ENGINE__WORKERS", "many")]);
-    check_with("", &env, expect![[r#"
+    check_with(
+        "",
+        &env,
+        expect![[r#"
         error[E0281]: `workers` of section `[engine]` must be an integer, found a string
          |
          = note: set by environment variable THALWEG_ENGINE__WORKERS
@@ -358,7 +368,8 @@ fn the_environment_wins_over_the_file() {
          = help: did you mean `http`?
          = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions
          = note: set by environment variable THALWEG_HTPP__LISTEN
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -532,21 +543,29 @@ actions = [{ url = "x" }, { type = "webhook", url = "https://x", secret = "s3cre
                = help: leave it out
         "#]],
     );
-    check("[http\nlisten = 3\n", expect![[r#"
+    check(
+        "[http\nlisten = 3\n",
+        expect![[r#"
         error[E0180]: bad TOML: unclosed table, expected `]`
          --> t.toml:1:6
           |
         1 | [http
           |      ^
-    "#]]);
-    check("[app]\nname = \"a\"\nname = \"b\"\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "[app]\nname = \"a\"\nname = \"b\"\n",
+        expect![[r#"
         error[E0180]: bad TOML: duplicate key
          --> t.toml:3:1
           |
         3 | name = "b"
           | ^^^^
-    "#]]);
-    check("[[http]]\n[effect]\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "[[http]]\n[effect]\n",
+        expect![[r#"
         error[E0281]: section `[http]` is one table, not a list
          --> t.toml:1:1
           |
@@ -562,5 +581,6 @@ actions = [{ url = "x" }, { type = "webhook", url = "https://x", secret = "s3cre
           | ^^^^^^^^ expected double brackets
           |
           = help: write `[[effect]]`
-    "#]]);
+    "#]],
+    );
 }

@@ -164,7 +164,9 @@ impl Shop {
 
     /// A delivery for the product with the least stock.
     fn restock(&mut self) -> Vec<Change> {
-        let Some(product) = self.products.iter().min_by_key(|product| product.stock).map(|product| product.id) else { return Vec::new() };
+        let Some(product) = self.products.iter().min_by_key(|product| product.stock).map(|product| product.id) else {
+            return Vec::new();
+        };
         let delivered = self.rng.between(20, 60);
         vec![self.move_stock(product, delivered)]
     }

@@ -68,7 +68,13 @@ impl Tables {
             customers: table("shop.customers", &[("id", Type::Int), ("name", Type::Text), ("region", Type::Text)]),
             products: table(
                 "shop.products",
-                &[("id", Type::Int), ("name", Type::Text), ("price", money.clone()), ("stock", Type::Int), ("reorder", Type::Int)],
+                &[
+                    ("id", Type::Int),
+                    ("name", Type::Text),
+                    ("price", money.clone()),
+                    ("stock", Type::Int),
+                    ("reorder", Type::Int),
+                ],
             ),
             orders: table("shop.orders", &[("id", Type::Int), ("customer_id", Type::Int), ("status", Type::Text)]),
             items: table(

@@ -267,7 +267,9 @@ impl<'a> Cursor<'a> {
         let exact = |text: &str| text.parse::<Decimal>().ok().map(Value::Decimal);
         let value = match (whole, hint) {
             (_, Type::Decimal { .. }) => exact(text),
-            (true, _) => (text.parse().map(Value::Int).ok()).or_else(|| text.parse().map(Value::Uint).ok()).or_else(|| exact(text)),
+            (true, _) => {
+                (text.parse().map(Value::Int).ok()).or_else(|| text.parse().map(Value::Uint).ok()).or_else(|| exact(text))
+            }
             (false, _) => text.parse().ok().filter(|x: &f64| x.is_finite()).map(Value::double),
         };
         value.ok_or_else(|| Fault::new(464, start, format!("the number {text} is too large")))

@@ -112,7 +112,11 @@ impl Layout {
             return Ok(given.into_iter().map(|(_, value)| value).collect());
         };
         if names.is_empty() {
-            return Err(Fault::new(464, at, format!("table `{}` has no key, so a change of it cannot have one", self.schema.table)));
+            return Err(Fault::new(
+                464,
+                at,
+                format!("table `{}` has no key, so a change of it cannot have one", self.schema.table),
+            ));
         }
         let value = |column: &u32| given.iter().find(|(at, _)| at == column).map(|(_, value)| value.clone());
         let missing = |column: &u32| self.columns[*column as usize].name.clone();

@@ -27,7 +27,8 @@ impl SchemaLine {
     pub fn schema(&self) -> Result<Schema, Problem> {
         let mut columns: Vec<SchemaColumn> = Vec::new();
         for (name, ty) in &self.columns {
-            let ty = Type::parse(ty).map_err(|problem| Problem { message: format!("column `{name}`: {}", problem.message), ..problem })?;
+            let ty = Type::parse(ty)
+                .map_err(|problem| Problem { message: format!("column `{name}`: {}", problem.message), ..problem })?;
             columns.push(SchemaColumn { name: name.as_str().into(), ty });
         }
         let mut key = Vec::new();
@@ -164,7 +165,11 @@ fn change(c: &mut Cursor<'_>, tables: &mut dyn Tables) -> Result<Change, Fault> 
         return Err(Fault::new(464, start, format!("{} needs `after`", op_name(op))));
     }
     if op == Op::Delete && key.is_none() && before.is_none() && after.is_none() {
-        return Err(Fault::new(464, start, if layout.has_key() { "delete needs `key` or `before`" } else { "delete needs `before`" }));
+        return Err(Fault::new(
+            464,
+            start,
+            if layout.has_key() { "delete needs `key` or `before`" } else { "delete needs `before`" },
+        ));
     }
     let schema = layout.seal();
     Ok(Change { schema, op, key, before: before.map(|row| layout.widen(row)), after: after.map(|row| layout.widen(row)) })

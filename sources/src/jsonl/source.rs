@@ -99,7 +99,9 @@ impl JsonlSource {
             return Err(std::io::Error::other(format!("the file is shorter than the stored position, {} bytes", place.offset)));
         }
         let schemas = schema_lines(BufReader::new(&file))?;
-        if send(SourceMessage::Schemas(schemas.iter().filter_map(|(_, line)| line.schema().ok().map(Arc::new)).collect())).is_none() {
+        if send(SourceMessage::Schemas(schemas.iter().filter_map(|(_, line)| line.schema().ok().map(Arc::new)).collect()))
+            .is_none()
+        {
             return Ok(None);
         }
         file.seek(SeekFrom::Start(place.offset))?;

@@ -36,7 +36,8 @@ fn check(lines: &str, want: Expect) {
                     };
                     let key = c.key.as_ref().map(|key| key.iter().map(show).collect::<Vec<_>>().join(","));
                     let (before, after) = (image(&c.before), image(&c.after));
-                    writeln!(out, "  {} {:?} key {:?} of {:?}: {before} -> {after}", c.schema.table, c.op, key, c.schema.key).unwrap();
+                    writeln!(out, "  {} {:?} key {:?} of {:?}: {before} -> {after}", c.schema.table, c.op, key, c.schema.key)
+                        .unwrap();
                 }
             }
             Ok(Line::Schema(schema)) => writeln!(out, "{schema:?}").unwrap(),
@@ -56,7 +57,9 @@ fn show(value: &Value) -> String {
         Value::Decimal(x) => format!("{x}d"),
         Value::Text(x) => format!("{x:?}"),
         Value::List(items) => format!("{:?}", items.iter().map(show).collect::<Vec<_>>()),
-        Value::Map(entries) => format!("{:?}", entries.iter().map(|(k, v)| format!("{}:{}", show(k), show(v))).collect::<Vec<_>>()),
+        Value::Map(entries) => {
+            format!("{:?}", entries.iter().map(|(k, v)| format!("{}:{}", show(k), show(v))).collect::<Vec<_>>())
+        }
         other => format!("{other:?}"),
     }
 }
@@ -131,7 +134,8 @@ fn a_schema_line_declares_or_changes_a_table() {
             5:2 E0205: column `price`: unknown type `dubble`
         "#]],
     );
-    let lines = "{\"changes\":[]}\n{\"schema\":{\"table\":\"A\"}}\n{\"schema\":}\n{\"schema\":{\"table\":\"B\",\"key\":[\"k\"]}}\n";
+    let lines =
+        "{\"changes\":[]}\n{\"schema\":{\"table\":\"A\"}}\n{\"schema\":}\n{\"schema\":{\"table\":\"B\",\"key\":[\"k\"]}}\n";
     let found: Vec<(u64, String)> = schema_lines(lines.as_bytes()).unwrap().into_iter().map(|(n, s)| (n, s.table)).collect();
     assert_eq!(found, [(2, "A".to_owned()), (4, "B".to_owned())]);
 }
@@ -166,7 +170,9 @@ fn what_is_wrong_is_said_with_line_and_column() {
     let deep = format!("{{\"changes\":{}", "[".repeat(300));
     let deep_row = format!(r#"{{"changes":[{{"table":"Bag","op":"insert","after":{{"a":{}"#, "[".repeat(300));
     let all = lines.iter().map(|l| (*l).to_owned()).chain([deep, deep_row]).collect::<Vec<_>>().join("\n");
-    check(&all, expect![[r#"
+    check(
+        &all,
+        expect![[r#"
         1:13 E0461: bad JSON: expected a change (an object), found `}`
         2:14 E0461: bad JSON: expected `,` or `}`, found the end of the line
         3:16 E0461: bad JSON: expected the end of the line, found `x`
@@ -192,7 +198,8 @@ fn what_is_wrong_is_said_with_line_and_column() {
         23:12 E0461: bad JSON: expected a list of changes, found `n`
         24:13 E0461: bad JSON: expected a change (an object), found `[`
         25:179 E0461: bad JSON: nested deeper than 128
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

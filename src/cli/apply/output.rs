@@ -1,0 +1,222 @@
+//! The lines that `apply` prints: `delta`, `effect`, `error`, `final`.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use thalweg::sequencer::Batch;
+use thalweg_engine::Engine;
+use thalweg_formulas::{Error, Type, Value, json};
+use thalweg_graph::Plan;
+use thalweg_graph::outcome::{Delta, ErrorChange, Fired, Key, RuleId};
+
+/// Writes what batches bring.
+pub struct Output {
+    plan: Arc<Plan>,
+    /// Node to its document type and the type of its values.
+    nodes: HashMap<Arc<str>, (Arc<str>, Type)>,
+    line: String,
+}
+
+/// What is written, in the order of one epoch.
+enum Event<'a> {
+    Delta(&'a Delta),
+    Effect(&'a Fired),
+    Error(&'a ErrorChange),
+}
+
+impl Event<'_> {
+    /// Epoch, kind, node, key, version: the order of lines.
+    fn place(&self) -> (u64, u8, &str, &Key, u64) {
+        match self {
+            Event::Delta(d) => (d.epoch, 0, &d.node, &d.key, 0),
+            Event::Effect(f) => (f.epoch, 1, &f.node, &f.key, f.version),
+            Event::Error(e) => (e.epoch, 2, &e.node, &e.key, 0),
+        }
+    }
+}
+
+impl Output {
+    /// For the nodes of `plan`.
+    pub fn new(plan: Arc<Plan>) -> Output {
+        let mut nodes = HashMap::new();
+        for table in &plan.tables {
+            nodes.insert(table.name.clone(), (table.name.clone(), Type::Dyn));
+            for column in &table.columns {
+                nodes.insert(format!("{}.{}", table.name, column.name).into(), (table.name.clone(), column.ty.clone()));
+            }
+        }
+        for field in &plan.fields {
+            nodes.insert(field.name.clone(), (plan.tables[field.table.0 as usize].name.clone(), field.ty.clone()));
+        }
+        Output { plan, nodes, line: String::new() }
+    }
+
+    /// All lines of a batch, sorted.
+    pub fn batch(&mut self, batch: &Batch, engine: &Engine, out: &mut dyn Write) -> io::Result<()> {
+        let outcome = &batch.outcome;
+        let mut events: Vec<Event<'_>> = outcome.deltas.iter().map(Event::Delta).collect();
+        events.extend(outcome.fired.iter().map(Event::Effect));
+        events.extend(outcome.errors.iter().map(Event::Error));
+        events.sort_by(|a, b| a.place().cmp(&b.place()));
+        for event in events {
+            match event {
+                Event::Delta(delta) => self.delta(delta, engine),
+                Event::Effect(fired) => self.effect(fired, batch, engine),
+                Event::Error(error) => self.error(error, engine),
+            }
+            self.flush(out)?;
+        }
+        Ok(())
+    }
+
+    /// Every live document's fields.
+    pub fn finals(&mut self, engine: &mut Engine, out: &mut dyn Write) -> io::Result<()> {
+        for document in engine.documents() {
+            self.line.push_str("{\"kind\":\"final\"");
+            self.head(&document.node, &document.key, engine);
+            let ty = self.node(&document.node).1;
+            self.line.push_str(",\"value\":");
+            json::write_as(&document.value, &ty, &mut self.line);
+            match &document.error {
+                None => self.line.push_str(",\"error\":null"),
+                Some(error) => {
+                    self.line.push_str(",\"error\":{");
+                    self.reason(error);
+                    self.line.push('}');
+                }
+            }
+            self.flush(out)?;
+        }
+        Ok(())
+    }
+
+    fn delta(&mut self, delta: &Delta, engine: &Engine) {
+        self.start(delta.epoch, "delta");
+        self.head(&delta.node, &delta.key, engine);
+        let ty = self.node(&delta.node).1;
+        self.line.push_str(",\"old\":");
+        json::write_as(&delta.old, &ty, &mut self.line);
+        self.line.push_str(",\"new\":");
+        json::write_as(&delta.new, &ty, &mut self.line);
+        if delta.gone {
+            self.line.push_str(",\"gone\":true");
+        }
+    }
+
+    fn effect(&mut self, fired: &Fired, batch: &Batch, engine: &Engine) {
+        let plan = self.plan.clone();
+        let table = match fired.rule {
+            RuleId::Effect(n) => plan.effects[n as usize].table,
+            RuleId::Reaction(n) => plan.reactions[n as usize].table,
+        };
+        let table = &plan.tables[table.0 as usize].name;
+        self.start(fired.epoch, "effect");
+        self.line.push_str(",\"node\":");
+        json::write_text(&fired.node, &mut self.line);
+        self.key(table, &fired.key, engine);
+        self.write(format_args!(
+            ",\"version\":{},\"state\":\"fired\",\"id\":\"{}\"",
+            fired.version,
+            batch.effect_id(&plan, fired, 0)
+        ));
+        self.line.push_str(",\"payload\":");
+        let types = self.payload_types(fired.rule);
+        record(&fired.payload, &types, &mut self.line);
+    }
+
+    fn error(&mut self, change: &ErrorChange, engine: &Engine) {
+        self.start(change.epoch, "error");
+        self.head(&change.node, &change.key, engine);
+        self.line.push(',');
+        self.reason(&change.error);
+        if change.cleared {
+            self.line.push_str(",\"cleared\":true");
+        }
+    }
+
+    fn reason(&mut self, error: &Error) {
+        self.write(format_args!("\"code\":\"{}\",\"message\":", error.code));
+        json::write_text(&error.message, &mut self.line);
+    }
+
+    fn start(&mut self, epoch: u64, kind: &str) {
+        self.write(format_args!("{{\"epoch\":{epoch},\"kind\":\"{kind}\""));
+    }
+
+    /// Node and key.
+    fn head(&mut self, node: &str, key: &Key, engine: &Engine) {
+        self.line.push_str(",\"node\":");
+        json::write_text(node, &mut self.line);
+        let table = self.node(node).0;
+        self.key(&table, key, engine);
+    }
+
+    fn key(&mut self, table: &str, key: &Key, engine: &Engine) {
+        self.line.push_str(",\"key\":{");
+        for (i, (name, value)) in engine.key_names(table).iter().zip(key.iter()).enumerate() {
+            if i > 0 {
+                self.line.push(',');
+            }
+            json::write_text(name, &mut self.line);
+            self.line.push(':');
+            json::write(value, &mut self.line);
+        }
+        self.line.push('}');
+    }
+
+    /// The document type and value type of a node. A column that the definition does not know is dynamic.
+    fn node(&self, node: &str) -> (Arc<str>, Type) {
+        let unknown = || (node.rsplit_once('.').map_or(node, |(table, _)| table).into(), Type::Dyn);
+        self.nodes.get(node).cloned().unwrap_or_else(unknown)
+    }
+
+    /// What the definition knows of the types of a payload's members.
+    fn payload_types(&self, rule: RuleId) -> HashMap<Arc<str>, Type> {
+        let columns = |table: thalweg_graph::plan::TableId| {
+            self.plan.tables[table.0 as usize].columns.iter().map(|column| (column.name.clone(), column.ty.clone()))
+        };
+        match rule {
+            RuleId::Effect(n) => {
+                let effect = &self.plan.effects[n as usize];
+                let slots = &self.plan.regions[effect.region.0 as usize].slots;
+                effect.payload.iter().map(|(name, slot)| (name.clone(), slots[slot.0 as usize].ty.clone())).collect()
+            }
+            RuleId::Reaction(n) => columns(self.plan.reactions[n as usize].table).collect(),
+        }
+    }
+
+    fn write(&mut self, text: std::fmt::Arguments<'_>) {
+        self.line.write_fmt(text).expect("writing to a string cannot fail");
+    }
+
+    fn flush(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.line.push_str("}\n");
+        out.write_all(self.line.as_bytes())?;
+        self.line.clear();
+        Ok(())
+    }
+}
+
+/// A map with known members, each by its type; a member that is a row itself (`old`, `new`) likewise.
+fn record(value: &Value, types: &HashMap<Arc<str>, Type>, out: &mut String) {
+    let Value::Map(entries) = value else { return json::write(value, out) };
+    if entries.keys().any(|key| !matches!(key, Value::Text(_))) {
+        return json::write(value, out);
+    }
+    out.push('{');
+    for (i, (key, value)) in entries.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        let Value::Text(name) = key else { continue };
+        json::write_text(name, out);
+        out.push(':');
+        match types.get(name) {
+            Some(ty) => json::write_as(value, ty, out),
+            None => record(value, types, out),
+        }
+    }
+    out.push('}');
+}

@@ -1,0 +1,90 @@
+//! The command line: one file a verb.
+//!
+//! Manners, the same for every verb: stdout carries data and stderr the rest; exit codes are those of [`Exit`]; colours only where a
+//! terminal shows them (`--color`, `NO_COLOR`, `CLICOLOR_FORCE`); a reader that closes the pipe ends the verb quietly; `-q` hides hints.
+
+mod apply;
+mod check;
+mod console;
+mod definition;
+mod eval;
+mod explain;
+mod graph;
+
+use clap::{Args, Parser, Subcommand};
+
+use console::ColorWhen;
+pub use console::{Console, Exit, Failure};
+
+/// Keeps fields derived from database changes, and acts on them.
+#[derive(Debug, Parser)]
+#[command(name = "thalweg", version, max_term_width = 100, disable_help_subcommand = true, before_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    manners: Manners,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  thalweg check thalweg.toml                             is the definition right? Nothing runs
+  thalweg apply thalweg.toml --input changes.jsonl       the derived fields and effects of a file of changes
+  thalweg graph thalweg.toml --format mermaid            a picture of the graph";
+
+/// What holds for every verb.
+#[derive(Clone, Copy, Debug, Args)]
+struct Manners {
+    /// Colours in messages.
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    color: ColorWhen,
+    /// No hints.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Check(check::CheckArgs),
+    Graph(graph::GraphArgs),
+    Apply(apply::ApplyArgs),
+    Eval(eval::EvalArgs),
+    Explain(explain::ExplainArgs),
+}
+
+/// Reads the arguments, runs the verb, gives the exit code.
+pub fn main() -> std::process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are data and go to stdout; a wrong use goes to stderr. Nobody may be reading either.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
+        }
+    };
+    let mut console = Console::new(cli.manners.color, cli.manners.quiet);
+    let result = match cli.verb {
+        None => greet(&mut console),
+        Some(Verb::Check(args)) => check::run(&args, &mut console),
+        Some(Verb::Graph(args)) => graph::run(&args, &mut console),
+        Some(Verb::Apply(args)) => apply::run(&args, &mut console),
+        Some(Verb::Eval(args)) => eval::run(&args, &mut console),
+        Some(Verb::Explain(args)) => explain::run(&args, &mut console),
+    };
+    console.end(result).into()
+}
+
+/// `thalweg` alone: six lines.
+fn greet(console: &mut Console) -> Result<Exit, Failure> {
+    let version = env!("CARGO_PKG_VERSION");
+    console.data(&format!(
+        "thalweg {version}: a change in a database, derived fields kept, an effect out
+  thalweg demo                     a live graph over a made-up shop, no database needed
+  thalweg check thalweg.toml       is the definition right?
+  thalweg run thalweg.toml         follow the database, keep the fields, fire the effects
+docs: README.md, ARCHITECTURE.md; thalweg explain E0203 for any error
+help: thalweg --help, thalweg VERB --help
+"
+    ))?;
+    Ok(Exit::Ok)
+}

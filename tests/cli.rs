@@ -1,0 +1,12 @@
+//! The command line as its users see it: the built binary, whole outputs.
+
+mod cli {
+    mod harness;
+
+    mod apply;
+    mod definitions;
+    mod eval;
+    mod graph;
+    mod index;
+    mod manners;
+}
