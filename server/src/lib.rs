@@ -6,6 +6,14 @@
 //! Without a token it listens on loopback only ([`check_listen`]); with one, every page but `/health` asks for it. Slow and greedy clients
 //! meet bounds ([`Limits`]).
 //!
+//! ```
+//! use std::sync::Arc;
+//! use thalweg_server::{StatusFn, StatusSnapshot, metrics};
+//!
+//! let status: StatusFn = Arc::new(|| StatusSnapshot { live: true, epoch: 7, ..Default::default() });
+//! assert!(metrics::render(&status()).contains("\nthalweg_epoch 7\n"));
+//! ```
+//!
 //! Next to read: [`status`], [`metrics`], [`serve()`].
 
 mod access;

@@ -81,22 +81,6 @@ fn unknown_kind(kind: &str) -> Problem {
     with_near(problem, &did_you_mean(kind, KINDS))
 }
 
-/// Warnings (E0507) for secrets that stand in clear in the definition; they are stored as they stand.
-pub fn literal_secrets(action: &ActionSpec) -> Vec<SettingProblem> {
-    let mut found = Vec::new();
-    for (key, text) in texts(action) {
-        let is_secret = key == "secret"
-            || (key.starts_with("headers.") && is_credential_header(&key["headers.".len()..]))
-            || (key == "url" && has_password(text));
-        if is_secret && !secret::has_reference(text) {
-            let problem = Problem::new(507, format!("a secret stands in clear in `{key}`"))
-                .help("write ${NAME} or ${file:/path} in its place");
-            found.push(SettingProblem { key, problem });
-        }
-    }
-    found
-}
-
 /// E0506 for each reference that cannot be resolved now: what `run` asks before it starts.
 pub fn unresolved_secrets(action: &ActionSpec, context: &SinkContext) -> Vec<SettingProblem> {
     let unresolved = |(key, text): (String, &str)| match secret::resolve(text, &context.secrets) {
@@ -119,16 +103,4 @@ fn texts(action: &ActionSpec) -> Vec<(String, &str)> {
         }
     }
     out
-}
-
-fn is_credential_header(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"].iter().any(|word| name.contains(word))
-}
-
-/// Whether a URL has a password before its host.
-fn has_password(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    authority.rsplit_once('@').is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, password)| !password.is_empty()))
 }

@@ -1,9 +1,7 @@
 //! What a firing looks like outside: a CloudEvents 1.0 envelope in structured JSON, rendered once and sent with the same bytes every time.
 
-use thalweg_formulas::Value;
+use thalweg_formulas::{Value, json};
 use thalweg_graph::ports::Firing;
-
-use crate::json;
 
 /// The structured-mode envelope. `txid` and `version` are extension attributes: the transaction's origin, and the place of this
 /// firing in its key's order (2k−1).
@@ -17,7 +15,7 @@ pub(crate) fn cloud_event(firing: &Firing<'_>, source_prefix: &str) -> String {
     put("source", &source(firing.table, source_prefix));
     put("type", firing.event);
     put("subject", &key_text(firing));
-    put("time", &json::display(&Value::Timestamp(firing.at)));
+    put("time", &plain_text(&Value::Timestamp(firing.at)));
     put("datacontenttype", "application/json");
     put("txid", firing.origin);
     event.push_str(&format!(",\"version\":{},\"data\":", firing.version));
@@ -33,7 +31,7 @@ pub(crate) fn data(payload: &Value) -> String {
         Value::Map(fields) if fields.keys().all(|name| matches!(name, Value::Text(_))) => {
             for (name, value) in fields.iter() {
                 out.push(if out.is_empty() { '{' } else { ',' });
-                json::write_text(&json::display(name), &mut out);
+                json::write_text(&plain_text(name), &mut out);
                 out.push(':');
                 json::write(value, &mut out);
             }
@@ -42,6 +40,14 @@ pub(crate) fn data(payload: &Value) -> String {
         other => json::write(other, &mut out),
     }
     out
+}
+
+/// A value as text: a text as it is, another scalar as JSON writes it but without quotation marks, the rest as JSON.
+pub(crate) fn plain_text(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.to_string(),
+        other => json::display(other).trim_matches('"').to_owned(),
+    }
 }
 
 /// `shop.orders` behind the prefix as a path: `/shop/orders`. Bytes that a path segment may not hold are percent-encoded.
@@ -71,7 +77,7 @@ pub(crate) fn split_table(table: &str) -> (Option<&str>, &str) {
 /// The key as text: one column as itself, several as a JSON array in key order.
 pub(crate) fn key_text(firing: &Firing<'_>) -> String {
     if let [(_, only)] = firing.key {
-        return json::display(only);
+        return plain_text(only);
     }
     let mut out = String::from("[");
     for (i, (_, value)) in firing.key.iter().enumerate() {

@@ -5,6 +5,18 @@
 //! [`RetryPolicy`] says when to try again, as a pure function. The outbox, the clock and the order of deliveries are not here: the
 //! runtime owns them.
 //!
+//! ```
+//! use thalweg_sinks::{Secret, SinkContext, build};
+//!
+//! let action = serde_json::from_str(r#"{"type": "webhook", "url": "http://169.254.169.254/latest"}"#)?;
+//! let problems = build(&action, &SinkContext::new(Secret::new("instance secret"))).err().unwrap_or_default();
+//! assert_eq!(
+//!     problems[0].problem.message,
+//!     "this url may not be reached: 169.254.169.254 is a link-local address, and [egress] allow does not name it",
+//! );
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+//!
 //! The room refuses to follow redirects, to reach inside addresses that nobody allowed ([`egress`]), to cut a value that is too long for its
 //! column, and to print a secret ([`secret`]).
 //!
@@ -13,7 +25,6 @@
 mod build;
 pub mod egress;
 mod envelope;
-mod json;
 mod log;
 pub mod receiver;
 pub mod retry;
@@ -23,7 +34,7 @@ pub mod sign;
 mod sql;
 mod webhook;
 
-pub use build::{SinkContext, build, literal_secrets, unresolved_secrets};
+pub use build::{SinkContext, build, unresolved_secrets};
 pub use egress::EgressPolicy;
 pub use retry::{Next, RetryPolicy, next_delay};
 pub use secret::{Resolver, Secret};

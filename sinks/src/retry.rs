@@ -121,7 +121,7 @@ pub fn next_delay(attempt: u32, id: &str, base: Duration, cap: Duration) -> Dura
     let digest = Sha256::new().chain_update(id.as_bytes()).chain_update(attempt.to_be_bytes()).finalize();
     let draw = digest[..8].iter().fold(0u128, |acc, byte| acc << 8 | u128::from(*byte));
     // A product of two numbers below 2^64 (caps are days at most) cannot overflow; the quotient is at most `top`.
-    let micros = draw * (top.min(u128::from(u64::MAX)) + 1) >> 64;
+    let micros = (draw * (top.min(u128::from(u64::MAX)) + 1)) >> 64;
     Duration::from_micros(micros as u64)
 }
 

@@ -26,6 +26,8 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 const BODY_BYTES_MAX: usize = 1 << 20;
+/// A header's value of at least so many bytes may be a credential, and is shown in no error.
+const CREDENTIAL_BYTES_MIN: usize = 8;
 /// Headers that belong to the protocol, not to the settings.
 const RESERVED: [&str; 11] = [
     "webhook-id",
@@ -173,6 +175,9 @@ impl Webhook {
         let mut headers = HeaderMap::new();
         for (name, text) in &self.headers {
             let value = self.resolve(text, secrets)?;
+            if value.reveal().len() >= CREDENTIAL_BYTES_MIN {
+                secrets.push(value.clone());
+            }
             let mut value = HeaderValue::from_str(value.reveal()).map_err(|_| {
                 Failure::permanent(format!("E0504: the value of header {name} holds characters that a header may not"))
             })?;

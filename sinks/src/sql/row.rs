@@ -5,8 +5,8 @@ use thalweg_formulas::Value;
 use thalweg_graph::ports::Firing;
 
 use super::template::Template;
+use crate::envelope;
 use crate::settings::{Reader, wrong};
-use crate::{envelope, json};
 
 /// The columns of the event table, in its order.
 pub(super) const EVENT_COLUMNS: [&str; 9] =
@@ -96,7 +96,7 @@ fn cell(value: &Value) -> Json {
         Value::Int(int) => (*int).into(),
         Value::Uint(uint) => (*uint).into(),
         Value::Map(_) => envelope::data(value).into(),
-        other => json::display(other).into(),
+        other => envelope::plain_text(other).into(),
     }
 }
 

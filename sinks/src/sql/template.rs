@@ -6,7 +6,7 @@
 use thalweg_formulas::Value;
 use thalweg_formulas::problem::did_you_mean;
 
-use crate::json;
+use crate::envelope;
 
 /// What a path may start with.
 pub(super) const ROOTS: [&str; 11] =
@@ -74,7 +74,7 @@ impl Template {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Path(path) => match find(known, path) {
                     None | Some(Value::Null) => {}
-                    Some(value) => out.push_str(&json::display(value)),
+                    Some(value) => out.push_str(&envelope::plain_text(value)),
                 },
             }
         }

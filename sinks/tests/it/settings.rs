@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 use serde_json::json;
-use thalweg_sinks::{SettingProblem, build, literal_secrets, unresolved_secrets};
+use thalweg_sinks::{SettingProblem, build, unresolved_secrets};
 
 use crate::{action, context};
 
@@ -142,22 +142,13 @@ fn wrong_sql_settings_are_all_named() {
 }
 
 #[test]
-fn secrets_in_clear_and_secrets_that_are_not_there_are_told() {
+fn secrets_that_are_not_there_are_told() {
     let spec = action(json!({
         "type": "webhook", "url": "https://example.com/${NOT_SET_1}", "secret": "hunter2",
-        "headers": {"Authorization": "Bearer hunter2", "X-Api-Key": "${file:/not/there}", "X-Team": "open"},
+        "headers": {"X-Api-Key": "${file:/not/there}", "X-Team": "open"},
     }));
-    let database = action(json!({"type": "sql-insert", "url": "mysql://root:hunter2@localhost/d", "table": "t"}));
-    let out = text(&literal_secrets(&spec)) + &text(&literal_secrets(&database)) + &text(&unresolved_secrets(&spec, &context()));
-    assert!(!out.contains("hunter2"));
     expect![[r#"
-        secret: E0507: a secret stands in clear in `secret`
-          help: write ${NAME} or ${file:/path} in its place
-        headers.Authorization: E0507: a secret stands in clear in `headers.Authorization`
-          help: write ${NAME} or ${file:/path} in its place
-        url: E0507: a secret stands in clear in `url`
-          help: write ${NAME} or ${file:/path} in its place
         url: E0506: `url` cannot be resolved: environment variable `NOT_SET_1` is not set
         headers.X-Api-Key: E0506: `headers.X-Api-Key` cannot be resolved: file `/not/there` cannot be read: No such file or directory (os error 2)
-    "#]].assert_eq(&out);
+    "#]].assert_eq(&text(&unresolved_secrets(&spec, &context())));
 }
