@@ -7,10 +7,14 @@ use thalweg_graph::outcome::{Document, NodeStats};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Epoch, Outcome, Plan, Transaction};
 
+use crate::driver::Driver;
+use crate::names::Names;
+use crate::outcome;
+
 /// How an engine runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Timely workers. With 1 the engine has no thread of its own and runs inside [`Engine::step`].
+    /// Timely workers, at least 1. With 1 the engine has no thread of its own and runs inside [`Engine::step`].
     pub workers: usize,
     /// Also report deltas of columns (`apply --state`); every table then keeps its whole rows.
     pub state_deltas: bool,
@@ -23,17 +27,20 @@ impl Default for Options {
 }
 
 /// Runs a plan. Not `Send`: build it on the thread that steps it.
+///
+/// Life: [`Engine::new`], perhaps [`Engine::import`], then any number of [`Engine::push`] and [`Engine::step`]. Between steps it can
+/// be read and exported; what was pushed and not yet stepped is not seen.
 pub struct Engine {
-    plan: Arc<Plan>,
+    names: Names,
+    driver: Driver,
+    pending: Vec<Transaction>,
     epoch: Epoch,
-    pending: Vec<(Epoch, Transaction)>,
 }
 
 impl Engine {
     /// An engine over `plan`, with no rows yet.
     pub fn new(plan: Arc<Plan>, options: Options) -> Engine {
-        let _ = options;
-        Engine { plan, epoch: 0, pending: Vec::new() }
+        Engine { names: Names::new(&plan), driver: Driver::new(plan, &options), pending: Vec::new(), epoch: 0 }
     }
 
     /// The last closed epoch; 0 before the first.
@@ -43,46 +50,57 @@ impl Engine {
 
     /// Takes a transaction as the next epoch, which it returns. Runs nothing.
     pub fn push(&mut self, tx: Transaction) -> Epoch {
-        let epoch = self.epoch + self.pending.len() as u64 + 1;
-        self.pending.push((epoch, tx));
-        epoch
+        self.pending.push(tx);
+        self.epoch + self.pending.len() as Epoch
     }
 
     /// Closes every pushed epoch as one batch. The outcome is the same for any batching and any number of workers.
     pub fn step(&mut self) -> Outcome {
-        self.epoch += self.pending.drain(..).len() as u64;
-        Outcome { through: self.epoch, ..Outcome::default() }
+        let first = self.epoch + 1;
+        self.epoch += self.pending.len() as Epoch;
+        let mut outcome = self.driver.run(first, &mut self.pending);
+        outcome.through = self.epoch;
+        outcome::sort(&mut outcome);
+        outcome
     }
 
-    /// Takes over what rows cannot rebuild; call it on a new engine, before the first push.
+    /// Takes over what rows cannot rebuild; call it on a new engine, before the first push. Each document gets its part back when a
+    /// fill brings it.
     pub fn import(&mut self, state: EngineState) {
         self.epoch = state.epoch;
+        self.driver.import(state);
     }
 
-    /// What rows cannot rebuild, at the last closed epoch.
+    /// What rows cannot rebuild, at the last closed epoch; sorted, so that equal states are equal bytes.
     pub fn export(&mut self) -> EngineState {
-        EngineState { epoch: self.epoch, ..EngineState::default() }
+        let mut state = self.driver.export();
+        state.epoch = self.epoch;
+        state.selves.sort();
+        state.triggers.sort();
+        state.held.sort();
+        state
     }
 
     /// A derived field (`Order.total`) or a column (`Order.price`) of one live document.
     pub fn read(&mut self, node: &str, key: &[Value]) -> Option<Cell> {
-        let _ = (node, key);
-        None
+        self.driver.read(self.names.target(node)?, key)
     }
 
     /// Every live document's derived fields, sorted by node and key.
     pub fn documents(&mut self) -> Vec<Document> {
-        Vec::new()
+        let mut documents = self.driver.documents();
+        documents.sort_by(|a, b| a.node.cmp(&b.node).then_with(|| a.key.cmp(&b.key)));
+        documents
     }
 
-    /// The names of a document type's key columns: from the plan, or from the first schema seen.
+    /// The names of a document type's key columns: from the plan, or from the first schema seen; empty while unknown.
     pub fn key_names(&self, table: &str) -> Arc<[Arc<str>]> {
-        let _ = (table, &self.plan);
-        Arc::new([])
+        let names = self.names.table(table).and_then(|table| self.driver.key_names(table));
+        names.unwrap_or_else(|| Arc::new([]))
     }
 
     /// What each node holds and has cost so far.
     pub fn stats(&mut self) -> Vec<NodeStats> {
-        Vec::new()
+        self.driver.stats()
     }
 }

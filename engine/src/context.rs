@@ -1,0 +1,237 @@
+//! What the components of one worker share: directories, inboxes, the batch at hand, and what it has produced so far.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use thalweg_formulas::{Cell, Timestamp, Value};
+use thalweg_graph::outcome::Key;
+use thalweg_graph::plan::TableId;
+use thalweg_graph::{Epoch, Outcome, Plan};
+
+use crate::edges::mail::{Ask, AskKind, Contribution, Note, NoteKind, Parcel, ParcelKind, Referrer};
+use crate::intake::{Arrival, Mapping};
+use crate::memory::Memory;
+use crate::state::{Directory, KeyHash};
+use crate::triggers::Triggers;
+
+/// What every worker knows of a transaction.
+#[derive(Clone, Debug)]
+pub struct EpochInfo {
+    /// Commit time.
+    pub at: Timestamp,
+    /// GTID and the like.
+    pub origin: Arc<str>,
+    /// Rows that were there before: latches are set, nothing fires.
+    pub fill: bool,
+}
+
+/// The epochs of a batch; they are dense.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// The first.
+    pub first: Epoch,
+    /// One for each.
+    pub infos: Arc<Vec<EpochInfo>>,
+}
+
+impl Batch {
+    /// What is known of an epoch of this batch.
+    #[inline]
+    pub fn info(&self, epoch: Epoch) -> &EpochInfo {
+        &self.infos[(epoch - self.first) as usize]
+    }
+}
+
+/// Where a group edge's contributions go.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupTarget {
+    /// The parent's table.
+    pub table: TableId,
+    /// The parent's region.
+    pub region: u32,
+    /// The aggregate's number within that region.
+    pub place: u32,
+}
+
+/// Where a lookup edge's questions and answers go.
+#[derive(Clone, Debug)]
+pub struct LookupTarget {
+    /// The looked-up table.
+    pub table: TableId,
+    /// The region that receives the values.
+    pub into: u32,
+    /// The slots there.
+    pub slots: Vec<u32>,
+}
+
+/// Shared by the components of one worker.
+pub struct Context {
+    /// Which worker.
+    pub me: usize,
+    /// Of how many.
+    pub workers: usize,
+    /// By table.
+    pub directories: Vec<Directory>,
+    /// By region: changes of its table's rows, if it is the home.
+    pub arrivals: Vec<Vec<Arrival>>,
+    /// By region.
+    pub inboxes: Vec<Vec<Note>>,
+    /// By lookup edge.
+    pub asks: Vec<Vec<Ask>>,
+    /// For other workers.
+    pub parcels: Vec<Parcel>,
+    /// By group edge.
+    pub groups: Vec<GroupTarget>,
+    /// By lookup edge.
+    pub lookups: Vec<LookupTarget>,
+    /// Layouts of rows, by number.
+    pub mappings: Vec<Arc<Mapping>>,
+    /// The names of each table's key columns, once they are known.
+    pub key_names: Vec<Option<Arc<[Arc<str>]>>>,
+    /// The tables' names.
+    pub table_names: Vec<Arc<str>>,
+    /// Names of columns as nodes: `Order.price`.
+    column_nodes: HashMap<(TableId, Value), Arc<str>>,
+    /// The epochs at hand.
+    pub batch: Batch,
+    /// What the batch has produced.
+    pub out: Outcome,
+    /// Firings so far.
+    pub triggers: Triggers,
+    /// What a restart brought from before.
+    pub memory: Memory,
+}
+
+impl Context {
+    /// For worker `me` of `workers`.
+    pub fn new(
+        plan: &Plan,
+        regions: usize,
+        groups: Vec<GroupTarget>,
+        lookups: Vec<LookupTarget>,
+        me: usize,
+        workers: usize,
+    ) -> Context {
+        let types = |table: &thalweg_graph::plan::Table| {
+            let key = table.key.as_ref()?;
+            Some(key.iter().map(|column| table.columns[column.0 as usize].ty.clone()).collect::<Vec<_>>())
+        };
+        Context {
+            me,
+            workers,
+            directories: plan.tables.iter().map(|table| Directory::new(types(table).as_deref())).collect(),
+            arrivals: vec![Vec::new(); regions],
+            inboxes: vec![Vec::new(); regions],
+            asks: vec![Vec::new(); lookups.len()],
+            parcels: Vec::new(),
+            groups,
+            lookups,
+            mappings: Vec::new(),
+            key_names: vec![None; plan.tables.len()],
+            table_names: plan.tables.iter().map(|table| table.name.clone()).collect(),
+            column_nodes: HashMap::new(),
+            batch: Batch::default(),
+            out: Outcome::default(),
+            triggers: Triggers::default(),
+            memory: Memory::default(),
+        }
+    }
+
+    /// Tells a parent's aggregate what a child of it gives.
+    pub fn contribute(&mut self, epoch: Epoch, group: u32, key: &[Value], contribution: Contribution) {
+        let hash = KeyHash::of(key);
+        let owner = hash.owner(self.workers);
+        if owner == self.me {
+            self.contributed(epoch, group, key, hash, contribution);
+        } else {
+            let what = ParcelKind::Contribute(group, key.into(), contribution);
+            self.parcels.push(Parcel { to: owner as u32, epoch, what });
+        }
+    }
+
+    /// A contribution has reached the parent's worker.
+    fn contributed(&mut self, epoch: Epoch, group: u32, key: &[Value], hash: KeyHash, contribution: Contribution) {
+        let target = self.groups[group as usize];
+        let directory = &mut self.directories[target.table.0 as usize];
+        let row = directory.intern(key, hash);
+        if contribution.add.is_some() {
+            directory.hold(row);
+        }
+        if contribution.remove.is_some() {
+            directory.let_go(row);
+        }
+        let what = NoteKind::Contribute(target.place, contribution);
+        self.inboxes[target.region as usize].push(Note { epoch, row, what });
+    }
+
+    /// Tells a lookup edge's index that a row refers, or no longer refers, to a document.
+    pub fn refer(&mut self, epoch: Epoch, lookup: u32, key: &[Value], row: u32, refers: bool) {
+        let hash = KeyHash::of(key);
+        let owner = hash.owner(self.workers);
+        let referrer = Referrer::new(self.me, row);
+        if owner == self.me {
+            self.referred(epoch, lookup, key, hash, referrer, refers);
+        } else {
+            let what = ParcelKind::Refer(lookup, key.into(), referrer, refers);
+            self.parcels.push(Parcel { to: owner as u32, epoch, what });
+        }
+    }
+
+    fn referred(&mut self, epoch: Epoch, lookup: u32, key: &[Value], hash: KeyHash, referrer: Referrer, refers: bool) {
+        let directory = &mut self.directories[self.lookups[lookup as usize].table.0 as usize];
+        let row = directory.intern(key, hash);
+        let what = if refers {
+            directory.hold(row);
+            AskKind::Refer(referrer)
+        } else {
+            directory.let_go(row);
+            AskKind::Leave(referrer)
+        };
+        self.asks[lookup as usize].push(Ask { epoch, row, what });
+    }
+
+    /// Tells a referring row what it sees.
+    pub fn looked(&mut self, epoch: Epoch, lookup: u32, referrer: Referrer, position: u32, cell: Cell) {
+        if referrer.worker() == self.me {
+            let target = &self.lookups[lookup as usize];
+            let what = NoteKind::Set(target.slots[position as usize], cell);
+            self.inboxes[target.into as usize].push(Note { epoch, row: referrer.row(), what });
+        } else {
+            let what = ParcelKind::Looked(lookup, referrer.row(), position, cell);
+            self.parcels.push(Parcel { to: referrer.worker() as u32, epoch, what });
+        }
+    }
+
+    /// Takes what another worker has sent.
+    pub fn receive(&mut self, parcel: Parcel) {
+        let epoch = parcel.epoch;
+        match parcel.what {
+            ParcelKind::Contribute(group, key, contribution) => {
+                self.contributed(epoch, group, &key, KeyHash::of(&key), contribution);
+            }
+            ParcelKind::Refer(lookup, key, referrer, refers) => {
+                self.referred(epoch, lookup, &key, KeyHash::of(&key), referrer, refers);
+            }
+            ParcelKind::Looked(lookup, row, position, cell) => {
+                self.looked(epoch, lookup, Referrer::new(self.me, row), position, cell);
+            }
+        }
+    }
+
+    /// The name of a column as a node.
+    pub fn column_node(&mut self, table: TableId, column: &Value) -> Arc<str> {
+        if let Some(node) = self.column_nodes.get(&(table, column.clone())) {
+            return node.clone();
+        }
+        let Value::Text(name) = column else { return Arc::from("") };
+        let node: Arc<str> = format!("{}.{name}", self.table_names[table.0 as usize]).into();
+        self.column_nodes.insert((table, column.clone()), node.clone());
+        node
+    }
+
+    /// A document's key as a map of its columns.
+    pub fn key_map(&self, table: TableId, key: &Key) -> Value {
+        let names = self.key_names[table.0 as usize].as_deref().unwrap_or(&[]);
+        Value::record(names.iter().cloned().zip(key.iter().cloned()))
+    }
+}

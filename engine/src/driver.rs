@@ -1,0 +1,308 @@
+//! From transactions to the workers that own their documents, and back.
+//!
+//! The driver numbers epochs, finds each change's document and hands every worker its share of a batch. A change of key between two
+//! workers needs to know the stored row of one before the other can act: such a transaction is a batch of its own, and is taken
+//! change by change ([`Driver::run_alone`]).
+
+use std::sync::Arc;
+
+use thalweg_formulas::{Cell, Error, Value};
+use thalweg_graph::outcome::{Document, ErrorChange, NodeStats};
+use thalweg_graph::plan::TableId;
+use thalweg_graph::state::EngineState;
+use thalweg_graph::transaction::Body;
+use thalweg_graph::{Change, Epoch, Op, Outcome, Plan, Transaction};
+
+use crate::context::{Batch, EpochInfo};
+use crate::engine::Options;
+use crate::intake::mapping::verb;
+use crate::intake::{Arrival, Mapping, MappingId, Router, What, errors};
+use crate::names::Target;
+use crate::outcome;
+use crate::shard::{Ingress, Shard};
+use crate::state::{KeyBuf, KeyHash};
+use crate::wiring::local::Local;
+use crate::wiring::threads::Threads;
+
+/// Where the shards run.
+enum Host {
+    /// In the caller's thread.
+    Local(Box<Local>),
+    /// In timely's threads.
+    Threads(Threads),
+}
+
+/// Routes transactions to shards.
+pub struct Driver {
+    plan: Arc<Plan>,
+    router: Router,
+    host: Host,
+    /// By worker: how many mappings it knows.
+    taught: Vec<usize>,
+}
+
+/// A batch while it is being filled.
+struct Open {
+    first: Epoch,
+    infos: Vec<EpochInfo>,
+    /// By worker.
+    arrivals: Vec<Vec<Arrival>>,
+}
+
+impl Open {
+    fn new(first: Epoch, workers: usize) -> Open {
+        Open { first, infos: Vec::new(), arrivals: vec![Vec::new(); workers] }
+    }
+}
+
+impl Driver {
+    /// Shards for `plan`, as `options` say.
+    pub fn new(plan: Arc<Plan>, options: &Options) -> Driver {
+        let workers = options.workers.max(1);
+        let host = match workers {
+            1 => Host::Local(Box::new(Local::new(Shard::new(plan.clone(), options.state_deltas, 0, 1)))),
+            _ => Host::Threads(Threads::new(&plan, options.state_deltas, workers)),
+        };
+        let router = Router::new(plan.clone());
+        Driver { plan, router, host, taught: vec![0; workers] }
+    }
+
+    fn workers(&self) -> usize {
+        self.taught.len()
+    }
+
+    /// Runs transactions as the epochs from `first`.
+    pub fn run(&mut self, first: Epoch, transactions: &mut Vec<Transaction>) -> Outcome {
+        let mut all = Outcome::default();
+        let mut open = Open::new(first, self.workers());
+        open.infos.reserve(transactions.len());
+        for (epoch, transaction) in (first..).zip(transactions.drain(..)) {
+            if self.workers() > 1 && self.crosses(&transaction) {
+                let whole = std::mem::replace(&mut open, Open::new(epoch + 1, self.workers()));
+                self.close(whole, &mut all);
+                self.run_alone(epoch, transaction, &mut all);
+            } else {
+                self.add(epoch, transaction, &mut open);
+            }
+        }
+        self.close(open, &mut all);
+        all
+    }
+
+    /// Puts a transaction's changes where their documents live.
+    fn add(&mut self, epoch: Epoch, transaction: Transaction, open: &mut Open) {
+        let Transaction { origin, at, body, .. } = transaction;
+        let fill = matches!(body, Body::Fill(_));
+        open.infos.push(EpochInfo { at, origin, fill });
+        match body {
+            Body::Changes(changes) | Body::Fill(changes) => {
+                for change in changes {
+                    self.add_change(epoch, change, open);
+                }
+            }
+            Body::Timer(timer) => {
+                let Some(table) = self.plan.tables.iter().position(|table| table.name == timer.table) else { return };
+                let owner = KeyHash::of(&timer.key).owner(self.workers());
+                let (table, what) = (TableId(table as u32), What::Timer(Arc::new(timer)));
+                open.arrivals[owner].push(Arrival { epoch, table, what });
+            }
+        }
+    }
+
+    fn add_change(&mut self, epoch: Epoch, change: Change, open: &mut Open) {
+        let workers = self.workers();
+        let [more @ .., last] = self.router.mappings_of(&change.schema) else { return };
+        let (more, last) = (smallvec::SmallVec::<[MappingId; 2]>::from_slice(more), *last);
+        for id in more {
+            let mapping = &self.router.mappings()[id as usize];
+            let (table, owner) = (mapping.table, owner(mapping, &change, workers));
+            open.arrivals[owner].push(Arrival { epoch, table, what: What::Change(id, change.clone()) });
+        }
+        let mapping = &self.router.mappings()[last as usize];
+        let (table, owner) = (mapping.table, owner(mapping, &change, workers));
+        open.arrivals[owner].push(Arrival { epoch, table, what: What::Change(last, change) });
+    }
+
+    /// Runs what is open; nothing if no epoch is.
+    fn close(&mut self, open: Open, all: &mut Outcome) {
+        if open.infos.is_empty() {
+            return;
+        }
+        let batch = Batch { first: open.first, infos: Arc::new(open.infos) };
+        let ingress = open.arrivals.into_iter().enumerate();
+        let ingress: Vec<Ingress> =
+            ingress.map(|(worker, arrivals)| Ingress { batch: batch.clone(), mappings: self.lesson(worker), arrivals }).collect();
+        let part = match &mut self.host {
+            Host::Local(local) => ingress.into_iter().map(|ingress| local.run(ingress)).next_back().unwrap_or_default(),
+            Host::Threads(threads) => threads.run(ingress),
+        };
+        outcome::merge(all, part);
+    }
+
+    /// The mappings that a worker does not know yet.
+    fn lesson(&mut self, worker: usize) -> Vec<Arc<Mapping>> {
+        let known = std::mem::replace(&mut self.taught[worker], self.router.mappings().len());
+        self.router.mappings()[known..].to_vec()
+    }
+
+    /// Whether a change of the transaction takes a document from one worker to another.
+    fn crosses(&mut self, transaction: &Transaction) -> bool {
+        let (Body::Changes(changes) | Body::Fill(changes)) = &transaction.body else { return false };
+        changes.iter().filter(|change| matches!(change.op, Op::Update | Op::Upsert)).any(|change| {
+            let ids = self.router.mappings_of(&change.schema).to_vec();
+            ids.iter().any(|id| self.crossing(*id, change).is_some())
+        })
+    }
+
+    /// The two keys of a change that takes a document from one worker to another.
+    fn crossing(&self, id: MappingId, change: &Change) -> Option<(KeyBuf, KeyBuf)> {
+        let identity = self.router.mappings()[id as usize].identity(change).ok()?;
+        let to = identity.moved_to?;
+        let of = |key: &KeyBuf| KeyHash::of(key).owner(self.workers());
+        (of(&identity.key) != of(&to)).then_some((identity.key, to))
+    }
+
+    /// One transaction as a batch of its own: its changes are folded one by one, so that a change of key sees those before it.
+    fn run_alone(&mut self, epoch: Epoch, transaction: Transaction, all: &mut Outcome) {
+        let mut open = Open::new(epoch, self.workers());
+        let Transaction { origin, at, body, .. } = transaction;
+        let (fill, changes) = match body {
+            Body::Changes(changes) => (false, changes),
+            Body::Fill(changes) => (true, changes),
+            Body::Timer(_) => (false, Vec::new()),
+        };
+        open.infos.push(EpochInfo { at, origin, fill });
+        let batch = Batch { first: epoch, infos: Arc::new(open.infos.clone()) };
+        for change in changes {
+            for id in self.router.mappings_of(&change.schema).to_vec() {
+                match self.crossing(id, &change) {
+                    None => self.stage_change(&batch, id, change.clone()),
+                    Some((from, to)) => {
+                        if let Err(error) = self.change_key(&batch, id, &from, &to, change.clone()) {
+                            all.counts.changes += 1;
+                            let node = self.plan.tables[self.router.mappings()[id as usize].table.0 as usize].name.clone();
+                            all.errors.push(ErrorChange { epoch, node, key: from.as_slice().into(), error, cleared: false });
+                        }
+                    }
+                }
+            }
+        }
+        self.close(open, all);
+    }
+
+    fn stage_change(&mut self, batch: &Batch, id: MappingId, change: Change) {
+        let owner = owner(&self.router.mappings()[id as usize], &change, self.workers());
+        self.stage(batch, owner, id, What::Change(id, change));
+    }
+
+    fn stage(&mut self, batch: &Batch, worker: usize, id: MappingId, what: What) {
+        let (batch, mappings) = (batch.clone(), self.lesson(worker));
+        let (epoch, table) = (batch.first, self.router.mappings()[id as usize].table);
+        self.with(worker, move |shard| shard.stage(batch, mappings, Arrival { epoch, table, what }));
+    }
+
+    /// A change of key between workers, as [`crate::region`] does one within a worker.
+    fn change_key(&mut self, batch: &Batch, id: MappingId, from: &KeyBuf, to: &KeyBuf, mut change: Change) -> Result<(), Error> {
+        let mapping = self.router.mappings()[id as usize].clone();
+        let [giver, taker] = [from, to].map(|key| KeyHash::of(key).owner(self.workers()));
+        let Some(mut image) = self.peek(batch, giver, id, from) else {
+            if change.op != Op::Upsert {
+                return Err(errors::missing(verb(change.op)));
+            }
+            change.key = Some(to.iter().cloned().collect());
+            self.stage(batch, taker, id, What::Change(id, change));
+            return Ok(());
+        };
+        if !mapping.key.multiset && self.peek(batch, taker, id, to).is_some() {
+            return Err(errors::key_taken());
+        }
+        let after = change.after.ok_or_else(|| errors::no_image(verb(change.op), "after"))?;
+        let mut given = Vec::new();
+        mapping.coerce_image(after, &mut given)?;
+        mapping.overlay(&mut image, &given, to);
+        self.stage(batch, giver, id, What::Take(id, from.clone(), change.before));
+        self.stage(batch, taker, id, What::Place(id, to.clone(), image));
+        Ok(())
+    }
+
+    fn peek(&mut self, batch: &Batch, worker: usize, id: MappingId, key: &KeyBuf) -> Option<crate::intake::Image> {
+        let (batch, mappings, key) = (batch.clone(), self.lesson(worker), key.clone());
+        self.with(worker, move |shard| shard.peek(batch, mappings, id, &key))
+    }
+
+    fn with<R: Send + 'static>(&mut self, worker: usize, f: impl FnOnce(&mut Shard) -> R + Send + 'static) -> R {
+        match &mut self.host {
+            Host::Local(local) => f(&mut local.shard()),
+            Host::Threads(threads) => threads.with(worker, f),
+        }
+    }
+
+    /// Gives every worker what it must remember of its documents.
+    pub fn import(&mut self, state: EngineState) {
+        let workers = self.workers();
+        let owner = |key: &[Value]| KeyHash::of(key).owner(workers);
+        let mut parts = vec![EngineState::default(); workers];
+        state.selves.into_iter().for_each(|entry| parts[owner(&entry.1)].selves.push(entry));
+        state.held.into_iter().for_each(|entry| parts[owner(&entry.1)].held.push(entry));
+        state.triggers.into_iter().for_each(|entry| parts[owner(&entry.1)].triggers.push(entry));
+        for (worker, part) in parts.into_iter().enumerate() {
+            self.with(worker, move |shard| shard.import(part));
+        }
+    }
+
+    /// What rows cannot rebuild, in no order.
+    pub fn export(&mut self) -> EngineState {
+        let mut state = EngineState::default();
+        for worker in 0..self.workers() {
+            let part = self.with(worker, |shard| {
+                let mut part = EngineState::default();
+                shard.export(&mut part);
+                part
+            });
+            state.selves.extend(part.selves);
+            state.triggers.extend(part.triggers);
+            state.held.extend(part.held);
+        }
+        state
+    }
+
+    /// A field or column of one document.
+    pub fn read(&mut self, target: Target, key: &[Value]) -> Option<Cell> {
+        let key: KeyBuf = key.into();
+        (0..self.workers()).find_map(|worker| {
+            let (target, key) = (target.clone(), key.clone());
+            self.with(worker, move |shard| shard.read(&target, &key))
+        })
+    }
+
+    /// All documents, in no order.
+    pub fn documents(&mut self) -> Vec<Document> {
+        (0..self.workers()).flat_map(|worker| self.with(worker, |shard| shard.documents())).collect()
+    }
+
+    /// A table's key columns, once they are known.
+    pub fn key_names(&self, table: TableId) -> Option<Arc<[Arc<str>]>> {
+        self.router.key(table).map(|key| key.names.clone())
+    }
+
+    /// Each node's sizes and costs, added up over the workers.
+    pub fn stats(&mut self) -> Vec<NodeStats> {
+        let mut all = self.with(0, |shard| shard.stats());
+        for worker in 1..self.workers() {
+            for (sum, part) in all.iter_mut().zip(self.with(worker, |shard| shard.stats())) {
+                sum.rows += part.rows;
+                sum.state_bytes += part.state_bytes;
+                sum.rows_touched += part.rows_touched;
+            }
+        }
+        all
+    }
+}
+
+/// The worker of the document that a change is about; a change that names none is refused on the first.
+fn owner(mapping: &Mapping, change: &Change, workers: usize) -> usize {
+    if workers == 1 {
+        return 0;
+    }
+    mapping.identity(change).map_or(0, |identity| KeyHash::of(&identity.key).owner(workers))
+}

@@ -1,0 +1,107 @@
+//! Mail between components: what a region or an index tells another, each with its epoch.
+//!
+//! On the same worker a note is put into the receiver's inbox; to another worker it goes as a [`Parcel`] through timely's exchange
+//! and is put into the inbox there. A receiver reads its inbox when all lower levels are done, in epoch order.
+
+use serde::{Deserialize, Serialize};
+use thalweg_formulas::Cell;
+use thalweg_graph::Epoch;
+use thalweg_graph::outcome::Key;
+
+/// To one row of a region.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// When.
+    pub epoch: Epoch,
+    /// The row.
+    pub row: u32,
+    /// What happens to it.
+    pub what: NoteKind,
+}
+
+/// What happens to a row of a region.
+#[derive(Clone, Debug)]
+pub enum NoteKind {
+    /// Its document lives from now on.
+    Birth,
+    /// Its document is gone.
+    Death,
+    /// A carried or looked-up slot has this value.
+    Set(u32, Cell),
+    /// A child's contribution to one of the row's aggregates (numbered within the region) changed.
+    Contribute(u32, Contribution),
+}
+
+/// One child's part in an aggregate: what it no longer gives, and what it gives now.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Contribution {
+    /// To be taken out.
+    pub remove: Option<Cell>,
+    /// To be put in.
+    pub add: Option<Cell>,
+}
+
+/// A row that refers to a document: its worker in the upper half, its row there in the lower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Referrer(pub u64);
+
+impl Referrer {
+    /// Row `row` on worker `worker`.
+    pub fn new(worker: usize, row: u32) -> Referrer {
+        Referrer((worker as u64) << 32 | u64::from(row))
+    }
+
+    /// Its worker.
+    pub fn worker(self) -> usize {
+        (self.0 >> 32) as usize
+    }
+
+    /// Its row there.
+    pub fn row(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// To the index of a lookup edge, about one looked-up document.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// When.
+    pub epoch: Epoch,
+    /// The looked-up document's row.
+    pub row: u32,
+    /// What changed.
+    pub what: AskKind,
+}
+
+/// What a lookup edge's index must know.
+#[derive(Clone, Debug)]
+pub enum AskKind {
+    /// This row no longer refers to the document.
+    Leave(Referrer),
+    /// This row refers to the document from now on.
+    Refer(Referrer),
+    /// One of the looked-up values changed.
+    Value(u32, Cell),
+}
+
+/// A note or question to another worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Parcel {
+    /// The worker.
+    pub to: u32,
+    /// When.
+    pub epoch: Epoch,
+    /// What.
+    pub what: ParcelKind,
+}
+
+/// What crosses between workers. Documents are named by key where the sender cannot know their row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ParcelKind {
+    /// Of group edge `.0`, to the document with this key.
+    Contribute(u32, Key, Contribution),
+    /// Of lookup edge `.0`: the row refers (`true`) or no longer refers to the document with this key.
+    Refer(u32, Key, Referrer, bool),
+    /// Of lookup edge `.0`: the value at this position, for a row of the receiver.
+    Looked(u32, u32, u32, Cell),
+}

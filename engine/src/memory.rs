@@ -1,0 +1,57 @@
+//! What a restart brings from before and hands to each document at its birth during the fill.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use thalweg_formulas::Value;
+use thalweg_graph::outcome::Key;
+
+type ByDocument = HashMap<Arc<str>, HashMap<Key, Value>>;
+
+/// Values that rows cannot rebuild. Each is taken once.
+#[derive(Debug, Default)]
+pub struct Memory {
+    selves: ByDocument,
+    held: ByDocument,
+}
+
+impl Memory {
+    /// Nothing is left, the usual case: then births need not ask.
+    pub fn is_empty(&self) -> bool {
+        self.selves.is_empty() && self.held.is_empty()
+    }
+
+    /// Remembers the value of a self-reference.
+    pub fn remember_self(&mut self, name: Arc<str>, key: Key, value: Value) {
+        self.selves.entry(name).or_default().insert(key, value);
+    }
+
+    /// Remembers the last good value behind an error.
+    pub fn remember_held(&mut self, name: Arc<str>, key: Key, value: Value) {
+        self.held.entry(name).or_default().insert(key, value);
+    }
+
+    /// The value of a self-reference, once.
+    pub fn take_self(&mut self, name: &str, key: &Key) -> Option<Value> {
+        take(&mut self.selves, name, key)
+    }
+
+    /// The last good value behind an error, once.
+    pub fn take_held(&mut self, name: &str, key: &Key) -> Option<Value> {
+        take(&mut self.held, name, key)
+    }
+}
+
+fn take(from: &mut ByDocument, name: &str, key: &Key) -> Option<Value> {
+    let values = from.get_mut(name)?;
+    let value = values.remove(key);
+    if values.is_empty() {
+        from.remove(name);
+    }
+    value
+}
+
+/// The name under which the value behind an effect's condition is held.
+pub fn condition_name(effect: &str) -> Arc<str> {
+    format!("when {effect}").into()
+}

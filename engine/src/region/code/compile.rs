@@ -1,0 +1,352 @@
+//! Compiling an expression to straight code, where every type is known and every value has a word.
+
+use std::collections::BTreeMap;
+
+use thalweg_formulas::ast::{BinaryOp, UnaryOp};
+use thalweg_formulas::{Expr, ExprKind, Type, Value};
+
+use super::{ANSWER, Instr, Op, Straight};
+use crate::state::Kind;
+
+/// Words of scratch that the cells of a region share.
+const SCRATCH: u32 = 64;
+
+/// More digits behind the point than this are left to the program.
+const SCALE_MAX: u8 = 18;
+
+/// The frame of a region while its cells are compiled: scratch, then the constants of all cells.
+pub struct FrameBuilder {
+    kinds: Vec<Kind>,
+    constants: Vec<u64>,
+    places: BTreeMap<u64, u32>,
+}
+
+impl FrameBuilder {
+    /// For rows of slots of these kinds.
+    pub fn new(kinds: Vec<Kind>) -> FrameBuilder {
+        FrameBuilder { kinds, constants: Vec::new(), places: BTreeMap::new() }
+    }
+
+    fn tag_words(&self) -> u32 {
+        self.kinds.len().div_ceil(32) as u32
+    }
+
+    /// The operand number of word 0 of the frame.
+    fn base(&self) -> u32 {
+        self.tag_words() + self.kinds.len() as u32
+    }
+
+    fn constant(&mut self, word: u64) -> u32 {
+        let next = SCRATCH + self.constants.len() as u32;
+        let place = *self.places.entry(word).or_insert_with(|| {
+            self.constants.push(word);
+            next
+        });
+        self.base() + place
+    }
+
+    /// The frame's words.
+    pub fn finish(self) -> Vec<u64> {
+        let mut frame = vec![0; SCRATCH as usize];
+        frame.extend(self.constants);
+        frame
+    }
+}
+
+/// Straight code for the cell of slot `slot`, or `None` where the expression needs the general evaluator.
+pub fn compile(expr: &Expr, slot: u32, frame: &mut FrameBuilder) -> Option<Straight> {
+    let kind = frame.kinds[slot as usize];
+    let mut compiler = Compiler { frame, code: Vec::new(), needs: BTreeMap::new(), scratch: 0 };
+    compiler.answer(expr, kind)?;
+    let Compiler { code, needs, .. } = compiler;
+    Some(Straight { code: code.into(), needs: needs.into_iter().collect() })
+}
+
+/// An operand and how its word is read.
+#[derive(Clone, Copy)]
+struct Operand {
+    at: u32,
+    kind: Kind,
+    /// The word, if it is a constant.
+    constant: Option<u64>,
+}
+
+struct Compiler<'a> {
+    frame: &'a mut FrameBuilder,
+    code: Vec<Instr>,
+    needs: BTreeMap<u32, u64>,
+    scratch: u32,
+}
+
+impl Compiler<'_> {
+    /// Code that ends with the expression's value, of kind `kind`, as the answer.
+    fn answer(&mut self, expr: &Expr, kind: Kind) -> Option<()> {
+        match expr.kind() {
+            ExprKind::Const(Value::Null) => {
+                let at = self.frame.constant(0);
+                self.code.push(Instr { op: Op::Null, a: at, b: at, out: ANSWER });
+            }
+            ExprKind::If(condition, yes, no) => {
+                let skip = self.unless(condition)?;
+                self.answer(yes, kind)?;
+                self.code[skip].out = self.code.len() as u32;
+                self.answer(no, kind)?;
+            }
+            _ => {
+                let value = self.value(expr)?;
+                if value.kind != kind {
+                    return None;
+                }
+                self.end_with(value);
+            }
+        }
+        Some(())
+    }
+
+    /// The last instruction gives the answer if it computed `value`; else a copy does.
+    fn end_with(&mut self, value: Operand) {
+        let base = self.frame.base();
+        let jumped_to = self.code.iter().any(|i| matches!(i.op, Op::Jump | Op::Unless) && i.out as usize == self.code.len());
+        match self.code.last_mut() {
+            Some(last) if !jumped_to && value.at >= base && last.out == value.at - base && last.op != Op::Jump => {
+                last.out = ANSWER
+            }
+            _ => self.code.push(Instr { op: Op::Copy, a: value.at, b: value.at, out: ANSWER }),
+        }
+    }
+
+    /// A jump, to be aimed, that is taken if `condition` is false.
+    fn unless(&mut self, condition: &Expr) -> Option<usize> {
+        let condition = self.value(condition)?;
+        if condition.kind != Kind::Bool {
+            return None;
+        }
+        self.code.push(Instr { op: Op::Unless, a: condition.at, b: condition.at, out: 0 });
+        Some(self.code.len() - 1)
+    }
+
+    fn value(&mut self, expr: &Expr) -> Option<Operand> {
+        match expr.kind() {
+            ExprKind::Const(value) => {
+                let kind = Kind::of_value(value)?;
+                self.constant(kind, kind.word(value)?)
+            }
+            ExprKind::Input(id) => self.input(id.0, expr.ty()),
+            ExprKind::Unary(op, a) => {
+                let a = self.value(a)?;
+                self.unary(*op, a)
+            }
+            ExprKind::Binary(op, a, b) => {
+                let (a, b) = (self.value(a)?, self.value(b)?);
+                self.binary(*op, a, b)
+            }
+            ExprKind::If(condition, yes, no) => self.choice(condition, yes, no),
+            _ => None,
+        }
+    }
+
+    fn constant(&mut self, kind: Kind, word: u64) -> Option<Operand> {
+        Some(Operand { at: self.frame.constant(word), kind, constant: Some(word) })
+    }
+
+    fn input(&mut self, slot: u32, ty: &Type) -> Option<Operand> {
+        let kind = Kind::of_type(ty);
+        if matches!(kind, Kind::Boxed | Kind::Open) || kind != *self.frame.kinds.get(slot as usize)? {
+            return None;
+        }
+        *self.needs.entry(slot / 32).or_insert(0) |= 3 << (slot % 32 * 2);
+        Some(Operand { at: self.frame.tag_words() + slot, kind, constant: None })
+    }
+
+    fn choice(&mut self, condition: &Expr, yes: &Expr, no: &Expr) -> Option<Operand> {
+        let skip = self.unless(condition)?;
+        let out = self.new_scratch()?;
+        let yes = self.value(yes)?;
+        self.code.push(Instr { op: Op::Copy, a: yes.at, b: yes.at, out });
+        self.code.push(Instr { op: Op::Jump, a: yes.at, b: yes.at, out: 0 });
+        let end = self.code.len() - 1;
+        self.code[skip].out = self.code.len() as u32;
+        let no = self.value(no)?;
+        if no.kind != yes.kind {
+            return None;
+        }
+        self.code.push(Instr { op: Op::Copy, a: no.at, b: no.at, out });
+        self.code[end].out = self.code.len() as u32;
+        Some(Operand { at: self.frame.base() + out, kind: yes.kind, constant: None })
+    }
+
+    fn new_scratch(&mut self) -> Option<u32> {
+        self.scratch += 1;
+        (self.scratch <= SCRATCH).then_some(self.scratch - 1)
+    }
+
+    fn emit(&mut self, op: Op, a: Operand, b: Operand, kind: Kind) -> Option<Operand> {
+        let out = self.new_scratch()?;
+        self.code.push(Instr { op, a: a.at, b: b.at, out });
+        Some(Operand { at: self.frame.base() + out, kind, constant: None })
+    }
+
+    fn unary(&mut self, op: UnaryOp, a: Operand) -> Option<Operand> {
+        match (op, a.kind) {
+            (UnaryOp::Not, Kind::Bool) => self.emit(Op::Not, a, a, Kind::Bool),
+            (UnaryOp::Neg, Kind::Int | Kind::Duration | Kind::Decimal(_)) => self.emit(Op::NegI, a, a, a.kind),
+            (UnaryOp::Neg, Kind::Double) => self.emit(Op::NegF, a, a, Kind::Double),
+            _ => None,
+        }
+    }
+
+    fn binary(&mut self, op: BinaryOp, a: Operand, b: Operand) -> Option<Operand> {
+        match op {
+            BinaryOp::Add | BinaryOp::Sub => self.sum(op, a, b),
+            BinaryOp::Mul => self.product(a, b),
+            BinaryOp::Div | BinaryOp::Rem => self.quotient(op, a, b),
+            BinaryOp::Eq | BinaryOp::Ne => self.equality(op, a, b),
+            BinaryOp::Lt => self.order(Op::LtI, Op::LtU, Op::LtF, a, b),
+            BinaryOp::Le => self.order(Op::LeI, Op::LeU, Op::LeF, a, b),
+            BinaryOp::Gt => self.order(Op::LtI, Op::LtU, Op::LtF, b, a),
+            BinaryOp::Ge => self.order(Op::LeI, Op::LeU, Op::LeF, b, a),
+            BinaryOp::And if (a.kind, b.kind) == (Kind::Bool, Kind::Bool) => self.emit(Op::And, a, b, Kind::Bool),
+            BinaryOp::Or if (a.kind, b.kind) == (Kind::Bool, Kind::Bool) => self.emit(Op::Or, a, b, Kind::Bool),
+            BinaryOp::And | BinaryOp::Or | BinaryOp::In => None,
+        }
+    }
+
+    fn sum(&mut self, op: BinaryOp, a: Operand, b: Operand) -> Option<Operand> {
+        let [ints, uints, doubles] =
+            if op == BinaryOp::Add { [Op::AddI, Op::AddU, Op::AddF] } else { [Op::SubI, Op::SubU, Op::SubF] };
+        match (a.kind, b.kind) {
+            (Kind::Int, Kind::Int) => self.emit(ints, a, b, Kind::Int),
+            (Kind::Uint, Kind::Uint) => self.emit(uints, a, b, Kind::Uint),
+            (Kind::Duration, Kind::Duration) => self.emit(ints, a, b, Kind::Duration),
+            (Kind::Timestamp, Kind::Timestamp) if op == BinaryOp::Sub => self.emit(ints, a, b, Kind::Duration),
+            (Kind::Double, _) | (_, Kind::Double) => {
+                let (a, b) = (self.to_double(a)?, self.to_double(b)?);
+                self.emit(doubles, a, b, Kind::Double)
+            }
+            (Kind::Decimal(_), _) | (_, Kind::Decimal(_)) => {
+                let (a, b, scale) = self.to_one_scale(a, b)?;
+                self.emit(ints, a, b, Kind::Decimal(scale))
+            }
+            _ => None,
+        }
+    }
+
+    fn product(&mut self, a: Operand, b: Operand) -> Option<Operand> {
+        match (a.kind, b.kind) {
+            (Kind::Int, Kind::Int) => self.emit(Op::MulI, a, b, Kind::Int),
+            (Kind::Uint, Kind::Uint) => self.emit(Op::MulU, a, b, Kind::Uint),
+            (Kind::Double, _) | (_, Kind::Double) => {
+                let (a, b) = (self.to_double(a)?, self.to_double(b)?);
+                self.emit(Op::MulF, a, b, Kind::Double)
+            }
+            (Kind::Decimal(_), _) | (_, Kind::Decimal(_)) => {
+                let ((a, s), (b, t)) = (self.to_mantissa(a)?, self.to_mantissa(b)?);
+                if s + t > SCALE_MAX {
+                    return None;
+                }
+                self.emit(Op::MulI, a, b, Kind::Decimal(s + t))
+            }
+            _ => None,
+        }
+    }
+
+    fn quotient(&mut self, op: BinaryOp, a: Operand, b: Operand) -> Option<Operand> {
+        let [ints, uints, doubles] =
+            if op == BinaryOp::Div { [Op::DivI, Op::DivU, Op::DivF] } else { [Op::RemI, Op::RemU, Op::RemF] };
+        match (a.kind, b.kind) {
+            (Kind::Int, Kind::Int) => self.emit(ints, a, b, Kind::Int),
+            (Kind::Uint, Kind::Uint) => self.emit(uints, a, b, Kind::Uint),
+            (Kind::Double, _) | (_, Kind::Double) => {
+                let (a, b) = (self.to_double(a)?, self.to_double(b)?);
+                self.emit(doubles, a, b, Kind::Double)
+            }
+            _ => None,
+        }
+    }
+
+    fn equality(&mut self, op: BinaryOp, a: Operand, b: Operand) -> Option<Operand> {
+        let [words, doubles] = if op == BinaryOp::Eq { [Op::Eq, Op::EqF] } else { [Op::Ne, Op::NeF] };
+        match (a.kind, b.kind) {
+            (Kind::Double, _) | (_, Kind::Double) => {
+                let (a, b) = (self.to_double_exactly(a)?, self.to_double_exactly(b)?);
+                self.emit(doubles, a, b, Kind::Bool)
+            }
+            (Kind::Decimal(_), _) | (_, Kind::Decimal(_)) => {
+                let (a, b, _) = self.to_one_scale(a, b)?;
+                self.emit(words, a, b, Kind::Bool)
+            }
+            (x, y) if x == y => self.emit(words, a, b, Kind::Bool),
+            _ => None,
+        }
+    }
+
+    fn order(&mut self, ints: Op, uints: Op, doubles: Op, a: Operand, b: Operand) -> Option<Operand> {
+        match (a.kind, b.kind) {
+            (Kind::Double, _) | (_, Kind::Double) => {
+                let (a, b) = (self.to_double_exactly(a)?, self.to_double_exactly(b)?);
+                self.emit(doubles, a, b, Kind::Bool)
+            }
+            (Kind::Decimal(_), _) | (_, Kind::Decimal(_)) => {
+                let (a, b, _) = self.to_one_scale(a, b)?;
+                self.emit(ints, a, b, Kind::Bool)
+            }
+            (Kind::Uint, Kind::Uint) | (Kind::Bool, Kind::Bool) => self.emit(uints, a, b, Kind::Bool),
+            (Kind::Int, Kind::Int) | (Kind::Timestamp, Kind::Timestamp) | (Kind::Duration, Kind::Duration) => {
+                self.emit(ints, a, b, Kind::Bool)
+            }
+            _ => None,
+        }
+    }
+
+    /// As arithmetic promotes: rounded to the nearest double.
+    fn to_double(&mut self, a: Operand) -> Option<Operand> {
+        match (a.kind, a.constant) {
+            (Kind::Double, _) => Some(a),
+            (Kind::Int, Some(word)) => self.constant(Kind::Double, (word as i64 as f64).to_bits()),
+            (Kind::Int, None) => self.emit(Op::IntToDouble, a, a, Kind::Double),
+            (Kind::Uint, _) => self.emit(Op::UintToDouble, a, a, Kind::Double),
+            _ => None,
+        }
+    }
+
+    /// As comparison needs it: on one number line, so nothing may be rounded.
+    fn to_double_exactly(&mut self, a: Operand) -> Option<Operand> {
+        match (a.kind, a.constant) {
+            (Kind::Double, _) => Some(a),
+            (Kind::Int, Some(word)) if (word as i64).unsigned_abs() <= 1 << 53 => {
+                self.constant(Kind::Double, (word as i64 as f64).to_bits())
+            }
+            (Kind::Int, None) => self.emit(Op::IntToDoubleExact, a, a, Kind::Double),
+            _ => None,
+        }
+    }
+
+    /// An int, uint or decimal as mantissa and scale.
+    fn to_mantissa(&mut self, a: Operand) -> Option<(Operand, u8)> {
+        match a.kind {
+            Kind::Decimal(scale) if scale <= SCALE_MAX => Some((a, scale)),
+            Kind::Int => Some((a, 0)),
+            Kind::Uint => Some((self.emit(Op::UintToInt, a, a, Kind::Int)?, 0)),
+            _ => None,
+        }
+    }
+
+    /// Two mantissas of the greater scale.
+    fn to_one_scale(&mut self, a: Operand, b: Operand) -> Option<(Operand, Operand, u8)> {
+        let ((a, s), (b, t)) = (self.to_mantissa(a)?, self.to_mantissa(b)?);
+        let scale = s.max(t);
+        Some((self.scaled(a, scale - s)?, self.scaled(b, scale - t)?, scale))
+    }
+
+    fn scaled(&mut self, a: Operand, digits: u8) -> Option<Operand> {
+        if digits == 0 {
+            return Some(a);
+        }
+        let factor = 10_i64.checked_pow(digits.into())?;
+        if let Some(word) = a.constant {
+            return self.constant(a.kind, (word as i64).checked_mul(factor)? as u64);
+        }
+        let factor = self.constant(Kind::Int, factor as u64)?;
+        self.emit(Op::MulI, a, factor, a.kind)
+    }
+}

@@ -1,0 +1,120 @@
+//! Straight code: a cell's expression over words, for the values that stand inline in their slots.
+//!
+//! It covers bool, int, uint, double, timestamp, duration and small decimals: arithmetic, comparison, logic, `? :`. The types are
+//! known before anything runs, so an instruction neither looks at tags nor allocates.
+//!
+//! Straight code is a shortcut, never a second meaning: whenever something is unusual (an input that is NULL, boxed or in error,
+//! an overflow, a division by zero) it gives up, and the general [`thalweg_formulas::eval::Program`] decides. A test compares the
+//! two on random expressions and values.
+//!
+//! Operands are numbered: first the words of the row (tags, then slots), then the words of the region's frame (scratch, then constants).
+
+mod compile;
+mod run;
+
+pub use compile::{FrameBuilder, compile};
+
+/// What an instruction does with words `a` and `b`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Checked, on two's complement: ints, mantissas of one scale, microseconds.
+    AddI,
+    /// As `AddI`.
+    SubI,
+    /// As `AddI`.
+    MulI,
+    /// Truncating; gives up on zero and on overflow.
+    DivI,
+    /// The sign is the dividend's; gives up on zero.
+    RemI,
+    /// Checked negative of `a`.
+    NegI,
+    /// Checked, unsigned.
+    AddU,
+    /// As `AddU`.
+    SubU,
+    /// As `AddU`.
+    MulU,
+    /// Gives up on zero.
+    DivU,
+    /// Gives up on zero.
+    RemU,
+    /// Doubles; the result has the one NaN.
+    AddF,
+    /// As `AddF`.
+    SubF,
+    /// As `AddF`.
+    MulF,
+    /// As `AddF`.
+    DivF,
+    /// As `AddF`.
+    RemF,
+    /// Negative of the double `a`.
+    NegF,
+    /// Int to double, rounded.
+    IntToDouble,
+    /// Int to double; gives up where that would round.
+    IntToDoubleExact,
+    /// Uint to double, rounded.
+    UintToDouble,
+    /// Uint to int; gives up where it does not fit.
+    UintToInt,
+    /// Equal words.
+    Eq,
+    /// Different words.
+    Ne,
+    /// Equal doubles: -0.0 is 0.0, NaN is NaN.
+    EqF,
+    /// Not `EqF`.
+    NeF,
+    /// Two's complement order.
+    LtI,
+    /// As `LtI`.
+    LeI,
+    /// Unsigned order.
+    LtU,
+    /// As `LtU`.
+    LeU,
+    /// Order of doubles, NaN above all.
+    LtF,
+    /// As `LtF`.
+    LeF,
+    /// Both of two bools.
+    And,
+    /// One of two bools.
+    Or,
+    /// The other bool.
+    Not,
+    /// The word `a`.
+    Copy,
+    /// Goes on at instruction `out`.
+    Jump,
+    /// Goes on at instruction `out` if the bool `a` is false.
+    Unless,
+    /// The answer is NULL.
+    Null,
+}
+
+/// One instruction: `out = a op b`.
+#[derive(Clone, Copy, Debug)]
+pub struct Instr {
+    /// What.
+    pub op: Op,
+    /// First operand.
+    pub a: u32,
+    /// Second operand; equal to `a` where there is none.
+    pub b: u32,
+    /// A word of the frame, [`ANSWER`], or where to go on.
+    pub out: u32,
+}
+
+/// As `out`: the result is the cell's value, and the code ends.
+pub const ANSWER: u32 = u32::MAX;
+
+/// A cell's expression as instructions.
+#[derive(Debug)]
+pub struct Straight {
+    code: Box<[Instr]>,
+    /// Tag words and the bits in them that must be clear: every input stands inline.
+    needs: Box<[(u32, u64)]>,
+}

@@ -1,0 +1,104 @@
+//! Running straight code.
+
+use super::{ANSWER, Op, Straight};
+use crate::state::Raw;
+
+impl Straight {
+    /// The cell's content, or `None` where only the program can tell.
+    #[inline]
+    pub fn run(&self, row: &[u64], frame: &mut [u64]) -> Option<Raw> {
+        if self.needs.iter().any(|(word, mask)| row[*word as usize] & mask != 0) {
+            return None;
+        }
+        let mut at = 0;
+        loop {
+            let instr = self.code[at];
+            at += 1;
+            let a = operand(row, frame, instr.a);
+            let b = operand(row, frame, instr.b);
+            let word = match instr.op {
+                Op::AddI => (a as i64).checked_add(b as i64)? as u64,
+                Op::SubI => (a as i64).checked_sub(b as i64)? as u64,
+                Op::MulI => (a as i64).checked_mul(b as i64)? as u64,
+                Op::DivI => (a as i64).checked_div(b as i64)? as u64,
+                Op::RemI => if b == 0 { None } else { Some((a as i64).wrapping_rem(b as i64)) }? as u64,
+                Op::NegI => (a as i64).checked_neg()? as u64,
+                Op::AddU => a.checked_add(b)?,
+                Op::SubU => a.checked_sub(b)?,
+                Op::MulU => a.checked_mul(b)?,
+                Op::DivU => a.checked_div(b)?,
+                Op::RemU => a.checked_rem(b)?,
+                Op::AddF => double(f64::from_bits(a) + f64::from_bits(b)),
+                Op::SubF => double(f64::from_bits(a) - f64::from_bits(b)),
+                Op::MulF => double(f64::from_bits(a) * f64::from_bits(b)),
+                Op::DivF => double(f64::from_bits(a) / f64::from_bits(b)),
+                Op::RemF => double(f64::from_bits(a) % f64::from_bits(b)),
+                Op::NegF => double(-f64::from_bits(a)),
+                Op::IntToDouble => (a as i64 as f64).to_bits(),
+                Op::IntToDoubleExact => exact(a as i64)?,
+                Op::UintToDouble => (a as f64).to_bits(),
+                Op::UintToInt => i64::try_from(a).ok()? as u64,
+                Op::Eq => u64::from(a == b),
+                Op::Ne => u64::from(a != b),
+                Op::EqF => u64::from(equal(a, b)),
+                Op::NeF => u64::from(!equal(a, b)),
+                Op::LtI => u64::from((a as i64) < b as i64),
+                Op::LeI => u64::from(a as i64 <= b as i64),
+                Op::LtU => u64::from(a < b),
+                Op::LeU => u64::from(a <= b),
+                Op::LtF => u64::from(below(a, b)),
+                Op::LeF => u64::from(!below(b, a)),
+                Op::And => a & b,
+                Op::Or => a | b,
+                Op::Not => a ^ 1,
+                Op::Copy => a,
+                Op::Jump => {
+                    at = instr.out as usize;
+                    continue;
+                }
+                Op::Unless => {
+                    if a == 0 {
+                        at = instr.out as usize;
+                    }
+                    continue;
+                }
+                Op::Null => return Some(Raw::NULL),
+            };
+            if instr.out == ANSWER {
+                return Some(Raw::inline(word));
+            }
+            frame[instr.out as usize] = word;
+        }
+    }
+}
+
+#[inline]
+fn operand(row: &[u64], frame: &[u64], at: u32) -> u64 {
+    match row.get(at as usize) {
+        Some(word) => *word,
+        None => frame[at as usize - row.len()],
+    }
+}
+
+#[inline]
+fn double(x: f64) -> u64 {
+    if x.is_nan() { f64::NAN.to_bits() } else { x.to_bits() }
+}
+
+#[inline]
+fn equal(a: u64, b: u64) -> bool {
+    let (a, b) = (f64::from_bits(a), f64::from_bits(b));
+    a == b || (a.is_nan() && b.is_nan())
+}
+
+#[inline]
+fn below(a: u64, b: u64) -> bool {
+    let (a, b) = (f64::from_bits(a), f64::from_bits(b));
+    a < b || (b.is_nan() && !a.is_nan())
+}
+
+/// An int as a double, where no digit is lost for certain.
+#[inline]
+fn exact(x: i64) -> Option<u64> {
+    (x.unsigned_abs() <= 1 << 53).then_some((x as f64).to_bits())
+}

@@ -1,0 +1,256 @@
+//! Telling everybody who wants to know what a row's epoch has changed.
+//!
+//! - A field's line says what a reader sees: the last good value where the field is in error. So an error alone is no delta.
+//! - A group edge hears the net change of its contribution and parent; a lookup edge that of its reference.
+//! - An effect fires when its condition rises: it is true and was not, errors in between left out.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use thalweg_formulas::{Cell, Value};
+use thalweg_graph::Epoch;
+use thalweg_graph::outcome::{Delta, ErrorChange, Fired, Key, RuleId};
+use thalweg_graph::plan::Rearm;
+
+use super::Region;
+use super::layout::{Consumer, EffectHere, GroupOut, KeySlots, ReferOut};
+use super::pad::Moved;
+use crate::context::Context;
+use crate::edges::mail::{Ask, AskKind, Contribution, Note, NoteKind};
+use crate::intake::mapping::coerced;
+use crate::state::{KeyBuf, Raw};
+
+/// One row in one epoch, as its consumers hear of it.
+struct Telling<'a> {
+    region: &'a Region,
+    epoch: Epoch,
+    row: u32,
+    /// What moved; `None` at birth and death.
+    moved: Option<&'a [Moved]>,
+    lives: bool,
+    key: OnceCell<Key>,
+}
+
+impl Region {
+    /// A living document changed.
+    pub(super) fn emit_change(&mut self, epoch: Epoch, row: u32, moved: &[Moved], context: &mut Context) {
+        for entry in moved {
+            self.touched[entry.slot as usize] += 1;
+        }
+        let telling = Telling { region: self, epoch, row, moved: Some(moved), lives: true, key: OnceCell::new() };
+        for (at, entry) in moved.iter().enumerate() {
+            for consumer in &self.layout.consumers[entry.slot as usize] {
+                telling.tell(consumer, entry.slot, Some(entry.old), &moved[..at], context);
+            }
+        }
+    }
+
+    /// A document appeared: every watched slot is new.
+    pub(super) fn emit_birth(&mut self, epoch: Epoch, row: u32, context: &mut Context) {
+        self.touched.iter_mut().for_each(|touched| *touched += 1);
+        let telling = Telling { region: self, epoch, row, moved: None, lives: true, key: OnceCell::new() };
+        telling.tell_all(context);
+    }
+
+    /// A document is about to go: every watched slot ends.
+    pub(super) fn emit_death(&mut self, epoch: Epoch, row: u32, context: &mut Context) {
+        self.touched.iter_mut().for_each(|touched| *touched += 1);
+        let telling = Telling { region: self, epoch, row, moved: None, lives: false, key: OnceCell::new() };
+        telling.tell_all(context);
+    }
+}
+
+impl Telling<'_> {
+    fn tell_all(&self, context: &mut Context) {
+        for (at, slot) in self.region.layout.watched.iter().enumerate() {
+            for consumer in &self.region.layout.consumers[*slot as usize] {
+                let earlier = &self.region.layout.watched[..at];
+                let first = |slots: &[u32]| !slots.iter().any(|slot| earlier.contains(slot));
+                match consumer {
+                    Consumer::Group(at) => {
+                        let out = &self.region.layout.groups_out[*at as usize];
+                        if first(&out.reads) {
+                            self.group(out, context);
+                        }
+                    }
+                    Consumer::Refer(at) => {
+                        let out = &self.region.layout.references[*at as usize];
+                        if first(&out.via.slots) {
+                            self.reference(out, context);
+                        }
+                    }
+                    consumer => self.tell(consumer, *slot, None, &[], context),
+                }
+            }
+        }
+    }
+
+    /// One consumer of one slot; an edge that reads several slots is told at the first of them.
+    fn tell(&self, consumer: &Consumer, slot: u32, old: Option<Raw>, earlier: &[Moved], context: &mut Context) {
+        let told = |slots: &[u32]| earlier.iter().any(|entry| slots.contains(&entry.slot));
+        match consumer {
+            Consumer::Field(name) => self.field(name, slot, old, context),
+            Consumer::Carry { region, slot: to } => {
+                if self.lives {
+                    let what = NoteKind::Set(*to, self.new_cell(slot));
+                    context.inboxes[*region as usize].push(Note { epoch: self.epoch, row: self.row, what });
+                }
+            }
+            Consumer::Value { lookup, position } => {
+                let cell = if self.lives { self.new_cell(slot) } else { Ok(Value::Null) };
+                let what = AskKind::Value(*position, cell);
+                context.asks[*lookup as usize].push(Ask { epoch: self.epoch, row: self.row, what });
+            }
+            Consumer::Group(at) => {
+                let out = &self.region.layout.groups_out[*at as usize];
+                if !told(&out.reads) {
+                    self.group(out, context);
+                }
+            }
+            Consumer::Refer(at) => {
+                let out = &self.region.layout.references[*at as usize];
+                if !told(&out.via.slots) {
+                    self.reference(out, context);
+                }
+            }
+            Consumer::Effect(at) => self.effect(&self.region.layout.effects[*at as usize], old, context),
+        }
+    }
+
+    fn key(&self, context: &Context) -> Key {
+        self.key.get_or_init(|| self.region.key(self.row, context)).clone()
+    }
+
+    fn new_cell(&self, slot: u32) -> Cell {
+        self.region.rows.cell(self.row, slot)
+    }
+
+    /// What a slot held before the epoch; NULL for a document that was not there.
+    fn old_cell(&self, slot: u32) -> Cell {
+        match self.moved {
+            Some(moved) => {
+                let old = moved.iter().find(|entry| entry.slot == slot).map(|entry| entry.old);
+                old.map_or_else(|| self.new_cell(slot), |old| self.region.rows.cell_of(slot, old))
+            }
+            None if self.lives => Ok(Value::Null),
+            None => self.new_cell(slot),
+        }
+    }
+
+    /// The lines of a field: its error withdrawn, its new error, its new value.
+    fn field(&self, name: &Arc<str>, slot: u32, old: Option<Raw>, context: &mut Context) {
+        let rows = &self.region.rows;
+        let here = rows.raw(self.row, slot);
+        let (before, after) = match (old, self.lives) {
+            (Some(old), _) => (old, here),
+            (None, true) => (Raw::NULL, here),
+            (None, false) => (here, Raw::NULL),
+        };
+        for (failure, cleared) in [(rows.failure(before), true), (rows.failure(after), false)] {
+            if let Some(failure) = failure {
+                let (key, error) = (self.key(context), failure.error.clone());
+                context.out.errors.push(ErrorChange { epoch: self.epoch, node: name.clone(), key, error, cleared });
+            }
+        }
+        let (old, new) = (rows.last_good(slot, before), rows.last_good(slot, after));
+        if old != new {
+            let key = self.key(context);
+            context.out.deltas.push(Delta { epoch: self.epoch, node: name.clone(), key, old, new, gone: !self.lives });
+        }
+    }
+
+    fn group(&self, out: &GroupOut, context: &mut Context) {
+        let give = |cell: Cell| if matches!(cell, Ok(Value::Null)) { None } else { Some(cell) };
+        let born = self.moved.is_none() && self.lives;
+        let dies = self.moved.is_none() && !self.lives;
+        let remove = if born { None } else { give(self.old_cell(out.contribution)) };
+        let add = if dies { None } else { give(self.new_cell(out.contribution)) };
+        let moves = self.moved.is_some_and(|moved| moved.iter().any(|entry| out.parent.slots.contains(&entry.slot)));
+        if moves {
+            let (from, to) = (self.old_key(&out.parent), self.new_key(&out.parent));
+            if from != to {
+                self.contribute(out, from, Contribution { remove, add: None }, context);
+                self.contribute(out, to, Contribution { remove: None, add }, context);
+                return;
+            }
+        }
+        if remove != add {
+            self.contribute(out, self.new_key(&out.parent), Contribution { remove, add }, context);
+        }
+    }
+
+    fn contribute(&self, out: &GroupOut, key: Option<KeyBuf>, contribution: Contribution, context: &mut Context) {
+        if let Some(key) = key
+            && (contribution.remove.is_some() || contribution.add.is_some())
+        {
+            context.contribute(self.epoch, out.group, &key, contribution);
+        }
+    }
+
+    fn reference(&self, out: &ReferOut, context: &mut Context) {
+        let born = self.moved.is_none() && self.lives;
+        let dies = self.moved.is_none() && !self.lives;
+        let from = if born { None } else { self.old_key(&out.via) };
+        let to = if dies { None } else { self.new_key(&out.via) };
+        if from == to {
+            return;
+        }
+        if let Some(from) = &from {
+            context.refer(self.epoch, out.lookup, from, self.row, false);
+        }
+        match &to {
+            Some(to) => context.refer(self.epoch, out.lookup, to, self.row, true),
+            None if self.lives => self.sees_nothing(out, context),
+            None => {}
+        }
+    }
+
+    /// A row that refers to nothing sees NULL.
+    fn sees_nothing(&self, out: &ReferOut, context: &mut Context) {
+        for slot in &out.slots {
+            let what = NoteKind::Set(*slot, Ok(Value::Null));
+            context.inboxes[out.into as usize].push(Note { epoch: self.epoch, row: self.row, what });
+        }
+    }
+
+    fn new_key(&self, slots: &KeySlots) -> Option<KeyBuf> {
+        slots.read(|slot| self.new_cell(slot))
+    }
+
+    fn old_key(&self, slots: &KeySlots) -> Option<KeyBuf> {
+        slots.read(|slot| self.old_cell(slot))
+    }
+
+    fn effect(&self, effect: &EffectHere, old: Option<Raw>, context: &mut Context) {
+        let rows = &self.region.rows;
+        let was = old.is_some_and(|old| rows.last_good(effect.when, old).is_true());
+        let is = self.lives && self.new_cell(effect.when).is_ok_and(|value| value.is_true());
+        if was || !is || context.batch.info(self.epoch).fill {
+            return;
+        }
+        let key = self.key(context);
+        let rule = context.triggers.rule(&effect.name);
+        if effect.rearm == Rearm::Once && context.triggers.has_fired(rule, &key) {
+            return;
+        }
+        let version = context.triggers.fire(rule, &key);
+        let shown = |slot: u32| rows.last_good(slot, rows.raw(self.row, slot));
+        let payload = Value::record(effect.payload.iter().map(|(name, slot)| (name.clone(), shown(*slot))));
+        let (epoch, node, rule) = (self.epoch, effect.name.clone(), RuleId::Effect(effect.effect));
+        context.out.fired.push(Fired { epoch, node, rule, key, version, payload });
+    }
+}
+
+impl KeySlots {
+    /// The other document's key; none where a part is NULL, in error, or not of the key's type.
+    fn read(&self, cell: impl Fn(u32) -> Cell) -> Option<KeyBuf> {
+        let mut key = KeyBuf::new();
+        for (slot, ty) in self.slots.iter().zip(&self.types) {
+            match coerced(cell(*slot).ok()?, ty).ok()? {
+                Value::Null => return None,
+                value => key.push(value),
+            }
+        }
+        Some(key)
+    }
+}

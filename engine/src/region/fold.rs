@@ -1,0 +1,321 @@
+//! Folding row changes into the rows: everything that one epoch says of a row becomes one net change.
+//!
+//! Writes go to the rows at once and the pad remembers what they held, so insert and update make an insert, insert and delete
+//! make nothing, delete and insert make an update. A change that cannot be applied is an error on the table's name, the row
+//! stays as it was, and the rest of the transaction goes on: so nothing is written before all of a change is known to fit.
+//!
+//! `redundant` counts changes after which nothing kept is different, `contradicted` before-images that differ from what is kept;
+//! columns that nobody reads are not kept and not compared.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use thalweg_formulas::{Error, Value};
+use thalweg_graph::outcome::ErrorChange;
+use thalweg_graph::{Change, Epoch, Op, Row};
+
+use super::Region;
+use crate::context::Context;
+use crate::intake::mapping::{NoDocument, verb};
+use crate::intake::{Identity, Image, Mapping, RowMap, What, errors};
+use crate::state::{KeyBuf, KeyHash};
+
+/// A change about to be folded.
+struct Folding<'a> {
+    epoch: Epoch,
+    mapping: &'a Mapping,
+}
+
+impl Region {
+    /// Folds one arrival into the epoch at hand.
+    pub(crate) fn fold(&mut self, epoch: Epoch, what: What, context: &mut Context) {
+        match what {
+            What::Change(id, change) => {
+                context.out.counts.changes += 1;
+                let mapping = context.mappings[id as usize].clone();
+                let folding = Folding { epoch, mapping: &mapping };
+                match mapping.identity(&change) {
+                    Ok(identity) => self.fold_change(&folding, identity, change, context),
+                    Err(NoDocument { key, error }) => self.refuse(epoch, &key, error, context),
+                }
+            }
+            What::Take(id, identity, before) => {
+                context.out.counts.changes += 1;
+                let mapping = context.mappings[id as usize].clone();
+                if let Some(row) = self.find(&mapping, &identity, context) {
+                    self.compare_before(&Folding { epoch, mapping: &mapping }, row, before.as_ref(), context);
+                }
+                self.vanish(&mapping, &identity, context);
+            }
+            What::Place(id, identity, image) => {
+                let mapping = context.mappings[id as usize].clone();
+                self.appear(&Folding { epoch, mapping: &mapping }, &identity, image, context);
+            }
+            What::Timer(_) => {}
+        }
+    }
+
+    fn refuse(&mut self, epoch: Epoch, key: &[Value], error: Error, context: &mut Context) {
+        let node = context.table_names[self.layout.table.0 as usize].clone();
+        context.out.errors.push(ErrorChange { epoch, node, key: key.into(), error, cleared: false });
+    }
+
+    fn fold_change(&mut self, folding: &Folding<'_>, identity: Identity, change: Change, context: &mut Context) {
+        let (key, op) = (identity.key, change.op);
+        let row = self.find(folding.mapping, &key, context);
+        let done = match (op, row, identity.moved_to) {
+            (Op::Update | Op::Upsert, Some(row), Some(to)) => self.change_key(folding, row, &key, &to, change, context),
+            (Op::Upsert, None, Some(to)) => match self.find(folding.mapping, &to, context) {
+                Some(row) => self.update(folding, row, change, context),
+                None => self.insert(folding, to, change, context),
+            },
+            (Op::Update, Some(row), None) => self.update(folding, row, change, context),
+            (Op::Upsert, Some(row), None) if !folding.mapping.key.multiset => self.update(folding, row, change, context),
+            (Op::Insert | Op::Upsert, None, _) => self.insert(folding, key.clone(), change, context),
+            (Op::Insert | Op::Upsert, Some(_), _) if folding.mapping.key.multiset => {
+                self.insert(folding, key.clone(), change, context)
+            }
+            (Op::Insert | Op::Upsert, Some(_), _) => Err(errors::already_there()),
+            (Op::Delete, Some(row), _) => {
+                self.compare_before(folding, row, change.before.as_ref(), context);
+                self.vanish(folding.mapping, &key, context);
+                Ok(())
+            }
+            (Op::Update | Op::Delete, None, _) => Err(errors::missing(verb(op))),
+        };
+        if let Err(error) = done {
+            self.refuse(folding.epoch, &key, error, context);
+        }
+    }
+
+    /// The living row of a document; of a multiset's, the last of its occurrences.
+    fn find(&self, mapping: &Mapping, identity: &[Value], context: &Context) -> Option<u32> {
+        let occurrence = self.occurrence(mapping, identity);
+        let key = document_key(identity, occurrence);
+        let row = context.directories[self.layout.table.0 as usize].find(&key, KeyHash::of(&key))?;
+        self.lives(row).then_some(row)
+    }
+
+    /// Whether the row's document lives, the epoch at hand included.
+    pub(crate) fn lives(&self, row: u32) -> bool {
+        self.alive.get(row as usize).copied().unwrap_or(false)
+    }
+
+    /// How many rows of these values a multiset has; `None` for a table with a key.
+    fn occurrence(&self, mapping: &Mapping, identity: &[Value]) -> Option<u64> {
+        let home = self.home.as_ref().filter(|_| mapping.key.multiset)?;
+        Some(home.occurrences.get(identity).copied().unwrap_or(0))
+    }
+
+    fn insert(&mut self, folding: &Folding<'_>, key: KeyBuf, change: Change, context: &mut Context) -> Result<(), Error> {
+        let after = change.after.ok_or_else(|| errors::no_image(verb(change.op), "after"))?;
+        let given = self.coerce(folding.mapping, after)?;
+        let (touch, row) = self.come_alive(folding, &key, context);
+        for (slot, value) in folding.mapping.key_slots(&key) {
+            self.write(touch, row, slot, value.clone());
+        }
+        if self.keeps_whole_rows() {
+            let mut whole = RowMap::new();
+            complete(folding.mapping, &mut whole, &given);
+            folding.mapping.write_key(&mut whole, &key);
+            self.put_whole(row, whole);
+        }
+        for (at, value) in given.iter() {
+            let slot = folding.mapping.columns[*at as usize].slot;
+            if let Some(slot) = slot.filter(|slot| !folding.mapping.is_key_slot(*slot)) {
+                self.write(touch, row, slot, value.clone());
+            }
+        }
+        self.give_back(given);
+        Ok(())
+    }
+
+    fn update(&mut self, folding: &Folding<'_>, row: u32, change: Change, context: &mut Context) -> Result<(), Error> {
+        let after = change.after.ok_or_else(|| errors::no_image(verb(change.op), "after"))?;
+        let given = self.coerce(folding.mapping, after)?;
+        self.compare_before(folding, row, change.before.as_ref(), context);
+        let touch = self.touch_again(row);
+        let mut changed = self.update_whole(folding.mapping, row, &given);
+        for (at, value) in given.iter() {
+            if let Some(slot) = folding.mapping.columns[*at as usize].slot {
+                changed |= self.write(touch, row, slot, value.clone());
+            }
+        }
+        context.out.counts.redundant += u64::from(!changed);
+        self.give_back(given);
+        Ok(())
+    }
+
+    /// A change of key is a delete and an insert, refused whole if the new key is taken.
+    fn change_key(
+        &mut self,
+        folding: &Folding<'_>,
+        row: u32,
+        from: &KeyBuf,
+        to: &KeyBuf,
+        change: Change,
+        context: &mut Context,
+    ) -> Result<(), Error> {
+        if !folding.mapping.key.multiset && self.find(folding.mapping, to, context).is_some() {
+            return Err(errors::key_taken());
+        }
+        let after = change.after.ok_or_else(|| errors::no_image(verb(change.op), "after"))?;
+        let given = self.coerce(folding.mapping, after)?;
+        self.compare_before(folding, row, change.before.as_ref(), context);
+        let mut image = self.image(row);
+        folding.mapping.overlay(&mut image, &given, to);
+        self.give_back(given);
+        self.vanish(folding.mapping, from, context);
+        self.appear(folding, to, image, context);
+        Ok(())
+    }
+
+    /// What the row holds, for a change of key.
+    fn image(&self, row: u32) -> Image {
+        let slots = self.layout.columns.iter().map(|slot| (*slot, self.rows().last_good(*slot, self.rows().raw(row, *slot))));
+        Image { slots: slots.collect(), whole: self.whole(row) }
+    }
+
+    /// The row of a living document, as it stands within the epoch at hand.
+    pub(crate) fn peek(&self, mapping: &Mapping, identity: &[Value], context: &Context) -> Option<Image> {
+        self.find(mapping, identity, context).map(|row| self.image(row))
+    }
+
+    /// The document goes; what it held stays in the row until the epoch ends.
+    fn vanish(&mut self, mapping: &Mapping, identity: &[Value], context: &mut Context) {
+        let Some(row) = self.find(mapping, identity, context) else { return };
+        self.touch_again(row);
+        self.set_alive(row, false);
+        self.count_occurrence(mapping, identity, false);
+    }
+
+    /// A whole row comes under a new key.
+    fn appear(&mut self, folding: &Folding<'_>, identity: &KeyBuf, image: Image, context: &mut Context) {
+        let (touch, row) = self.come_alive(folding, identity, context);
+        for (slot, value) in image.slots {
+            self.write(touch, row, slot, value);
+        }
+        if let Some(whole) = image.whole {
+            self.put_whole(row, Arc::unwrap_or_clone(whole));
+        }
+    }
+
+    /// The document lives from now on, with all its columns NULL. Gives its touch and its row.
+    fn come_alive(&mut self, folding: &Folding<'_>, identity: &[Value], context: &mut Context) -> (usize, u32) {
+        let occurrence = self.occurrence(folding.mapping, identity).map(|count| count + 1);
+        let key = document_key(identity, occurrence);
+        let row = context.directories[self.layout.table.0 as usize].intern(&key, KeyHash::of(&key));
+        let known = self.pad.has(row);
+        let touch = self.touch_again(row);
+        self.set_alive(row, true);
+        self.count_occurrence(folding.mapping, identity, true);
+        if known {
+            for at in 0..self.layout.columns.len() {
+                self.write(touch, row, self.layout.columns[at], Value::Null);
+            }
+        }
+        (touch, row)
+    }
+
+    fn count_occurrence(&mut self, mapping: &Mapping, identity: &[Value], more: bool) {
+        let Some(home) = self.home.as_mut().filter(|_| mapping.key.multiset) else { return };
+        let count = home.occurrences.entry(identity.into()).or_insert(0);
+        *count = if more { *count + 1 } else { count.saturating_sub(1) };
+        if *count == 0 {
+            home.occurrences.remove(identity);
+        }
+    }
+
+    /// The touch of a row that a change is about to write, perhaps not for the first time.
+    fn touch_again(&mut self, row: u32) -> usize {
+        let known = self.pad.has(row);
+        let touch = self.touch(row);
+        self.pad.get(touch).again |= known;
+        touch
+    }
+
+    fn write(&mut self, touch: usize, row: u32, slot: u32, value: Value) -> bool {
+        let old = self.rows.set(row, slot, Ok(value));
+        if let Some(old) = old {
+            self.pad.log(touch, slot, old);
+        }
+        old.is_some()
+    }
+
+    fn coerce(&mut self, mapping: &Mapping, image: Row) -> Result<Vec<(u32, Value)>, Error> {
+        let mut given = self.home.as_mut().map(|home| std::mem::take(&mut home.image)).unwrap_or_default();
+        let done = mapping.coerce_image(image, &mut given);
+        match done {
+            Ok(()) => Ok(given),
+            Err(error) => {
+                self.give_back(given);
+                Err(error)
+            }
+        }
+    }
+
+    /// Keeps the scratch of [`Region::coerce`].
+    fn give_back(&mut self, given: Vec<(u32, Value)>) {
+        if let Some(home) = &mut self.home {
+            home.image = given;
+        }
+    }
+
+    fn keeps_whole_rows(&self) -> bool {
+        self.home.as_ref().is_some_and(|home| home.whole.is_some())
+    }
+
+    fn put_whole(&mut self, row: u32, whole: RowMap) {
+        if let Some(rows) = self.home.as_mut().and_then(|home| home.whole.as_mut()) {
+            if rows.len() <= row as usize {
+                rows.resize(row as usize + 1, None);
+            }
+            rows[row as usize] = Some(Arc::new(whole));
+        }
+    }
+
+    fn update_whole(&mut self, mapping: &Mapping, row: u32, given: &[(u32, Value)]) -> bool {
+        let Some(whole) = self.whole(row) else { return false };
+        let named = given.iter().map(|(at, value)| (&mapping.columns[*at as usize].name, value));
+        let differs = named.clone().any(|(name, value)| whole.get(name) != Some(value));
+        if differs {
+            let mut next = (*whole).clone();
+            complete(mapping, &mut next, given);
+            self.put_whole(row, next);
+        }
+        differs
+    }
+
+    /// Counts a before-image that says something else than the row that is kept.
+    fn compare_before(&mut self, folding: &Folding<'_>, row: u32, before: Option<&Row>, context: &mut Context) {
+        let Some(before) = before else { return };
+        let Ok(before) = self.coerce(folding.mapping, before.clone()) else {
+            context.out.counts.contradicted += 1;
+            return;
+        };
+        let whole = self.whole(row);
+        let differs = before.iter().any(|(at, value)| {
+            let column = &folding.mapping.columns[*at as usize];
+            let kept = column.slot.map(|slot| self.rows.holds(row, slot, value));
+            let in_whole = whole.as_ref().map(|whole| whole.get(&column.name).unwrap_or(&Value::Null) == value);
+            kept == Some(false) || in_whole == Some(false)
+        });
+        context.out.counts.contradicted += u64::from(differs);
+        self.give_back(before);
+    }
+}
+
+/// A document's key: the identity, and which occurrence of a multiset's value.
+fn document_key(identity: &[Value], occurrence: Option<u64>) -> SmallVec<[Value; 2]> {
+    identity.iter().cloned().chain(occurrence.map(|n| Value::Int(n as i64))).collect()
+}
+
+/// Every column of the layout: what is given, else what is there, else NULL.
+fn complete(mapping: &Mapping, whole: &mut RowMap, given: &[(u32, Value)]) {
+    for column in &mapping.columns {
+        whole.entry(column.name.clone()).or_insert(Value::Null);
+    }
+    for (at, value) in given {
+        whole.insert(mapping.columns[*at as usize].name.clone(), value.clone());
+    }
+}

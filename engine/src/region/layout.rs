@@ -1,0 +1,381 @@
+//! A region made ready to run: what each slot is, which cells read it, and who else wants its changes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use thalweg_formulas::eval::Program;
+use thalweg_formulas::{Agg, Type, Value};
+use thalweg_graph::Plan;
+use thalweg_graph::plan::{CellKind, Rearm, Region as PlannedRegion, SlotSource, TableId};
+
+use super::code::{self, Straight};
+use crate::state::Kind;
+
+/// Who wants to know when a slot changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Consumer {
+    /// A user's field of this name: deltas and errors.
+    Field(Arc<str>),
+    /// A slot of a higher region of the same table.
+    Carry {
+        /// The region.
+        region: u32,
+        /// The slot there.
+        slot: u32,
+    },
+    /// A group edge that starts here (place in [`Layout::groups_out`]).
+    Group(u32),
+    /// A reference that starts here (place in [`Layout::references`]).
+    Refer(u32),
+    /// A value that a lookup edge shows elsewhere.
+    Value {
+        /// The lookup edge.
+        lookup: u32,
+        /// Which of its values.
+        position: u32,
+    },
+    /// An effect's condition (place in [`Layout::effects`]).
+    Effect(u32),
+}
+
+/// How a cell is computed.
+#[derive(Debug)]
+pub enum Body {
+    /// Words in, a word out; whatever is unusual is left to the program.
+    Straight(Straight, Program),
+    /// The general evaluator.
+    General(Program),
+}
+
+/// One cell, ready to run.
+#[derive(Debug)]
+pub struct CellCode {
+    /// The slot it writes.
+    pub slot: u32,
+    /// How.
+    pub body: Body,
+    /// The cells that read it and share its word of dirty bits.
+    pub near: u64,
+    /// The other cells that read it: a range of [`Layout::far`].
+    pub far: (u32, u32),
+    /// A self-reference's value before its first step.
+    pub init: Option<Value>,
+}
+
+/// An aggregate that ends here.
+#[derive(Clone, Debug)]
+pub struct GroupIn {
+    /// Which aggregate.
+    pub agg: Agg,
+    /// Of values of this type.
+    pub of: Type,
+    /// The slot that shows it.
+    pub slot: u32,
+}
+
+/// A group edge that starts here.
+#[derive(Clone, Debug)]
+pub struct GroupOut {
+    /// The edge.
+    pub group: u32,
+    /// The slot that holds what is aggregated.
+    pub contribution: u32,
+    /// The slots that hold the parent's key, and its types.
+    pub parent: KeySlots,
+    /// All slots that the edge reads.
+    pub reads: Vec<u32>,
+}
+
+/// A reference that starts here.
+#[derive(Clone, Debug)]
+pub struct ReferOut {
+    /// The lookup edge.
+    pub lookup: u32,
+    /// The slots that hold the other document's key, and its types.
+    pub via: KeySlots,
+    /// The region, on this worker, that receives the values.
+    pub into: u32,
+    /// The slots there.
+    pub slots: Vec<u32>,
+}
+
+/// Slots that hold another document's key.
+#[derive(Clone, Debug)]
+pub struct KeySlots {
+    /// The slots, in key order.
+    pub slots: Vec<u32>,
+    /// The types of the other table's key columns.
+    pub types: Vec<Type>,
+}
+
+/// An effect whose condition is a cell here.
+#[derive(Clone, Debug)]
+pub struct EffectHere {
+    /// Its place in the plan.
+    pub effect: u32,
+    /// Its name.
+    pub name: Arc<str>,
+    /// The slot of its condition.
+    pub when: u32,
+    /// Names and slots of what is sent.
+    pub payload: Vec<(Arc<str>, u32)>,
+    /// When it may fire again.
+    pub rearm: Rearm,
+}
+
+/// Dirty bits of one word of cells.
+#[derive(Clone, Copy, Debug)]
+pub struct Far {
+    /// Which word.
+    pub word: u32,
+    /// Which cells.
+    pub mask: u64,
+}
+
+/// A region, ready to run.
+#[derive(Debug)]
+pub struct Layout {
+    /// Its number.
+    pub id: u32,
+    /// Its table.
+    pub table: TableId,
+    /// Its level.
+    pub level: u32,
+    /// The slots' names, for `stats`.
+    pub names: Vec<Arc<str>>,
+    /// How each slot's words are read.
+    pub kinds: Vec<Kind>,
+    /// The cells, in topological order.
+    pub cells: Vec<CellCode>,
+    /// Constants and scratch of straight code.
+    pub frame: Vec<u64>,
+    /// The cells that read each slot: ranges of `far`.
+    pub readers: Vec<(u32, u32)>,
+    /// Masks of dirty bits, by range.
+    pub far: Vec<Far>,
+    /// Words of dirty bits.
+    pub dirty_words: usize,
+    /// By slot.
+    pub consumers: Vec<Vec<Consumer>>,
+    /// Slots with a consumer.
+    pub watched: Vec<u32>,
+    /// Aggregates that end here, in the order of their places.
+    pub groups_in: Vec<GroupIn>,
+    /// Group edges that start here.
+    pub groups_out: Vec<GroupOut>,
+    /// References that start here.
+    pub references: Vec<ReferOut>,
+    /// Effects.
+    pub effects: Vec<EffectHere>,
+    /// For a home: the other regions of its table, which it tells of births and deaths.
+    pub followers: Vec<u32>,
+    /// Slots of columns, cleared where an insert leaves them out.
+    pub columns: Vec<u32>,
+}
+
+impl Layout {
+    /// Compiles region `id` of `plan`; `regions` are the plan's and those that the engine adds.
+    pub fn new(plan: &Plan, regions: &[PlannedRegion], id: u32, is_home: bool) -> Layout {
+        let region = &regions[id as usize];
+        let mut frame = code::FrameBuilder::new(region.slots.iter().map(|slot| Kind::of_type(&slot.ty)).collect());
+        let mut fan = Fan::new(region);
+        let cells = region.cells.iter().enumerate().map(|(at, cell)| {
+            let (near, far) = fan.of_cell(cell.slot.0, at);
+            let program = Program::compile(&cell.expr);
+            let body = match code::compile(&cell.expr, cell.slot.0, &mut frame) {
+                Some(straight) => Body::Straight(straight, program),
+                None => Body::General(program),
+            };
+            let init = match &cell.kind {
+                CellKind::Formula => None,
+                CellKind::SelfReference { init } => Some(init.clone()),
+            };
+            CellCode { slot: cell.slot.0, body, near, far, init }
+        });
+        let cells: Vec<CellCode> = cells.collect();
+        let readers = (0..region.slots.len() as u32).map(|slot| fan.of_slot(slot)).collect();
+        let mut layout = Layout {
+            id,
+            table: region.table,
+            level: region.level,
+            names: region.slots.iter().map(|slot| slot.name.clone()).collect(),
+            kinds: region.slots.iter().map(|slot| Kind::of_type(&slot.ty)).collect(),
+            cells,
+            frame: frame.finish(),
+            readers,
+            far: fan.far,
+            dirty_words: region.cells.len().div_ceil(64),
+            consumers: vec![Vec::new(); region.slots.len()],
+            watched: Vec::new(),
+            groups_in: groups_into(plan, id),
+            groups_out: groups_from(plan, id),
+            references: references_from(plan, id),
+            effects: effects_in(plan, id),
+            followers: if is_home { followers(regions, id) } else { Vec::new() },
+            columns: slots_of_columns(region),
+        };
+        layout.connect(plan, regions);
+        layout
+    }
+
+    /// Enters everybody who wants to know of a slot.
+    fn connect(&mut self, plan: &Plan, regions: &[PlannedRegion]) {
+        let id = self.id;
+        for field in plan.fields.iter().filter(|field| field.region.0 == id) {
+            self.want(field.slot.0, Consumer::Field(field.name.clone()));
+        }
+        for (region, slot, source) in carried_slots(regions) {
+            if let SlotSource::Carried(from, of) = source
+                && from.0 == id
+            {
+                self.want(of.0, Consumer::Carry { region, slot });
+            }
+        }
+        for (lookup, planned) in plan.lookups.iter().enumerate().filter(|(_, lookup)| lookup.to.0 == id) {
+            for (position, slot) in planned.values.iter().enumerate() {
+                self.want(slot.0, Consumer::Value { lookup: lookup as u32, position: position as u32 });
+            }
+        }
+        for at in 0..self.groups_out.len() {
+            self.groups_out[at].reads.clone().into_iter().for_each(|slot| self.want(slot, Consumer::Group(at as u32)));
+        }
+        for at in 0..self.references.len() {
+            self.references[at].via.slots.clone().into_iter().for_each(|slot| self.want(slot, Consumer::Refer(at as u32)));
+        }
+        for at in 0..self.effects.len() {
+            self.want(self.effects[at].when, Consumer::Effect(at as u32));
+        }
+        self.watched = (0..self.consumers.len() as u32).filter(|slot| !self.consumers[*slot as usize].is_empty()).collect();
+    }
+
+    /// Enters one consumer, once.
+    fn want(&mut self, slot: u32, consumer: Consumer) {
+        let consumers = &mut self.consumers[slot as usize];
+        if !consumers.contains(&consumer) {
+            consumers.push(consumer);
+        }
+    }
+
+    /// Marks the cells that read a slot.
+    #[inline]
+    pub fn mark_readers(&self, slot: u32, dirty: &mut [u64]) {
+        let (start, end) = self.readers[slot as usize];
+        for far in &self.far[start as usize..end as usize] {
+            dirty[far.word as usize] |= far.mask;
+        }
+    }
+
+    /// Marks every cell.
+    pub fn mark_all(&self, dirty: &mut [u64]) {
+        for (word, bits) in dirty.iter_mut().enumerate() {
+            let here = (self.cells.len() - word * 64).min(64);
+            *bits = if here == 64 { u64::MAX } else { (1 << here) - 1 };
+        }
+    }
+}
+
+/// The readers of each slot as masks of dirty bits.
+struct Fan {
+    readers: HashMap<u32, Vec<u32>>,
+    far: Vec<Far>,
+}
+
+impl Fan {
+    fn new(region: &PlannedRegion) -> Fan {
+        let mut readers: HashMap<u32, Vec<u32>> = HashMap::new();
+        for (at, cell) in region.cells.iter().enumerate() {
+            // A self-reference reads its own slot and is not run again by it.
+            for input in cell.expr.inputs().into_iter().filter(|input| input.0 != cell.slot.0) {
+                readers.entry(input.0).or_default().push(at as u32);
+            }
+        }
+        Fan { readers, far: Vec::new() }
+    }
+
+    fn masks(&self, slot: u32) -> Vec<Far> {
+        let mut masks: Vec<Far> = Vec::new();
+        let mut readers = self.readers.get(&slot).cloned().unwrap_or_default();
+        readers.sort_unstable();
+        for reader in readers {
+            let (word, bit) = (reader / 64, 1 << (reader % 64));
+            match masks.last_mut() {
+                Some(last) if last.word == word => last.mask |= bit,
+                _ => masks.push(Far { word, mask: bit }),
+            }
+        }
+        masks
+    }
+
+    fn of_slot(&mut self, slot: u32) -> (u32, u32) {
+        let start = self.far.len() as u32;
+        self.far.extend(self.masks(slot));
+        (start, self.far.len() as u32)
+    }
+
+    fn of_cell(&mut self, slot: u32, at: usize) -> (u64, (u32, u32)) {
+        let (near, far): (Vec<Far>, Vec<Far>) = self.masks(slot).into_iter().partition(|far| far.word as usize == at / 64);
+        let start = self.far.len() as u32;
+        self.far.extend(far);
+        (near.first().map_or(0, |near| near.mask), (start, self.far.len() as u32))
+    }
+}
+
+fn carried_slots(regions: &[PlannedRegion]) -> impl Iterator<Item = (u32, u32, &SlotSource)> {
+    regions.iter().enumerate().flat_map(|(region, planned)| {
+        planned.slots.iter().enumerate().map(move |(slot, planned)| (region as u32, slot as u32, &planned.source))
+    })
+}
+
+fn groups_into(plan: &Plan, id: u32) -> Vec<GroupIn> {
+    let here = plan.groups.iter().filter(|group| group.to.0 == id);
+    here.map(|group| {
+        let contribution = &plan.regions[group.from.0 as usize].slots[group.contribution.0 as usize];
+        GroupIn { agg: group.agg, of: contribution.ty.clone(), slot: group.slot.0 }
+    })
+    .collect()
+}
+
+fn groups_from(plan: &Plan, id: u32) -> Vec<GroupOut> {
+    let here = plan.groups.iter().enumerate().filter(|(_, group)| group.from.0 == id);
+    here.map(|(at, group)| GroupOut {
+        group: at as u32,
+        contribution: group.contribution.0,
+        parent: KeySlots { slots: group.parent_key.iter().map(|slot| slot.0).collect(), types: group.key_types.clone() },
+        reads: std::iter::once(group.contribution.0).chain(group.parent_key.iter().map(|slot| slot.0)).collect(),
+    })
+    .collect()
+}
+
+fn references_from(plan: &Plan, id: u32) -> Vec<ReferOut> {
+    let here = plan.lookups.iter().enumerate().filter(|(_, lookup)| lookup.from.0 == id);
+    here.map(|(at, lookup)| ReferOut {
+        lookup: at as u32,
+        via: KeySlots { slots: lookup.via.iter().map(|slot| slot.0).collect(), types: lookup.key_types.clone() },
+        into: lookup.into.0,
+        slots: lookup.slots.iter().map(|slot| slot.0).collect(),
+    })
+    .collect()
+}
+
+fn effects_in(plan: &Plan, id: u32) -> Vec<EffectHere> {
+    let here = plan.effects.iter().enumerate().filter(|(_, effect)| effect.region.0 == id);
+    here.map(|(at, effect)| EffectHere {
+        effect: at as u32,
+        name: effect.name.clone(),
+        when: effect.when.0,
+        payload: effect.payload.iter().map(|(name, slot)| (name.clone(), slot.0)).collect(),
+        rearm: effect.rearm,
+    })
+    .collect()
+}
+
+fn followers(regions: &[PlannedRegion], home: u32) -> Vec<u32> {
+    let table = regions[home as usize].table;
+    let others = regions.iter().enumerate().filter(|(at, region)| region.table == table && *at as u32 != home);
+    others.map(|(at, _)| at as u32).collect()
+}
+
+fn slots_of_columns(region: &PlannedRegion) -> Vec<u32> {
+    let slots = region.slots.iter().enumerate().filter(|(_, slot)| matches!(slot.source, SlotSource::Column(_)));
+    slots.map(|(at, _)| at as u32).collect()
+}

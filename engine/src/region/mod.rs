@@ -1,0 +1,61 @@
+//! A region: the rows of one table at one level, and everything that depends on a row alone.
+//!
+//! An epoch goes through a region in three moves: **fold** ([`fold`]) writes what came into the rows and remembers what they held;
+//! **propagate** ([`propagate`]) runs the cells that this reaches; **emit** ([`emit`]) tells everybody who wants to know. The rows
+//! of an epoch do not see each other, so their order does not matter.
+//!
+//! Next to read: [`propagate`], the loop.
+
+mod aggregates;
+mod births;
+pub mod code;
+mod emit;
+mod fold;
+pub mod layout;
+pub mod pad;
+pub mod propagate;
+mod reactions;
+mod run;
+mod view;
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use thalweg_formulas::Value;
+
+use crate::intake::RowMap;
+use crate::state::Rows;
+use aggregates::Aggregates;
+use layout::Layout;
+use pad::{Moved, Pad};
+use propagate::Scratch;
+pub use reactions::Reactions;
+
+/// Rows of one table at one level, on one worker.
+pub struct Region {
+    /// What it is.
+    pub layout: Layout,
+    rows: Rows,
+    alive: Vec<bool>,
+    living: u64,
+    aggregates: Aggregates,
+    home: Option<Home>,
+    pad: Pad,
+    scratch: Scratch,
+    moved: Vec<Moved>,
+    touched: Vec<u64>,
+}
+
+/// What only the region has that takes its table's row changes.
+pub struct Home {
+    /// Every row by column name, where somebody needs whole rows.
+    pub whole: Option<Vec<Option<Arc<RowMap>>>>,
+    /// Changed columns are told as deltas (`--state`).
+    pub tells_columns: bool,
+    /// How many rows of each value there are, for a table without a key.
+    pub occurrences: HashMap<Box<[Value]>, u64>,
+    /// Reactions on the table.
+    pub reactions: Reactions,
+    /// Scratch for one image.
+    pub image: Vec<(u32, Value)>,
+}

@@ -1,0 +1,122 @@
+//! The epoch at hand in one region: which rows it touches, and what they held before.
+//!
+//! Writes go to the rows at once; the pad remembers the first old content of each slot. So at the end of the epoch the net
+//! change of a row is known whatever happened in between, and a row that dies can be put back to how it was before.
+
+use std::sync::Arc;
+
+use crate::intake::RowMap;
+use crate::state::{Raw, Rows};
+
+/// A slot and what it held before.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved {
+    /// The slot.
+    pub slot: u32,
+    /// Its old content; whoever drains the list releases it.
+    pub old: Raw,
+}
+
+/// A row that the epoch touches.
+#[derive(Debug)]
+pub struct Touch {
+    /// The row.
+    pub row: u32,
+    /// Whether its document lived before the epoch.
+    pub lived: bool,
+    /// More than one change wrote it, so a slot may stand in the log twice.
+    pub again: bool,
+    /// Aggregates (by place, modulo 64) that got contributions.
+    pub groups: u64,
+    /// The whole row before, where the region keeps whole rows.
+    pub whole: Option<Arc<RowMap>>,
+}
+
+/// The touched rows of one epoch, in the order of their first touch.
+#[derive(Debug, Default)]
+pub struct Pad {
+    touches: Vec<Touch>,
+    /// By row: its touch's position + 1, or 0.
+    marks: Vec<u32>,
+    log: Vec<(u32, Moved)>,
+    /// The log is not in the order of touches.
+    mixed: bool,
+}
+
+impl Pad {
+    /// The position of the touch of `row`; `first` makes it.
+    #[inline]
+    pub fn touch(&mut self, row: u32, first: impl FnOnce() -> Touch) -> usize {
+        if self.marks.len() <= row as usize {
+            self.marks.resize(row as usize + 1, 0);
+        }
+        let mark = &mut self.marks[row as usize];
+        if *mark == 0 {
+            self.touches.push(first());
+            *mark = self.touches.len() as u32;
+        }
+        *mark as usize - 1
+    }
+
+    /// The touch at a position.
+    pub fn get(&mut self, touch: usize) -> &mut Touch {
+        &mut self.touches[touch]
+    }
+
+    /// Remembers what a slot of a touched row held.
+    #[inline]
+    pub fn log(&mut self, touch: usize, slot: u32, old: Raw) {
+        self.mixed |= self.log.last().is_some_and(|(last, _)| *last as usize > touch);
+        self.log.push((touch as u32, Moved { slot, old }));
+    }
+
+    /// Whether the epoch has touched `row`.
+    pub fn has(&self, row: u32) -> bool {
+        self.marks.get(row as usize).is_some_and(|mark| *mark != 0)
+    }
+
+    /// Whether nothing is touched.
+    pub fn is_empty(&self) -> bool {
+        self.touches.is_empty()
+    }
+
+    /// Ends the epoch: the touches and the log, in the order of touches.
+    pub fn take(&mut self) -> (Vec<Touch>, Vec<(u32, Moved)>) {
+        let (touches, mut log) = (std::mem::take(&mut self.touches), std::mem::take(&mut self.log));
+        touches.iter().for_each(|touch| self.marks[touch.row as usize] = 0);
+        if std::mem::take(&mut self.mixed) {
+            log.sort_by_key(|(touch, _)| *touch);
+        }
+        (touches, log)
+    }
+
+    /// Takes the emptied vectors back, for their memory.
+    pub fn recycle(&mut self, mut touches: Vec<Touch>, mut log: Vec<(u32, Moved)>) {
+        touches.clear();
+        log.clear();
+        self.touches = touches;
+        self.log = log;
+    }
+}
+
+/// Keeps the first old content of each slot, and drops slots that are as they were.
+pub fn net(rows: &mut Rows, row: u32, moved: &mut Vec<Moved>) {
+    let mut kept = 0;
+    for at in 0..moved.len() {
+        let entry = moved[at];
+        if moved[..kept].iter().any(|earlier| earlier.slot == entry.slot) {
+            rows.release(entry.old);
+        } else {
+            moved[kept] = entry;
+            kept += 1;
+        }
+    }
+    moved.truncate(kept);
+    moved.retain(|entry| {
+        let there_and_back = rows.same(rows.raw(row, entry.slot), entry.old);
+        if there_and_back {
+            rows.release(entry.old);
+        }
+        !there_and_back
+    });
+}

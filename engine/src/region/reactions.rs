@@ -1,0 +1,220 @@
+//! Reactions: pulses on the net change of a row, and on timers that come due.
+//!
+//! A reaction is judged once per (epoch, row). It sees whole rows by column name: the row before as the region stored it, not as a
+//! source's before-image tells it. Only a condition that is true fires; NULL and errors do not.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use thalweg_formulas::eval::Program;
+use thalweg_formulas::{Cell, InputId, Timestamp, Value};
+use thalweg_graph::outcome::{Delta, Fired, Key, RuleId, TimerArmed};
+use thalweg_graph::plan::{Reaction, ReactionInput, Table, Trigger};
+use thalweg_graph::transaction::TimerFired;
+use thalweg_graph::{Epoch, Plan};
+
+use super::Region;
+use super::pad::Touch;
+use crate::context::Context;
+use crate::intake::RowMap;
+use crate::state::KeyHash;
+
+/// The reactions of one table.
+#[derive(Debug)]
+pub struct Reactions {
+    source: Arc<str>,
+    all: Vec<Ready>,
+}
+
+/// A reaction, ready to be judged.
+#[derive(Debug)]
+struct Ready {
+    at: u32,
+    name: Arc<str>,
+    event: Arc<str>,
+    trigger: Trigger,
+    condition: Option<Program>,
+    inputs: Vec<Input>,
+    timer: Option<(i64, Arc<str>)>,
+}
+
+/// What a condition reads, columns by name.
+#[derive(Debug)]
+enum Input {
+    Old(Value),
+    New(Value),
+    Bare(Value),
+    OldRow,
+    NewRow,
+    BareRow,
+    EventName,
+    TxOrigin,
+    Now,
+}
+
+/// One row's change, as reactions see it.
+struct Pulse<'a> {
+    trigger: Trigger,
+    old: Option<&'a Arc<RowMap>>,
+    new: Option<&'a Arc<RowMap>>,
+}
+
+impl Reactions {
+    /// Those of table `table`.
+    pub fn new(plan: &Plan, table: u32) -> Reactions {
+        let known = &plan.tables[table as usize];
+        let here = plan.reactions.iter().enumerate().filter(|(_, reaction)| reaction.table.0 == table);
+        Reactions { source: known.from.clone(), all: here.map(|(at, reaction)| Ready::new(at, reaction, known)).collect() }
+    }
+}
+
+impl Ready {
+    fn new(at: usize, reaction: &Reaction, table: &Table) -> Ready {
+        let name = |column: &thalweg_graph::plan::ColumnId| Value::Text(table.columns[column.0 as usize].name.clone());
+        let inputs = reaction.inputs.iter().map(|input| match input {
+            ReactionInput::Old(column) => Input::Old(name(column)),
+            ReactionInput::New(column) => Input::New(name(column)),
+            ReactionInput::Bare(column) => Input::Bare(name(column)),
+            ReactionInput::OldRow => Input::OldRow,
+            ReactionInput::NewRow => Input::NewRow,
+            ReactionInput::BareRow => Input::BareRow,
+            ReactionInput::EventName => Input::EventName,
+            ReactionInput::TxOrigin => Input::TxOrigin,
+            ReactionInput::Now => Input::Now,
+        });
+        Ready {
+            at: at as u32,
+            name: reaction.name.clone(),
+            event: reaction.event.clone(),
+            trigger: reaction.trigger,
+            condition: reaction.condition.as_ref().map(Program::compile),
+            inputs: inputs.collect(),
+            timer: reaction.timer.clone(),
+        }
+    }
+
+    fn holds(&self, pulse: &Pulse<'_>, epoch: Epoch, context: &Context) -> bool {
+        let Some(condition) = &self.condition else { return true };
+        let info = context.batch.info(epoch);
+        let input = |id: InputId| -> Cell {
+            Ok(match &self.inputs[id.0 as usize] {
+                Input::Old(name) => column(pulse.old, name),
+                Input::New(name) => column(pulse.new, name),
+                Input::Bare(name) => column(pulse.bare(), name),
+                Input::OldRow => row(pulse.old),
+                Input::NewRow => row(pulse.new),
+                Input::BareRow => row(pulse.bare()),
+                Input::EventName => Value::Text(self.event.clone()),
+                Input::TxOrigin => Value::Text(info.origin.clone()),
+                Input::Now => Value::Timestamp(info.at),
+            })
+        };
+        condition.eval(&input).is_ok_and(|value| value.is_true())
+    }
+}
+
+impl Pulse<'_> {
+    fn bare(&self) -> Option<&Arc<RowMap>> {
+        self.new.or(self.old)
+    }
+
+    fn op(&self) -> &'static str {
+        match self.trigger {
+            Trigger::Insert => "insert",
+            Trigger::Update => "update",
+            Trigger::Delete => "delete",
+            Trigger::Timer => "timer",
+        }
+    }
+}
+
+fn column(row: Option<&Arc<RowMap>>, name: &Value) -> Value {
+    row.and_then(|row| row.get(name)).cloned().unwrap_or(Value::Null)
+}
+
+fn row(row: Option<&Arc<RowMap>>) -> Value {
+    row.map_or(Value::Null, |row| Value::Map(row.clone()))
+}
+
+impl Region {
+    /// Judges the reactions on a row's net change, and tells its changed columns where that is asked for.
+    pub(super) fn react_to_change(&mut self, epoch: Epoch, touch: &Touch, context: &mut Context) {
+        let Some(home) = self.home.as_ref().filter(|home| home.whole.is_some()) else { return };
+        let lives = self.alive[touch.row as usize];
+        let new = if lives { self.whole(touch.row) } else { None };
+        let old = if touch.lived { touch.whole.clone() } else { None };
+        if old == new {
+            return;
+        }
+        let key = self.key(touch.row, context);
+        if home.tells_columns {
+            self.column_deltas(epoch, &key, (old.as_deref(), new.as_deref()), context);
+        }
+        let trigger = match (&old, &new) {
+            (None, _) => Trigger::Insert,
+            (_, Some(_)) => Trigger::Update,
+            (_, None) => Trigger::Delete,
+        };
+        if !context.batch.info(epoch).fill {
+            let pulse = Pulse { trigger, old: old.as_ref(), new: new.as_ref() };
+            self.judge(epoch, &pulse, &key, None, context);
+        }
+    }
+
+    /// Judges the reactions to a timer's event on the row as it is; a row that is gone reads NULL.
+    pub(super) fn timer(&mut self, epoch: Epoch, timer: &TimerFired, context: &mut Context) {
+        let directory = &context.directories[self.layout.table.0 as usize];
+        let row = directory.find(&timer.key, KeyHash::of(&timer.key));
+        let row = row.filter(|row| self.alive.get(*row as usize).copied().unwrap_or(false));
+        let new = row.and_then(|row| self.whole(row));
+        let key: Key = timer.key.iter().cloned().collect();
+        self.judge(epoch, &Pulse { trigger: Trigger::Timer, old: None, new: new.as_ref() }, &key, Some(&timer.event), context);
+    }
+
+    fn judge(&self, epoch: Epoch, pulse: &Pulse<'_>, key: &Key, event: Option<&Arc<str>>, context: &mut Context) {
+        let Some(home) = &self.home else { return };
+        for reaction in home.reactions.all.iter().filter(|reaction| reaction.trigger == pulse.trigger) {
+            if event.is_some_and(|event| *event != reaction.event) || !reaction.holds(pulse, epoch, context) {
+                continue;
+            }
+            let payload = self.payload(reaction, &home.reactions.source, pulse, key, context);
+            let rule = context.triggers.rule(&reaction.name);
+            let version = context.triggers.fire(rule, key);
+            let (node, rule) = (reaction.name.clone(), RuleId::Reaction(reaction.at));
+            context.out.fired.push(Fired { epoch, node, rule, key: key.clone(), version, payload });
+            if let Some((delay, event)) = &reaction.timer {
+                self.arm(epoch, reaction, *delay, event, key, context);
+            }
+        }
+    }
+
+    fn payload(&self, reaction: &Ready, source: &Arc<str>, pulse: &Pulse<'_>, key: &Key, context: &Context) -> Value {
+        Value::record([
+            ("event", Value::Text(reaction.event.clone())),
+            ("table", Value::Text(source.clone())),
+            ("op", Value::from(pulse.op())),
+            ("key", context.key_map(self.layout.table, key)),
+            ("old", row(pulse.old)),
+            ("new", row(pulse.new)),
+        ])
+    }
+
+    fn arm(&self, epoch: Epoch, reaction: &Ready, delay: i64, event: &Arc<str>, key: &Key, context: &mut Context) {
+        let table = context.table_names[self.layout.table.0 as usize].clone();
+        let due = Timestamp(context.batch.info(epoch).at.0.saturating_add(delay));
+        context.out.timers.push(TimerArmed { epoch, reaction: reaction.at, event: event.clone(), table, key: key.clone(), due });
+    }
+
+    /// The changed columns of a row, by name; an initial NULL is no change.
+    fn column_deltas(&self, epoch: Epoch, key: &Key, (old, new): (Option<&RowMap>, Option<&RowMap>), context: &mut Context) {
+        let names: BTreeSet<&Value> = old.into_iter().chain(new).flat_map(RowMap::keys).collect();
+        let of = |row: Option<&RowMap>, name: &Value| row.and_then(|row| row.get(name)).cloned().unwrap_or(Value::Null);
+        for name in names {
+            let (old, new, gone) = (of(old, name), of(new, name), new.is_none());
+            if old != new {
+                let node = context.column_node(self.layout.table, name);
+                context.out.deltas.push(Delta { epoch, node, key: key.clone(), old, new, gone });
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! One batch through a region, epoch by epoch.
+
+use std::sync::Arc;
+
+use thalweg_graph::Epoch;
+
+use super::aggregates::Aggregates;
+use super::layout::Layout;
+use super::pad::{Moved, Pad, Touch, net};
+use super::propagate::{Scratch, propagate};
+use super::{Home, Region};
+use crate::context::Context;
+use crate::edges::mail::{Note, NoteKind};
+use crate::intake::{Arrival, What};
+use crate::state::Rows;
+
+impl Region {
+    /// An empty region; `home` if it takes its table's row changes.
+    pub fn new(layout: Layout, home: Option<Home>) -> Region {
+        let slots = layout.kinds.len();
+        Region {
+            rows: Rows::new(layout.kinds.clone()),
+            alive: Vec::new(),
+            living: 0,
+            aggregates: Aggregates::new(&layout.groups_in),
+            home,
+            pad: Pad::default(),
+            scratch: Scratch {
+                dirty: vec![0; layout.dirty_words],
+                frame: layout.frame.clone(),
+                evaluated: vec![0; layout.cells.len()],
+            },
+            moved: Vec::new(),
+            touched: vec![0; slots],
+            layout,
+        }
+    }
+
+    /// Takes the batch's arrivals and notes to the end, in epoch order. All lower levels are done.
+    pub fn run(&mut self, context: &mut Context) {
+        let id = self.layout.id as usize;
+        let arrivals = std::mem::take(&mut context.arrivals[id]);
+        let mut notes = std::mem::take(&mut context.inboxes[id]);
+        if !notes.is_sorted_by_key(|note| (note.epoch, note.row)) {
+            notes.sort_by_key(|note| (note.epoch, note.row));
+        }
+        let mut arrivals = arrivals.into_iter().peekable();
+        let mut notes = notes.into_iter().peekable();
+        // What was staged for a change of key belongs to the batch's only epoch.
+        let mut staged = (!self.pad.is_empty()).then_some(context.batch.first);
+        loop {
+            let next = arrivals.peek().map(|arrival: &Arrival| arrival.epoch).into_iter();
+            let next = next.chain(notes.peek().map(|note: &Note| note.epoch)).chain(staged.take()).min();
+            let Some(epoch) = next else { break };
+            let mut timers = Vec::new();
+            while let Some(arrival) = arrivals.next_if(|arrival| arrival.epoch == epoch) {
+                match arrival.what {
+                    What::Timer(timer) => timers.push(timer),
+                    what => self.fold(epoch, what, context),
+                }
+            }
+            while let Some(note) = notes.next_if(|note| note.epoch == epoch) {
+                self.take_note(note);
+            }
+            self.settle(epoch, context);
+            timers.into_iter().for_each(|timer| self.timer(epoch, &timer, context));
+        }
+    }
+
+    fn take_note(&mut self, note: Note) {
+        match note.what {
+            NoteKind::Birth => {
+                self.touch(note.row);
+                self.set_alive(note.row, true);
+            }
+            NoteKind::Death => {
+                self.touch(note.row);
+                self.set_alive(note.row, false);
+            }
+            NoteKind::Set(slot, cell) => {
+                let touch = self.touch(note.row);
+                if let Some(old) = self.rows.set(note.row, slot, cell) {
+                    // A slot may be told twice in an epoch: by the reference and by the value.
+                    self.pad.get(touch).again = true;
+                    self.pad.log(touch, slot, old);
+                }
+            }
+            NoteKind::Contribute(place, contribution) => {
+                let touch = self.touch(note.row);
+                self.aggregates.apply(note.row, place, &contribution);
+                self.pad.get(touch).groups |= 1 << (place % 64);
+            }
+        }
+    }
+
+    /// The epoch's touch of a row.
+    pub(super) fn touch(&mut self, row: u32) -> usize {
+        self.rows.ensure(row);
+        if self.alive.len() <= row as usize {
+            self.alive.resize(row as usize + 1, false);
+        }
+        let (lived, home) = (self.alive[row as usize], &self.home);
+        self.pad.touch(row, || Touch {
+            row,
+            lived,
+            again: false,
+            groups: 0,
+            whole: home.as_ref().and_then(|home| home.whole.as_ref()?.get(row as usize)?.clone()),
+        })
+    }
+
+    /// Says whether the row's document lives.
+    pub(super) fn set_alive(&mut self, row: u32, alive: bool) {
+        let flag = &mut self.alive[row as usize];
+        if *flag != alive {
+            *flag = alive;
+            self.living = if alive { self.living + 1 } else { self.living - 1 };
+        }
+    }
+
+    /// Ends the epoch: every touched row once.
+    fn settle(&mut self, epoch: Epoch, context: &mut Context) {
+        let (touches, log) = self.pad.take();
+        let mut rest = log.as_slice();
+        for (at, touch) in touches.iter().enumerate() {
+            let own = rest.iter().take_while(|(of, _)| *of as usize == at).count();
+            let mut moved = std::mem::take(&mut self.moved);
+            moved.extend(rest[..own].iter().map(|(_, moved)| *moved));
+            rest = &rest[own..];
+            self.settle_row(epoch, touch, &mut moved, context);
+            moved.clear();
+            self.moved = moved;
+        }
+        self.pad.recycle(touches, log);
+    }
+
+    fn settle_row(&mut self, epoch: Epoch, touch: &Touch, moved: &mut Vec<Moved>, context: &mut Context) {
+        match (touch.lived, self.alive[touch.row as usize]) {
+            (true, true) => self.change(epoch, touch, moved, context),
+            (false, true) => self.birth(epoch, touch, moved, context),
+            (true, false) => self.death(epoch, touch, moved, context),
+            (false, false) => self.discard(touch.row, moved),
+        }
+    }
+
+    fn change(&mut self, epoch: Epoch, touch: &Touch, moved: &mut Vec<Moved>, context: &mut Context) {
+        let row = touch.row;
+        if touch.again {
+            net(&mut self.rows, row, moved);
+        }
+        self.show_aggregates(row, touch.groups, moved);
+        for entry in moved.iter() {
+            self.layout.mark_readers(entry.slot, &mut self.scratch.dirty);
+        }
+        context.out.counts.cells += propagate(&self.layout, &mut self.rows, row, &mut self.scratch, moved);
+        self.emit_change(epoch, row, moved, context);
+        self.react_to_change(epoch, touch, context);
+        moved.iter().for_each(|entry| self.rows.release(entry.old));
+    }
+
+    /// Writes the values of aggregates that got contributions to their slots.
+    pub(super) fn show_aggregates(&mut self, row: u32, groups: u64, moved: &mut Vec<Moved>) {
+        if groups == 0 {
+            return;
+        }
+        for (place, group) in self.layout.groups_in.iter().enumerate().filter(|(place, _)| groups & 1 << (place % 64) != 0) {
+            if let Some(old) = self.rows.set(row, group.slot, self.aggregates.value(row, place as u32)) {
+                moved.push(Moved { slot: group.slot, old });
+            }
+        }
+    }
+
+    /// A row that did not live before the epoch and does not after it: as if nothing had been written.
+    fn discard(&mut self, row: u32, moved: &[Moved]) {
+        moved.iter().for_each(|entry| self.rows.release(entry.old));
+        self.rows.wipe(row);
+        self.forget_whole(row);
+    }
+
+    pub(super) fn forget_whole(&mut self, row: u32) {
+        if let Some(whole) = self.home.as_mut().and_then(|home| home.whole.as_mut()) {
+            whole.get_mut(row as usize).map(Option::take);
+        }
+    }
+
+    /// The rows, for those that read from outside.
+    pub(super) fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
+    /// The whole row of a document, where the region keeps whole rows.
+    pub(super) fn whole(&self, row: u32) -> Option<Arc<crate::intake::RowMap>> {
+        self.home.as_ref()?.whole.as_ref()?.get(row as usize)?.clone()
+    }
+}

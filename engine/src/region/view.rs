@@ -1,0 +1,103 @@
+//! A region as others read it between batches: cells, documents, state to export, sizes.
+
+use std::sync::Arc;
+
+use thalweg_formulas::{Cell, Value};
+use thalweg_graph::outcome::{Document, Key, NodeStats};
+use thalweg_graph::plan::RegionId;
+use thalweg_graph::state::EngineState;
+
+use super::Region;
+use super::layout::Consumer;
+use crate::context::Context;
+use crate::state::KeyHash;
+
+impl Region {
+    /// The cell of a slot of a living document.
+    pub(crate) fn read(&self, slot: u32, key: &[Value], context: &Context) -> Option<Cell> {
+        self.living_row(key, context).map(|row| self.rows.cell(row, slot))
+    }
+
+    /// A column of a living document's whole row, where whole rows are kept.
+    pub(crate) fn read_column(&self, name: &Value, key: &[Value], context: &Context) -> Option<Cell> {
+        self.whole(self.living_row(key, context)?)?.get(name).cloned().map(Ok)
+    }
+
+    fn living_row(&self, key: &[Value], context: &Context) -> Option<u32> {
+        let row = context.directories[self.layout.table.0 as usize].find(key, KeyHash::of(key))?;
+        self.lives(row).then_some(row)
+    }
+
+    fn living(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.alive.len() as u32).filter(|row| self.lives(*row))
+    }
+
+    /// The fields of every living document.
+    pub(crate) fn documents(&self, context: &Context, out: &mut Vec<Document>) {
+        let fields: Vec<(u32, Arc<str>)> = self.layout.watched.iter().flat_map(|slot| self.fields_at(*slot)).collect();
+        if fields.is_empty() {
+            return;
+        }
+        for row in self.living() {
+            let key = self.key(row, context);
+            for (slot, name) in &fields {
+                let raw = self.rows.raw(row, *slot);
+                let error = self.rows.failure(raw).map(|failure| failure.error.clone());
+                out.push(Document { node: name.clone(), key: key.clone(), value: self.rows.last_good(*slot, raw), error });
+            }
+        }
+    }
+
+    fn fields_at(&self, slot: u32) -> impl Iterator<Item = (u32, Arc<str>)> + '_ {
+        self.layout.consumers[slot as usize].iter().filter_map(move |consumer| match consumer {
+            Consumer::Field(name) => Some((slot, name.clone())),
+            _ => None,
+        })
+    }
+
+    /// Self-references and the values behind errors.
+    pub(crate) fn export(&self, context: &Context, state: &mut EngineState) {
+        let cells: Vec<(u32, bool)> = self.layout.cells.iter().map(|cell| (cell.slot, cell.init.is_some())).collect();
+        let watched: Vec<_> =
+            cells.into_iter().filter(|(slot, is_self)| *is_self || !self.held_names(*slot).is_empty()).collect();
+        if watched.is_empty() {
+            return;
+        }
+        for row in self.living() {
+            let mut key: Option<Key> = None;
+            for (slot, is_self) in &watched {
+                let raw = self.rows.raw(row, *slot);
+                let failed = self.rows.failure(raw).is_some();
+                if !is_self && !failed {
+                    continue;
+                }
+                let key = key.get_or_insert_with(|| self.key(row, context));
+                let last = self.rows.last_good(*slot, raw);
+                if *is_self {
+                    state.selves.push((self.node_name(*slot), key.clone(), last.clone()));
+                }
+                if failed && (*is_self || !last.is_null()) {
+                    let names = if *is_self { vec![self.node_name(*slot)] } else { self.held_names(*slot) };
+                    state.held.extend(names.into_iter().map(|name| (name, key.clone(), last.clone())));
+                }
+            }
+        }
+    }
+
+    /// What each slot holds and has cost.
+    pub(crate) fn stats(&self, out: &mut Vec<NodeStats>) {
+        let evaluated: hashbrown::HashMap<u32, u64> =
+            self.layout.cells.iter().zip(&self.scratch.evaluated).map(|(cell, count)| (cell.slot, *count)).collect();
+        for slot in 0..self.layout.names.len() as u32 {
+            let group = self.layout.groups_in.iter().position(|group| group.slot == slot);
+            let (groups, accumulators) = group.map_or((0, 0), |place| self.aggregates.size(place));
+            out.push(NodeStats {
+                node: self.node_name(slot),
+                region: Some(RegionId(self.layout.id)),
+                rows: self.living.max(groups),
+                state_bytes: self.rows.slot_bytes(slot) + accumulators,
+                rows_touched: evaluated.get(&slot).copied().unwrap_or(self.touched[slot as usize]),
+            });
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! One worker's share of a plan: its regions and indexes, and the order in which a batch goes through them.
+//!
+//! A batch goes level by level. A level sees the batch's epochs in order, and it sees nothing of a higher level; so when a level is
+//! done on every worker, the mail for the next is complete. With one worker the levels follow each other in one call; with
+//! several, each level is a timely operator and an exchange stands between ([`crate::wiring`]).
+
+use std::sync::Arc;
+
+use thalweg_formulas::{Cell, Value};
+use thalweg_graph::outcome::{Document, NodeStats};
+use thalweg_graph::plan::{Region as PlannedRegion, TableId};
+use thalweg_graph::state::EngineState;
+use thalweg_graph::{Epoch, Outcome, Plan};
+
+use crate::context::{Batch, Context, GroupTarget, LookupTarget};
+use crate::edges::lookup::LookupIndex;
+use crate::edges::mail::{Note, NoteKind, Parcel};
+use crate::intake::{Arrival, Image, Mapping, MappingId};
+use crate::names::Target;
+use crate::region::layout::Layout;
+use crate::region::{Home, Region};
+use crate::state::{KeyHash, Kind};
+
+/// What the driver hands to one worker: a batch, and the layouts that it has not seen.
+#[derive(Clone, Debug)]
+pub struct Ingress {
+    /// The epochs.
+    pub batch: Batch,
+    /// New mappings, in the order of their numbers.
+    pub mappings: Vec<Arc<Mapping>>,
+    /// What concerns this worker's documents, in epoch order.
+    pub arrivals: Vec<Arrival>,
+}
+
+/// One worker's share.
+pub struct Shard {
+    plan: Arc<Plan>,
+    regions: Vec<Region>,
+    lookups: Vec<(u32, LookupIndex)>,
+    homes: Vec<Option<u32>>,
+    levels: Vec<u32>,
+    context: Context,
+    started: bool,
+}
+
+/// Whether each table keeps whole rows.
+fn whole_rows(plan: &Plan, state_deltas: bool) -> Vec<bool> {
+    let reacts = |at: usize| plan.reactions.iter().any(|reaction| reaction.table.0 as usize == at);
+    let keeps = |(at, table): (usize, &thalweg_graph::plan::Table)| table.whole_rows || state_deltas || reacts(at);
+    plan.tables.iter().enumerate().map(keeps).collect()
+}
+
+impl Shard {
+    /// Worker `me` of `workers`.
+    pub fn new(plan: Arc<Plan>, state_deltas: bool, me: usize, workers: usize) -> Shard {
+        let whole = whole_rows(&plan, state_deltas);
+        let (planned, homes) = with_homes(&plan, &whole);
+        let regions: Vec<Region> = (0..planned.len() as u32)
+            .map(|id| {
+                let table = planned[id as usize].table.0 as usize;
+                let is_home = homes[table] == Some(id);
+                let home = is_home.then(|| Home::new(&plan, table as u32, whole[table], state_deltas));
+                Region::new(Layout::new(&plan, &planned, id, is_home), home)
+            })
+            .collect();
+        let lookups = plan.lookups.iter().map(|lookup| {
+            let from = &plan.regions[lookup.to.0 as usize].slots;
+            let kinds = lookup.values.iter().map(|slot| Kind::of_type(&from[slot.0 as usize].ty));
+            (lookup.level, LookupIndex::new(kinds.collect()))
+        });
+        let lookups: Vec<_> = lookups.collect();
+        let mut levels: Vec<u32> =
+            regions.iter().map(|region| region.layout.level).chain(lookups.iter().map(|(level, _)| *level)).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        let context = Context::new(&plan, planned.len(), group_targets(&plan), lookup_targets(&plan), me, workers);
+        Shard { regions, lookups, homes, levels, context, started: false, plan }
+    }
+
+    /// The levels, ascending; each is to be run once a batch.
+    pub fn levels(&self) -> &[u32] {
+        &self.levels
+    }
+
+    /// Takes a batch in; nothing runs yet.
+    pub fn begin(&mut self, ingress: Ingress) {
+        self.learn(ingress.mappings);
+        self.context.batch = ingress.batch;
+        for arrival in ingress.arrivals {
+            if let Some(home) = self.homes[arrival.table.0 as usize] {
+                self.context.arrivals[home as usize].push(arrival);
+            }
+        }
+        if !std::mem::replace(&mut self.started, true) {
+            self.bear_global_document(self.context.batch.first);
+        }
+    }
+
+    fn learn(&mut self, mappings: Vec<Arc<Mapping>>) {
+        for mapping in mappings {
+            self.context.key_names[mapping.table.0 as usize] = Some(mapping.key.names.clone());
+            self.context.mappings.push(mapping);
+        }
+    }
+
+    /// The global document lives from the first epoch on.
+    fn bear_global_document(&mut self, epoch: Epoch) {
+        let hash = KeyHash::of(&[]);
+        if hash.owner(self.context.workers) != self.context.me {
+            return;
+        }
+        for at in 0..self.regions.len() {
+            let table = self.regions[at].layout.table.0 as usize;
+            if self.plan.tables[table].name.is_empty() {
+                let row = self.context.directories[table].intern(&[], hash);
+                self.context.directories[table].hold(row);
+                self.context.inboxes[at].push(Note { epoch, row, what: NoteKind::Birth });
+            }
+        }
+    }
+
+    /// Runs one level of the batch; all lower ones are done, on every worker.
+    pub fn run_level(&mut self, level: u32) {
+        for region in self.regions.iter_mut().filter(|region| region.layout.level == level) {
+            region.run(&mut self.context);
+        }
+        for (at, (_, index)) in self.lookups.iter_mut().enumerate().filter(|(_, (of, _))| *of == level) {
+            let asks = std::mem::take(&mut self.context.asks[at]);
+            index.run(asks, |answer| {
+                self.context.looked(answer.epoch, at as u32, answer.referrer, answer.position, answer.cell);
+            });
+        }
+    }
+
+    /// Mail for other workers since the last call.
+    pub fn parcels(&mut self) -> Vec<Parcel> {
+        std::mem::take(&mut self.context.parcels)
+    }
+
+    /// Mail from another worker.
+    pub fn receive(&mut self, parcel: Parcel) {
+        self.context.receive(parcel);
+    }
+
+    /// Ends the batch: what it has produced here, in no order.
+    pub fn finish(&mut self) -> Outcome {
+        self.context.directories.iter_mut().for_each(|directory| directory.sweep());
+        std::mem::take(&mut self.context.out)
+    }
+
+    /// Folds an arrival of the next batch's only epoch ahead of it, so that [`Shard::peek`] sees it.
+    pub fn stage(&mut self, batch: Batch, mappings: Vec<Arc<Mapping>>, arrival: Arrival) {
+        self.learn(mappings);
+        self.context.batch = batch;
+        if let Some(home) = self.homes[arrival.table.0 as usize] {
+            self.regions[home as usize].fold(arrival.epoch, arrival.what, &mut self.context);
+        }
+    }
+
+    /// The row of a living document, with what is staged.
+    pub fn peek(&mut self, batch: Batch, mappings: Vec<Arc<Mapping>>, mapping: MappingId, identity: &[Value]) -> Option<Image> {
+        self.learn(mappings);
+        self.context.batch = batch;
+        let mapping = &self.context.mappings[mapping as usize];
+        let home = self.homes[mapping.table.0 as usize]?;
+        self.regions[home as usize].peek(mapping, identity, &self.context)
+    }
+
+    /// Takes over what rows cannot rebuild. `state` holds this worker's documents only.
+    pub fn import(&mut self, state: EngineState) {
+        state.selves.into_iter().for_each(|(name, key, value)| self.context.memory.remember_self(name, key, value));
+        state.held.into_iter().for_each(|(name, key, value)| self.context.memory.remember_held(name, key, value));
+        state.triggers.into_iter().for_each(|(name, key, count)| self.context.triggers.import(&name, key, count));
+    }
+
+    /// What rows cannot rebuild, in no order.
+    pub fn export(&self, state: &mut EngineState) {
+        self.regions.iter().for_each(|region| region.export(&self.context, state));
+        state.triggers.extend(self.context.triggers.export());
+    }
+
+    /// A field or column of a living document.
+    pub fn read(&self, target: &Target, key: &[Value]) -> Option<Cell> {
+        match target {
+            Target::Slot(region, slot) => self.regions[*region as usize].read(*slot, key, &self.context),
+            Target::Column(table, name) => {
+                let home = self.homes[table.0 as usize]?;
+                self.regions[home as usize].read_column(&Value::Text(name.clone()), key, &self.context)
+            }
+        }
+    }
+
+    /// The fields of every living document, in no order.
+    pub fn documents(&self) -> Vec<Document> {
+        let mut documents = Vec::new();
+        self.regions.iter().for_each(|region| region.documents(&self.context, &mut documents));
+        documents
+    }
+
+    /// What each node holds and has cost here, in the order of the plan.
+    pub fn stats(&self) -> Vec<NodeStats> {
+        let mut stats = Vec::new();
+        for (at, table) in self.plan.tables.iter().enumerate().filter(|(_, table)| !table.name.is_empty()) {
+            let directory = &self.context.directories[at];
+            let (rows, state_bytes) = (directory.len() as u64, directory.bytes());
+            stats.push(NodeStats { node: table.name.clone(), region: None, rows, state_bytes, rows_touched: 0 });
+        }
+        self.regions.iter().for_each(|region| region.stats(&mut stats));
+        for (planned, (_, index)) in self.plan.lookups.iter().zip(&self.lookups) {
+            let node = lookup_name(&self.plan, planned);
+            let (rows, state_bytes, rows_touched) = (index.references(), index.bytes(), index.touched());
+            stats.push(NodeStats { node, region: None, rows, state_bytes, rows_touched });
+        }
+        stats
+    }
+}
+
+/// The plan's regions, and a home for every table that needs one and has none. By table: its home.
+fn with_homes(plan: &Plan, whole: &[bool]) -> (Vec<PlannedRegion>, Vec<Option<u32>>) {
+    let mut regions = plan.regions.clone();
+    let mut homes = Vec::new();
+    for (at, table) in plan.tables.iter().enumerate() {
+        let id = TableId(at as u32);
+        let needed = whole[at] || plan.regions.iter().any(|region| region.table == id);
+        let home = match table.home {
+            Some(home) => Some(home.0),
+            None if needed && !table.name.is_empty() => {
+                regions.push(PlannedRegion { table: id, level: 0, slots: Vec::new(), cells: Vec::new() });
+                Some(regions.len() as u32 - 1)
+            }
+            None => None,
+        };
+        homes.push(home.filter(|_| !table.name.is_empty()));
+    }
+    (regions, homes)
+}
+
+fn group_targets(plan: &Plan) -> Vec<GroupTarget> {
+    let mut places = vec![0; plan.regions.len()];
+    let targets = plan.groups.iter().map(|group| {
+        let place = places[group.to.0 as usize];
+        places[group.to.0 as usize] += 1;
+        GroupTarget { table: plan.regions[group.to.0 as usize].table, region: group.to.0, place }
+    });
+    targets.collect()
+}
+
+fn lookup_targets(plan: &Plan) -> Vec<LookupTarget> {
+    let targets = plan.lookups.iter().map(|lookup| LookupTarget {
+        table: plan.regions[lookup.to.0 as usize].table,
+        into: lookup.into.0,
+        slots: lookup.slots.iter().map(|slot| slot.0).collect(),
+    });
+    targets.collect()
+}
+
+/// What a lookup edge is called: `Order.customer_id -> Customer`.
+fn lookup_name(plan: &Plan, lookup: &thalweg_graph::plan::Lookup) -> Arc<str> {
+    let (from, to) = (&plan.regions[lookup.from.0 as usize], &plan.regions[lookup.to.0 as usize]);
+    let via: Vec<&str> = lookup.via.iter().map(|slot| &*from.slots[slot.0 as usize].name).collect();
+    let (from, to) = (&plan.tables[from.table.0 as usize].name, &plan.tables[to.table.0 as usize].name);
+    format!("{from}.{} -> {to}", via.join(", ")).into()
+}
+
+impl Home {
+    fn new(plan: &Plan, table: u32, whole: bool, tells_columns: bool) -> Home {
+        Home {
+            whole: whole.then(Vec::new),
+            tells_columns,
+            occurrences: hashbrown::HashMap::new(),
+            reactions: crate::region::Reactions::new(plan, table),
+            image: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What a worker remembers: keys, rows of slots, and the values that do not fit a slot.
+
+pub mod arena;
+pub mod directory;
+pub mod raw;
+pub mod rows;
+
+pub use directory::{Directory, KeyBuf, KeyHash};
+pub use raw::{Kind, Raw};
+pub use rows::Rows;

@@ -1,0 +1,260 @@
+//! Rows of slots: a fixed number of 64-bit words each, tags first, so that one row is one or two cache lines.
+//!
+//! Layout of a row of `n` slots: `ceil(n / 32)` words of tags (two bits a slot), then `n` words.
+//!
+//! Invariants:
+//! - INV-INLINE: a value that can stand inline does, so equal tags and words mean equal values (see [`super::raw`]).
+//! - INV-ARENA: every boxed or failed slot owns its handle; who takes an old content out of a slot releases it.
+//! - A row that was never written, and a wiped one, is all NULL.
+//!
+//! Cost: 8 B a slot, 2 bits of tag; 32 B more for a boxed value, and its heap.
+
+use thalweg_formulas::{Cell, Error, Value};
+
+use super::arena::Arena;
+use super::raw::{Kind, Raw, Tag};
+
+/// The tags of 32 NULL slots.
+const ALL_NULL: u64 = 0x5555_5555_5555_5555;
+
+/// An error in a slot, and the value that was there before it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// Why there is no value.
+    pub error: Error,
+    /// The last good value; NULL if there was none.
+    pub last: Value,
+}
+
+/// Rows by dense id.
+#[derive(Debug)]
+pub struct Rows {
+    kinds: Vec<Kind>,
+    tag_words: usize,
+    stride: usize,
+    words: Vec<u64>,
+    values: Arena<Value>,
+    failures: Arena<Failure>,
+}
+
+impl Rows {
+    /// No rows yet, of slots of these kinds.
+    pub fn new(kinds: Vec<Kind>) -> Rows {
+        let tag_words = kinds.len().div_ceil(32);
+        let stride = tag_words + kinds.len();
+        Rows { kinds, tag_words, stride, words: Vec::new(), values: Arena::default(), failures: Arena::default() }
+    }
+
+    /// Slots in a row.
+    pub fn slots(&self) -> usize {
+        self.kinds.len()
+    }
+
+    /// Makes room for row `row`, all NULL.
+    pub fn ensure(&mut self, row: u32) {
+        let end = (row as usize + 1) * self.stride;
+        while self.words.len() < end {
+            let (tags, slots) = (self.tag_words, self.kinds.len());
+            self.words.extend(std::iter::repeat_n(ALL_NULL, tags));
+            self.words.extend(std::iter::repeat_n(0, slots));
+        }
+    }
+
+    /// The words of a row: tags, then slots.
+    #[inline]
+    pub fn row(&self, row: u32) -> &[u64] {
+        let start = row as usize * self.stride;
+        &self.words[start..start + self.stride]
+    }
+
+    /// The words of a row, to be written by one who keeps the invariants.
+    #[inline]
+    pub fn row_mut(&mut self, row: u32) -> &mut [u64] {
+        let start = row as usize * self.stride;
+        &mut self.words[start..start + self.stride]
+    }
+
+    /// What a slot holds.
+    #[inline]
+    pub fn raw(&self, row: u32, slot: u32) -> Raw {
+        let words = self.row(row);
+        let tag = Tag::from_bits(words[slot as usize >> 5] >> ((slot & 31) * 2));
+        Raw { tag, word: words[self.tag_words + slot as usize] }
+    }
+
+    /// Puts `raw` into a slot. The content before is the caller's to release.
+    #[inline]
+    pub fn put(&mut self, row: u32, slot: u32, raw: Raw) {
+        let tag_words = self.tag_words;
+        let words = self.row_mut(row);
+        let shift = (slot & 31) * 2;
+        let tags = &mut words[slot as usize >> 5];
+        *tags = *tags & !(3 << shift) | (raw.tag as u64) << shift;
+        words[tag_words + slot as usize] = raw.word;
+    }
+
+    /// Writes a cell; gives the content before, for the caller to release, if that was another value.
+    ///
+    /// An error keeps the last good value of the slot behind it.
+    #[inline]
+    pub fn set(&mut self, row: u32, slot: u32, cell: Cell) -> Option<Raw> {
+        let old = self.raw(row, slot);
+        let new = match cell {
+            Ok(value) => self.encode_unless_same(slot, old, value)?,
+            Err(error) => self.fail_unless_same(old, slot, error)?,
+        };
+        self.put(row, slot, new);
+        Some(old)
+    }
+
+    #[inline]
+    fn encode_unless_same(&mut self, slot: u32, old: Raw, value: Value) -> Option<Raw> {
+        if let Some(word) = self.kinds[slot as usize].word(&value) {
+            let new = Raw::inline(word);
+            return (new != old).then_some(new);
+        }
+        self.encode_boxed(slot, old, value)
+    }
+
+    fn encode_boxed(&mut self, slot: u32, old: Raw, value: Value) -> Option<Raw> {
+        if value.is_null() {
+            return (old.tag != Tag::Null).then_some(Raw::NULL);
+        }
+        if self.kinds[slot as usize] == Kind::Open
+            && let Some(kind) = Kind::of_value(&value)
+        {
+            self.kinds[slot as usize] = kind;
+            let word = kind.word(&value).expect("invariant INV-INLINE: a value fits its own kind");
+            return Some(Raw::inline(word));
+        }
+        if old.tag == Tag::Boxed && *self.values.get(old.word as u32) == value {
+            return None;
+        }
+        Some(Raw { tag: Tag::Boxed, word: u64::from(self.values.insert(value)) })
+    }
+
+    #[cold]
+    fn fail_unless_same(&mut self, old: Raw, slot: u32, error: Error) -> Option<Raw> {
+        if old.tag == Tag::Failed && self.failures.get(old.word as u32).error == error {
+            return None;
+        }
+        let last = self.last_good(slot, old);
+        Some(Raw { tag: Tag::Failed, word: u64::from(self.failures.insert(Failure { error, last })) })
+    }
+
+    /// Sets the value behind an error, or the value itself: what a restart knows of the time before it.
+    pub fn set_last_good(&mut self, row: u32, slot: u32, last: Value) {
+        let old = self.raw(row, slot);
+        if old.tag == Tag::Failed {
+            let error = self.failures.remove(old.word as u32).error;
+            let word = u64::from(self.failures.insert(Failure { error, last }));
+            self.put(row, slot, Raw { tag: Tag::Failed, word });
+        }
+    }
+
+    /// The cell that a content of `slot` is.
+    #[inline]
+    pub fn cell_of(&self, slot: u32, raw: Raw) -> Cell {
+        match raw.tag {
+            Tag::Inline => Ok(self.kinds[slot as usize].value(raw.word)),
+            Tag::Null => Ok(Value::Null),
+            Tag::Boxed => Ok(self.values.get(raw.word as u32).clone()),
+            Tag::Failed => Err(self.failures.get(raw.word as u32).error.clone()),
+        }
+    }
+
+    /// The value that a content of `slot` shows: the last good one where it is an error.
+    #[inline]
+    pub fn last_good(&self, slot: u32, raw: Raw) -> Value {
+        match raw.tag {
+            Tag::Inline => self.kinds[slot as usize].value(raw.word),
+            Tag::Null => Value::Null,
+            Tag::Boxed => self.values.get(raw.word as u32).clone(),
+            Tag::Failed => self.failures.get(raw.word as u32).last.clone(),
+        }
+    }
+
+    /// The failure that a content is, if it is one.
+    pub fn failure(&self, raw: Raw) -> Option<&Failure> {
+        (raw.tag == Tag::Failed).then(|| self.failures.get(raw.word as u32))
+    }
+
+    /// The cell in a slot.
+    #[inline]
+    pub fn cell(&self, row: u32, slot: u32) -> Cell {
+        self.cell_of(slot, self.raw(row, slot))
+    }
+
+    /// Whether a slot holds this very value; never allocates.
+    pub fn holds(&self, row: u32, slot: u32, value: &Value) -> bool {
+        let raw = self.raw(row, slot);
+        match raw.tag {
+            Tag::Inline => self.kinds[slot as usize].word(value) == Some(raw.word),
+            Tag::Null => value.is_null(),
+            Tag::Boxed => self.values.get(raw.word as u32) == value,
+            Tag::Failed => false,
+        }
+    }
+
+    /// Whether two contents of one slot are the same cell.
+    pub fn same(&self, a: Raw, b: Raw) -> bool {
+        match (a.tag, b.tag) {
+            (Tag::Boxed, Tag::Boxed) => a.word == b.word || self.values.get(a.word as u32) == self.values.get(b.word as u32),
+            (Tag::Failed, Tag::Failed) => self.failures.get(a.word as u32).error == self.failures.get(b.word as u32).error,
+            _ => a == b,
+        }
+    }
+
+    /// Gives back what a content taken out of a slot owned.
+    #[inline]
+    pub fn release(&mut self, old: Raw) {
+        match old.tag {
+            Tag::Inline | Tag::Null => {}
+            Tag::Boxed => drop(self.values.remove(old.word as u32)),
+            Tag::Failed => drop(self.failures.remove(old.word as u32)),
+        }
+    }
+
+    /// Makes a row all NULL and releases what it owned.
+    pub fn wipe(&mut self, row: u32) {
+        for slot in 0..self.kinds.len() as u32 {
+            let old = self.raw(row, slot);
+            self.release(old);
+            self.put(row, slot, Raw::NULL);
+        }
+    }
+
+    /// Bytes of one slot over all rows, its share of tags and boxed values included; texts and the like by their length.
+    pub fn slot_bytes(&self, slot: u32) -> u64 {
+        let count = self.words.len().checked_div(self.stride).unwrap_or(0) as u64;
+        let boxed: u64 = (0..count as u32)
+            .map(|row| match self.raw(row, slot) {
+                Raw { tag: Tag::Boxed, word } => size_of::<Value>() as u64 + heap_bytes(self.values.get(word as u32)),
+                Raw { tag: Tag::Failed, word } => {
+                    let failure = self.failures.get(word as u32);
+                    (size_of::<Failure>() + failure.error.message.len()) as u64 + heap_bytes(&failure.last)
+                }
+                _ => 0,
+            })
+            .sum();
+        count * 8 + count.div_ceil(4) + boxed
+    }
+}
+
+/// Bytes that a value holds on the heap, those it shares included.
+pub fn heap_bytes(value: &Value) -> u64 {
+    const SHARED: u64 = 16; // The two counters of an `Arc`.
+    match value {
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) => 0,
+        Value::Timestamp(_) | Value::Duration(_) => 0,
+        Value::Decimal(thalweg_formulas::decimal::Decimal::Small { .. }) => 0,
+        Value::Decimal(thalweg_formulas::decimal::Decimal::Big(_)) => SHARED + 40,
+        Value::Text(x) => SHARED + x.len() as u64,
+        Value::Bytes(x) => SHARED + x.len() as u64,
+        Value::List(items) => SHARED + items.iter().map(|x| size_of::<Value>() as u64 + heap_bytes(x)).sum::<u64>(),
+        Value::Map(entries) => {
+            SHARED + entries.iter().map(|(k, v)| 2 * size_of::<Value>() as u64 + heap_bytes(k) + heap_bytes(v)).sum::<u64>()
+        }
+        Value::Tensor(t) => SHARED + 8 * t.array().len() as u64,
+    }
+}

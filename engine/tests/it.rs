@@ -1,0 +1,6 @@
+//! The engine from outside: one binary for all of its tests.
+
+#[path = "it/by_hand.rs"]
+mod by_hand;
+#[path = "it/first_path.rs"]
+mod first_path;
