@@ -1,38 +1,22 @@
 //! What a store can be told.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
 
-use thalweg_graph::transaction::Change;
+use thalweg_formulas::Type;
 
-/// How the engine reads one change by itself: it may put values into the types that the definition declares, and says `false` for a
-/// change that it refuses. A pure function of the change.
-pub type ReadChange = Arc<dyn Fn(&mut Change) -> bool + Send + Sync>;
-
-/// What a store can be told. The default suits `run`.
-#[derive(Clone, Default)]
+/// What a store can be told. The default suits `run` with a definition that declares no keys and no types.
+#[derive(Clone, Debug, Default)]
 pub struct StoreConfig {
     /// Key columns by source table, where the definition declares them; elsewhere the first schema of a table tells.
     /// Used when rows are folded for a snapshot.
     pub keys: BTreeMap<String, Vec<String>>,
-    /// How changes are read when rows are folded for a snapshot; without, as they are.
-    pub read: Option<ReadChange>,
+    /// Declared column types by source table and column: a change whose values do not fit is left out of a snapshot, as the engine
+    /// refuses it.
+    pub types: BTreeMap<String, BTreeMap<String, Type>>,
     /// What of the input log stays.
     pub log_retention: LogRetention,
     /// The most bytes that the database may take; beyond it a commit is refused as on a full disk. `None`: what the disk has.
     pub max_bytes: Option<u64>,
-}
-
-impl fmt::Debug for StoreConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreConfig")
-            .field("keys", &self.keys)
-            .field("read", &self.read.is_some())
-            .field("log_retention", &self.log_retention)
-            .field("max_bytes", &self.max_bytes)
-            .finish()
-    }
 }
 
 /// What of the input log stays.

@@ -90,6 +90,15 @@ impl Dir {
     }
 }
 
+impl Drop for Dir {
+    /// Closing the file would do, were it not for a child process just being started, which holds a copy of it for a moment.
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::debug!(%error, "the lock file could not be unlocked; closing it does so");
+        }
+    }
+}
+
 fn in_use(path: &Path, text: &str) -> StoreError {
     let pid = text.lines().find_map(|line| line.strip_prefix("pid ")).map_or("unknown", str::trim);
     fatal(

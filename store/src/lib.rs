@@ -31,12 +31,15 @@ mod codec;
 mod config;
 mod dir;
 mod error;
+pub mod fold;
+mod memory;
 mod schemas;
+mod snapshot;
 mod sqlite;
 
 #[cfg(test)]
-#[path = "../tests/it/data.rs"]
 mod test_data;
 
-pub use config::{LogRetention, ReadChange, StoreConfig};
+pub use config::{LogRetention, StoreConfig};
+pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;

@@ -47,7 +47,7 @@ pub(crate) fn read(
     each: &mut dyn FnMut(Piece) -> Result<(), Damaged>,
 ) -> Result<(), StoreError> {
     let mut reading = Reading { next: span.after + 1, open: false };
-    let mut seq = first_seq(conn, span.after).map_err(|e| from_sqlite("read", path, &e))?;
+    let mut seq = first_seq(conn, span.after).map_err(|e| from_sqlite("read", path, &e))?.unwrap_or(i64::MAX);
     while reading.open || reading.next <= span.through {
         let found = next_blob(conn, seq).map_err(|e| from_sqlite("read", path, &e))?;
         let Some((found_seq, crc, blob)) = found else {
@@ -78,7 +78,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// The first blob may begin before the span; every other begins exactly where the one before ended.
+    /// The first blob may begin before the span; every other goes on where the one before ended.
     fn fits(&self, blob: &Blob) -> bool {
         blob.first <= self.next && blob.last >= self.next
     }
@@ -96,8 +96,8 @@ impl Reading {
     }
 }
 
-fn first_seq(conn: &Connection, after: Epoch) -> rusqlite::Result<i64> {
-    let sql = "SELECT coalesce(min(seq), 0) FROM log WHERE last_epoch = (SELECT min(last_epoch) FROM log WHERE last_epoch > ?1)";
+fn first_seq(conn: &Connection, after: Epoch) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT min(seq) FROM log WHERE last_epoch = (SELECT min(last_epoch) FROM log WHERE last_epoch > ?1)";
     conn.query_row(sql, [after as i64], |row| row.get(0))
 }
 

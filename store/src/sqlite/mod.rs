@@ -10,12 +10,14 @@ pub(crate) mod crc;
 pub(crate) mod log;
 pub(crate) mod open;
 pub(crate) mod outbox;
+mod snapshots;
 mod state;
 pub(crate) mod tables;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use rusqlite::{Connection, TransactionBehavior};
 use sha2::{Digest, Sha256};
@@ -30,10 +32,11 @@ use self::log::{Joiner, Span};
 use self::open::Meta;
 use self::state::State;
 use crate::codec::log::{Blob, Encoder, Target};
-use crate::config::StoreConfig;
+use crate::config::{LogRetention, StoreConfig};
 use crate::dir::Dir;
-use crate::error::{FENCED, ORDER, fatal, from_sqlite};
+use crate::error::{FENCED, IO, ORDER, fatal, from_sqlite, retry};
 use crate::schemas::Schemas;
+use crate::snapshot::{Manifest, Recorded, Snapshots};
 
 /// The write-ahead log is copied into the database when it holds more pages than this (8 MiB): small enough that the copy is a
 /// short pause, large enough that it is rare.
@@ -44,7 +47,11 @@ pub struct SqliteStore {
     conn: Connection,
     dir: Dir,
     meta: Meta,
-    config: StoreConfig,
+    snapshots: Snapshots,
+    /// The snapshot that is being written.
+    writing: Option<JoinHandle<Result<Recorded, StoreError>>>,
+    /// The snapshot whose state was handed out.
+    chosen: Option<Manifest>,
     state: State,
     positions: BTreeMap<Arc<str>, String>,
     schemas: Schemas,
@@ -64,9 +71,30 @@ impl SqliteStore {
         let schemas = tables::read_schemas(&conn, &path, Some((state.schemas, state.tables)))?;
         outbox::check(&conn, &path, &state.counts)?;
         tables::read_timers(&conn, &path, &state)?;
+        let recorded = snapshots::read(&conn, &path)?;
+        snapshots::sweep(&dir.snapshots(), &recorded, state.epoch)?;
         raise_fence(&conn, &path, &mut state)?;
         dir.testify(state.commits);
-        Ok(SqliteStore { conn, dir, meta, config, state, positions, schemas, encoder: Encoder::new() })
+        let snapshots = Snapshots {
+            folder: dir.snapshots(),
+            database: path,
+            instance: meta.instance.clone(),
+            config: Arc::new(config),
+            recorded,
+            log_start: state.log_start,
+        };
+        Ok(SqliteStore {
+            conn,
+            dir,
+            meta,
+            snapshots,
+            writing: None,
+            chosen: None,
+            state,
+            positions,
+            schemas,
+            encoder: Encoder::new(),
+        })
     }
 
     /// The secret that signs webhooks for which none is configured: `whsec_` and 32 random bytes in base64, made with the store.
@@ -82,6 +110,49 @@ impl SqliteStore {
     /// The hash chain through the last epoch, in hex: equal for equal inputs and firings, whatever the batches were.
     pub fn chain(&self) -> String {
         open::hex(&self.state.chain)
+    }
+
+    /// Waits for the snapshot that is being written, if there is one, and records it.
+    ///
+    /// # Errors
+    /// It was not written, or could not be recorded; the one before stays.
+    pub fn finish_snapshot(&mut self) -> Result<(), StoreError> {
+        match self.writing.take() {
+            None => Ok(()),
+            Some(thread) => self.record(&thread.join().expect("invariant: writing a snapshot does not panic")?),
+        }
+    }
+
+    /// Records a snapshot that is ready. One that failed for want of room is reported and done without: the log is the authority.
+    fn settle_snapshot(&mut self) -> Result<(), StoreError> {
+        if !self.writing.as_ref().is_some_and(JoinHandle::is_finished) {
+            return Ok(());
+        }
+        match self.finish_snapshot() {
+            Err(StoreError::Retry { code, message }) => {
+                tracing::warn!("{code}: a snapshot was not written: {message}");
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    fn record(&mut self, new: &Recorded) -> Result<(), StoreError> {
+        let path = self.dir.database();
+        let failed = |e: rusqlite::Error| from_sqlite("write to", &path, &e);
+        let mut next = self.state.clone();
+        let tx = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(failed)?;
+        let kept = snapshots::record(&self.conn, &self.snapshots.recorded, new).map_err(failed)?;
+        if let (LogRetention::SinceOlderSnapshot, [_, .., older]) = (self.snapshots.config.log_retention, &kept[..]) {
+            next.log_start = log::trim(&self.conn, older.epoch).map_err(failed)?.unwrap_or(next.epoch + 1);
+        }
+        seal(&self.conn, &path, &mut next)?;
+        tx.commit().map_err(failed)?;
+        self.snapshots.log_start = next.log_start;
+        self.snapshots.recorded = kept;
+        self.chosen = None;
+        self.written(next)?;
+        snapshots::sweep(&self.dir.snapshots(), &self.snapshots.recorded, self.state.epoch)
     }
 
     fn failed(&self, doing: &str, error: &rusqlite::Error) -> StoreError {
@@ -260,9 +331,17 @@ impl Store for SqliteStore {
         }
     }
 
-    fn load_snapshot(&mut self, rows: &mut dyn FnMut(Transaction)) -> Result<Option<EngineState>, StoreError> {
-        let _ = (rows, &self.config);
-        Ok(None)
+    fn snapshot_state(&mut self) -> Result<Option<EngineState>, StoreError> {
+        self.finish_snapshot()?;
+        self.chosen = self.snapshots.newest_usable()?;
+        self.chosen.as_ref().map(|manifest| self.snapshots.state(manifest)).transpose()
+    }
+
+    fn snapshot_rows(&mut self, rows: &mut dyn FnMut(Transaction)) -> Result<(), StoreError> {
+        match &self.chosen {
+            None => Ok(()),
+            Some(manifest) => self.snapshots.rows(manifest, rows),
+        }
     }
 
     fn replay(&mut self, epoch: Epoch, each: &mut dyn FnMut(Epoch, Transaction)) -> Result<(), StoreError> {
@@ -279,6 +358,7 @@ impl Store for SqliteStore {
 
     fn commit(&mut self, batch: &CommitBatch) -> Result<(), StoreError> {
         check_order(batch, self.state.epoch)?;
+        self.settle_snapshot()?;
         match self.write(batch) {
             Ok(next) => {
                 self.schemas.kept();
@@ -296,6 +376,7 @@ impl Store for SqliteStore {
         if updates.is_empty() {
             return Ok(());
         }
+        self.settle_snapshot()?;
         let path = self.dir.database();
         let failed = |e: rusqlite::Error| from_sqlite("write to", &path, &e);
         let mut next = self.state.clone();
@@ -321,6 +402,10 @@ impl Store for SqliteStore {
         outbox::next_at(&self.conn).map_err(|e| self.failed("read", &e))
     }
 
+    fn next_delivery_after(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        outbox::next_after(&self.conn, now).map_err(|e| self.failed("read", &e))
+    }
+
     fn timers(&mut self) -> Result<Vec<Timer>, StoreError> {
         tables::read_timers(&self.conn, &self.dir.database(), &self.state)
     }
@@ -329,7 +414,31 @@ impl Store for SqliteStore {
         Ok(self.state.counts)
     }
 
+    /// Starts writing and returns; what comes of it is recorded by a later commit or update of the outbox, by
+    /// [`SqliteStore::finish_snapshot`], or when the store is closed.
     fn snapshot(&mut self, state: &EngineState) -> Result<(), StoreError> {
-        Err(fatal(ORDER, format!("broken invariant: snapshot of epoch {}", state.epoch)))
+        self.finish_snapshot()?;
+        if state.epoch > self.state.epoch {
+            return Err(fatal(
+                ORDER,
+                format!("broken invariant: a snapshot at epoch {}, and {} was the last commit", state.epoch, self.state.epoch),
+            ));
+        }
+        if self.snapshots.recorded.first().is_some_and(|newest| newest.epoch >= state.epoch) {
+            return Ok(());
+        }
+        let (snapshots, state) = (self.snapshots.clone(), state.clone());
+        let thread = std::thread::Builder::new().name("thalweg-snapshot".into());
+        let started = thread.spawn(move || snapshots.write(&state));
+        self.writing = Some(started.map_err(|e| retry(IO, format!("no thread to write a snapshot: {e}")))?);
+        Ok(())
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        if let Err(error) = self.finish_snapshot() {
+            tracing::warn!("{error}: the last snapshot is not recorded; the log replaces it");
+        }
     }
 }

@@ -210,10 +210,9 @@ fn check_witness(dir: &Dir, state: &State) -> Result<(), StoreError> {
     Err(fatal(
         MISSING,
         format!(
-            "{} has lost its last {} commits (it knows of {}, and {} were made): its write-ahead log thalweg.db-wal is missing or damaged; \
+            "{} has lost commits (it knows of {}, and {} were made): its write-ahead log thalweg.db-wal is missing or damaged; \
              restore that file, or delete {} to go on from the older state",
             dir.database().display(),
-            dir.witness() - state.commits,
             state.commits,
             dir.witness(),
             dir.path().join("lock").display()

@@ -223,8 +223,14 @@ pub(super) fn next_at(conn: &Connection) -> rusqlite::Result<Option<Timestamp>> 
     if conn.prepare_cached(fresh)?.exists([])? {
         return Ok(Some(Timestamp(0)));
     }
-    let deferred = "SELECT min(not_before) FROM outbox INDEXED BY outbox_deferred WHERE head = 1 AND not_before > 0";
-    Ok(conn.prepare_cached(deferred)?.query_row([], |row| row.get::<_, Option<i64>>(0))?.map(Timestamp))
+    next_after(conn, Timestamp(0))
+}
+
+/// When the first head becomes due that is not due at `now`.
+pub(super) fn next_after(conn: &Connection, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
+    let sql =
+        "SELECT min(not_before) FROM outbox INDEXED BY outbox_deferred WHERE head = 1 AND not_before > 0 AND not_before > ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([now.0], |row| row.get::<_, Option<i64>>(0))?.map(Timestamp))
 }
 
 /// Compares the counts with what can be counted in time that grows only with what is pending.

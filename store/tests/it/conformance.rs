@@ -2,7 +2,9 @@
 
 use thalweg_formulas::{Timestamp, Value};
 use thalweg_graph::ports::{CommitBatch, OutboxCounts, OutboxState, Store};
+use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Body, Change, Op, TimerFired, Transaction};
+use thalweg_store::fold::TableRows;
 
 use crate::support::*;
 
@@ -33,8 +35,21 @@ impl Reopen for OnDisk {
     }
 }
 
+struct InMemory(thalweg_store::MemoryStore);
+
+impl Reopen for InMemory {
+    fn store(&mut self) -> &mut dyn Store {
+        &mut self.0
+    }
+
+    fn reopen(&mut self) {
+        self.0 = std::mem::take(&mut self.0).crash();
+    }
+}
+
 fn on_each_store(check: impl Fn(&mut dyn Reopen)) {
     check(&mut OnDisk::new());
+    check(&mut InMemory(thalweg_store::MemoryStore::default()));
 }
 
 #[test]
@@ -130,6 +145,8 @@ fn deliveries_of_one_lane_go_one_after_another_and_lanes_go_side_by_side() {
         s.store().update_outbox(&[outcome("a2", OutboxState::Pending, 1, 60)]).unwrap();
         assert_eq!(due(s.store(), 59, 10), ["c1"]);
         assert_eq!(due(s.store(), 60, 10), ["c1", "a2"]);
+        assert_eq!(s.store().next_delivery_after(Timestamp(0)).unwrap(), Some(Timestamp(60_000_000)));
+        assert_eq!(s.store().next_delivery_after(Timestamp(60_000_000)).unwrap(), None);
         assert_eq!(s.store().outbox_counts().unwrap(), OutboxCounts { fired: 5, acked: 1, dead: 1, cancelled: 0, pending: 3 });
     });
 }
@@ -237,5 +254,47 @@ fn the_newest_schema_of_a_table_is_recovered_also_when_an_old_one_returns() {
             assert_eq!(s.store().recovered().schemas, [schema.clone()]);
         }
         assert_eq!(replayed(s.store(), 1).unwrap().len(), 2);
+    });
+}
+
+#[test]
+fn a_snapshot_and_the_log_after_it_give_the_same_rows_as_the_whole_log() {
+    on_each_store(|s| {
+        s.store().commit(&batch(1, 3)).unwrap();
+        let state = EngineState {
+            epoch: 2,
+            selves: vec![("Order.running".into(), [Value::Int(1)].into(), Value::double(0.5))],
+            triggers: vec![("big".into(), [].into(), 7)],
+            ..EngineState::default()
+        };
+        s.store().snapshot(&state).unwrap();
+        s.reopen();
+        let changes = vec![update(&orders(), &[1, 10], &[1, 11]), delete(&orders(), &[3, 10])];
+        s.store()
+            .commit(&CommitBatch { first: 4, transactions: vec![transaction(4, changes)], ..CommitBatch::default() })
+            .unwrap();
+        let mut fills = Vec::new();
+        assert_eq!(s.store().load_snapshot(&mut |fill| fills.push(fill)).unwrap(), Some(state.clone()));
+        let rows = vec![insert(&orders(), &[1, 10]), insert(&orders(), &[2, 10])];
+        let fill = Transaction { source: "".into(), origin: "snapshot".into(), at: Timestamp(0), body: Body::Fill(rows) };
+        assert_eq!(fills, [fill]);
+        let expected = vec![TableRows { schema: orders(), rows: vec![row(&[1, 11]), row(&[2, 10])] }];
+        assert_eq!((rows_after(s.store(), false), rows_after(s.store(), true)), (expected.clone(), expected.clone()));
+
+        s.store().snapshot(&EngineState { epoch: 4, ..state }).unwrap();
+        s.reopen();
+        assert_eq!(rows_after(s.store(), true), expected);
+        let mut from = None;
+        s.store().load_snapshot(&mut |_| ()).map(|state| from = state.map(|s| s.epoch)).unwrap();
+        assert_eq!(from, Some(4));
+    });
+}
+
+#[test]
+fn a_snapshot_of_what_is_not_committed_is_refused() {
+    on_each_store(|s| {
+        let error = s.store().snapshot(&EngineState { epoch: 1, ..EngineState::default() }).unwrap_err().to_string();
+        assert_eq!(error, "E0610: broken invariant: a snapshot at epoch 1, and 0 was the last commit");
+        assert_eq!(s.store().load_snapshot(&mut |_| ()).unwrap(), None);
     });
 }

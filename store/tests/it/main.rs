@@ -1,5 +1,9 @@
 //! The store from outside: what it keeps, what it refuses, what a crash leaves.
 
 mod conformance;
-mod data;
+mod crash;
+mod fold;
+mod machine;
+mod mangled;
+mod shortage;
 mod support;

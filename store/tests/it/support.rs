@@ -1,11 +1,13 @@
 //! Small batches in few words.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use thalweg_formulas::{Timestamp, Type, Value};
 use thalweg_graph::ports::{CommitBatch, OutboxRow, OutboxState, OutboxUpdate, Store, StoreError, Timer};
 use thalweg_graph::transaction::{Body, Change, Epoch, Op, Row, Schema, SchemaColumn, Transaction};
+use thalweg_store::fold::{Fold, TableRows};
 use thalweg_store::{SqliteStore, StoreConfig};
 
 /// A table `name` with the given columns; the first `key` of them are its key.
@@ -104,4 +106,34 @@ pub fn replayed(store: &mut dyn Store, epoch: Epoch) -> Result<Vec<(Epoch, Trans
     let mut all = Vec::new();
     store.replay(epoch, &mut |epoch, transaction| all.push((epoch, transaction)))?;
     Ok(all)
+}
+
+/// The tables as they are after the last commit: from the newest snapshot and the log after it, or from the log alone.
+pub fn rows_after(store: &mut dyn Store, snapshot: bool) -> Vec<TableRows> {
+    try_rows_after(store, snapshot).expect("the store is readable")
+}
+
+/// As [`rows_after`].
+pub fn try_rows_after(store: &mut dyn Store, snapshot: bool) -> Result<Vec<TableRows>, StoreError> {
+    let mut fold = Fold::default();
+    let mut epoch = 0;
+    if snapshot {
+        epoch = store.load_snapshot(&mut |fill| fold.transaction(fill))?.map_or(0, |state| state.epoch);
+    }
+    store.replay(epoch, &mut |_, transaction| fold.transaction(transaction))?;
+    Ok(fold.into_tables().collect())
+}
+
+/// Copies a directory with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }

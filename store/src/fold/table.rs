@@ -1,0 +1,301 @@
+//! One table: its columns by name, its rows by key.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+use thalweg_formulas::coerce::coerce;
+use thalweg_formulas::{Type, Value};
+use thalweg_graph::transaction::{Change, Op, Row, Schema, SchemaColumn};
+
+use super::TableRows;
+use crate::config::StoreConfig;
+
+type Key = Box<[Value]>;
+type Cells = Vec<Option<Value>>;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Table {
+    name: Arc<str>,
+    columns: Vec<SchemaColumn>,
+    /// Declared types, column by column.
+    types: Vec<Type>,
+    declared: BTreeMap<String, Type>,
+    /// Positions of the key columns, and the types of their values. For a multiset: the columns of the first schema.
+    key: Vec<usize>,
+    key_types: Vec<Type>,
+    rows: Rows,
+    layout: Option<Layout>,
+}
+
+#[derive(Debug)]
+enum Rows {
+    Keyed(HashMap<Key, Cells>),
+    /// Rows that have the same values, last in, first out.
+    Multiset(HashMap<Key, Vec<Cells>>),
+}
+
+/// How the rows of one schema lie in the table's columns.
+#[derive(Clone, Debug)]
+struct Layout {
+    schema: Arc<Schema>,
+    /// The column of each cell; `None`: each stands where it stands.
+    to: Option<Arc<[usize]>>,
+}
+
+impl Table {
+    /// An empty table that is first met with `schema`.
+    pub(super) fn new(schema: &Arc<Schema>, config: &StoreConfig) -> Table {
+        let declared = config.types.get(&*schema.table).cloned().unwrap_or_default();
+        let names: Vec<Arc<str>> = match config.keys.get(&*schema.table) {
+            Some(names) => names.iter().map(|name| name.as_str().into()).collect(),
+            None => schema.key.iter().filter_map(|at| schema.columns.get(*at as usize)).map(|c| c.name.clone()).collect(),
+        };
+        let rows = if names.is_empty() { Rows::Multiset(HashMap::new()) } else { Rows::Keyed(HashMap::new()) };
+        let mut table = Table {
+            name: schema.table.clone(),
+            columns: Vec::new(),
+            types: Vec::new(),
+            declared,
+            key: Vec::new(),
+            key_types: Vec::new(),
+            rows,
+            layout: None,
+        };
+        table.lay_out(schema);
+        table.key = if names.is_empty() {
+            (0..table.columns.len()).collect()
+        } else {
+            names.iter().map(|name| table.column(name)).collect()
+        };
+        let type_of = |at: &usize| table.declared.get(&*table.columns[*at].name).unwrap_or(&table.columns[*at].ty).clone();
+        table.key_types = table.key.iter().map(type_of).collect();
+        table
+    }
+
+    /// The place of a column; a new one at the end if it is not known.
+    fn column(&mut self, name: &Arc<str>) -> usize {
+        self.columns.iter().position(|c| c.name == *name).unwrap_or_else(|| {
+            self.columns.push(SchemaColumn { name: name.clone(), ty: Type::Dyn });
+            self.types.push(self.declared.get(&**name).cloned().unwrap_or(Type::Dyn));
+            self.columns.len() - 1
+        })
+    }
+
+    /// Where the cells of `schema` lie; the columns that it brings are added, and its types are the newest.
+    fn lay_out(&mut self, schema: &Arc<Schema>) -> Layout {
+        if let Some(layout) = self.layout.as_ref().filter(|l| Arc::ptr_eq(&l.schema, schema)) {
+            return layout.clone();
+        }
+        let mut to = Vec::with_capacity(schema.columns.len());
+        for column in &schema.columns {
+            let at = self.column(&column.name);
+            self.columns[at].ty = column.ty.clone();
+            to.push(at);
+        }
+        let straight = to.iter().enumerate().all(|(i, at)| i == *at);
+        let layout = Layout { schema: schema.clone(), to: (!straight).then(|| to.into()) };
+        self.layout = Some(layout.clone());
+        layout
+    }
+
+    /// The row in the table's columns, its values in their types; `None` if one does not fit.
+    fn take(&self, layout: &Layout, row: Row) -> Option<Cells> {
+        let mut cells = row.into_vec();
+        cells.truncate(layout.schema.columns.len());
+        if let Some(to) = &layout.to {
+            let mut placed = vec![None; self.columns.len()];
+            cells.into_iter().zip(to.iter()).for_each(|(cell, at)| placed[*at] = cell);
+            cells = placed;
+        }
+        for (cell, ty) in cells.iter_mut().zip(&self.types).filter(|(_, ty)| **ty != Type::Dyn) {
+            if let Some(value) = cell.take() {
+                *cell = Some(coerce(value, ty).ok()?);
+            }
+        }
+        Some(cells)
+    }
+
+    /// Applies a change; `None`: it was refused.
+    pub(super) fn change(&mut self, change: Change) -> Option<()> {
+        let layout = self.lay_out(&change.schema);
+        let before = match change.before {
+            Some(row) => Some(self.take(&layout, row)?),
+            None => None,
+        };
+        let after = match change.after {
+            Some(row) => Some(self.take(&layout, row)?),
+            None => None,
+        };
+        match self.rows {
+            Rows::Keyed(_) => self.keyed(change.op, change.key.as_deref(), before, after),
+            Rows::Multiset(_) => self.multiset(change.op, before, after),
+        }
+    }
+
+    fn keyed(&mut self, op: Op, given: Option<&[Value]>, before: Option<Cells>, after: Option<Cells>) -> Option<()> {
+        let (first, second) = match op {
+            Op::Insert | Op::Upsert => (&after, &before),
+            Op::Update | Op::Delete => (&before, &after),
+        };
+        let key = match given {
+            Some(key) => self.key_from(key.iter().map(Some))?,
+            None => {
+                first.as_ref().and_then(|row| self.key_of(row)).or_else(|| second.as_ref().and_then(|row| self.key_of(row)))?
+            }
+        };
+        let moved_to = match (&after, op) {
+            (Some(after), Op::Update | Op::Upsert) => self.key_after(&key, after)?,
+            _ => None,
+        };
+        let new = moved_to.as_ref().unwrap_or(&key);
+        let places: Vec<(usize, Value)> = self.key.iter().copied().zip(new.iter().cloned()).collect();
+        let Rows::Keyed(rows) = &mut self.rows else { return None };
+        match op {
+            Op::Delete => rows.remove(&key).map(drop),
+            Op::Insert => match rows.entry(key) {
+                Entry::Occupied(_) => None,
+                Entry::Vacant(free) => {
+                    free.insert(under_key(after?, &places));
+                    Some(())
+                }
+            },
+            Op::Update | Op::Upsert => {
+                let after = after?;
+                if moved_to.as_ref().is_some_and(|new| rows.contains_key(new)) || op == Op::Update && !rows.contains_key(&key) {
+                    return None;
+                }
+                match moved_to {
+                    None => {
+                        let row = rows.entry(key).or_default();
+                        overlay(row, after);
+                        *row = under_key(std::mem::take(row), &places);
+                    }
+                    Some(new) => {
+                        let mut row = rows.remove(&key).unwrap_or_default();
+                        overlay(&mut row, after);
+                        rows.insert(new, under_key(row, &places));
+                    }
+                }
+                Some(())
+            }
+        }
+    }
+
+    fn key_of(&self, row: &Cells) -> Option<Key> {
+        self.key_from(self.key.iter().map(|at| row.get(*at).and_then(Option::as_ref)))
+    }
+
+    /// The key after an update, where it is another; the outer `None`: it does not fit.
+    fn key_after(&self, old: &Key, after: &Cells) -> Option<Option<Key>> {
+        let given = |at: &usize| after.get(*at).and_then(Option::as_ref);
+        if self.key.iter().zip(old).all(|(at, old)| given(at).is_none_or(|value| value == old)) {
+            return Some(None);
+        }
+        let new = self.key_from(self.key.iter().zip(old).map(|(at, old)| Some(given(at).unwrap_or(old))))?;
+        Some((new != *old).then_some(new))
+    }
+
+    /// Values as a key; `None` if one is absent, NULL or of a wrong type, or there are too many or too few.
+    fn key_from<'a>(&self, values: impl Iterator<Item = Option<&'a Value>>) -> Option<Key> {
+        let mut types = self.key_types.iter();
+        let mut key = Vec::with_capacity(self.key.len());
+        for value in values {
+            let value = coerce(value?.clone(), types.next()?).ok()?;
+            if value.is_null() {
+                return None;
+            }
+            key.push(value);
+        }
+        (key.len() == self.key.len()).then(|| key.into())
+    }
+
+    fn multiset(&mut self, op: Op, before: Option<Cells>, after: Option<Cells>) -> Option<()> {
+        match op {
+            Op::Insert | Op::Upsert => self.add(after?),
+            Op::Delete => self.remove(&before?).map(drop),
+            Op::Update => {
+                let (before, after) = (before?, after?);
+                let mut row = before.clone();
+                overlay(&mut row, after);
+                self.values_of(&row)?;
+                let mut stored = self.remove(&before)?;
+                overlay(&mut stored, row);
+                self.add(stored)
+            }
+        }
+    }
+
+    fn add(&mut self, row: Cells) -> Option<()> {
+        let values = self.values_of(&row)?;
+        let Rows::Multiset(rows) = &mut self.rows else { return None };
+        rows.entry(values).or_default().push(row);
+        Some(())
+    }
+
+    /// Takes out the last row with the values of `image`, which must be whole.
+    fn remove(&mut self, image: &Cells) -> Option<Cells> {
+        let whole = self.key.iter().all(|at| image.get(*at).is_some_and(Option::is_some));
+        let values = self.values_of(image).filter(|_| whole)?;
+        let Rows::Multiset(rows) = &mut self.rows else { return None };
+        let equal = rows.get_mut(&values)?;
+        let row = equal.pop();
+        if equal.is_empty() {
+            rows.remove(&values);
+        }
+        row
+    }
+
+    /// What tells a multiset's rows apart: an absent cell counts as NULL.
+    fn values_of(&self, row: &Cells) -> Option<Key> {
+        let value = |at: &usize| row.get(*at).cloned().flatten().unwrap_or(Value::Null);
+        self.key.iter().zip(&self.key_types).map(|(at, ty)| coerce(value(at), ty).ok()).collect()
+    }
+
+    pub(super) fn into_rows(self) -> TableRows {
+        let width = self.columns.len();
+        let key = match &self.rows {
+            Rows::Keyed(_) => self.key.iter().map(|at| *at as u32).collect(),
+            Rows::Multiset(_) => Vec::new(),
+        };
+        let mut rows: Vec<(Key, Cells)> = match self.rows {
+            Rows::Keyed(rows) => rows.into_iter().collect(),
+            Rows::Multiset(rows) => {
+                rows.into_iter().flat_map(|(k, equal)| equal.into_iter().map(move |row| (k.clone(), row))).collect()
+            }
+        };
+        // Stable: equal rows of a multiset keep their order.
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        let whole = |(_, mut cells): (Key, Cells)| {
+            cells.resize(width, None);
+            cells.into_boxed_slice()
+        };
+        let schema = Arc::new(Schema { table: self.name, columns: self.columns, key });
+        TableRows { schema, rows: rows.into_iter().map(whole).collect() }
+    }
+}
+
+/// Writes the present cells of `with` over `row`.
+fn overlay(row: &mut Cells, with: Cells) {
+    if row.len() < with.len() {
+        row.resize(with.len(), None);
+    }
+    for (cell, new) in row.iter_mut().zip(with) {
+        if new.is_some() {
+            *cell = new;
+        }
+    }
+}
+
+/// The row with its key columns as its key has them.
+fn under_key(mut row: Cells, key: &[(usize, Value)]) -> Cells {
+    for (at, value) in key {
+        if row.len() <= *at {
+            row.resize(at + 1, None);
+        }
+        row[*at] = Some(value.clone());
+    }
+    row
+}

@@ -1,0 +1,234 @@
+//! [`MemoryStore`]: the same port without a disk, for tests and simulation.
+//!
+//! What a commit brings is "durable" at once; [`MemoryStore::crash`] gives the store as it would be opened again, without anything
+//! else that this one knew. Everything is kept plainly and looked for by walking: it is also the slow and obvious answer against which
+//! the durable store is tested.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use thalweg_formulas::Timestamp;
+use thalweg_graph::ports::{
+    CommitBatch, OutboxCounts, OutboxRow, OutboxState, OutboxUpdate, PendingDelivery, Recovered, Store, StoreError, Timer,
+};
+use thalweg_graph::state::EngineState;
+use thalweg_graph::transaction::{Body, Change, Epoch, Op, Schema, Transaction};
+
+use crate::config::StoreConfig;
+use crate::error::{ORDER, fatal};
+use crate::fold::{Fold, TableRows};
+use crate::sqlite::{check_order, outbox};
+
+/// A store in memory.
+#[derive(Clone, Default)]
+pub struct MemoryStore {
+    config: Arc<StoreConfig>,
+    log: Vec<Transaction>,
+    positions: BTreeMap<Arc<str>, String>,
+    schemas: BTreeMap<Arc<str>, Arc<Schema>>,
+    outbox: Vec<Delivery>,
+    timers: Vec<Timer>,
+    snapshot: Option<(EngineState, Arc<[TableRows]>)>,
+    chosen: bool,
+    /// The error that the next write ends with.
+    failing: Option<fn() -> StoreError>,
+}
+
+#[derive(Clone)]
+struct Delivery {
+    pending: PendingDelivery,
+    state: OutboxState,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new(config: StoreConfig) -> MemoryStore {
+        MemoryStore { config: Arc::new(config), ..MemoryStore::default() }
+    }
+
+    /// The process dies: the store as it is when opened again.
+    pub fn crash(self) -> MemoryStore {
+        MemoryStore { chosen: false, failing: None, ..self }
+    }
+
+    /// The next commit or update of the outbox writes nothing and ends with this error.
+    pub fn fail_next_write(&mut self, error: fn() -> StoreError) {
+        self.failing = Some(error);
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.log.len() as Epoch
+    }
+
+    fn heads(&self) -> impl Iterator<Item = &PendingDelivery> {
+        let pending = || self.outbox.iter().filter(|d| d.state == OutboxState::Pending).map(|d| &d.pending);
+        let lane = |d: &PendingDelivery| (d.row.node.clone(), d.row.action, d.row.key.clone());
+        let mut first = BTreeMap::new();
+        for (place, delivery) in pending().enumerate() {
+            first.entry(lane(delivery)).or_insert(place);
+        }
+        let mut places: Vec<usize> = first.into_values().collect();
+        places.sort_unstable();
+        let all: Vec<&PendingDelivery> = pending().collect();
+        places.into_iter().map(move |place| all[place])
+    }
+
+    fn check_deliveries(&self, batch: &CommitBatch) -> Result<(), StoreError> {
+        let last = if batch.transactions.is_empty() { self.epoch() } else { batch.first + batch.transactions.len() as Epoch - 1 };
+        let mut beyond: Vec<&OutboxRow> = batch.outbox.iter().filter(|row| row.epoch > last).collect();
+        beyond.sort_by_key(|row| row.epoch);
+        match beyond.first() {
+            None => Ok(()),
+            Some(row) => Err(fatal(
+                ORDER,
+                format!("broken invariant: a delivery of epoch {} in a commit that ends at epoch {last}", row.epoch),
+            )),
+        }
+    }
+
+    fn fire(&mut self, row: &OutboxRow, batch: &CommitBatch) {
+        if self.outbox.iter().any(|d| d.pending.row.id == row.id) {
+            return;
+        }
+        let at =
+            row.epoch.max(batch.first).checked_sub(batch.first).and_then(|i| batch.transactions.get(i as usize)).map(|t| t.at);
+        let fired_at = at.unwrap_or_else(|| self.recovered().at);
+        let pending = PendingDelivery { row: row.clone(), attempts: 0, fired_at, not_before: Timestamp(0) };
+        self.outbox.push(Delivery { pending, state: OutboxState::Pending });
+    }
+}
+
+fn changes_of(transaction: &Transaction) -> &[Change] {
+    match &transaction.body {
+        Body::Changes(changes) | Body::Fill(changes) => changes,
+        Body::Timer(_) => &[],
+    }
+}
+
+impl Store for MemoryStore {
+    fn recovered(&self) -> Recovered {
+        Recovered {
+            epoch: self.epoch(),
+            at: self.log.iter().map(|t| t.at).max().unwrap_or_default().max(Timestamp(0)),
+            positions: self.positions.clone().into_iter().collect(),
+            schemas: self.schemas.values().cloned().collect(),
+        }
+    }
+
+    fn snapshot_state(&mut self) -> Result<Option<EngineState>, StoreError> {
+        self.chosen = self.snapshot.is_some();
+        Ok(self.snapshot.as_ref().map(|(state, _)| state.clone()))
+    }
+
+    fn snapshot_rows(&mut self, rows: &mut dyn FnMut(Transaction)) -> Result<(), StoreError> {
+        let tables = self.snapshot.iter().filter(|_| self.chosen).flat_map(|(_, tables)| tables.iter());
+        for table in tables {
+            let change = |row: &thalweg_graph::Row| Change {
+                schema: table.schema.clone(),
+                op: Op::Insert,
+                key: None,
+                before: None,
+                after: Some(row.clone()),
+            };
+            let body = Body::Fill(table.rows.iter().map(change).collect());
+            rows(Transaction { source: "".into(), origin: "snapshot".into(), at: Timestamp(0), body });
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, epoch: Epoch, each: &mut dyn FnMut(Epoch, Transaction)) -> Result<(), StoreError> {
+        for (i, transaction) in self.log.iter().enumerate().skip(epoch as usize) {
+            each(i as Epoch + 1, transaction.clone());
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, batch: &CommitBatch) -> Result<(), StoreError> {
+        check_order(batch, self.epoch())?;
+        self.check_deliveries(batch)?;
+        if let Some(error) = self.failing.take() {
+            return Err(error());
+        }
+        let mut rows: Vec<&OutboxRow> = batch.outbox.iter().collect();
+        rows.sort_by_key(|row| row.epoch);
+        rows.into_iter().for_each(|row| self.fire(row, batch));
+        for change in batch.transactions.iter().flat_map(changes_of) {
+            self.schemas.insert(change.schema.table.clone(), change.schema.clone());
+        }
+        self.log.extend(batch.transactions.iter().cloned());
+        self.positions.extend(batch.positions.iter().cloned());
+        for timer in &batch.timers {
+            if self.timers.iter().all(|known| known.id != timer.id) {
+                self.timers.push(timer.clone());
+            }
+        }
+        self.timers.retain(|timer| !batch.timers_done.contains(&timer.id));
+        self.timers.sort_by(|a, b| (a.due, &a.id).cmp(&(b.due, &b.id)));
+        Ok(())
+    }
+
+    fn update_outbox(&mut self, updates: &[OutboxUpdate]) -> Result<(), StoreError> {
+        if let Some(unknown) = updates.iter().find(|update| self.outbox.iter().all(|d| d.pending.row.id != update.id)) {
+            return Err(fatal(ORDER, format!("broken invariant: delivery {} is not in the outbox", unknown.id)));
+        }
+        if let Some(error) = self.failing.take().filter(|_| !updates.is_empty()) {
+            return Err(error());
+        }
+        for update in updates {
+            let known = self.outbox.iter_mut().filter(|d| d.pending.row.id == update.id);
+            for delivery in known.filter(|d| !matches!(d.state, OutboxState::Acked | OutboxState::Cancelled)) {
+                delivery.state = update.state;
+                delivery.pending.attempts = update.attempts;
+                delivery.pending.not_before = update.not_before.max(Timestamp(0));
+            }
+        }
+        Ok(())
+    }
+
+    fn due_deliveries(
+        &mut self,
+        now: Timestamp,
+        limit: usize,
+        in_flight: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<PendingDelivery>, StoreError> {
+        let waiting = || self.heads().filter(|d| !in_flight(&d.row.id)).cloned();
+        let fresh = waiting().filter(|d| d.not_before == Timestamp(0)).take(limit).collect();
+        let mut deferred: Vec<PendingDelivery> =
+            waiting().filter(|d| d.not_before > Timestamp(0) && d.not_before <= now).collect();
+        deferred.sort_by_key(|d| d.not_before);
+        Ok(outbox::merge(fresh, deferred, limit))
+    }
+
+    fn next_delivery_at(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.heads().map(|d| d.not_before).min())
+    }
+
+    fn next_delivery_after(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.heads().map(|d| d.not_before).filter(|at| *at > now && *at > Timestamp(0)).min())
+    }
+
+    fn timers(&mut self) -> Result<Vec<Timer>, StoreError> {
+        Ok(self.timers.clone())
+    }
+
+    fn outbox_counts(&mut self) -> Result<OutboxCounts, StoreError> {
+        let mut counts = OutboxCounts { fired: self.outbox.len() as u64, ..OutboxCounts::default() };
+        for delivery in &self.outbox {
+            *outbox::count_of(&mut counts, delivery.state) += 1;
+        }
+        Ok(counts)
+    }
+
+    fn snapshot(&mut self, state: &EngineState) -> Result<(), StoreError> {
+        if state.epoch > self.epoch() {
+            return Err(fatal(
+                ORDER,
+                format!("broken invariant: a snapshot at epoch {}, and {} was the last commit", state.epoch, self.epoch()),
+            ));
+        }
+        let mut fold = Fold::new(self.config.clone());
+        self.log[..state.epoch as usize].iter().cloned().for_each(|transaction| fold.transaction(transaction));
+        self.snapshot = Some((state.clone(), fold.into_tables().collect()));
+        Ok(())
+    }
+}
