@@ -139,3 +139,59 @@ fn fit(exact: Decimal, precision: u8, scale: u8) -> Result<Value, String> {
     }
     Ok(Value::Decimal(cut))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_take_the_declared_type_or_say_why_not() {
+        let dec = |text: &str| Value::Decimal(text.parse().expect("a decimal"));
+        for (value, ty, expected) in [
+            (Value::Null, "int", "null"),
+            (Value::Int(1), "uint", r#"{"$uint":"1"}"#),
+            (Value::Int(-1), "uint", "error: int -1 is not uint"),
+            (Value::Uint(u64::MAX), "int", "error: uint 18446744073709551615 is not int"),
+            (Value::Int(1), "double", "1.0"),
+            (Value::Int((1 << 53) + 1), "double", "error: int 9007199254740993 is not double"),
+            (Value::Int(1), "decimal(4,2)", r#"{"$decimal":"1.00"}"#),
+            (Value::Int(100), "decimal(4,2)", "error: 100 is too large for decimal(4,2)"),
+            (Value::Double(0.1), "decimal(4,2)", r#"{"$decimal":"0.10"}"#),
+            (
+                Value::Double(0.1 + 0.2),
+                "decimal(4,2)",
+                "error: 0.30000000000000004 needs 17 digits behind the point, decimal(4,2) has 2",
+            ),
+            (Value::double(f64::NAN), "decimal(4,2)", "error: double \"NaN\" is not decimal(4,2)"),
+            (dec("1.500"), "decimal(4,1)", r#"{"$decimal":"1.5"}"#),
+            (dec("2.0"), "int", "2"),
+            (dec("2.5"), "int", "error: decimal 2.5 is not int"),
+            (dec("0.1"), "double", "0.1"),
+            (Value::text("2.50"), "decimal(4,2)", r#"{"$decimal":"2.50"}"#),
+            (Value::text("12"), "int", "12"),
+            (Value::text("x"), "int", "error: \"x\" is not int"),
+            (Value::text("2024-01-02"), "timestamp", r#"{"$timestamp":"2024-01-02T00:00:00Z"}"#),
+            (Value::text("90s"), "duration", r#"{"$duration":"90s"}"#),
+            (Value::text("ab"), "bytes", r#"{"$bytes":"YWI="}"#),
+            (Value::Int(0), "bool", "false"),
+            (dec("1.0"), "bool", "true"),
+            (Value::Int(2), "bool", "error: int 2 is not bool"),
+            (Value::Bool(true), "int", "1"),
+            (Value::Int(5), "text", "error: int 5 is not text"),
+            (Value::list([Value::Int(1), Value::Null]), "list(double)", "[1.0,null]"),
+            (Value::list([Value::text("a")]), "list(int)", "error: \"a\" is not int"),
+            (Value::record([("a", Value::Int(1))]), "map(text, uint)", r#"{"a":{"$uint":"1"}}"#),
+            (Value::Int(1), "null", "error: int 1 is not null"),
+        ] {
+            let told = match coerce(value.clone(), &Type::parse(ty).expect("a type")) {
+                Ok(value) => {
+                    let mut out = String::new();
+                    json::write_dynamic(&value, &mut out);
+                    out
+                }
+                Err(reason) => format!("error: {reason}"),
+            };
+            assert_eq!(told, expected, "{value:?} as {ty}");
+        }
+    }
+}

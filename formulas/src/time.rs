@@ -105,16 +105,60 @@ fn fraction(micros: i64) -> String {
 /// # Errors
 /// What is wrong, lower case.
 pub fn parse_timestamp(text: &str) -> Result<Timestamp, String> {
-    let refuse = || format!("{text:?} is not a timestamp like 2024-01-02T03:04:05Z");
-    let instant = match text.parse::<jiff::Timestamp>() {
-        Ok(instant) => instant.as_microsecond(),
-        Err(_) => {
-            let local: jiff::civil::DateTime = text.parse().map_err(|_| refuse())?;
-            let instant = jiff::tz::Offset::UTC.to_timestamp(local).map_err(|_| refuse())?;
-            instant.as_microsecond()
-        }
-    };
+    let instant = instant(text.as_bytes()).ok_or_else(|| format!("{text:?} is not a timestamp like 2024-01-02T03:04:05Z"))?;
     Some(Timestamp(instant)).filter(|t| in_range(*t)).ok_or_else(|| format!("{text:?} is outside the years 1 to 9999"))
+}
+
+/// Microseconds since 1970 of a date, a date and time, or a date, time and zone.
+fn instant(text: &[u8]) -> Option<i64> {
+    let (date, rest) = text.split_at_checked(10)?;
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = date else { return None };
+    let year = number(&[*y1, *y2, *y3, *y4])?;
+    let (month, day) = (number(&[*m1, *m2])?, number(&[*d1, *d2])?);
+    if !(1..=12).contains(&month) || !(1..=days_of_month(year, month)).contains(&day) {
+        return None;
+    }
+    let midnight = days_from_civil(year, month, day) * DAY;
+    let [b'T' | b't' | b' ', rest @ ..] = rest else { return rest.is_empty().then_some(midnight) };
+    let (clock, rest) = rest.split_at_checked(8)?;
+    let [h1, h2, b':', m1, m2, b':', s1, s2] = clock else { return None };
+    let (hour, minute, second) = (number(&[*h1, *h2])?, number(&[*m1, *m2])?, number(&[*s1, *s2])?);
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let (micros, zone) = micros_behind(rest)?;
+    let offset = match zone {
+        [] | [b'Z' | b'z'] => 0,
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+            let (h, m) = (number(&[*h1, *h2])?, number(&[*m1, *m2])?);
+            let size = (h <= 23 && m <= 59).then_some((h * 3600 + m * 60) * SECOND)?;
+            if *sign == b'-' { -size } else { size }
+        }
+        _ => return None,
+    };
+    Some(midnight + (hour * 3600 + minute * 60 + second) * SECOND + micros - offset)
+}
+
+/// The microseconds that `.5` says, and what follows; digits behind the sixth are cut off.
+fn micros_behind(text: &[u8]) -> Option<(i64, &[u8])> {
+    let [b'.', digits @ ..] = text else { return Some((0, text)) };
+    let end = digits.iter().position(|b| !b.is_ascii_digit()).unwrap_or(digits.len());
+    let (digits, rest) = digits.split_at(end);
+    let six: Vec<u8> = digits.iter().copied().chain(std::iter::repeat(b'0')).take(6).collect();
+    if digits.is_empty() { None } else { Some((number(&six)?, rest)) }
+}
+
+fn number(digits: &[u8]) -> Option<i64> {
+    digits.iter().try_fold(0, |n, d| d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0')))
+}
+
+fn days_of_month(year: i64, month: i64) -> i64 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    }
 }
 
 /// Seconds: `1.5s`, `-0.000001s`, `0s`.
@@ -206,4 +250,101 @@ pub fn parse_zone(zone: &str) -> Result<i64, String> {
 
 fn two_digits(text: &str) -> Option<i64> {
     (text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn timestamps_are_read_as_rfc_3339() {
+        for (text, expected) in [
+            ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+            ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999Z"),
+            ("2024-02-29", "2024-02-29T00:00:00Z"),
+            ("2000-02-29 01:02:03", "2000-02-29T01:02:03Z"),
+            ("2024-01-01t00:30:00.25+02:00", "2023-12-31T22:30:00.25Z"),
+            ("2024-01-01T00:30:00-00:30", "2024-01-01T01:00:00Z"),
+            ("1969-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(parse_timestamp(text).map(format_timestamp).as_deref(), Ok(expected), "{text}");
+        }
+        let bad = [
+            "",
+            "2024",
+            "2024-02-30",
+            "1900-02-29",
+            "2024-13-01",
+            "2024-01-00",
+            "2024-01-01T",
+            "2024-01-01T24:00:00Z",
+            "0000-00-00",
+        ];
+        let worse = [
+            "2024-01-01T00:00Z",
+            "2024-01-01T00:00:60Z",
+            "2024-01-01T00:00:00.Z",
+            "2024-01-01T00:00:00+2:00",
+            "2024-01-01Z",
+            "２024-01-01",
+        ];
+        for text in bad.into_iter().chain(worse) {
+            assert_eq!(parse_timestamp(text), Err(format!("{text:?} is not a timestamp like 2024-01-02T03:04:05Z")));
+        }
+        assert_eq!(
+            parse_timestamp("0001-01-01T00:00:00+01:00"),
+            Err("\"0001-01-01T00:00:00+01:00\" is outside the years 1 to 9999".to_owned())
+        );
+    }
+
+    #[test]
+    fn durations_are_read_as_in_cel() {
+        for (text, expected) in [
+            ("1h30m", "5400s"),
+            ("-1.5s", "-1.5s"),
+            ("+250ms", "0.25s"),
+            ("0", "0s"),
+            ("1.5h", "5400s"),
+            ("3us", "0.000003s"),
+            ("1000ns", "0.000001s"),
+            ("9223372036854.775807s", "9223372036854.775807s"),
+        ] {
+            assert_eq!(parse_duration(text).map(format_duration).as_deref(), Ok(expected), "{text}");
+        }
+        for text in ["", "-", "1", "s", "1d", "1.2.3s", ".s", "1 s", "99999999999999999999h"] {
+            assert_eq!(parse_duration(text), Err(format!("{text:?} is not a duration like 1h30m or 1.5s")));
+        }
+        assert_eq!(parse_duration("1ns"), Err("\"1ns\" is finer than a microsecond".to_owned()));
+        assert_eq!(
+            parse_duration("9223372036854.775808s"),
+            Err("\"9223372036854.775808s\" is longer than 292,471 years".to_owned())
+        );
+        assert_eq!(format_duration(Duration(i64::MIN)), "-9223372036854.775808s");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_reads_back(t in FIRST..=LAST, d in any::<i64>(), wild in any::<i64>()) {
+            prop_assert_eq!(parse_timestamp(&format_timestamp(Timestamp(t))), Ok(Timestamp(t)));
+            prop_assert_eq!(parse_duration(&format_duration(Duration(d))), Ok(Duration(d)));
+            prop_assert!(format_timestamp(Timestamp(wild)).ends_with('Z'));
+        }
+
+        #[test]
+        fn the_calendar_goes_day_by_day(day in -719_162i64..2_932_896) {
+            let at = |day: i64| Civil::at(Timestamp(day * DAY), 0);
+            let (today, tomorrow) = (at(day), at(day + 1));
+            let last = days_of_month(today.year, today.month.into()) == i64::from(today.day);
+            let expected = match (last, today.month) {
+                (false, month) => (today.year, month, today.day + 1),
+                (true, 12) => (today.year + 1, 1, 1),
+                (true, month) => (today.year, month + 1, 1),
+            };
+            prop_assert_eq!((tomorrow.year, tomorrow.month, tomorrow.day), expected);
+            prop_assert_eq!(tomorrow.weekday(), (today.weekday() + 1) % 7);
+        }
+    }
 }

@@ -74,3 +74,6 @@ impl Program {
         run::run(&self.root, inputs, fuel)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,3 +104,6 @@ fn unsupported(function: &str, values: &[Value]) -> Error {
     let types: Vec<_> = values.iter().map(ops::type_name).collect();
     errors::no_overload(format!("{function} has no meaning for {}", types.join(", ")))
 }
+
+#[cfg(test)]
+mod tests;
