@@ -3,6 +3,17 @@
 //!
 //! The room is pure: it builds and tests without timely, tokio, a database or a clock. No petgraph index leaves it.
 //!
+//! ```
+//! use thalweg_graph::spec::{FieldSpec, GraphSpec};
+//! use thalweg_graph::{drawing, planning};
+//!
+//! let field = |name: &str, formula: &str| FieldSpec { name: name.into(), formula: formula.into(), ..Default::default() };
+//! let spec = GraphSpec { fields: vec![field("Order.net", "price * qty"), field("Order.gross", "net * 1.2")], ..Default::default() };
+//! let (plan, _warnings) = planning::plan(&spec, &[]).expect("an accepted definition");
+//! assert!(drawing::to_text(&plan, &[]).contains("Order.gross: dyn  = Order.net * 1.2"));
+//! assert_eq!(plan.field("Order.net").map(|(_, field)| &*field.formula), Some("price * qty"));
+//! ```
+//!
 //! Next to read: [`spec`], [`plan`], [`planning`], [`drawing`], [`transaction`], [`outcome`].
 
 pub mod drawing;

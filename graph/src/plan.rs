@@ -210,7 +210,8 @@ pub enum ReactionInput {
     Now,
 }
 
-/// Rows of one table at one level.
+/// Rows of one table at one level. A row exists in every region of its table, also where nothing is carried to it: births and
+/// deaths come from the home region, the table's lowest.
 #[derive(Clone, Debug)]
 pub struct Region {
     /// Which table.
@@ -299,7 +300,7 @@ pub struct Group {
 pub struct Lookup {
     /// The region that holds the reference.
     pub from: RegionId,
-    /// The slots there that hold the other document's key.
+    /// The slots there that hold the other document's key; empty for the global document.
     pub via: Vec<SlotId>,
     /// The types of the other table's key columns, as in [`Group::key_types`].
     pub key_types: Vec<Type>,

@@ -1,5 +1,7 @@
 //! Figures of nodes: rows, bytes and work, added up over the regions that hold a node.
 
+use std::collections::HashMap;
+
 use crate::outcome::NodeStats;
 
 /// What one node holds and has cost.
@@ -14,10 +16,31 @@ pub(super) struct Figures {
 }
 
 impl Figures {
+    /// Whether there is anything to show.
+    pub(super) fn any(self) -> bool {
+        self != Figures::default()
+    }
+}
+
+/// The figures of all nodes, by name.
+pub(super) struct Sheet<'a> {
+    by_name: HashMap<&'a str, Vec<&'a NodeStats>>,
+}
+
+impl<'a> Sheet<'a> {
+    /// An index of what the engine counted.
+    pub(super) fn new(stats: &'a [NodeStats]) -> Sheet<'a> {
+        let mut by_name: HashMap<&str, Vec<&NodeStats>> = HashMap::new();
+        stats.iter().for_each(|stat| by_name.entry(&stat.node).or_default().push(stat));
+        Sheet { by_name }
+    }
+
     /// The figures of the node with this id and slot name; `regions` are those that hold it, its own first.
-    pub(super) fn of(stats: &[NodeStats], id: &str, name: &str, regions: &[u32]) -> Figures {
+    pub(super) fn of(&self, id: &str, name: &str, regions: &[u32]) -> Figures {
+        let named = |name: &str| self.by_name.get(name).into_iter().flatten();
+        let also = named(name).filter(|_| name != id);
         let mut figures = Figures::default();
-        for stat in stats.iter().filter(|stat| *stat.node == *id || *stat.node == *name) {
+        for stat in named(id).chain(also) {
             let Some(region) = stat.region.filter(|region| regions.contains(&region.0)) else { continue };
             if regions.first() == Some(&region.0) {
                 figures.rows += stat.rows;
@@ -26,10 +49,5 @@ impl Figures {
             figures.rows_touched += stat.rows_touched;
         }
         figures
-    }
-
-    /// Whether there is anything to show.
-    pub(super) fn any(self) -> bool {
-        self != Figures::default()
     }
 }

@@ -2,20 +2,22 @@
 
 use serde_json::{Value, json};
 
+use super::figures::Sheet;
 use super::view::{Node, kept, nodes};
 use crate::outcome::NodeStats;
 use crate::plan::{Plan, RegionId};
 
 /// The plan as indented JSON, ending in a line feed: nodes, regions, edges, and the indexes that stand in no region.
 pub fn to_json(plan: &Plan, stats: &[NodeStats]) -> String {
-    let nodes: Vec<Value> = nodes(plan).iter().map(|node| node_json(node, stats)).collect();
+    let sheet = Sheet::new(stats);
+    let nodes: Vec<Value> = nodes(plan).iter().map(|node| node_json(node, &sheet)).collect();
     let regions: Vec<Value> = (0..plan.regions.len()).map(|region| region_json(plan, region)).collect();
     let whole = json!({ "v": 1, "nodes": nodes, "regions": regions, "edges": edges(plan), "indexes": indexes(stats) });
     format!("{whole:#}\n")
 }
 
-fn node_json(node: &Node, stats: &[NodeStats]) -> Value {
-    let figures = node.figures(stats);
+fn node_json(node: &Node, sheet: &Sheet<'_>) -> Value {
+    let figures = node.figures(sheet);
     let (maintenance, why) = node.maintenance.as_ref().map_or(("input", "it comes from outside"), kept);
     json!({
         "id": node.id,

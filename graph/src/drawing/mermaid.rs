@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::figures::Sheet;
 use super::view::{Kind, Node, nodes};
 use crate::outcome::NodeStats;
 use crate::plan::Plan;
 
 /// The plan as a Mermaid flowchart; figures stand in the labels where there are any.
 pub fn to_mermaid(plan: &Plan, stats: &[NodeStats]) -> String {
+    let sheet = Sheet::new(stats);
     let nodes = nodes(plan);
     let numbers: BTreeMap<&str, usize> = nodes.iter().enumerate().map(|(ix, node)| (node.id.as_str(), ix)).collect();
     let mut out = String::from("flowchart LR\n");
@@ -17,13 +19,13 @@ pub fn to_mermaid(plan: &Plan, stats: &[NodeStats]) -> String {
         out += &format!("  subgraph r{ix}[\"{}, level {}\"]\n", escaped(table), region.level);
         for (number, node) in nodes.iter().enumerate() {
             if node.kind != Kind::Reaction && node.regions.first() == Some(&ix) {
-                out += &format!("    {}\n", statement(number, node, stats));
+                out += &format!("    {}\n", statement(number, node, &sheet));
             }
         }
         out += "  end\n";
     }
     for (number, node) in nodes.iter().enumerate().filter(|(_, node)| node.kind == Kind::Reaction) {
-        out += &format!("  {}\n", statement(number, node, stats));
+        out += &format!("  {}\n", statement(number, node, &sheet));
     }
     for (number, node) in nodes.iter().enumerate() {
         for read in node.reads.iter().filter_map(|read| numbers.get(read.as_str())) {
@@ -33,8 +35,8 @@ pub fn to_mermaid(plan: &Plan, stats: &[NodeStats]) -> String {
     out
 }
 
-fn statement(number: usize, node: &Node, stats: &[NodeStats]) -> String {
-    let figures = node.figures(stats);
+fn statement(number: usize, node: &Node, sheet: &Sheet<'_>) -> String {
+    let figures = node.figures(sheet);
     let touched = if !figures.any() { String::new() } else { format!("<br/>{} rows, {} B", figures.rows, figures.state_bytes) };
     let label = format!("{}<br/>{}{touched}", escaped(&node.id), escaped(&node.ty));
     match node.kind {

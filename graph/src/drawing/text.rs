@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use thalweg_formulas::InputId;
 
-use super::figures::Figures;
+use super::figures::Sheet;
 use super::view::{kept, raised_by};
 use crate::outcome::NodeStats;
 use crate::plan::{CellKind, Effect, Group, Lookup, Plan, Reaction, Rearm, Region, RegionId, SlotId, SlotSource, Table};
@@ -13,13 +13,14 @@ use crate::spec::ActionSpec;
 
 /// The plan as indented text, one slot a line.
 pub fn to_text(plan: &Plan, stats: &[NodeStats]) -> String {
+    let sheet = Sheet::new(stats);
     let mut out = String::new();
     for (ix, table) in plan.tables.iter().enumerate() {
         table_heading(&mut out, table);
         for (region_ix, region) in (0u32..).zip(&plan.regions).filter(|(_, region)| region.table.0 as usize == ix) {
             put(&mut out, format_args!("  region {region_ix}, level {}", region.level));
             for slot in 0..region.slots.len() {
-                slot_line(&mut out, plan, stats, RegionId(region_ix), SlotId(slot as u32));
+                slot_line(&mut out, plan, &sheet, RegionId(region_ix), SlotId(slot as u32));
             }
         }
     }
@@ -49,7 +50,7 @@ fn table_heading(out: &mut String, table: &Table) {
     put(out, format_args!("{name}{from}{key}{whole}"));
 }
 
-fn slot_line(out: &mut String, plan: &Plan, stats: &[NodeStats], at: RegionId, slot: SlotId) {
+fn slot_line(out: &mut String, plan: &Plan, sheet: &Sheet<'_>, at: RegionId, slot: SlotId) {
     let region = &plan.regions[at.0 as usize];
     let found = &region.slots[slot.0 as usize];
     let source = match found.source {
@@ -66,13 +67,13 @@ fn slot_line(out: &mut String, plan: &Plan, stats: &[NodeStats], at: RegionId, s
             put(out, format_args!("       {how}: {why}"));
         }
     }
-    figures_line(out, plan, stats, at, slot);
+    figures_line(out, plan, sheet, at, slot);
 }
 
 /// What the slot holds and has cost in this region.
-fn figures_line(out: &mut String, plan: &Plan, stats: &[NodeStats], at: RegionId, slot: SlotId) {
+fn figures_line(out: &mut String, plan: &Plan, sheet: &Sheet<'_>, at: RegionId, slot: SlotId) {
     let name = &plan.regions[at.0 as usize].slots[slot.0 as usize].name;
-    let figures = Figures::of(stats, &plan.node_id(at, slot), name, &[at.0]);
+    let figures = sheet.of(&plan.node_id(at, slot), name, &[at.0]);
     if figures.any() {
         let (rows, bytes, touched) = (figures.rows, figures.state_bytes, figures.rows_touched);
         put(out, format_args!("       rows {rows}, state bytes {bytes}, rows touched {touched}"));

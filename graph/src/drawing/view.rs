@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use thalweg_formulas::Agg;
 
-use super::figures::Figures;
-use crate::outcome::NodeStats;
+use super::figures::{Figures, Sheet};
 use crate::plan::{Maintenance, Plan, Reaction, ReactionInput, RegionId, SlotId, SlotSource, Trigger};
 use crate::show::agg_name;
 
@@ -52,8 +51,8 @@ pub(super) struct Node {
 
 impl Node {
     /// What it holds and has cost.
-    pub(super) fn figures(&self, stats: &[NodeStats]) -> Figures {
-        Figures::of(stats, &self.id, &self.name, &self.regions)
+    pub(super) fn figures(&self, sheet: &Sheet<'_>) -> Figures {
+        sheet.of(&self.id, &self.name, &self.regions)
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct TableDef {
     pub(super) key: Option<Vec<usize>>,
     pub(super) columns: Vec<Column>,
     column_ids: HashMap<Arc<str>, usize>,
+    /// How many of `columns` are declared; the rest were only read.
+    pub(super) declared: usize,
     /// Whether `columns` is all there is.
     pub(super) closed: bool,
     pub(super) relations: BTreeMap<String, Relation>,
@@ -54,6 +56,7 @@ impl TableDef {
             key: None,
             columns: Vec::new(),
             column_ids: HashMap::new(),
+            declared: 0,
             closed: false,
             relations: BTreeMap::new(),
             spec: None,
@@ -118,6 +121,7 @@ impl Catalogue {
         let mut catalogue = Catalogue { tables: Vec::new(), names: HashMap::new(), known: known.to_vec(), open_world };
         spec.tables.iter().enumerate().for_each(|(ix, table)| catalogue.declare(ix, table, &spec.tables, findings));
         spec.tables.iter().enumerate().for_each(|(ix, table)| catalogue.relate(ix, table, findings));
+        catalogue.tables.iter_mut().for_each(|table| table.declared = table.columns.len());
         catalogue
     }
 
@@ -346,6 +350,7 @@ fn add_discovered(table: &mut TableDef, schema: &Schema) {
         }
     }
     table.closed = true;
+    table.declared = table.columns.len();
 }
 
 /// The columns of a `[[table]]`: in the source's order where it is known, with the declared types.

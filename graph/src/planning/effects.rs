@@ -8,13 +8,14 @@ use thalweg_formulas::{Expr, ExprKind, Problem, Type};
 
 use super::actions::check_actions;
 use super::catalogue::{Mention, TableDef};
-use super::fields::{check_at, children, warn_of_near_misses};
+use super::fields::check_at;
 use super::findings::{Findings, with_near_misses};
 use super::language;
 use super::lower;
 use super::nodes::NodeId;
 use super::scope::{Read, Reading, Step};
 use super::selves::Refused;
+use super::slips;
 use super::world::Shared;
 use crate::plan::Rearm;
 use crate::spec::{EffectSpec, GraphSpec, Place};
@@ -50,7 +51,7 @@ fn check_effect(world: &Shared, ix: usize, spec: &EffectSpec, findings: &mut Fin
         Err(Refused::Formula(problems)) => return drop_none(findings.errors(&when, problems)),
         Err(Refused::Init(problem)) => return drop_none(findings.error(when, problem)),
     };
-    warn_of_near_misses(world, &reading, &ast, &when, findings);
+    slips::warn(&world.borrow(), reading.columns(), &ast, &when, findings);
     if !matches!(expr.ty(), Type::Bool | Type::Dyn | Type::Null) {
         let problem = Problem::new(240, format!("the condition of effect `{}` is {}, not bool", spec.name, expr.ty()));
         return drop_none(findings.error(when, problem.at(ast.span, "").help("compare it with something")));
@@ -173,7 +174,7 @@ impl Roots {
             }
             _ => {}
         }
-        children(ast).into_iter().for_each(|child| self.collect(child));
+        ast.parts().into_iter().for_each(|child| self.collect(child));
     }
 }
 

@@ -6,23 +6,25 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
-use thalweg_formulas::ast::{Ast, AstKind};
-use thalweg_formulas::{Expr, Problem, Span, Type, Value};
+use thalweg_formulas::ast::Ast;
+use thalweg_formulas::{Expr, Problem, Type, Value};
 
-use super::findings::{Findings, one_of};
+use super::findings::Findings;
 use super::lower;
+use super::places::located;
 use super::scope::Reading;
 use super::selves;
+use super::slips;
 use super::world::Shared;
 use crate::spec::{GraphSpec, Place};
 
 /// Checks all fields and makes their nodes; the problems of each go to `findings`.
 pub(super) fn check_fields(world: &Shared, spec: &GraphSpec, findings: &mut Findings) {
     read_names(world);
-    let order = order(world, findings);
-    for field in order {
+    refuse_cycles(world, findings);
+    for field in order(world) {
         check_field(world, spec, field, findings);
     }
 }
@@ -45,8 +47,8 @@ fn read_names(world: &Shared) {
     }
 }
 
-/// The fields in an order in which each follows those that it reads; fields in or above a cycle are left out, the cycle refused.
-fn order(world: &Shared, findings: &mut Findings) -> Vec<usize> {
+/// Refuses each group of fields that read each other, by one shortest cycle in it.
+fn refuse_cycles(world: &Shared, findings: &mut Findings) {
     let world = world.borrow();
     let mut graph = DiGraph::<usize, ()>::new();
     let ids: Vec<NodeIndex> = (0..world.fields.len()).map(|field| graph.add_node(field)).collect();
@@ -55,22 +57,36 @@ fn order(world: &Shared, findings: &mut Findings) -> Vec<usize> {
             graph.add_edge(ids[field], ids[*dep], ());
         });
     }
-    let mut order = Vec::with_capacity(ids.len());
-    let mut refused = BTreeSet::new();
-    // Tarjan's components come in reverse topological order of "reads": what is read comes first.
-    for component in tarjan_scc(&graph) {
+    // Not Tarjan's algorithm: petgraph's recurses as deep as the longest chain of fields.
+    for component in kosaraju_scc(&graph) {
         let members: BTreeSet<usize> = component.iter().map(|id| graph[*id]).collect();
         let first = *members.first().expect("invariant: a component has a member");
-        let cyclic = members.len() > 1 || world.fields[first].deps.contains(&first);
-        if cyclic {
+        if members.len() > 1 || world.fields[first].deps.contains(&first) {
             let path = shortest_cycle(first, &members, |field| &world.fields[field].deps);
             let names: Vec<&str> = path.iter().map(|field| &*world.fields[*field].name).collect();
             findings.error(Place::Field(world.fields[first].spec, "formula"), cycle(&names));
         }
-        if cyclic || members.iter().any(|field| world.fields[*field].deps.iter().any(|dep| refused.contains(dep))) {
-            refused.extend(members);
-        } else {
-            order.extend(members);
+    }
+}
+
+/// The fields, each after those that it reads, else in the order of the definition. Fields in or above a cycle are left out.
+fn order(world: &Shared) -> Vec<usize> {
+    let world = world.borrow();
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); world.fields.len()];
+    let mut waiting_for: Vec<usize> = Vec::with_capacity(world.fields.len());
+    for (field, def) in world.fields.iter().enumerate() {
+        def.deps.iter().for_each(|dep| readers[*dep].push(field));
+        waiting_for.push(def.deps.len());
+    }
+    let mut ready: BTreeSet<usize> = (0..waiting_for.len()).filter(|field| waiting_for[*field] == 0).collect();
+    let mut order = Vec::with_capacity(waiting_for.len());
+    while let Some(field) = ready.pop_first() {
+        order.push(field);
+        for reader in &readers[field] {
+            waiting_for[*reader] -= 1;
+            if waiting_for[*reader] == 0 {
+                ready.insert(*reader);
+            }
         }
     }
     order
@@ -135,7 +151,7 @@ fn check_field(world: &Shared, spec: &GraphSpec, field: usize, findings: &mut Fi
         Err(selves::Refused::Formula(problems)) => return findings.errors(&place, problems),
         Err(selves::Refused::Init(problem)) => return findings.error(Place::Field(ix, "init"), problem),
     };
-    warn_of_near_misses(world, &reading, &ast, &place, findings);
+    slips::warn(&world.borrow(), reading.columns(), &ast, &place, findings);
     world.borrow_mut().fields[field].ty = expr.ty().clone();
     if !all_accepted(world, &reading) {
         return;
@@ -157,7 +173,7 @@ fn check_field(world: &Shared, spec: &GraphSpec, field: usize, findings: &mut Fi
 }
 
 /// Whether every field that was read has its node: nodes are made of nothing less.
-pub(super) fn all_accepted(world: &Shared, reading: &Reading) -> bool {
+fn all_accepted(world: &Shared, reading: &Reading) -> bool {
     let world = world.borrow();
     reading.deps.borrow().iter().all(|dep| world.fields[*dep].node.is_some())
 }
@@ -183,18 +199,14 @@ fn misplaced_name(name: &str, ast: &Ast) -> Problem {
     let who = if name == "self" { "fields" } else { "reactions" };
     let help = match name {
         "self" => "make a field that reads `self`, and read that field",
-        "old" | "new" => "a field reads the row as it is; conditions on a change belong to [[reactions]], or read `self`",
-        _ => "fields and [[effect]] conditions depend on rows only; read it in a [[reactions]] condition, or keep it in a column",
+        "old" | "new" => {
+            "a field reads the row as it is; conditions on a change belong to [[reactions]]; if it is a column, declare it"
+        }
+        _ => {
+            "fields and [[effect]] conditions depend on rows only: read it in a [[reactions]] condition; if it is a column, declare it"
+        }
     };
     located(Problem::new(246, format!("`{name}` is known to {who} only")).help(help), ast, name, "not known here")
-}
-
-/// The problem at the place where `name` stands.
-pub(super) fn located(problem: Problem, ast: &Ast, name: &str, label: &str) -> Problem {
-    match ident_span(ast, name) {
-        Some(span) => problem.at(span, label),
-        None => problem,
-    }
 }
 
 /// The columns and fields that a formula reads, with their types' names, in the order read.
@@ -215,52 +227,4 @@ pub(super) fn qualified_reads(reading: &Reading, expr: &Expr) -> Vec<std::sync::
         }
     }
     reads
-}
-
-/// In an open table a typing error is a new column: warns where a declared name is one letter away.
-pub(super) fn warn_of_near_misses(world: &Shared, reading: &Reading, ast: &Ast, place: &Place, findings: &mut Findings) {
-    for (table, name) in reading.dynamic.borrow().iter() {
-        let world = world.borrow();
-        let def = &world.catalogue.tables[*table];
-        let declared = def.column_names().filter(|column| column != name);
-        let near: Vec<&str> = declared
-            .chain(world.field_names(*table))
-            .chain(def.relations.keys().map(String::as_str))
-            .filter(|other| one_slip_apart(name, other))
-            .collect();
-        if near.is_empty() {
-            continue;
-        }
-        let message = format!("`{name}` is read as an undeclared column of `{}`", def.name);
-        let problem = Problem::new(253, message).help(format!("did you mean {}?", one_of(&near)));
-        findings.warn(place.clone(), located(problem, ast, name, "not declared"));
-    }
-}
-
-/// Whether two names of at least four letters differ by one slip, which is not a digit.
-fn one_slip_apart(a: &str, b: &str) -> bool {
-    let letters = |s: &str| s.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
-    a.chars().count().min(b.chars().count()) >= 4 && letters(a) != letters(b) && strsim::damerau_levenshtein(a, b) == 1
-}
-
-/// Where `name` stands in the text, at the start of a path or as a member.
-pub(super) fn ident_span(ast: &Ast, name: &str) -> Option<Span> {
-    match &ast.kind {
-        AstKind::Ident(found) if found == name => Some(ast.span),
-        AstKind::Select(of, member, span) => ident_span(of, name).or((member == name).then_some(*span)),
-        _ => children(ast).into_iter().find_map(|child| ident_span(child, name)),
-    }
-}
-
-/// The direct parts of a tree, left to right.
-pub(super) fn children(ast: &Ast) -> Vec<&Ast> {
-    match &ast.kind {
-        AstKind::Literal(_) | AstKind::Ident(_) => vec![],
-        AstKind::Select(a, _, _) | AstKind::Each(a) | AstKind::Unary(_, a) => vec![a],
-        AstKind::Index(a, b) | AstKind::Binary(_, a, b) => vec![a, b],
-        AstKind::Ternary(c, a, b) => vec![c, a, b],
-        AstKind::Call { target, args, .. } => target.iter().map(|target| &**target).chain(args).collect(),
-        AstKind::List(items) => items.iter().collect(),
-        AstKind::Map(entries) => entries.iter().flat_map(|(k, v)| [k, v]).collect(),
-    }
 }

@@ -91,6 +91,8 @@ struct Layout {
     members: Vec<BTreeSet<NodeId>>,
     /// The cells of each region, in topological order.
     cells: Vec<Vec<NodeId>>,
+    /// The position of each cell in its region.
+    cell_of: BTreeMap<NodeId, u32>,
     region_of: BTreeMap<NodeId, RegionId>,
     /// What each region needs from lower regions of its table.
     carried: Vec<BTreeSet<NodeId>>,
@@ -116,6 +118,7 @@ impl Layout {
             places: regions.keys().copied().collect(),
             members: Vec::new(),
             cells: Vec::new(),
+            cell_of: BTreeMap::new(),
             region_of: BTreeMap::new(),
             carried: vec![BTreeSet::new(); regions.len()],
             lookup_edges: BTreeMap::new(),
@@ -125,7 +128,9 @@ impl Layout {
             slot_of: BTreeMap::new(),
         };
         for (ix, ((_, table), mut members)) in regions.into_iter().enumerate() {
-            layout.cells.push(common::share(world, table, &mut members));
+            let cells = common::share(world, table, &mut members);
+            layout.cell_of.extend(cells.iter().copied().zip(0..));
+            layout.cells.push(cells);
             layout.region_of.extend(members.iter().map(|id| (*id, RegionId(ix as u32))));
             members.retain(|id| !matches!(world.nodes.get(*id).source, Source::Cell { .. }));
             layout.members.push(members);
@@ -227,10 +232,7 @@ impl Layout {
             Source::Column(column) => SlotSource::Column(ColumnId(*column as u32)),
             Source::Aggregate { .. } => SlotSource::Aggregate(self.group_of[&id]),
             Source::Looked { .. } => SlotSource::Looked(self.lookup_of[&id].0, self.lookup_of[&id].1),
-            Source::Cell { .. } => {
-                let position = self.cells[region.0 as usize].iter().position(|cell| *cell == id);
-                SlotSource::Cell(position.expect("invariant: a cell is among its region's") as u32)
-            }
+            Source::Cell { .. } => SlotSource::Cell(self.cell_of[&id]),
         };
         Slot { name: node.name.clone(), ty: node.ty.clone(), source }
     }

@@ -194,8 +194,10 @@ impl Lowering<'_> {
     fn not_determined(&self, node: NodeId, read: &Frame, at: &Frame) -> Problem {
         let world = self.reading.world.borrow();
         let name = format!("{}{}", read.path, world.node_name(node));
-        let place =
-            if at.path.is_empty() { "outside its aggregate".into() } else { format!("in `{}`", at.path.trim_end_matches('.')) };
+        let place = match at.path.trim_end_matches('.') {
+            "" => "outside its aggregate".into(),
+            path => format!("at `{path}`"),
+        };
         Problem::new(250, format!("`{name}` cannot be read {place}: no single row is meant"))
             .help("aggregate one relation at a time, or make a field of one part and read that")
     }

@@ -28,11 +28,13 @@ mod lower;
 mod maintenance;
 mod names;
 mod nodes;
+mod places;
 mod reactions;
 mod relations;
 mod rewrite;
 mod scope;
 mod selves;
+mod slips;
 mod world;
 
 use std::cell::RefCell;

@@ -13,10 +13,11 @@ use thalweg_formulas::{Expr, ExprKind, InputId, Problem, Type};
 use super::actions::check_actions;
 use super::changes::ChangeScope;
 use super::delay::parse_delay;
-use super::fields::located;
 use super::findings::{Findings, with_near_misses};
 use super::language;
+use super::places::located;
 use super::rewrite::map_inputs;
+use super::slips;
 use super::world::Shared;
 use crate::plan::{Reaction, ReactionInput, TableId, Trigger};
 use crate::spec::{ClassifySpec, GraphSpec, Place, ReactionSpec};
@@ -57,6 +58,8 @@ pub(super) fn check_reactions(
             let checked = match &condition {
                 Some(ast) => match check_condition(world, *table, *trigger, ast) {
                     Ok((expr, read)) => {
+                        let place = Place::Reaction(ix, "condition");
+                        slips::warn(&world.borrow(), columns(*table, &read), ast, &place, findings);
                         inputs = read;
                         Some(expr)
                     }
@@ -216,4 +219,13 @@ fn only_read(expr: &Expr, inputs: &[ReactionInput]) -> (Expr, Vec<ReactionInput>
         ExprKind::Input(InputId(position as u32))
     });
     (renumbered, read.iter().map(|id| inputs[id.0 as usize].clone()).collect())
+}
+
+/// The columns that a condition reads.
+fn columns(table: usize, inputs: &[ReactionInput]) -> impl Iterator<Item = (usize, usize)> + '_ {
+    inputs.iter().filter_map(move |input| match input {
+        ReactionInput::Old(column) | ReactionInput::New(column) | ReactionInput::Bare(column) => Some((table, column.0 as usize)),
+        ReactionInput::OldRow | ReactionInput::NewRow | ReactionInput::BareRow => None,
+        ReactionInput::EventName | ReactionInput::TxOrigin | ReactionInput::Now => None,
+    })
 }

@@ -73,8 +73,6 @@ pub(super) struct Reading {
     pub(super) reads_self: RefCell<bool>,
     /// Names that mean something only elsewhere, in the order met.
     pub(super) misplaced: RefCell<Vec<String>>,
-    /// Names that became dynamic columns of a table.
-    pub(super) dynamic: RefCell<Vec<(usize, String)>>,
 }
 
 impl Reading {
@@ -89,7 +87,6 @@ impl Reading {
             itself: RefCell::new(itself),
             reads_self: RefCell::new(false),
             misplaced: RefCell::default(),
-            dynamic: RefCell::default(),
         })
     }
 
@@ -120,6 +117,16 @@ impl Reading {
             Read::Refused => "?",
         };
         format!("{}{name}", frame.path)
+    }
+
+    /// The columns that it reads, with their tables.
+    pub(super) fn columns(&self) -> Vec<(usize, usize)> {
+        let frames = self.frames.borrow();
+        let column = |reference: &Ref| match reference.read {
+            Read::Column(column) => Some((frames[reference.frame as usize].table, column)),
+            Read::Field(_) | Read::Itself | Read::Refused => None,
+        };
+        self.refs.borrow().iter().filter_map(column).collect()
     }
 
     fn input(&self, frame: u32, read: Read, ty: Type) -> Binding {
@@ -244,7 +251,6 @@ impl RowScope {
     fn dynamic(&self, name: &str) -> Option<Binding> {
         let table = self.table();
         let column = self.reading.world.borrow_mut().catalogue.tables[table].column_or_dynamic(name)?;
-        self.reading.dynamic.borrow_mut().push((table, name.to_owned()));
         Some(self.reading.read_column(self.frame, table, column))
     }
 }

@@ -74,22 +74,11 @@ fn settle_from(world: &Shared, table: usize, ast: &Ast, start: Type) -> Option<T
     None
 }
 
-/// The types to start from: that of `init`, else NULL, which takes on whatever it meets, then the types with a zero.
+/// The types to start from: that of `init`, NULL, which takes on whatever it meets, then the types with a zero.
 fn starts(init: Option<&serde_json::Value>) -> Vec<Type> {
-    match init {
-        Some(json) => vec![type_of_json(json)],
-        None => vec![
-            Type::Null,
-            Type::Int,
-            Type::Uint,
-            Type::Double,
-            Type::Bool,
-            Type::Text,
-            Type::Timestamp,
-            Type::Duration,
-            Type::List(Type::Dyn.into()),
-        ],
-    }
+    let scalars = [Type::Null, Type::Int, Type::Uint, Type::Double, Type::Bool, Type::Text, Type::Timestamp, Type::Duration];
+    let list = Type::List(Type::Dyn.into());
+    init.map(type_of_json).into_iter().chain(scalars).chain([list]).collect()
 }
 
 /// The type that an `init` suggests.

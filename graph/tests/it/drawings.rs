@@ -25,13 +25,8 @@ fn small() -> Plan {
 }
 
 fn stats() -> Vec<NodeStats> {
-    let stat = |node: &str, region, rows| NodeStats {
-        node: Arc::from(node),
-        region,
-        rows,
-        state_bytes: rows * 8,
-        rows_touched: 1,
-    };
+    let stat =
+        |node: &str, region, rows| NodeStats { node: Arc::from(node), region, rows, state_bytes: rows * 8, rows_touched: 1 };
     vec![stat("Order.total", Some(RegionId(1)), 3), stat("price", Some(RegionId(0)), 9), stat("Order", None, 3)]
 }
 
@@ -55,7 +50,8 @@ fn text_shows_figures_where_there_are_any() {
           region 1, condition slot 3, sends id = slot 0, total = slot 2
           log
         reaction item.gone to item.gone (delete of Item) when price > 5
-    "#]].assert_eq(&to_text(&small(), &stats()));
+    "#]]
+    .assert_eq(&to_text(&small(), &stats()));
 }
 
 #[test]
@@ -215,7 +211,8 @@ fn json_has_every_node_with_its_figures() {
             }
           ]
         }
-    "#]].assert_eq(&to_json(&small(), &stats()));
+    "#]]
+    .assert_eq(&to_json(&small(), &stats()));
 }
 
 #[test]
@@ -243,7 +240,8 @@ fn dot_has_one_cluster_a_region() {
           "Order.total" -> "big";
           "Item.price" -> "item.gone";
         }
-    "#]].assert_eq(&to_dot(&small(), &[]));
+    "#]]
+    .assert_eq(&to_dot(&small(), &[]));
 }
 
 #[test]
@@ -266,13 +264,15 @@ fn mermaid_has_one_subgraph_a_region() {
           n3 --> n4
           n4 --> n5
           n1 --> n6
-    "#]].assert_eq(&to_mermaid(&small(), &[]));
+    "#]]
+    .assert_eq(&to_mermaid(&small(), &[]));
 }
 
 #[test]
 fn explain_tells_the_story_of_each_kind_of_node() {
     let plan = small();
-    let stories = ["Order.total", "Item.price", "Order: sum(items[*].price)", "big", "item.gone"].map(|node| plan.explain(node).unwrap());
+    let stories =
+        ["Order.total", "Item.price", "Order: sum(items[*].price)", "big", "item.gone"].map(|node| plan.explain(node).unwrap());
     expect![[r#"
         Order.total (derived): int
         formula: sum(items[*].price)
@@ -306,6 +306,7 @@ fn explain_tells_the_story_of_each_kind_of_node() {
         kept: incremental: judged once for each changed row
         place: tier 1, region 0, level 0
         reads: Item.price
-    "#]].assert_eq(&stories.join("\n"));
+    "#]]
+    .assert_eq(&stories.join("\n"));
     assert_eq!(plan.explain("Order.nothing"), None);
 }

@@ -17,7 +17,7 @@ fn shop() -> Value {
         { "name": "Order", "key": ["id"], "columns": { "id": "int", "customer_id": "int" }, "relations": {
             "items": { "table": "Item", "key": "order_id" }, "customer": { "to": "Customer", "key": "customer_id" },
             "lines": { "json": "lines" } } },
-        { "name": "Item", "key": ["id"], "columns": { "id": "int", "order_id": "int", "price": "decimal(10,2)", "qty": "int" },
+        { "name": "Item", "key": ["id"], "columns": { "id": "int", "name": "text", "order_id": "int", "price": "decimal(10,2)", "qty": "int" },
           "relations": { "order": { "to": "Order", "key": "order_id" } } },
         { "name": "Region", "key": ["id"], "columns": { "id": "int", "name": "text" } },
     ])
@@ -260,6 +260,8 @@ fn a_self_reference_reads_its_own_slot() {
             "Item.running": "self + price",
             "Item.doubled": { "formula": "self * 2 + qty", "init": 1 },
             "Item.longest": "self > qty ? self : qty",
+            "Item.names": "self + name",
+            "Item.sold": "self || qty > 0",
         } }),
         expect![[r#"
             Customer, key id
@@ -268,13 +270,18 @@ fn a_self_reference_reads_its_own_slot() {
               region 1, level 0
             Item, key id
               region 2, level 0
-                0  price: decimal(10,2)  column
-                1  qty: int  column
-                2  Item.running: decimal(76,2)  = self + price, self at first decimal('0.00')
+                0  name: text  column
+                1  price: decimal(10,2)  column
+                2  qty: int  column
+                3  Item.running: decimal(76,2)  = self + price, self at first decimal('0.00')
                    incremental: one step for each epoch in which an input changes
-                3  Item.doubled: int  = self * 2 + qty, self at first 1
+                4  Item.doubled: int  = self * 2 + qty, self at first 1
                    incremental: one step for each epoch in which an input changes
-                4  Item.longest: int  = self > qty ? self : qty, self at first 0
+                5  Item.longest: int  = self > qty ? self : qty, self at first 0
+                   incremental: one step for each epoch in which an input changes
+                6  Item.names: text  = self + name, self at first ''
+                   incremental: one step for each epoch in which an input changes
+                7  Item.sold: bool  = self || qty > 0, self at first false
                    incremental: one step for each epoch in which an input changes
             Region, key id
               region 3, level 0

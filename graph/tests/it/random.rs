@@ -94,7 +94,9 @@ fn layered_definition() -> impl Strategy<Value = Value> {
             "C" => "b",
             _ => "c",
         };
-        let each = |name: &String| [name.clone(), format!("sum({children}.{name})"), format!("min({children}.{name} + x)"), format!("{lookup}.{name}")];
+        let each = |name: &String| {
+            [name.clone(), format!("sum({children}.{name})"), format!("min({children}.{name} + x)"), format!("{lookup}.{name}")]
+        };
         below.iter().flat_map(each).collect()
     };
     let names: Vec<(&str, usize)> = (0..4).flat_map(|number| TYPES.map(|table| (table, number))).collect();
@@ -115,7 +117,7 @@ fn drawn(plan: &thalweg_graph::Plan) -> [String; 4] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn planning_never_panics(json in any_definition()) {

@@ -203,8 +203,11 @@ fn a_field_has_a_name() {
 #[test]
 fn two_fields_need_different_names() {
     check(
-        serde_json::from_str::<serde_json::Value>(r#"{"fields": [
-            { "name": "Order.total", "formula": "1" }, { "name": "Order.total", "formula": "2" } ] }"#).unwrap(),
+        serde_json::from_str::<serde_json::Value>(
+            r#"{"fields": [
+            { "name": "Order.total", "formula": "1" }, { "name": "Order.total", "formula": "2" } ] }"#,
+        )
+        .unwrap(),
         expect![[r#"
             error field[1].name: E0233: field `Order.total` is defined twice
               help: give one of them another name
@@ -247,16 +250,16 @@ fn names_of_reactions_are_not_known_to_fields() {
         expect![[r#"
             error field[0].formula: E0246: `now` is known to reactions only
               at `now`: not known here
-              help: fields and [[effect]] conditions depend on rows only; read it in a [[reactions]] condition, or keep it in a column
+              help: fields and [[effect]] conditions depend on rows only: read it in a [[reactions]] condition; if it is a column, declare it
             error field[1].formula: E0246: `old` is known to reactions only
               at `old`: not known here
-              help: a field reads the row as it is; conditions on a change belong to [[reactions]], or read `self`
+              help: a field reads the row as it is; conditions on a change belong to [[reactions]]; if it is a column, declare it
             error field[2].formula: E0246: `tx` is known to reactions only
               at `tx`: not known here
-              help: fields and [[effect]] conditions depend on rows only; read it in a [[reactions]] condition, or keep it in a column
+              help: fields and [[effect]] conditions depend on rows only: read it in a [[reactions]] condition; if it is a column, declare it
             error effect[0].when: E0246: `event` is known to reactions only
               at `event`: not known here
-              help: fields and [[effect]] conditions depend on rows only; read it in a [[reactions]] condition, or keep it in a column
+              help: fields and [[effect]] conditions depend on rows only: read it in a [[reactions]] condition; if it is a column, declare it
             error effect[1].when: E0246: `self` is known to fields only
               at `self`: not known here
               help: make a field that reads `self`, and read that field
@@ -293,10 +296,12 @@ fn only_immediate_timing_exists() {
 fn init_fits_the_field_and_needs_self() {
     check(
         json!({ "fields": {
-            "Order.a": { "formula": "x + 1", "init": 1 }, "Order.b": { "formula": "self + 1", "init": [1] } } }),
+            "Order.a": { "formula": "x + 1", "init": 1 }, "Order.b": { "formula": "self + 1", "init": "one" } } }),
         expect![[r#"
             error field[0].init: E0252: field `Order.a` has an `init`, but its formula does not read `self`
               help: leave `init` out, or read `self`
+            error field[1].init: E0245: `init` is not a value of type int: "one" is not an int of 64 bits
+              help: write a value of the field's type
         "#]],
     );
 }
@@ -362,7 +367,7 @@ fn an_aggregate_over_a_looked_up_documents_rows_cannot_read_this_row() {
             { "name": "Order", "key": ["id"], "relations": { "customer": { "to": "Customer", "key": "customer_id" } } },
         ], "fields": { "Order.t": "sum(customer.orders[*].price * rate)" } }),
         expect![[r#"
-            error field[0].formula: E0250: `rate` cannot be read in `customer`: no single row is meant
+            error field[0].formula: E0250: `rate` cannot be read at `customer`: no single row is meant
               at `sum(customer.orders[*].price * rate)`
               help: aggregate one relation at a time, or make a field of one part and read that
         "#]],
@@ -552,7 +557,11 @@ fn a_slip_in_an_open_table_is_warned_of() {
     check(
         json!({ "tables": [{ "name": "Order", "columns": { "amount": "int", "x1": "int" } }],
             "fields": { "Order.a": "amuont + 1", "Order.b": "x2 + 1" } }),
-        expect![[""]],
+        expect![[r#"
+            warning field[0].formula: E0253: `amuont` is read as an undeclared column of `Order`
+              at `amuont`: not declared
+              help: did you mean `amount`?
+        "#]],
     );
 }
 

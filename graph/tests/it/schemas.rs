@@ -20,7 +20,8 @@ fn a_discovered_schema_closes_the_table_that_describes_it() {
           at `totl`: table `Order` has no field `totl`
           help: did you mean `total`?
           note: fields: id, total, note, half, bad, Order
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]
@@ -32,7 +33,8 @@ fn a_discovered_table_that_nothing_names_is_left_out() {
             0  x: int  column
             1  orders.y: int  = x + 1
                incremental: a function of its own row
-    "#]].assert_eq(&plan_text(json!({ "fields": { "orders.y": "x + 1" } }), &known));
+    "#]]
+    .assert_eq(&plan_text(json!({ "fields": { "orders.y": "x + 1" } }), &known));
 }
 
 #[test]
@@ -42,14 +44,16 @@ fn a_name_that_two_databases_use_must_be_written_in_full() {
     expect![[r#"
         error field[1].name: E0238: the table name `orders` in a field's name is ambiguous
           help: write `a.orders` or `b.orders`
-    "#]].assert_eq(&plan_text(both, &known));
+    "#]]
+    .assert_eq(&plan_text(both, &known));
     expect![[r#"
         a.orders, key id
           region 0, level 0
             0  x: int  column
             1  a.orders.y: int  = x + 1
                incremental: a function of its own row
-    "#]].assert_eq(&plan_text(json!({ "fields": { "a.orders.y": "x + 1" } }), &known));
+    "#]]
+    .assert_eq(&plan_text(json!({ "fields": { "a.orders.y": "x + 1" } }), &known));
 }
 
 #[test]
@@ -64,5 +68,6 @@ fn reactions_on_a_discovered_table_know_its_columns() {
           at `staus`: table `my_app.issues` has no column `staus`
           help: did you mean `status`?
           note: columns: id, status
-    "#]].assert_eq(&plan_text(definition, &known));
+    "#]]
+    .assert_eq(&plan_text(definition, &known));
 }

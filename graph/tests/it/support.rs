@@ -26,10 +26,8 @@ pub fn definition(mut json: serde_json::Value) -> GraphSpec {
 
 /// A discovered table; columns are written `name type`.
 pub fn schema(table: &str, columns: &[(&str, &str)], key: &[u32]) -> Arc<Schema> {
-    let columns = columns
-        .iter()
-        .map(|(name, ty)| SchemaColumn { name: (*name).into(), ty: Type::parse(ty).expect("a type") })
-        .collect();
+    let columns =
+        columns.iter().map(|(name, ty)| SchemaColumn { name: (*name).into(), ty: Type::parse(ty).expect("a type") }).collect();
     Arc::new(Schema { table: table.into(), columns, key: key.to_vec() })
 }
 
