@@ -1,6 +1,6 @@
 //! The syntax tree: what was written, before names and types are known.
 //!
-//! Trees come from [`crate::parse`] or are built by a program with the constructors of [`Ast`]; the second kind has no places.
+//! Trees come from [`crate::parse()`] or are built by a program with the constructors of [`Ast`]; the second kind has no places.
 //! `Display` prints a tree as text that parses to the same tree (a property test says so), so text is the one
 //! stored form of a formula: TOML, the Rust DSL and HTTP all end here.
 

@@ -165,10 +165,10 @@ impl Expr {
     /// Every input it reads, once each, in first-read order.
     pub fn inputs(&self) -> Vec<InputId> {
         fn walk(e: &Expr, seen: &mut Vec<InputId>) {
-            if let ExprKind::Input(id) = e.kind() {
-                if !seen.contains(id) {
-                    seen.push(*id);
-                }
+            if let ExprKind::Input(id) = e.kind()
+                && !seen.contains(id)
+            {
+                seen.push(*id);
             }
             e.args().into_iter().for_each(|a| walk(a, seen));
         }

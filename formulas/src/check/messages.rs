@@ -134,11 +134,12 @@ pub(super) fn bad_operands(ast: &Ast, op: BinaryOp, a: (&Ast, &Type), b: (&Ast, 
 
 fn operand_cure(op: BinaryOp, (left, a): (&Ast, &Type), (right, b): (&Ast, &Type)) -> Option<String> {
     let is_comparison = |op: BinaryOp| op.precedence() == 4 && op != BinaryOp::In;
-    if let (AstKind::Binary(inner, x, y), true) = (&left.kind, is_comparison(op)) {
-        if is_comparison(*inner) {
-            let (first, second) = (inner.symbol(), op.symbol());
-            return Some(format!("write `{x} {first} {y} && {y} {second} {right}`"));
-        }
+    if let AstKind::Binary(inner, x, y) = &left.kind
+        && is_comparison(op)
+        && is_comparison(*inner)
+    {
+        let (first, second) = (inner.symbol(), op.symbol());
+        return Some(format!("write `{x} {first} {y} && {y} {second} {right}`"));
     }
     let text_of = |literal: &Ast, other: &Type| match (&literal.kind, other) {
         (AstKind::Literal(Value::Int(x)), Type::Text) => Some(format!("write it as text: `'{x}'`")),

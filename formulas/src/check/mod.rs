@@ -70,7 +70,7 @@ pub enum Binding {
 /// Checks `ast` in `scope`.
 ///
 /// # Errors
-/// Every problem found, each with its place (codes E0201 to E0216, or E0107 for a tree that no text could be).
+/// Every problem found, each with its place (codes E0203 to E0216, or E0107 for a tree that no text could be).
 pub fn check(ast: &Ast, scope: &dyn Scope) -> Result<Expr, Vec<Problem>> {
     checker::Checker::run(scope, ast, |checker| checker.value(ast))
 }

@@ -131,10 +131,10 @@ fn converted(expr: Expr, target: &Type) -> Expr {
         let id = functions::find(name).expect("invariant: the registry holds the conversions");
         Expr::new(ExprKind::Call(id, args), target.clone())
     };
-    if let (ExprKind::Const(Value::Int(x)), Type::Decimal { scale, .. }) = (expr.kind(), target) {
-        if let Some(exact) = Decimal::from(*x).rescale(*scale, Rounding::HalfEven) {
-            return Expr::new(ExprKind::Const(Value::Decimal(exact)), target.clone());
-        }
+    if let (ExprKind::Const(Value::Int(x)), Type::Decimal { scale, .. }) = (expr.kind(), target)
+        && let Some(exact) = Decimal::from(*x).rescale(*scale, Rounding::HalfEven)
+    {
+        return Expr::new(ExprKind::Const(Value::Decimal(exact)), target.clone());
     }
     match (expr.kind(), target) {
         (ExprKind::Const(Value::Int(x)), Type::Double) => constant(Value::double(*x as f64)),
