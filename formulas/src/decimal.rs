@@ -256,8 +256,7 @@ impl Decimal {
 
     /// The same number with `scale` digits behind the point; `None` above 76 digits.
     pub fn rescale(&self, scale: u8, rounding: Rounding) -> Option<Self> {
-        if let (Decimal::Small { scale: own, .. }, true) = (self, self.scale() == scale) {
-            debug_assert_eq!(*own, scale);
+        if self.scale() == scale {
             return Some(self.clone());
         }
         let parts = self.parts();

@@ -17,8 +17,8 @@ use crate::decimal::wide;
 const FULL: usize = 34;
 /// The exponent of the smallest double.
 const LEAST: i32 = -1074;
-/// How far below a first value's last bit its window begins.
-const ROOM_BELOW: i32 = 20;
+/// Where in its window the top bit of a first value stands: 20 bits below its 53 for finer values, 54 above for larger ones and carries.
+const FIRST_TOP: i32 = 73;
 
 /// An exact sum of doubles. 48 bytes, unless it has spilled.
 #[derive(Clone, Debug, Default)]
@@ -119,7 +119,7 @@ impl ExactSum {
     fn move_window(&mut self, odd: u64, exponent: i32) -> bool {
         if self.window == 0 {
             let top = 64 - odd.leading_zeros() as i32;
-            self.exponent = (exponent - (73 - top).min(ROOM_BELOW + 53 - top)).max(LEAST);
+            self.exponent = (exponent - (FIRST_TOP - top)).max(LEAST);
             return exponent >= self.exponent;
         }
         let zeros = self.window.trailing_zeros() as i32;

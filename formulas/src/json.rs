@@ -120,11 +120,8 @@ fn write_plain(value: &Value, out: &mut String) {
 }
 
 fn write_double(x: f64, out: &mut String) {
-    if x.is_finite() {
-        out.push_str(&shortest(x));
-    } else {
-        let _ = write!(out, "\"{}\"", shortest(x));
-    }
+    // Rust's Debug is the shortest round trip, with `.0` where it is whole and an exponent where it is far out.
+    let _ = if x.is_finite() { write!(out, "{x:?}") } else { write!(out, "\"{}\"", shortest(x)) };
 }
 
 /// The shortest text that reads back as `x`, always with `.` or `e`; `NaN`, `Infinity`, `-Infinity`.
@@ -133,7 +130,6 @@ pub fn shortest(x: f64) -> String {
         _ if x.is_nan() => "NaN".into(),
         f64::INFINITY => "Infinity".into(),
         f64::NEG_INFINITY => "-Infinity".into(),
-        // Rust's Debug is the shortest round trip, with `.0` where it is whole and an exponent where it is far out.
         _ => format!("{x:?}"),
     }
 }

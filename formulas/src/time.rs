@@ -53,11 +53,19 @@ impl Civil {
 
     /// `YYYY-MM-DD`.
     pub fn date(&self) -> String {
-        let (year, month, day) = (self.year, self.month, self.day);
-        match year {
-            0..=9999 => format!("{year:04}-{month:02}-{day:02}"),
-            _ => format!("{year:+07}-{month:02}-{day:02}"),
+        let mut out = String::with_capacity(28); // A whole timestamp.
+        match self.year {
+            year @ 0..=9999 => {
+                push_two(year / 100, &mut out);
+                push_two(year, &mut out);
+            }
+            year => out.push_str(&format!("{year:+07}")),
         }
+        for part in [self.month, self.day] {
+            out.push('-');
+            push_two(part.into(), &mut out);
+        }
+        out
     }
 }
 
@@ -90,8 +98,21 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 pub fn format_timestamp(t: Timestamp) -> String {
     let civil = Civil::at(t, 0);
     let seconds = civil.micros / SECOND;
-    let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{}T{h:02}:{m:02}:{s:02}{}Z", civil.date(), fraction(civil.micros % SECOND))
+    let mut out = civil.date();
+    for (before, part) in [('T', seconds / 3600), (':', seconds / 60 % 60), (':', seconds % 60)] {
+        out.push(before);
+        push_two(part, &mut out);
+    }
+    out.push_str(&fraction(civil.micros % SECOND));
+    out.push('Z');
+    out
+}
+
+/// The last two digits.
+fn push_two(n: i64, out: &mut String) {
+    for digit in [n / 10 % 10, n % 10] {
+        out.push(char::from(b'0' + digit as u8));
+    }
 }
 
 /// `.5` for half a million microseconds; nothing for none.

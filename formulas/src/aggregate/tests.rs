@@ -139,12 +139,15 @@ fn types() -> impl Strategy<Value = Type> {
 
 fn is_of(cell: &Cell, ty: &Type) -> bool {
     let Ok(value) = cell else { return true };
-    match (value, ty) {
-        (Value::Null, _) | (_, Type::Dyn) => true,
-        (Value::Int(_), Type::Int) | (Value::Uint(_), Type::Uint) | (Value::Double(_), Type::Double) => true,
-        (Value::Decimal(_), Type::Decimal { .. }) | (Value::Duration(_), Type::Duration) => true,
-        _ => false,
-    }
+    let same = match value {
+        Value::Int(_) => *ty == Type::Int,
+        Value::Uint(_) => *ty == Type::Uint,
+        Value::Double(_) => *ty == Type::Double,
+        Value::Decimal(_) => matches!(ty, Type::Decimal { .. }),
+        Value::Duration(_) => *ty == Type::Duration,
+        value => value.is_null(),
+    };
+    same || *ty == Type::Dyn
 }
 
 proptest! {
@@ -162,10 +165,10 @@ proptest! {
             accumulator.insert(&cell);
             let list: &mut Vec<Cell> = if stays { &mut stay } else { &mut go };
             list.insert(usize::from(place) % (list.len() + 1), cell);
-            if place % 3 == 0 {
-                if let Some(cell) = go.pop() {
-                    accumulator.remove(&cell);
-                }
+            if place % 3 == 0
+                && let Some(cell) = go.pop()
+            {
+                accumulator.remove(&cell);
             }
         }
         go.iter().for_each(|cell| accumulator.remove(cell));

@@ -74,18 +74,30 @@ fn place(negative: bool, size: [u64; 5], behind: usize, exponent: i32) -> Option
 impl fmt::Display for Decimal {
     /// The scale shows: `12.50`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const GROUP: u64 = 10u64.pow(19);
         let scale = usize::from(self.scale());
         let (negative, mut size) = self.sign_and_size();
         let mut buffer = [b'0'; 80];
         let mut at = buffer.len();
         let mut written = 0;
-        while written <= scale || !wide::is_zero(&size) {
+        let mut group = 0; // 19 digits at a time, so that most of the work is on one limb.
+        while written <= scale || group > 0 || !wide::is_zero(&size) {
+            if written % 19 == 0 {
+                group = match size {
+                    [low @ 0..GROUP, 0, 0, 0] => {
+                        size[0] = 0;
+                        low
+                    }
+                    _ => wide::div_small(&mut size, GROUP),
+                };
+            }
             if written == scale && scale > 0 {
                 at -= 1;
                 buffer[at] = b'.';
             }
             at -= 1;
-            buffer[at] = b'0' + wide::div_small(&mut size, 10) as u8;
+            buffer[at] = b'0' + (group % 10) as u8;
+            group /= 10;
             written += 1;
         }
         let digits = std::str::from_utf8(&buffer[at..]).map_err(|_| fmt::Error)?;

@@ -59,10 +59,20 @@ impl Machine<'_> {
         at.and_then(|at| self.locals.get(at)).cloned().unwrap_or(Value::Null)
     }
 
+    /// An operand that is only looked at: a constant is lent.
+    #[inline]
+    fn operand<'n>(&mut self, node: &'n Node) -> Result<Operand<'n>, Error> {
+        match node {
+            Node::Const(Ok(value)) => Ok(Operand::Lent(value)),
+            Node::Const(Err(e)) => Err(e.clone()),
+            node => self.eval(node).map(Operand::Owned),
+        }
+    }
+
     fn chain(&mut self, chain: &Chain) -> Cell {
         let mut left = self.eval(&chain.first)?;
         for (op, right) in &chain.rest {
-            let right = self.eval(right)?;
+            let right = self.operand(right)?;
             if is_large(&left) || is_large(&right) {
                 self.charge(*op, &left, &right)?;
             }
@@ -100,7 +110,7 @@ impl Machine<'_> {
     }
 
     fn pair(&mut self, parts: &[Node; 2], op: fn(&Value, &Value) -> Cell) -> Cell {
-        let (a, b) = (self.eval(&parts[0])?, self.eval(&parts[1])?);
+        let (a, b) = (self.operand(&parts[0])?, self.operand(&parts[1])?);
         op(&a, &b)
     }
 
@@ -218,10 +228,10 @@ impl Machine<'_> {
         let mut list = Vec::new();
         for item in items {
             self.fuel.spend(l.weight)?;
-            if let Some(filter) = &l.filter {
-                if ops::truth(&self.with(item, filter)?)? != Some(true) {
-                    continue;
-                }
+            if let Some(filter) = &l.filter
+                && ops::truth(&self.with(item, filter)?)? != Some(true)
+            {
+                continue;
             }
             let value = self.with(item, &l.body)?;
             self.fuel.weigh(&value)?;
@@ -240,6 +250,24 @@ impl Machine<'_> {
             }
         }
         Ok(Value::List(list.into()))
+    }
+}
+
+/// A value, or a constant of the program.
+enum Operand<'n> {
+    Owned(Value),
+    Lent(&'n Value),
+}
+
+impl std::ops::Deref for Operand<'_> {
+    type Target = Value;
+
+    #[inline]
+    fn deref(&self) -> &Value {
+        match self {
+            Operand::Owned(value) => value,
+            Operand::Lent(value) => value,
+        }
     }
 }
 

@@ -89,10 +89,10 @@ proptest! {
             if *goes {
                 waiting.push(*x);
             }
-            if i % 2 == 1 {
-                if let Some(x) = waiting.pop() {
-                    mixed.remove(x);
-                }
+            if i % 2 == 1
+                && let Some(x) = waiting.pop()
+            {
+                mixed.remove(x);
             }
         }
         waiting.into_iter().for_each(|x| mixed.remove(x));

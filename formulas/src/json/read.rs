@@ -37,10 +37,10 @@ pub fn from_json(json: &Json) -> Result<Value, String> {
         Json::String(text) => Ok(Value::text(&**text)),
         Json::Array(items) => items.iter().map(from_json).collect::<Result<Arc<[_]>, _>>().map(Value::List),
         Json::Object(object) => {
-            if let (1, Some((tag, content))) = (object.len(), object.iter().next()) {
-                if TAGS.contains(&&**tag) {
-                    return tagged(tag, content);
-                }
+            if let (1, Some((tag, content))) = (object.len(), object.iter().next())
+                && TAGS.contains(&&**tag)
+            {
+                return tagged(tag, content);
             }
             map_of(object.iter().map(|(key, value)| Ok((Value::text(&**key), from_json(value)?))))
         }

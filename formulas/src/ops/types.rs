@@ -53,7 +53,7 @@ fn arithmetic(op: BinaryOp, a: &Type, b: &Type) -> Result<Type, String> {
     let fail = |cure: &str| Err(format!("{a} {} {b} has no meaning{cure}", symbol(op)));
     match (a, b) {
         (Type::Null, _) | (_, Type::Null) => Ok(Type::Null),
-        (Type::Dyn, Type::Double) | (Type::Double, Type::Dyn) | (Type::Dyn, _) | (_, Type::Dyn) => Ok(Type::Dyn),
+        (Type::Dyn, _) | (_, Type::Dyn) => Ok(Type::Dyn),
         (Type::Int, Type::Int) => Ok(Type::Int),
         (Type::Uint, Type::Uint) => Ok(Type::Uint),
         (Type::Int, Type::Uint) | (Type::Uint, Type::Int) => fail(": convert one with int() or uint()"),
