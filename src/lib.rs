@@ -18,7 +18,7 @@
 //! ```
 //!
 //! The types that matter: [`dsl::Graph`] and what it is made of, [`dsl::LiveGraph`] that runs it, [`Value`](formulas::Value),
-//! [`Outcome`](graph::Outcome). The same graph runs as a daemon on a real database from a TOML file: see the `thalweg` command.
+//! [`Outcome`](graph::Outcome). The same graph runs as a daemon on a real database from a TOML file: see [`runtime`] and the `thalweg` command.
 //!
 //! What it refuses: a wrong definition, before anything runs; half a transaction, ever.
 //!
@@ -27,6 +27,7 @@
 pub mod config;
 pub mod dsl;
 pub mod explain;
+pub mod runtime;
 pub mod sequencer;
 
 pub use thalweg_engine as engine;

@@ -71,6 +71,11 @@ impl Engine {
         self.driver.import(state);
     }
 
+    /// Numbers the epochs from `epoch` on: what was filled from a snapshot of that epoch counts as there at its end.
+    pub fn resume_at(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+    }
+
     /// What rows cannot rebuild, at the last closed epoch; sorted, so that equal states are equal bytes.
     pub fn export(&mut self) -> EngineState {
         let mut state = self.driver.export();

@@ -20,6 +20,7 @@ use tokio::task::{self, JoinSet};
 use super::actions::{Action, Actions};
 use super::clock::Clock;
 use super::commit::Outbox;
+use super::raised;
 use super::status::Board;
 
 /// Attempts under way at a time.
@@ -28,7 +29,10 @@ const IN_FLIGHT_MAX: usize = 256;
 /// Looks again at least this often, whatever the store says, so that a clock that jumps does no harm.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Delivers until `stop` turns true; then finishes the attempts under way.
+/// How long deliveries that are due may take after the run was asked to stop.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Delivers until `stop` turns true; then drains, for [`DRAIN_MAX`] at most.
 pub struct Dispatcher {
     outbox: Outbox,
     actions: Arc<Actions>,
@@ -55,7 +59,7 @@ impl Dispatcher {
             let Some(pause) = self.take_due().await else { return };
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = raised(&mut stop) => break,
                 Some(done) = self.attempts.join_next_with_id() => {
                     if self.record(done).await.is_none() {
                         return;
@@ -65,7 +69,19 @@ impl Dispatcher {
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        while let Some(done) = self.attempts.join_next_with_id().await {
+        // Whoever drains this long has receivers that hang: what is left stays pending.
+        if tokio::time::timeout(DRAIN_MAX, self.drain()).await.is_err() {
+            tracing::info!("{} deliveries are left for the next start", self.in_flight.len());
+        }
+    }
+
+    /// Delivers what is due, and what that lets come after it, until nothing more is due.
+    async fn drain(&mut self) {
+        loop {
+            if self.take_due().await.is_none() {
+                return;
+            }
+            let Some(done) = self.attempts.join_next_with_id().await else { return };
             if self.record(done).await.is_none() {
                 return;
             }

@@ -15,6 +15,7 @@ pub mod actions;
 pub mod clock;
 pub mod commit;
 pub mod dispatch;
+pub mod launch;
 mod pump;
 pub mod recover;
 pub mod status;
@@ -165,7 +166,7 @@ pub async fn start(setup: Setup) -> Result<Running, RunError> {
     let main = tokio::spawn(async move {
         let early = tokio::select! {
             result = &mut ended => return result.expect("invariant: the engine thread answers"),
-            _ = ask.wait_for(|stop| *stop) => None,
+            () = raised(&mut ask) => None,
             outcome = idle_or_stopped(&watched, idle) => outcome,
         };
         stop.send_replace(true);
@@ -182,14 +183,16 @@ async fn listen(address: SocketAddr, board: &Arc<Board>, clock: Arc<dyn Clock>, 
     let board = board.clone();
     let status = Arc::new(move || status::snapshot(&board.read(), clock.now()));
     tokio::spawn(async move {
-        let stopped = async move {
-            let _ = stop.wait_for(|stop| *stop).await;
-        };
-        if let Err(error) = thalweg_server::serve(listener, status, stopped).await {
+        if let Err(error) = thalweg_server::serve(listener, status, async move { raised(&mut stop).await }).await {
             tracing::error!("HTTP ended: {error}");
         }
     });
     Ok(bound)
+}
+
+/// Waits until a stop is asked for (or nobody is left to ask).
+async fn raised(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// Ends when nothing has moved for `idle`, or, with `idle` set, when a source has stopped for good. Never ends without.

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use super::actions::{Action, PlanActions};
 use super::clock::Clock;
 use super::commit::Committer;
+use super::raised;
 use super::session::Arrivals;
 use super::status::Board;
 use crate::sequencer::{Batch, Sequencer};
@@ -77,7 +78,7 @@ impl Pump {
             let pause = self.pause();
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => return self.finish(),
+                () = raised(stop) => return self.finish(),
                 arrival = arrivals.recv(), if sources_open => match arrival {
                     Some(first) => {
                         if let Some(ended) = self.take(first, arrivals) {

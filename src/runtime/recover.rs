@@ -22,10 +22,15 @@ const REPLAY_BATCH: u64 = 1_000;
 pub fn recover(plan: Arc<Plan>, workers: usize, store: &mut dyn Store) -> Result<Sequencer, StoreError> {
     let mut engine = Engine::new(plan.clone(), Options { workers, state_deltas: false });
     let mut from = 0;
-    let mut fills = Vec::new();
-    if let Some(state) = store.load_snapshot(&mut |rows| fills.push(rows))? {
+    if let Some(state) = store.snapshot_state()? {
         from = state.epoch;
-        engine.restore(state, fills);
+        // The history-dependent state first: a document takes its own when its row arrives.
+        engine.import(state);
+        store.snapshot_rows(&mut |rows| {
+            engine.push(rows);
+            engine.step();
+        })?;
+        engine.resume_at(from);
     }
     let mut pushed = 0;
     store.replay(from, &mut |_, transaction| {

@@ -14,6 +14,7 @@ use super::clock::Clock;
 use super::commit;
 use super::dispatch::Dispatcher;
 use super::pump::{Arrival, Ended, Pump};
+use super::raised;
 use super::recover::recover;
 use super::status::Board;
 
@@ -61,7 +62,7 @@ impl Sessions {
         let mut missing = self.waits_for.clone();
         while !missing.is_empty() {
             let arrival = tokio::select! {
-                _ = self.stop.wait_for(|stop| *stop) => return false,
+                () = raised(&mut self.stop) => return false,
                 arrival = arrivals.queue.recv() => arrival,
             };
             match arrival {

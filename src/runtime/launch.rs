@@ -1,0 +1,184 @@
+//! From a configuration to a [`Setup`]: opens the store, builds the sources, tells the sinks what they may know.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_graph::GraphSpec;
+use thalweg_graph::ports::{Source, StoreError};
+use thalweg_sinks::{EgressPolicy, Resolver, SettingProblem, SinkContext, unresolved_secrets};
+use thalweg_sources::generate::GenerateSource;
+use thalweg_sources::jsonl::{Input, JsonTable, JsonlSource};
+use thalweg_sources::mysql::{self, MysqlSource};
+use thalweg_store::{SqliteStore, StoreConfig};
+use tokio::sync::watch;
+
+use super::clock::{Clock, SystemClock};
+use super::{Setup, SourceSetup};
+use crate::config::{self, Config, Environment, SourceKind, Unresolved};
+
+/// Transactions between snapshots.
+const SNAPSHOT_EVERY: u64 = 200_000;
+
+/// What a run is asked for.
+pub struct Launch {
+    /// The configuration.
+    pub config: Config,
+    /// The data directory; `None`: the configuration's, else `.thalweg` beside it.
+    pub data: Option<PathBuf>,
+    /// Stop when nothing has moved for so long.
+    pub until_idle: Option<Duration>,
+    /// How references to secrets in actions are resolved.
+    pub secrets: Resolver,
+    /// Turns true when the run is to end.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Why a run cannot begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LaunchError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A source's URL holds a reference that has no value.
+    #[error("E0286: source `{0}`: {1}")]
+    Unresolved(Arc<str>, Unresolved),
+    /// `[egress] allow` holds what is no network.
+    #[error("{}: {}", .0.code, .0.message)]
+    Egress(thalweg_formulas::Problem),
+    /// An action's secret has no value.
+    #[error("{}: {}", .0.problem.code, .0.problem.message)]
+    Secret(SettingProblem),
+}
+
+/// Opens and builds everything; nothing runs yet.
+///
+/// # Errors
+/// What is missing outside, with its cure.
+pub fn setup(launch: Launch) -> Result<Setup, LaunchError> {
+    let Launch { config, data, until_idle, secrets, stop } = launch;
+    let directory = data.unwrap_or_else(|| data_directory(&config));
+    let store = SqliteStore::open(&directory, store_config(&config.spec))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let env = Environment::process();
+    let sinks = sink_context(&config, &env, secrets, store.instance_secret())?;
+    let sources = config.sources.iter().map(|source| source_setup(source, &config.spec, &env, clock.as_ref())).collect::<Result<_, _>>()?;
+    Ok(Setup {
+        spec: config.spec,
+        sources,
+        store: Box::new(store),
+        directory,
+        sinks,
+        workers: config.engine.workers,
+        snapshot_every: SNAPSHOT_EVERY,
+        listen: config.http.listen,
+        until_idle,
+        clock,
+        stop,
+    })
+}
+
+fn data_directory(config: &Config) -> PathBuf {
+    let beside = beside(config);
+    beside.join(config.engine.data_dir.clone().unwrap_or_else(|| ".thalweg".into()))
+}
+
+/// The folder of the configuration file.
+fn beside(config: &Config) -> PathBuf {
+    PathBuf::from(&config.source.path).parent().map_or_else(PathBuf::new, PathBuf::from)
+}
+
+/// Keys and types that the definition declares, for folding rows into snapshots.
+fn store_config(spec: &GraphSpec) -> StoreConfig {
+    let mut store = StoreConfig::default();
+    for table in &spec.tables {
+        let from = table.from.clone().unwrap_or_else(|| table.name.clone());
+        if let Some(key) = &table.key {
+            store.keys.insert(from.clone(), key.clone());
+        }
+        let types = table.columns.iter().filter_map(|(name, ty)| Some((name.clone(), thalweg_formulas::Type::parse(ty).ok()?)));
+        store.types.insert(from, types.collect::<BTreeMap<_, _>>());
+    }
+    store
+}
+
+fn sink_context(config: &Config, env: &Environment, secrets: Resolver, instance_secret: &str) -> Result<SinkContext, LaunchError> {
+    let mut context = SinkContext::new(thalweg_sinks::Secret::new(instance_secret));
+    let allow: Vec<&str> = config.egress.allow.iter().map(String::as_str).collect();
+    let egress = EgressPolicy::parse(&allow);
+    context.egress = Arc::new(egress.map_err(|mut wrong| LaunchError::Egress(wrong.swap_remove(0).1))?);
+    context.directory = beside(config);
+    context.secrets = secrets;
+    for source in &config.sources {
+        if let SourceKind::Mysql(mysql) = &source.kind {
+            let url = mysql.server.url(env).map_err(|why| LaunchError::Unresolved(source.name.clone(), why))?;
+            context.database_url = Some(thalweg_sinks::Secret::new(url));
+            break;
+        }
+    }
+    let effects = config.spec.effects.iter().flat_map(|effect| &effect.actions);
+    let reactions = config.spec.reactions.iter().flat_map(|reaction| &reaction.actions);
+    match effects.chain(reactions).flat_map(|action| unresolved_secrets(action, &context)).next() {
+        Some(missing) => Err(LaunchError::Secret(missing)),
+        None => Ok(context),
+    }
+}
+
+fn source_setup(
+    source: &config::SourceConfig,
+    spec: &GraphSpec,
+    env: &Environment,
+    clock: &dyn Clock,
+) -> Result<SourceSetup, LaunchError> {
+    let name = source.name.clone();
+    Ok(match &source.kind {
+        SourceKind::Mysql(mysql) => {
+            let url = mysql.server.url(env).map_err(|why| LaunchError::Unresolved(name.clone(), why))?;
+            SourceSetup { source: MysqlSource::new(mysql_config(&name, url, mysql, spec)), announces: true }
+        }
+        SourceKind::Jsonl { path } => {
+            let input = if path.as_os_str() == "-" { Input::Stdin } else { Input::File(path.clone()) };
+            let source = JsonlSource::new(name, input, jsonl_tables(spec));
+            SourceSetup { announces: source.announces(), source: Box::new(source) }
+        }
+        SourceKind::Generate { rows_per_s, seed } => {
+            let source: Box<dyn Source> = Box::new(GenerateSource::new(name, *rows_per_s, *seed, clock.now()));
+            SourceSetup { source, announces: true }
+        }
+    })
+}
+
+fn mysql_config(name: &str, url: String, from: &config::MysqlConfig, spec: &GraphSpec) -> mysql::MysqlConfig {
+    let mut config = mysql::MysqlConfig::new(name, url);
+    config.server_id = Some(from.server_id);
+    config.tables = if from.tables.is_empty() { watched(spec) } else { from.tables.clone() };
+    config.snapshot = match from.snapshot {
+        config::Snapshot::Initial => mysql::Snapshot::Initial,
+        config::Snapshot::Never => mysql::Snapshot::Never,
+        config::Snapshot::Always => mysql::Snapshot::Always,
+    };
+    config.snapshot_effects = match from.snapshot_effects {
+        config::SnapshotEffects::Suppress => mysql::SnapshotEffects::Suppress,
+        config::SnapshotEffects::Fire => mysql::SnapshotEffects::Fire,
+    };
+    config
+}
+
+/// The tables that a definition names, where the source does not list any: classified ones, and those behind document types.
+fn watched(spec: &GraphSpec) -> Vec<String> {
+    let classified = spec.classify.iter().map(|c| match &c.database {
+        Some(database) => format!("{database}.{}", c.table),
+        None => c.table.clone(),
+    });
+    let declared = spec.tables.iter().map(|t| t.from.clone().unwrap_or_else(|| t.name.clone()));
+    let declared_names: BTreeSet<&str> = spec.tables.iter().map(|t| t.name.as_str()).collect();
+    let all: BTreeSet<String> = classified.filter(|name| !declared_names.contains(name.as_str())).chain(declared).collect();
+    all.into_iter().collect()
+}
+
+/// The tables that lines may speak of before any schema line: those of the definition, as it plans without a server.
+fn jsonl_tables(spec: &GraphSpec) -> Vec<JsonTable> {
+    thalweg_graph::planning::plan(spec, &[]).map(|(plan, _)| JsonTable::all(&plan)).unwrap_or_default()
+}
