@@ -61,11 +61,11 @@ fn slot_line(out: &mut String, plan: &Plan, sheet: &Sheet<'_>, at: RegionId, slo
         SlotSource::Cell(cell) => cell_text(region, cell as usize),
     };
     put(out, format_args!("    {slot}  {name}: {ty}  {source}", slot = slot.0, name = found.name, ty = found.ty));
-    if let SlotSource::Cell(cell) = found.source {
-        if let Some(field) = region.cells[cell as usize].field {
-            let (how, why) = kept(&plan.fields[field.0 as usize].maintenance);
-            put(out, format_args!("       {how}: {why}"));
-        }
+    if let SlotSource::Cell(cell) = found.source
+        && let Some(field) = region.cells[cell as usize].field
+    {
+        let (how, why) = kept(&plan.fields[field.0 as usize].maintenance);
+        put(out, format_args!("       {how}: {why}"));
     }
     figures_line(out, plan, sheet, at, slot);
 }

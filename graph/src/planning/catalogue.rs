@@ -13,6 +13,7 @@ use thalweg_formulas::{Problem, Type};
 
 use super::findings::{Findings, with_near_misses};
 use super::language;
+use super::slips::one_slip_apart;
 use crate::plan::Column;
 use crate::spec::{ClassifySpec, GraphSpec, Place, TableSpec};
 use crate::transaction::Schema;
@@ -191,8 +192,8 @@ impl Catalogue {
         }
     }
 
-    /// The table that a classification names. Rules may come before any schema is known, so an unknown table is made open
-    /// unless tables are declared or known.
+    /// The table that a classification names. A rule that names its database may be read before any schema is known, so it makes
+    /// an open table until the source has told its schemas.
     pub(super) fn classified(
         &mut self,
         ix: usize,
@@ -213,13 +214,23 @@ impl Catalogue {
             self.tables[table].from = full.into();
             return Some(table);
         }
-        if !self.open_world {
+        if !self.known.is_empty() {
             findings.error(place, self.unknown_table(&full, "[[classify]]"));
             return None;
         }
+        self.warn_of_slip(&full, place, findings);
         let same_name = |other: &ClassifySpec| other.table == rule.table && other.database != rule.database;
         let name = if rules.iter().any(same_name) { full.clone() } else { rule.table.clone() };
         Some(self.add(TableDef::new(name, full)))
+    }
+
+    /// A table that only a rule names may be a slip for a declared one.
+    fn warn_of_slip(&self, full: &str, place: Place, findings: &mut Findings) {
+        if let Some(near) = self.tables.iter().find(|table| one_slip_apart(full, &table.from)) {
+            let problem =
+                Problem::new(255, format!("table `{full}` is named here only")).help(format!("did you mean `{}`?", near.from));
+            findings.warn(place, problem);
+        }
     }
 
     /// The names by which tables can be mentioned, in order.

@@ -1,6 +1,7 @@
 //! Effects: the type they stand on, their condition, and what they send.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use thalweg_formulas::ast::{Ast, AstKind};
@@ -14,7 +15,6 @@ use super::language;
 use super::lower;
 use super::nodes::NodeId;
 use super::scope::{Read, Reading, Step};
-use super::selves::Refused;
 use super::slips;
 use super::world::Shared;
 use crate::plan::Rearm;
@@ -46,29 +46,18 @@ fn check_effect(world: &Shared, ix: usize, spec: &EffectSpec, findings: &mut Fin
     let table = table_of(world, ix, spec, ast.as_ref(), findings)?;
     check_key(&world.borrow().catalogue.tables[table], ix, spec, findings);
     let ast = ast?;
-    let (reading, expr) = match check_at(world, table, &ast, None) {
-        Ok(checked) => checked,
-        Err(Refused::Formula(problems)) => return drop_none(findings.errors(&when, problems)),
-        Err(Refused::Init(problem)) => return drop_none(findings.error(when, problem)),
-    };
+    let checked = check_condition(world, table, &ast, spec);
+    let (reading, expr) = checked.map_err(|problems| findings.errors(&when, problems)).ok()?;
     slips::warn(&world.borrow(), reading.columns(), &ast, &when, findings);
-    if !matches!(expr.ty(), Type::Bool | Type::Dyn | Type::Null) {
-        let problem = Problem::new(240, format!("the condition of effect `{}` is {}, not bool", spec.name, expr.ty()));
-        return drop_none(findings.error(when, problem.at(ast.span, "").help("compare it with something")));
-    }
-    // Nodes can only be made of fields that were accepted.
+    // Nodes can only be made of fields that were accepted; the payload's names can be checked all the same.
     if !findings.acceptable() {
-        if let Some(names) = &spec.payload {
-            for name in names {
-                payload_input(&reading, ix, spec, name, findings);
-            }
+        for name in spec.payload.iter().flatten() {
+            payload_input(&reading, ix, spec, name, findings);
         }
         return None;
     }
-    let condition = match lower::lower(&reading, &expr) {
-        Ok(condition) => condition,
-        Err(problem) => return drop_none(findings.error(when, problem.at(ast.span, ""))),
-    };
+    let lowered = lower::lower(&reading, &expr);
+    let condition = lowered.map_err(|problem| findings.error(when, problem.at(ast.span, ""))).ok()?;
     let payload = payload(&reading, ix, spec, &expr, findings);
     let beside = payload.iter().map(|(_, node)| *node).collect();
     let name = format!("effect {}", spec.name);
@@ -76,8 +65,14 @@ fn check_effect(world: &Shared, ix: usize, spec: &EffectSpec, findings: &mut Fin
     Some(EffectDef { spec: ix, table, when, payload, rearm })
 }
 
-fn drop_none<T>((): ()) -> Option<T> {
-    None
+/// The condition, of a type that can be true.
+fn check_condition(world: &Shared, table: usize, ast: &Ast, spec: &EffectSpec) -> Result<(Rc<Reading>, Expr), Vec<Problem>> {
+    let (reading, expr) = check_at(world, table, ast, None)?;
+    if matches!(expr.ty(), Type::Bool | Type::Dyn | Type::Null) {
+        return Ok((reading, expr));
+    }
+    let problem = Problem::new(240, format!("the condition of effect `{}` is {}, not bool", spec.name, expr.ty()));
+    Err(vec![problem.at(ast.span, "").help("compare it with something")])
 }
 
 /// The options that exist so far; any other is refused.
@@ -203,10 +198,9 @@ fn payload(reading: &Reading, ix: usize, spec: &EffectSpec, expr: &Expr, finding
     }
     for input in expr.inputs() {
         let reference = reading.reference(input);
-        if matches!(reference.read, Read::Column(_) | Read::Field(_)) && reads_one_row(reading, reference.frame) {
-            if let Ok(node) = lower::lower_input(reading, input) {
-                add(reading.path(input).into(), node);
-            }
+        let of_one_row = matches!(reference.read, Read::Column(_) | Read::Field(_)) && reads_one_row(reading, reference.frame);
+        if let Some(Ok(node)) = of_one_row.then(|| lower::lower_input(reading, input)) {
+            add(reading.path(input).into(), node);
         }
     }
     payload

@@ -144,7 +144,8 @@ fn check_field(world: &Shared, spec: &GraphSpec, field: usize, findings: &mut Fi
     let checked = if reads_self {
         selves::check(world, table, &ast, init_spec)
     } else {
-        check_at(world, table, &ast, None).map(|(reading, expr)| selves::Checked { reading, expr, init: Value::Null })
+        let checked = check_at(world, table, &ast, None).map_err(selves::Refused::Formula);
+        checked.map(|(reading, expr)| selves::Checked { reading, expr, init: Value::Null })
     };
     let selves::Checked { reading, expr, init } = match checked {
         Ok(checked) => checked,
@@ -184,14 +185,14 @@ pub(super) fn check_at(
     table: usize,
     ast: &Ast,
     itself: Option<Type>,
-) -> Result<(Rc<Reading>, Expr), selves::Refused> {
+) -> Result<(Rc<Reading>, Expr), Vec<Problem>> {
     let reading = Reading::new(world, table, itself);
     let checked = super::language::check_formula(ast, &reading.scope());
     let misplaced: Vec<Problem> = reading.misplaced.borrow().iter().map(|name| misplaced_name(name, ast)).collect();
     if !misplaced.is_empty() {
-        return Err(selves::Refused::Formula(misplaced));
+        return Err(misplaced);
     }
-    checked.map(|expr| (reading, expr)).map_err(selves::Refused::Formula)
+    checked.map(|expr| (reading, expr))
 }
 
 /// A name that only reactions (or only fields) know, read elsewhere.

@@ -160,10 +160,10 @@ impl Lowering<'_> {
 
     /// The node of the child that is aggregated: a column as it is, else a hidden cell.
     fn contribution(&self, body: &Expr, table: usize) -> NodeId {
-        if let ExprKind::Input(id) = body.kind() {
-            if let Some(node) = NodeId::of(*id) {
-                return node;
-            }
+        if let ExprKind::Input(id) = body.kind()
+            && let Some(node) = NodeId::of(*id)
+        {
+            return node;
         }
         let name = {
             let world = self.reading.world.borrow();

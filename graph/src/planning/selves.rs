@@ -34,8 +34,8 @@ const DIGITS_MAX: u8 = 76;
 
 /// Checks a formula that reads `self`.
 pub(super) fn check(world: &Shared, table: usize, ast: &Ast, init: Option<&serde_json::Value>) -> Result<Checked, Refused> {
-    let settled = settle(world, table, ast, &starts(init))?;
-    let (reading, expr) = check_at(world, table, ast, Some(settled.clone()))?;
+    let settled = settle(world, table, ast, &starts(init)).map_err(Refused::Formula)?;
+    let (reading, expr) = check_at(world, table, ast, Some(settled.clone())).map_err(Refused::Formula)?;
     let init = match init {
         Some(json) => language::read_json(json, &settled).map_err(|why| {
             let problem = Problem::new(245, format!("`init` is not a value of type {settled}: {why}"));
@@ -47,7 +47,7 @@ pub(super) fn check(world: &Shared, table: usize, ast: &Ast, init: Option<&serde
 }
 
 /// A type of `self` for which the formula has that same type: from the first of `starts` that leads to one.
-fn settle(world: &Shared, table: usize, ast: &Ast, starts: &[Type]) -> Result<Type, Refused> {
+fn settle(world: &Shared, table: usize, ast: &Ast, starts: &[Type]) -> Result<Type, Vec<Problem>> {
     let settled = starts.iter().find_map(|start| settle_from(world, table, ast, start.clone()));
     match settled {
         Some(ty) => Ok(ty),

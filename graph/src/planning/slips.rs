@@ -34,7 +34,7 @@ pub(super) fn warn(
 }
 
 /// Whether two names of at least four letters differ by one slip, which is not a digit.
-fn one_slip_apart(a: &str, b: &str) -> bool {
+pub(super) fn one_slip_apart(a: &str, b: &str) -> bool {
     let letters = |s: &str| s.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
     a.chars().count().min(b.chars().count()) >= 4 && letters(a) != letters(b) && strsim::damerau_levenshtein(a, b) == 1
 }

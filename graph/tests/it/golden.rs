@@ -415,3 +415,101 @@ fn reactions_follow_classified_changes_and_timers() {
         "#]],
     );
 }
+
+#[test]
+fn an_aggregate_inside_an_aggregate_belongs_to_the_row_between() {
+    check(
+        json!({ "tables": shop(), "fields": {
+            "Customer.scored": "sum(orders[*].id * sum(orders[*].items[*].qty))",
+            "Customer.average": "avg(orders[*].items[*].qty)",
+        } }),
+        expect![[r#"
+            Customer, key id
+              region 5, level 3
+                0  sum(orders[*].id * sum(orders[*].items[*].qty)): int  <- sum of Order `id * `sum(items[*].qty)`` by customer_id, region 3
+                1  avg(orders[*].items[*].qty): double  <- avg of Item `qty` by Order.customer_id, region 4
+                2  Customer.scored: int  = `sum(orders[*].id * sum(orders[*].items[*].qty))`
+                   incremental: sum is an accumulator, one step for each changed row
+                3  Customer.average: double  = `avg(orders[*].items[*].qty)`
+                   incremental: avg is an accumulator, one step for each changed row
+            Order, key id
+              region 0, level 0
+                0  customer_id: int  column
+                1  id: int  column
+              region 3, level 1
+                0  id: int  from region 0
+                1  customer_id: int  from region 0
+                2  sum(items[*].qty): int  <- sum of Item `qty` by order_id, region 1
+                3  id * `sum(items[*].qty)`: int  = id * `sum(items[*].qty)`
+            Item, key id
+              region 1, level 0
+                0  order_id: int  column
+                1  qty: int  column
+              region 4, level 2
+                0  qty: int  from region 1
+                1  Order.customer_id: int  <- Order `customer_id` by order_id, region 0, index at level 1
+            Region, key id
+              region 2, level 0
+        "#]],
+    );
+}
+
+#[test]
+fn an_aggregate_of_a_looked_up_documents_rows_stands_at_that_document() {
+    check(
+        json!({ "tables": shop(), "fields": { "Order.part": "id / sum(customer.orders[*].id)" } }),
+        expect![[r#"
+        Customer, key id
+          region 3, level 1
+            0  sum(orders[*].id): int  <- sum of Order `id` by customer_id, region 0
+        Order, key id
+          region 0, level 0
+            0  customer_id: int  column
+            1  id: int  column
+          region 4, level 3
+            0  id: int  from region 0
+            1  customer.sum(orders[*].id): int  <- Customer `sum(orders[*].id)` by customer_id, region 3, index at level 2
+            2  Order.part: int  = id / `customer.sum(orders[*].id)`
+               incremental: a looked-up value follows its document, one step for each row that refers to it
+        Item, key id
+          region 1, level 0
+        Region, key id
+          region 2, level 0
+    "#]],
+    );
+}
+
+#[test]
+fn a_global_condition_and_a_keyless_child_are_planned() {
+    check(
+        json!({
+            "tables": [
+                { "name": "Sensor", "key": ["site", "id"], "columns": { "site": "text", "id": "int" },
+                  "relations": { "readings": { "table": "Reading", "key": ["site", "sensor"] } } },
+                { "name": "Reading", "key": [], "columns": { "site": "text", "sensor": "int", "value": "double" } },
+            ],
+            "fields": { "Sensor.highest": "max(readings[*].value)", "Hottest": "max(Sensor[*].highest)" },
+            "effects": [{ "name": "hot", "when": "Hottest > 80.0" }],
+        }),
+        expect![[r#"
+            Sensor, key site, id
+              region 1, level 1
+                0  max(readings[*].value): double  <- max of Reading `value` by site, sensor, region 0
+                1  Sensor.highest: double  = `max(readings[*].value)`
+                   incremental: max keeps its values in order, O(log n) for each changed row
+            Reading, no key
+              region 0, level 0
+                0  sensor: int  column
+                1  site: text  column
+                2  value: double  column
+            global
+              region 2, level 2
+                0  max(Sensor[*].highest): double  <- max of Sensor `Sensor.highest`, region 1
+                1  Hottest: double  = `max(Sensor[*].highest)`
+                   incremental: max keeps its values in order, O(log n) for each changed row
+                2  effect hot: bool  = Hottest > 80.0
+            effect hot on global when Hottest > 80.0
+              region 2, condition slot 2, sends Hottest = slot 1
+        "#]],
+    );
+}

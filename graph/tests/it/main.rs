@@ -4,5 +4,6 @@ mod drawings;
 mod golden;
 mod random;
 mod refused;
+mod scale;
 mod schemas;
 mod support;

@@ -515,13 +515,16 @@ fn an_event_that_nothing_raises_is_warned_of() {
 fn a_classification_names_events_of_a_table_that_exists() {
     check(
         json!({ "tables": [{ "name": "issues", "from": "app.issues" }], "classify": [
-            { "database": "app", "table": "issues" }, { "database": "app", "table": "isues", "insert": "x" } ] }),
+            { "database": "app", "table": "issues" }, { "database": "app", "table": "isues", "insert": "x" },
+            { "table": "orders", "insert": "x" } ] }),
         expect![[r#"
             error classify[0].table: E0254: the classification of `issues` names no event
               help: write insert = "…", update = "…" or delete = "…"
-            error classify[1].table: E0230: unknown table `app.isues` in [[classify]]
-              help: declare it: [[table]] name = "app.isues"
-              note: tables: issues
+            warning classify[1].table: E0255: table `app.isues` is named here only
+              help: did you mean `app.issues`?
+            error classify[2].table: E0230: unknown table `orders` in [[classify]]
+              help: declare it: [[table]] name = "orders"
+              note: tables: issues, isues
         "#]],
     );
 }
