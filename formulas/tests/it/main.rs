@@ -2,4 +2,5 @@
 
 mod cel;
 mod definitions;
+mod soundness;
 mod syntax;
