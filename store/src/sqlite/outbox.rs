@@ -142,17 +142,23 @@ pub(super) fn due(
     limit: usize,
     in_flight: &dyn Fn(&str) -> bool,
 ) -> Result<Vec<PendingDelivery>, StoreError> {
-    let fresh = format!(
+    let fresh = collect(conn, path, &fresh_query(), &[], limit, in_flight)?;
+    let deferred = collect(conn, path, &deferred_query(), &[now.0], limit, in_flight)?;
+    Ok(merge(fresh, deferred, limit))
+}
+
+fn fresh_query() -> String {
+    format!(
         "{COLUMNS} INDEXED BY outbox_fresh LEFT JOIN outbox_body b ON b.seq = o.seq \
          WHERE o.head = 1 AND o.not_before = 0 ORDER BY o.seq"
-    );
-    let deferred = format!(
-        "{COLUMNS} INDEXED BY outbox_deferred LEFT JOIN outbox_body b ON b.seq = o.seq WHERE o.head = 1 AND o.not_before > 0 \
-         AND o.not_before <= ?1 ORDER BY o.not_before, o.seq"
-    );
-    let fresh = collect(conn, path, &fresh, &[], limit, in_flight)?;
-    let deferred = collect(conn, path, &deferred, &[now.0], limit, in_flight)?;
-    Ok(merge(fresh, deferred, limit))
+    )
+}
+
+fn deferred_query() -> String {
+    format!(
+        "{COLUMNS} INDEXED BY outbox_deferred LEFT JOIN outbox_body b ON b.seq = o.seq \
+         WHERE o.head = 1 AND o.not_before > 0 AND o.not_before <= ?1 ORDER BY o.not_before, o.seq"
+    )
 }
 
 /// Merges by the time since which each is due; a retry goes before a fresh row of the same time.
@@ -278,5 +284,31 @@ pub(crate) fn count_of(counts: &mut OutboxCounts, state: OutboxState) -> &mut u6
         OutboxState::Acked => &mut counts.acked,
         OutboxState::Dead => &mut counts.dead,
         OutboxState::Cancelled => &mut counts.cancelled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    /// A sort, or a scan of the table, would make an answer cost what waits and not what it holds.
+    #[test]
+    fn what_is_due_is_read_from_an_index_in_its_order() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(include_str!("schema.sql")).unwrap();
+        let plan = |sql: String| {
+            let mut query = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let steps = query.query_map(rusqlite::params_from_iter(sql.contains("?1").then_some(0)), |row| row.get(3));
+            steps.unwrap().collect::<Result<Vec<String>, _>>().unwrap().join("\n")
+        };
+        let plans = format!("{}\n{}\n", plan(fresh_query()), plan(deferred_query()));
+        expect![[r#"
+            SCAN o USING INDEX outbox_fresh
+            SEARCH b USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN
+            SEARCH o USING INDEX outbox_deferred (not_before>? AND not_before<?)
+            SEARCH b USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN
+        "#]].assert_eq(&plans);
     }
 }

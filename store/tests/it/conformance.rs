@@ -298,3 +298,45 @@ fn a_snapshot_of_what_is_not_committed_is_refused() {
         assert_eq!(s.store().load_snapshot(&mut |_| ()).unwrap(), None);
     });
 }
+
+#[test]
+fn a_transaction_larger_than_a_blob_is_one_epoch_all_the_same() {
+    let noise = |n: i64| {
+        let mut x = n as u64 | 1;
+        let bytes = (0..1 << 17).flat_map(|_| {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            x.to_le_bytes()
+        });
+        Value::Bytes(bytes.collect())
+    };
+    let big = schema("Big", &["id", "noise"], 1);
+    let change = |n: i64| Change {
+        schema: big.clone(),
+        op: Op::Insert,
+        key: None,
+        before: None,
+        after: Some([Some(Value::Int(n)), Some(noise(n))].into()),
+    };
+    let giant = Transaction { body: Body::Fill((0..40).map(change).collect()), ..transaction(2, vec![]) };
+    let small = |n| transaction(n, vec![insert(&orders(), &[n, 1])]);
+    let transactions = [small(1), giant, small(3)];
+    let chains = [vec![3], vec![1, 1, 1], vec![2, 1]].map(|cuts| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = open(dir.path());
+        let mut left = transactions.iter().cloned();
+        for n in cuts {
+            let first = store.recovered().epoch + 1;
+            store
+                .commit(&CommitBatch { first, transactions: left.by_ref().take(n).collect(), ..CommitBatch::default() })
+                .unwrap();
+        }
+        for after in 0..3 {
+            let found: Vec<_> = replayed(&mut store, after).unwrap().into_iter().map(|(_, t)| t).collect();
+            assert!(found == transactions[after as usize..], "after epoch {after}");
+        }
+        store.chain()
+    });
+    assert_eq!((&chains[0], &chains[0]), (&chains[1], &chains[2]));
+}
