@@ -7,9 +7,11 @@ mod apply;
 mod check;
 mod console;
 mod definition;
+mod demo;
 mod eval;
 mod explain;
 mod graph;
+mod run;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -28,9 +30,11 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  thalweg demo                                           a live graph over a made-up shop
   thalweg check thalweg.toml                             is the definition right? Nothing runs
   thalweg apply thalweg.toml --input changes.jsonl       the derived fields and effects of a file of changes
-  thalweg graph thalweg.toml --format mermaid            a picture of the graph";
+  thalweg graph thalweg.toml --format mermaid            a picture of the graph
+  thalweg run thalweg.toml                               follow the database, fire the effects";
 
 /// What holds for every verb.
 #[derive(Clone, Copy, Debug, Args)]
@@ -45,7 +49,9 @@ struct Manners {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Demo(demo::DemoArgs),
     Check(check::CheckArgs),
+    Run(run::RunArgs),
     Graph(graph::GraphArgs),
     Apply(apply::ApplyArgs),
     Eval(eval::EvalArgs),
@@ -65,6 +71,8 @@ pub fn main() -> std::process::ExitCode {
     let mut console = Console::new(cli.manners.color, cli.manners.quiet);
     let result = match cli.verb {
         None => greet(&mut console),
+        Some(Verb::Demo(args)) => demo::run(&args, &mut console),
+        Some(Verb::Run(args)) => run::run(&args, &mut console),
         Some(Verb::Check(args)) => check::run(&args, &mut console),
         Some(Verb::Graph(args)) => graph::run(&args, &mut console),
         Some(Verb::Apply(args)) => apply::run(&args, &mut console),

@@ -1,0 +1,130 @@
+//! `thalweg run`: the daemon.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Args;
+use thalweg::config::Config;
+use thalweg::runtime::launch::{Launch, LaunchError, setup};
+use thalweg::runtime::{self, RunError};
+use tokio::sync::watch;
+
+use super::{Console, Exit, Failure, definition};
+
+/// Follow the sources, keep the fields, fire the effects
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  thalweg run thalweg.toml
+  thalweg run thalweg.toml --data /var/lib/thalweg
+  thalweg run thalweg.toml --until-idle 5        end when nothing has happened for 5 seconds
+
+Exit: 0 stopped or idle, 1 failed while running, 3 the definition has errors, 4 something outside is missing, 130 interrupted")]
+pub struct RunArgs {
+    /// The configuration
+    config: PathBuf,
+    /// The data directory; default: `.thalweg` beside the configuration
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// End when nothing has moved for so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    until_idle: Option<Duration>,
+}
+
+/// A positive number of seconds.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "expected a number of seconds that is not negative".to_owned())
+}
+
+pub fn run(args: &RunArgs, console: &mut Console) -> Result<Exit, Failure> {
+    let config = definition::load(&args.config)?;
+    let (_, warnings) = definition::plan(&config, &[]).map_err(Failure::Findings)?;
+    console.show(&warnings);
+    log_to_stderr();
+    let launched = config.clone();
+    let (data, until_idle) = (args.data.clone(), args.until_idle);
+    in_runtime(async {
+        let secrets = Arc::new(thalweg_sinks::secret::environment_and_files);
+        let (stop, by_hand) = interrupted();
+        let launch = Launch { config: launched, data, until_idle, secrets, stop };
+        let running = runtime::start(setup(launch).map_err(cannot_begin)?).await.map_err(|error| failed(&config, error))?;
+        if let Some(address) = running.address {
+            tracing::info!("status at http://{address}/status");
+        }
+        let report = running.wait().await.map_err(|error| failed(&config, error))?;
+        tracing::info!(
+            "stopped at epoch {}: {} transactions, {} deltas, {} effects fired, {} delivered, {} pending, {} dead",
+            report.committed,
+            report.totals.transactions,
+            report.totals.deltas,
+            report.outbox.fired,
+            report.outbox.acked,
+            report.outbox.pending,
+            report.outbox.dead
+        );
+        Ok(if by_hand.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::Ok })
+    })
+}
+
+/// Runs a verb that waits.
+pub fn in_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(work);
+    // What still runs (a source in the middle of a read) is not waited for: nothing of it is committed.
+    runtime.shutdown_background();
+    result
+}
+
+/// Log lines go to stderr; `THALWEG_LOG` chooses what is said (`debug`, `thalweg_sources=trace`).
+pub fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("THALWEG_LOG").unwrap_or_else(|_| "info".into());
+    // Embedded twice in one process, the first one logs.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+}
+
+/// Turns true at the first Ctrl-C or SIGTERM; the second ends the process at once. Both leave a recoverable data directory.
+/// The exit code is that of an interrupt for Ctrl-C; SIGTERM is how a service is told to stop, and stopping is no failure.
+pub fn interrupted() -> (watch::Receiver<bool>, Arc<AtomicBool>) {
+    let (stop, stopped) = watch::channel(false);
+    let by_hand = Arc::new(AtomicBool::new(false));
+    let seen = by_hand.clone();
+    tokio::spawn(async move {
+        seen.store(signal().await, Ordering::Relaxed);
+        tracing::info!("stopping: committing what has been read, delivering what is due; interrupt again to stop at once");
+        stop.send_replace(true);
+        signal().await;
+        std::process::exit(130);
+    });
+    (stopped, by_hand)
+}
+
+/// Waits for a signal to stop; whether it was Ctrl-C.
+async fn signal() -> bool {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("a signal handler can be set");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => true,
+        _ = terminate.recv() => false,
+    }
+}
+
+/// A run that could not begin.
+pub fn cannot_begin(error: LaunchError) -> Failure {
+    let exit = match &error {
+        LaunchError::Egress(_) => Exit::Findings,
+        _ => Exit::Missing,
+    };
+    Failure::Said(exit, format!("error: {error}"))
+}
+
+/// A run that ended badly.
+pub fn failed(config: &Config, error: RunError) -> Failure {
+    match error {
+        RunError::Definition(findings) => Failure::Findings(config.findings(findings)),
+        error @ (RunError::Listen { .. } | RunError::SourceStopped { .. }) => Failure::Said(Exit::Missing, format!("error: {error}")),
+        error => Failure::Said(Exit::Failed, format!("error: {error}")),
+    }
+}
