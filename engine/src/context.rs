@@ -104,14 +104,7 @@ pub struct Context {
 
 impl Context {
     /// For worker `me` of `workers`.
-    pub fn new(
-        plan: &Plan,
-        regions: usize,
-        groups: Vec<GroupTarget>,
-        lookups: Vec<LookupTarget>,
-        me: usize,
-        workers: usize,
-    ) -> Context {
+    pub fn new(plan: &Plan, groups: Vec<GroupTarget>, lookups: Vec<LookupTarget>, me: usize, workers: usize) -> Context {
         let types = |table: &thalweg_graph::plan::Table| {
             let key = table.key.as_ref()?;
             Some(key.iter().map(|column| table.columns[column.0 as usize].ty.clone()).collect::<Vec<_>>())
@@ -120,8 +113,8 @@ impl Context {
             me,
             workers,
             directories: plan.tables.iter().map(|table| Directory::new(types(table).as_deref())).collect(),
-            arrivals: vec![Vec::new(); regions],
-            inboxes: vec![Vec::new(); regions],
+            arrivals: vec![Vec::new(); plan.regions.len()],
+            inboxes: vec![Vec::new(); plan.regions.len()],
             asks: vec![Vec::new(); lookups.len()],
             parcels: Vec::new(),
             groups,

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Value};
 use thalweg_graph::outcome::{Document, NodeStats};
-use thalweg_graph::plan::{Region as PlannedRegion, TableId};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Epoch, Outcome, Plan};
 
@@ -54,15 +53,16 @@ impl Shard {
     /// Worker `me` of `workers`.
     pub fn new(plan: Arc<Plan>, state_deltas: bool, me: usize, workers: usize) -> Shard {
         let whole = whole_rows(&plan, state_deltas);
-        let (planned, homes) = with_homes(&plan, &whole);
-        let regions: Vec<Region> = (0..planned.len() as u32)
-            .map(|id| {
-                let table = planned[id as usize].table.0 as usize;
-                let is_home = homes[table] == Some(id);
-                let home = is_home.then(|| Home::new(&plan, table as u32, whole[table], state_deltas));
-                Region::new(Layout::new(&plan, &planned, id, is_home), home)
-            })
-            .collect();
+        // The global document has no rows: its regions are told of its birth once.
+        let homes = plan.tables.iter().map(|table| table.home.filter(|_| !table.name.is_empty()).map(|home| home.0));
+        let homes: Vec<Option<u32>> = homes.collect();
+        let regions = (0..plan.regions.len() as u32).map(|id| {
+            let table = plan.regions[id as usize].table.0 as usize;
+            let is_home = homes[table] == Some(id);
+            let home = is_home.then(|| Home::new(&plan, table as u32, whole[table], state_deltas));
+            Region::new(Layout::new(&plan, id, is_home), home)
+        });
+        let regions: Vec<Region> = regions.collect();
         let lookups = plan.lookups.iter().map(|lookup| {
             let from = &plan.regions[lookup.to.0 as usize].slots;
             let kinds = lookup.values.iter().map(|slot| Kind::of_type(&from[slot.0 as usize].ty));
@@ -73,7 +73,7 @@ impl Shard {
             regions.iter().map(|region| region.layout.level).chain(lookups.iter().map(|(level, _)| *level)).collect();
         levels.sort_unstable();
         levels.dedup();
-        let context = Context::new(&plan, planned.len(), group_targets(&plan), lookup_targets(&plan), me, workers);
+        let context = Context::new(&plan, group_targets(&plan), lookup_targets(&plan), me, workers);
         Shard { regions, lookups, homes, levels, context, started: false, plan }
     }
 
@@ -213,26 +213,6 @@ impl Shard {
         }
         stats
     }
-}
-
-/// The plan's regions, and a home for every table that needs one and has none. By table: its home.
-fn with_homes(plan: &Plan, whole: &[bool]) -> (Vec<PlannedRegion>, Vec<Option<u32>>) {
-    let mut regions = plan.regions.clone();
-    let mut homes = Vec::new();
-    for (at, table) in plan.tables.iter().enumerate() {
-        let id = TableId(at as u32);
-        let needed = whole[at] || plan.regions.iter().any(|region| region.table == id);
-        let home = match table.home {
-            Some(home) => Some(home.0),
-            None if needed && !table.name.is_empty() => {
-                regions.push(PlannedRegion { table: id, level: 0, slots: Vec::new(), cells: Vec::new() });
-                Some(regions.len() as u32 - 1)
-            }
-            None => None,
-        };
-        homes.push(home.filter(|_| !table.name.is_empty()));
-    }
-    (regions, homes)
 }
 
 fn group_targets(plan: &Plan) -> Vec<GroupTarget> {

@@ -2,5 +2,12 @@
 
 #[path = "it/by_hand.rs"]
 mod by_hand;
+#[path = "it/oracle.rs"]
+mod oracle;
+#[path = "it/random.rs"]
+mod random;
+
 #[path = "it/first_path.rs"]
 mod first_path;
+#[path = "it/properties.rs"]
+mod properties;

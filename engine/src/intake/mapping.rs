@@ -70,27 +70,22 @@ pub struct NoDocument {
 }
 
 impl TableKey {
-    /// From the plan, or from the first schema seen.
+    /// From the plan, or from the first schema seen; a declared key without columns means a multiset.
     pub fn new(plan: &Plan, table: TableId, schema: &Schema) -> TableKey {
         let known = &plan.tables[table.0 as usize];
         let named = |name: &Arc<str>| known.columns.iter().find(|c| c.name == *name).map(|c| c.ty.clone());
-        match &known.key {
-            Some(columns) => TableKey::of_columns(plan, table, columns),
-            None => {
-                let multiset = schema.key.is_empty();
-                let picked: Vec<usize> = if multiset {
-                    (0..schema.columns.len()).collect()
-                } else {
-                    schema.key.iter().map(|at| *at as usize).collect()
-                };
-                let columns: Vec<_> = picked.into_iter().filter_map(|at| schema.columns.get(at)).collect();
-                let occurrence = multiset.then(|| Arc::from("#"));
-                TableKey {
-                    names: columns.iter().map(|c| c.name.clone()).chain(occurrence).collect(),
-                    types: columns.iter().map(|c| named(&c.name).unwrap_or_else(|| c.ty.clone())).collect(),
-                    multiset,
-                }
-            }
+        if let Some(columns) = known.key.as_ref().filter(|columns| !columns.is_empty()) {
+            return TableKey::of_columns(plan, table, columns);
+        }
+        let multiset = known.key.is_some() || schema.key.is_empty();
+        let picked: Vec<usize> =
+            if multiset { (0..schema.columns.len()).collect() } else { schema.key.iter().map(|at| *at as usize).collect() };
+        let columns: Vec<_> = picked.into_iter().filter_map(|at| schema.columns.get(at)).collect();
+        let occurrence = multiset.then(|| Arc::from("#"));
+        TableKey {
+            names: columns.iter().map(|c| c.name.clone()).chain(occurrence).collect(),
+            types: columns.iter().map(|c| named(&c.name).unwrap_or_else(|| c.ty.clone())).collect(),
+            multiset,
         }
     }
 

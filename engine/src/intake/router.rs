@@ -40,11 +40,10 @@ impl Router {
         for (at, table) in plan.tables.iter().enumerate().filter(|(_, table)| !table.name.is_empty()) {
             by_source.entry(table.name.clone()).or_insert_with(|| vec![TableId(at as u32)]);
         }
-        let keys = plan
-            .tables
-            .iter()
-            .enumerate()
-            .map(|(at, table)| table.key.as_ref().map(|columns| TableKey::of_columns(&plan, TableId(at as u32), columns)));
+        let keys = plan.tables.iter().enumerate().map(|(at, table)| {
+            let columns = table.key.as_ref().filter(|columns| !columns.is_empty())?;
+            Some(TableKey::of_columns(&plan, TableId(at as u32), columns))
+        });
         Router {
             by_source,
             keys: keys.collect(),

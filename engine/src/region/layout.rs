@@ -174,9 +174,9 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Compiles region `id` of `plan`; `regions` are the plan's and those that the engine adds.
-    pub fn new(plan: &Plan, regions: &[PlannedRegion], id: u32, is_home: bool) -> Layout {
-        let region = &regions[id as usize];
+    /// Compiles region `id` of `plan`.
+    pub fn new(plan: &Plan, id: u32, is_home: bool) -> Layout {
+        let region = &plan.regions[id as usize];
         let mut frame = code::FrameBuilder::new(region.slots.iter().map(|slot| Kind::of_type(&slot.ty)).collect());
         let mut fan = Fan::new(region);
         let cells = region.cells.iter().enumerate().map(|(at, cell)| {
@@ -211,20 +211,20 @@ impl Layout {
             groups_out: groups_from(plan, id),
             references: references_from(plan, id),
             effects: effects_in(plan, id),
-            followers: if is_home { followers(regions, id) } else { Vec::new() },
+            followers: if is_home { followers(&plan.regions, id) } else { Vec::new() },
             columns: slots_of_columns(region),
         };
-        layout.connect(plan, regions);
+        layout.connect(plan);
         layout
     }
 
     /// Enters everybody who wants to know of a slot.
-    fn connect(&mut self, plan: &Plan, regions: &[PlannedRegion]) {
+    fn connect(&mut self, plan: &Plan) {
         let id = self.id;
         for field in plan.fields.iter().filter(|field| field.region.0 == id) {
             self.want(field.slot.0, Consumer::Field(field.name.clone()));
         }
-        for (region, slot, source) in carried_slots(regions) {
+        for (region, slot, source) in carried_slots(&plan.regions) {
             if let SlotSource::Carried(from, of) = source
                 && from.0 == id
             {

@@ -1,0 +1,544 @@
+//! The obvious evaluator: all rows in maps, everything computed again from all rows at every epoch, by a walk over the plan's
+//! expressions. It shares nothing with the engine but the meaning of single operators and functions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use thalweg_formulas::aggregate::Accumulator;
+use thalweg_formulas::ast::BinaryOp;
+use thalweg_formulas::coerce::coerce;
+use thalweg_formulas::eval::Fuel;
+use thalweg_formulas::functions::{self, Nulls};
+use thalweg_formulas::ops::{self, Logic};
+use thalweg_formulas::{Cell, Error, Expr, ExprKind, InputId, Type, Value};
+use thalweg_graph::outcome::{Delta, Document, ErrorChange, Fired, RuleId};
+use thalweg_graph::plan::*;
+use thalweg_graph::transaction::Body;
+use thalweg_graph::{Change, Epoch, Op, Outcome, Plan, Transaction};
+
+type Key = Vec<Value>;
+type Whole = BTreeMap<Value, Value>;
+
+/// What the engine must agree with.
+pub struct Oracle {
+    plan: Arc<Plan>,
+    epoch: Epoch,
+    /// By table: rows by key, columns by name.
+    tables: Vec<BTreeMap<Key, Whole>>,
+    /// By region: every slot of every living document, as of the last epoch.
+    cells: Vec<BTreeMap<Key, Vec<Cell>>>,
+    /// The last good value of each slot.
+    shown: BTreeMap<(usize, Key, u32), Value>,
+    triggers: BTreeMap<(Arc<str>, Key), u64>,
+    pub out: Outcome,
+}
+
+/// Walks an expression.
+pub fn evaluate(expr: &Expr, input: &dyn Fn(InputId) -> Cell) -> Cell {
+    match expr.kind() {
+        ExprKind::Const(value) => Ok(value.clone()),
+        ExprKind::Input(id) => input(*id),
+        ExprKind::Unary(op, a) => ops::unary(*op, &evaluate(a, input)?),
+        ExprKind::Binary(BinaryOp::And, a, b) => ops::logic(Logic::And, evaluate(a, input), evaluate(b, input)),
+        ExprKind::Binary(BinaryOp::Or, a, b) => ops::logic(Logic::Or, evaluate(a, input), evaluate(b, input)),
+        ExprKind::Binary(op, a, b) => {
+            let (a, b) = (evaluate(a, input)?, evaluate(b, input)?);
+            ops::binary(*op, &a, &b)
+        }
+        ExprKind::If(condition, yes, no) => match ops::truth(&evaluate(condition, input)?)? {
+            Some(true) => evaluate(yes, input),
+            _ => evaluate(no, input),
+        },
+        ExprKind::List(items) => Ok(Value::list(items.iter().map(|item| evaluate(item, input)).collect::<Result<Vec<_>, _>>()?)),
+        ExprKind::Index(a, b) => ops::index(&evaluate(a, input)?, &evaluate(b, input)?),
+        ExprKind::Call(id, args) => {
+            let function = functions::get(*id);
+            if matches!(function.name, "coalesce" | "if_null") {
+                for arg in args {
+                    let value = evaluate(arg, input)?;
+                    if !value.is_null() {
+                        return Ok(value);
+                    }
+                }
+                return Ok(Value::Null);
+            }
+            let args = args.iter().map(|arg| evaluate(arg, input)).collect::<Result<Vec<_>, _>>()?;
+            if function.nulls == Nulls::Propagate && args.iter().any(Value::is_null) {
+                return Ok(Value::Null);
+            }
+            (function.call)(&args, &mut Fuel::default())
+        }
+        other => panic!("the random formulas do not contain {other:?}"),
+    }
+}
+
+impl Oracle {
+    pub fn new(plan: Arc<Plan>) -> Oracle {
+        Oracle {
+            epoch: 0,
+            tables: vec![BTreeMap::new(); plan.tables.len()],
+            cells: vec![BTreeMap::new(); plan.regions.len()],
+            shown: BTreeMap::new(),
+            triggers: BTreeMap::new(),
+            out: Outcome::default(),
+            plan,
+        }
+    }
+
+    /// One transaction, as the next epoch.
+    pub fn step(&mut self, tx: &Transaction) {
+        self.epoch += 1;
+        let before = self.tables.clone();
+        let fill = matches!(tx.body, Body::Fill(_));
+        if let Body::Changes(changes) | Body::Fill(changes) = &tx.body {
+            changes.iter().for_each(|change| self.apply(change));
+        }
+        let cells = self.compute(&before);
+        self.report(&before, &cells, fill);
+        self.react(&before, tx, fill);
+        self.cells = cells;
+        self.out.through = self.epoch;
+    }
+
+    // ---- rows --------------------------------------------------------------------------------------------------
+
+    fn apply(&mut self, change: &Change) {
+        for table in 0..self.plan.tables.len() {
+            if !self.plan.tables[table].name.is_empty() && self.plan.tables[table].from == change.schema.table {
+                let mut rows = self.tables[table].clone();
+                match self.applied(table, &mut rows, change) {
+                    Ok(()) => self.tables[table] = rows,
+                    Err((key, error)) => {
+                        let node = self.plan.tables[table].name.clone();
+                        self.out.errors.push(ErrorChange { epoch: self.epoch, node, key: key.into(), error, cleared: false });
+                    }
+                }
+            }
+        }
+    }
+
+    fn column_type(&self, table: usize, name: &Arc<str>) -> Type {
+        self.plan.tables[table].columns.iter().find(|column| column.name == *name).map_or(Type::Dyn, |column| column.ty.clone())
+    }
+
+    /// The given columns of an image, of their types.
+    fn typed(&self, table: usize, change: &Change, image: &[Option<Value>]) -> Result<Whole, Error> {
+        let mut typed = Whole::new();
+        for (column, value) in change.schema.columns.iter().zip(image) {
+            if let Some(value) = value {
+                let value = coerce(value.clone(), &self.column_type(table, &column.name))
+                    .map_err(|why| Error::new(332, format!("column `{}`: {why}", column.name)))?;
+                typed.insert(Value::Text(column.name.clone()), value);
+            }
+        }
+        Ok(typed)
+    }
+
+    fn key_names(&self, table: usize, change: &Change) -> (Vec<Arc<str>>, bool) {
+        match &self.plan.tables[table].key {
+            Some(key) if !key.is_empty() => {
+                (key.iter().map(|at| self.plan.tables[table].columns[at.0 as usize].name.clone()).collect(), false)
+            }
+            Some(_) => (change.schema.columns.iter().map(|column| column.name.clone()).collect(), true),
+            None if change.schema.key.is_empty() => (change.schema.columns.iter().map(|c| c.name.clone()).collect(), true),
+            None => (change.schema.key.iter().map(|at| change.schema.columns[*at as usize].name.clone()).collect(), false),
+        }
+    }
+
+    fn applied(&self, table: usize, rows: &mut BTreeMap<Key, Whole>, change: &Change) -> Result<(), (Key, Error)> {
+        let (names, multiset) = self.key_names(table, change);
+        if multiset {
+            return self.applied_to_values(table, rows, change, &names);
+        }
+        let raw = |image: &Option<Box<[Option<Value>]>>, name: &Arc<str>| {
+            let at = change.schema.columns.iter().position(|column| column.name == *name)?;
+            image.as_ref()?.get(at)?.clone()
+        };
+        let typed_key = |values: Vec<Option<Value>>| -> Result<Key, (Key, Error)> {
+            let mut key = Key::new();
+            let mut wrong = None;
+            for (name, value) in names.iter().zip(values) {
+                let value = value.unwrap_or(Value::Null);
+                let (value, error) = match coerce(value.clone(), &self.column_type(table, name)) {
+                    Ok(Value::Null) => {
+                        (Value::Null, Some(Error::new(333, format!("the change gives no value for key column `{name}`"))))
+                    }
+                    Ok(value) => (value, None),
+                    Err(why) => (value, Some(Error::new(332, format!("column `{name}`: {why}")))),
+                };
+                key.push(value);
+                wrong = wrong.or(error);
+            }
+            wrong.map_or(Ok(key.clone()), |error| Err((key, error)))
+        };
+        let from = |image| names.iter().map(|name| raw(image, name)).collect::<Vec<_>>();
+        let whole_key = |image: &&Option<Box<[Option<Value>]>>| names.iter().all(|name| raw(image, name).is_some());
+        let order = match change.op {
+            Op::Insert | Op::Upsert => [&change.after, &change.before],
+            Op::Update | Op::Delete => [&change.before, &change.after],
+        };
+        let key = match &change.key {
+            Some(key) => typed_key(key.iter().cloned().map(Some).collect())?,
+            None => {
+                let image = order.iter().find(|image| whole_key(image)).or_else(|| order.iter().find(|image| image.is_some()));
+                typed_key(image.map_or(vec![None; names.len()], |image| from(image)))?
+            }
+        };
+        let mut to = key.clone();
+        if matches!(change.op, Op::Update | Op::Upsert) && change.after.is_some() {
+            to = typed_key(names.iter().zip(&key).map(|(name, old)| raw(&change.after, name).or(Some(old.clone()))).collect())?;
+        }
+        let fail = |code: u16, text: &str| Err((key.clone(), Error::new(code, text)));
+        let after = |rows: &BTreeMap<Key, Whole>, verb: &str| -> Result<Whole, (Key, Error)> {
+            let _ = rows;
+            let image = change
+                .after
+                .as_ref()
+                .ok_or_else(|| (key.clone(), Error::new(334, format!("{verb} without a full `after` row"))))?;
+            self.typed(table, change, image).map_err(|error| (key.clone(), error))
+        };
+        let put = |rows: &mut BTreeMap<Key, Whole>, key: &Key, base: Whole, given: Whole| {
+            let mut row: Whole = change.schema.columns.iter().map(|c| (Value::Text(c.name.clone()), Value::Null)).collect();
+            row.extend(base);
+            row.extend(given);
+            row.extend(names.iter().map(|name| Value::Text(name.clone())).zip(key.iter().cloned()));
+            rows.insert(key.clone(), row);
+        };
+        match (change.op, rows.get(&key).cloned()) {
+            (Op::Delete, Some(_)) => drop(rows.remove(&key)),
+            (Op::Insert, Some(_)) => return fail(330, "insert of a row that exists"),
+            (Op::Insert, None) => {
+                let given = after(rows, "insert")?;
+                put(rows, &key, Whole::new(), given);
+            }
+            (Op::Update, None) => return fail(331, "update of a row that does not exist"),
+            (Op::Delete, None) => return fail(331, "delete of a row that does not exist"),
+            (Op::Upsert, None) => {
+                let given = after(rows, "upsert")?;
+                let base = rows.get(&to).cloned().unwrap_or_default();
+                put(rows, &to, base, given);
+            }
+            (Op::Update | Op::Upsert, Some(_)) if to != key && rows.contains_key(&to) => {
+                return fail(335, "change of key onto a row that exists");
+            }
+            (Op::Update | Op::Upsert, Some(row)) => {
+                let given = after(rows, if change.op == Op::Update { "update" } else { "upsert" })?;
+                rows.remove(&key);
+                put(rows, &to, row, given);
+            }
+        }
+        Ok(())
+    }
+
+    fn applied_to_values(
+        &self,
+        table: usize,
+        rows: &mut BTreeMap<Key, Whole>,
+        change: &Change,
+        names: &[Arc<str>],
+    ) -> Result<(), (Key, Error)> {
+        let verb = format!("{:?}", change.op).to_lowercase();
+        let lacks = |which: &str| (Key::new(), Error::new(334, format!("{verb} without a full `{which}` row")));
+        let values = |row: &Whole| -> Key {
+            names.iter().map(|name| row.get(&Value::Text(name.clone())).cloned().unwrap_or(Value::Null)).collect()
+        };
+        let typed = |image: &Box<[Option<Value>]>| self.typed(table, change, image).map_err(|error| (Key::new(), error));
+        let count = |rows: &BTreeMap<Key, Whole>, values: &Key| {
+            rows.keys().filter(|key| key[..key.len() - 1] == values[..]).count() as i64
+        };
+        let add = |rows: &mut BTreeMap<Key, Whole>, given: Whole| {
+            let mut key = values(&given);
+            let occurrence = count(rows, &key) + 1;
+            let row = names.iter().map(|name| Value::Text(name.clone())).zip(key.iter().cloned()).collect();
+            key.push(Value::Int(occurrence));
+            rows.insert(key, row);
+        };
+        let take = |rows: &mut BTreeMap<Key, Whole>, given: &Whole| {
+            let mut key = values(given);
+            let occurrence = count(rows, &key);
+            if occurrence == 0 {
+                return Err((key, Error::new(331, format!("{verb} of a row that does not exist"))));
+            }
+            key.push(Value::Int(occurrence));
+            rows.remove(&key);
+            Ok(())
+        };
+        let full = |image: &&Box<[Option<Value>]>| image.iter().all(Option::is_some);
+        match change.op {
+            Op::Insert | Op::Upsert => add(rows, typed(change.after.as_ref().ok_or_else(|| lacks("after"))?)?),
+            Op::Delete => take(rows, &typed(change.before.as_ref().filter(full).ok_or_else(|| lacks("before"))?)?)?,
+            Op::Update => {
+                let before = typed(change.before.as_ref().filter(full).ok_or_else(|| lacks("before"))?)?;
+                let mut after = before.clone();
+                after.extend(typed(change.after.as_ref().ok_or_else(|| lacks("after"))?)?);
+                take(rows, &before)?;
+                add(rows, after);
+            }
+        }
+        Ok(())
+    }
+
+    // ---- cells -------------------------------------------------------------------------------------------------
+
+    fn documents(&self, table: usize) -> Vec<Key> {
+        if self.plan.tables[table].name.is_empty() { vec![vec![]] } else { self.tables[table].keys().cloned().collect() }
+    }
+
+    fn compute(&mut self, before: &[BTreeMap<Key, Whole>]) -> Vec<BTreeMap<Key, Vec<Cell>>> {
+        let plan = self.plan.clone();
+        let mut all: Vec<BTreeMap<Key, Vec<Cell>>> = vec![BTreeMap::new(); plan.regions.len()];
+        for (at, region) in plan.regions.iter().enumerate() {
+            let table = region.table.0 as usize;
+            let aggregates: BTreeMap<u32, BTreeMap<Key, Accumulator>> = plan
+                .groups
+                .iter()
+                .enumerate()
+                .filter(|(_, group)| group.to.0 as usize == at)
+                .map(|(id, group)| (id as u32, self.grouped(group, &all)))
+                .collect();
+            for key in self.documents(table) {
+                let mut slots: Vec<Cell> = Vec::new();
+                for slot in &region.slots {
+                    slots.push(match &slot.source {
+                        SlotSource::Column(column) => {
+                            let name = Value::Text(plan.tables[table].columns[column.0 as usize].name.clone());
+                            Ok(self.tables[table][&key].get(&name).cloned().unwrap_or(Value::Null))
+                        }
+                        SlotSource::Carried(from, slot) => all[from.0 as usize][&key][slot.0 as usize].clone(),
+                        SlotSource::Aggregate(group) => match aggregates[&group.0].get(&key) {
+                            Some(accumulator) => accumulator.value(),
+                            None => self.accumulator(&plan.groups[group.0 as usize]).value(),
+                        },
+                        SlotSource::Looked(lookup, position) => {
+                            let lookup = &plan.lookups[lookup.0 as usize];
+                            let row = &all[lookup.from.0 as usize][&key];
+                            let other = other_key(row, &lookup.via, &lookup.key_types);
+                            let other = other.and_then(|other| all[lookup.to.0 as usize].get(&other));
+                            other.map_or(Ok(Value::Null), |other| other[lookup.values[*position as usize].0 as usize].clone())
+                        }
+                        SlotSource::Cell(_) => Ok(Value::Null),
+                    });
+                }
+                let lived = if plan.tables[table].name.is_empty() { self.epoch > 1 } else { before[table].contains_key(&key) };
+                for cell in &region.cells {
+                    let value = self.cell(at, cell, &key, &slots, lived);
+                    slots[cell.slot.0 as usize] = value;
+                }
+                all[at].insert(key, slots);
+            }
+        }
+        all
+    }
+
+    fn accumulator(&self, group: &Group) -> Accumulator {
+        Accumulator::new(group.agg, &self.plan.regions[group.from.0 as usize].slots[group.contribution.0 as usize].ty)
+    }
+
+    fn grouped(&self, group: &Group, all: &[BTreeMap<Key, Vec<Cell>>]) -> BTreeMap<Key, Accumulator> {
+        let mut groups: BTreeMap<Key, Accumulator> = BTreeMap::new();
+        for row in all[group.from.0 as usize].values() {
+            if let Some(parent) = other_key(row, &group.parent_key, &group.key_types) {
+                groups.entry(parent).or_insert_with(|| self.accumulator(group)).insert(&row[group.contribution.0 as usize]);
+            }
+        }
+        groups
+    }
+
+    fn cell(&self, region: usize, cell: &thalweg_graph::plan::Cell, key: &Key, slots: &[Cell], lived: bool) -> Cell {
+        let own = cell.slot.0;
+        let last = self.shown.get(&(region, key.clone(), own)).cloned();
+        match &cell.kind {
+            CellKind::Formula => evaluate(&cell.expr, &|id| slots[id.0 as usize].clone()),
+            CellKind::SelfReference { init } => {
+                let previous = if lived { self.cells[region].get(key) } else { None };
+                let inputs: Vec<InputId> = cell.expr.inputs().into_iter().filter(|id| id.0 != own).collect();
+                if let Some(previous) = previous
+                    && inputs.iter().all(|id| previous[id.0 as usize] == slots[id.0 as usize])
+                {
+                    return previous[own as usize].clone();
+                }
+                let me = if previous.is_some() { last.unwrap_or(Value::Null) } else { init.clone() };
+                evaluate(&cell.expr, &|id| if id.0 == own { Ok(me.clone()) } else { slots[id.0 as usize].clone() })
+            }
+        }
+    }
+
+    // ---- lines -------------------------------------------------------------------------------------------------
+
+    fn report(&mut self, before: &[BTreeMap<Key, Whole>], cells: &[BTreeMap<Key, Vec<Cell>>], fill: bool) {
+        let plan = self.plan.clone();
+        for (at, region) in plan.regions.iter().enumerate() {
+            let table = region.table.0 as usize;
+            let global = plan.tables[table].name.is_empty();
+            let old_keys: BTreeSet<Key> = self.cells[at].keys().cloned().collect();
+            let all_keys: BTreeSet<Key> = old_keys.iter().chain(cells[at].keys()).cloned().collect();
+            for key in all_keys {
+                let lived = if global { self.epoch > 1 } else { before[table].contains_key(&key) };
+                let lives = cells[at].contains_key(&key);
+                for cell in &region.cells {
+                    let slot = cell.slot.0;
+                    let old = if lived { self.cells[at].get(&key).map(|slots| slots[slot as usize].clone()) } else { None };
+                    let new = cells[at].get(&key).map(|slots| slots[slot as usize].clone());
+                    let place = (at, key.clone(), slot);
+                    let old_shown = if lived { self.shown.get(&place).cloned().unwrap_or(Value::Null) } else { Value::Null };
+                    let new_shown = match &new {
+                        Some(Ok(value)) => value.clone(),
+                        // A self-reference that fails at once still has its first value behind it.
+                        Some(Err(_)) => match &cell.kind {
+                            CellKind::SelfReference { init } if !lived => init.clone(),
+                            _ => old_shown.clone(),
+                        },
+                        None => Value::Null,
+                    };
+                    if let Some(field) = cell.field {
+                        self.field_lines(
+                            &plan.fields[field.0 as usize].name,
+                            &key,
+                            (old, new.clone()),
+                            (old_shown.clone(), new_shown.clone()),
+                        );
+                    }
+                    for (id, effect) in plan.effects.iter().enumerate() {
+                        if (effect.region.0 as usize, effect.when.0) == (at, slot) {
+                            let rises = !old_shown.is_true() && matches!(&new, Some(Ok(value)) if value.is_true());
+                            if rises && !fill {
+                                self.fire(id, effect, &key, &cells[at][&key]);
+                            }
+                        }
+                    }
+                    if lives {
+                        self.shown.insert(place, new_shown)
+                    } else {
+                        self.shown.remove(&place)
+                    };
+                }
+            }
+        }
+    }
+
+    fn field_lines(&mut self, node: &Arc<str>, key: &Key, (old, new): (Option<Cell>, Option<Cell>), (was, is): (Value, Value)) {
+        if old != new {
+            for (cell, cleared) in [(&old, true), (&new, false)] {
+                if let Some(Err(error)) = cell {
+                    let (epoch, key) = (self.epoch, key.as_slice().into());
+                    self.out.errors.push(ErrorChange { epoch, node: node.clone(), key, error: error.clone(), cleared });
+                }
+            }
+        }
+        if was != is {
+            let (epoch, key, gone) = (self.epoch, key.as_slice().into(), new.is_none());
+            self.out.deltas.push(Delta { epoch, node: node.clone(), key, old: was, new: is, gone });
+        }
+    }
+
+    /// The payload shows last good values; those of slots that are not cells are never in error here for long, so they are
+    /// taken from the cells computed so far.
+    fn fire(&mut self, id: usize, effect: &Effect, key: &Key, slots: &[Cell]) {
+        let count = self.triggers.entry((effect.name.clone(), key.clone())).or_insert(0);
+        if effect.rearm == Rearm::Once && *count > 0 {
+            return;
+        }
+        *count += 1;
+        let version = 2 * *count - 1;
+        let payload = effect.payload.iter().map(|(name, slot)| {
+            let shown = self.shown.get(&(effect.region.0 as usize, key.clone(), slot.0)).cloned();
+            (name.clone(), slots[slot.0 as usize].clone().unwrap_or_else(|_| shown.unwrap_or(Value::Null)))
+        });
+        let payload = Value::record(payload.collect::<Vec<_>>());
+        let (epoch, rule) = (self.epoch, RuleId::Effect(id as u32));
+        self.out.fired.push(Fired { epoch, node: effect.name.clone(), rule, key: key.as_slice().into(), version, payload });
+    }
+
+    fn react(&mut self, before: &[BTreeMap<Key, Whole>], tx: &Transaction, fill: bool) {
+        if fill {
+            return;
+        }
+        let plan = self.plan.clone();
+        for (id, reaction) in plan.reactions.iter().enumerate() {
+            let table = reaction.table.0 as usize;
+            let keys: BTreeSet<Key> = before[table].keys().chain(self.tables[table].keys()).cloned().collect();
+            for key in keys {
+                let (old, new) = (before[table].get(&key).cloned(), self.tables[table].get(&key).cloned());
+                let (trigger, op) = match (&old, &new) {
+                    (None, Some(_)) => (Trigger::Insert, "insert"),
+                    (Some(_), None) => (Trigger::Delete, "delete"),
+                    _ => (Trigger::Update, "update"),
+                };
+                if old == new || trigger != reaction.trigger || !self.holds(reaction, &old, &new, tx) {
+                    continue;
+                }
+                let count = self.triggers.entry((reaction.name.clone(), key.clone())).or_insert(0);
+                *count += 1;
+                let version = 2 * *count - 1;
+                let map = |row: &Option<Whole>| row.clone().map_or(Value::Null, |row| Value::Map(Arc::new(row)));
+                let names = plan.tables[table].key.iter().flatten();
+                let names = names.map(|at| plan.tables[table].columns[at.0 as usize].name.clone());
+                let payload = Value::record([
+                    ("event", Value::Text(reaction.event.clone())),
+                    ("table", Value::Text(plan.tables[table].from.clone())),
+                    ("op", Value::from(op)),
+                    ("key", Value::record(names.zip(key.iter().cloned()))),
+                    ("old", map(&old)),
+                    ("new", map(&new)),
+                ]);
+                let (epoch, rule) = (self.epoch, RuleId::Reaction(id as u32));
+                self.out.fired.push(Fired { epoch, node: reaction.name.clone(), rule, key: key.into(), version, payload });
+            }
+        }
+    }
+
+    fn holds(&self, reaction: &Reaction, old: &Option<Whole>, new: &Option<Whole>, tx: &Transaction) -> bool {
+        let table = &self.plan.tables[reaction.table.0 as usize];
+        let bare = new.clone().or(old.clone());
+        let column = |row: &Option<Whole>, at: &ColumnId| {
+            let name = Value::Text(table.columns[at.0 as usize].name.clone());
+            row.as_ref().and_then(|row| row.get(&name)).cloned().unwrap_or(Value::Null)
+        };
+        let map = |row: &Option<Whole>| row.clone().map_or(Value::Null, |row| Value::Map(Arc::new(row)));
+        let input = |id: InputId| {
+            Ok(match &reaction.inputs[id.0 as usize] {
+                ReactionInput::Old(at) => column(old, at),
+                ReactionInput::New(at) => column(new, at),
+                ReactionInput::Bare(at) => column(&bare, at),
+                ReactionInput::OldRow => map(old),
+                ReactionInput::NewRow => map(new),
+                ReactionInput::BareRow => map(&bare),
+                ReactionInput::EventName => Value::Text(reaction.event.clone()),
+                ReactionInput::TxOrigin => Value::Text(tx.origin.clone()),
+                ReactionInput::Now => Value::Timestamp(tx.at),
+            })
+        };
+        reaction.condition.as_ref().is_none_or(|condition| evaluate(condition, &input) == Ok(Value::Bool(true)))
+    }
+
+    /// The fields of every living document, sorted.
+    pub fn final_documents(&self) -> Vec<Document> {
+        let mut documents = Vec::new();
+        for field in &self.plan.fields {
+            let region = field.region.0 as usize;
+            for (key, slots) in &self.cells[region] {
+                let value = self.shown.get(&(region, key.clone(), field.slot.0)).cloned().unwrap_or(Value::Null);
+                let error = slots[field.slot.0 as usize].clone().err();
+                documents.push(Document { node: field.name.clone(), key: key.as_slice().into(), value, error });
+            }
+        }
+        documents.sort_by(|a, b| a.node.cmp(&b.node).then_with(|| a.key.cmp(&b.key)));
+        documents
+    }
+
+    /// The lines in the order in which the engine gives them.
+    pub fn sorted(mut self) -> Outcome {
+        self.out.deltas.sort_by(|a, b| (a.epoch, &a.node, &a.key).cmp(&(b.epoch, &b.node, &b.key)));
+        self.out.fired.sort_by(|a, b| (a.epoch, &a.node, &a.key, a.version).cmp(&(b.epoch, &b.node, &b.key, b.version)));
+        let place = |e: &ErrorChange| (e.epoch, e.node.clone(), e.key.clone(), !e.cleared, e.error.clone());
+        self.out.errors.sort_by_key(place);
+        self.out
+    }
+}
+
+/// The key in some slots of a row, where it is one.
+fn other_key(row: &[Cell], slots: &[SlotId], types: &[Type]) -> Option<Key> {
+    let values = slots.iter().zip(types).map(|(slot, ty)| coerce(row[slot.0 as usize].clone().ok()?, ty).ok());
+    let key: Key = values.collect::<Option<_>>()?;
+    (!key.iter().any(Value::is_null)).then_some(key)
+}

@@ -1,0 +1,147 @@
+//! The promises, each as one property on random definitions and histories. A failure names its seed.
+
+use std::sync::Arc;
+
+use thalweg_engine::{Engine, Options};
+use thalweg_graph::outcome::Document;
+use thalweg_graph::spec::GraphSpec;
+use thalweg_graph::state::EngineState;
+use thalweg_graph::{Outcome, Plan, Transaction};
+
+use crate::oracle::Oracle;
+use crate::random::{History, Rng, random_plan};
+
+/// One definition with its history.
+struct Case {
+    seed: u64,
+    spec: GraphSpec,
+    plan: Arc<Plan>,
+    transactions: Vec<Transaction>,
+}
+
+fn case(seed: u64, length: usize) -> Case {
+    let mut rng = Rng(seed);
+    let (spec, plan) = random_plan(&mut rng);
+    let mut history = History::new();
+    let transactions = (0..length).map(|_| history.transaction(&mut rng)).collect();
+    Case { seed, spec, plan, transactions }
+}
+
+/// The engine's lines over the whole history, its documents and its state at the end.
+fn run(case: &Case, workers: usize, batch: impl Fn(&mut Rng) -> usize) -> (Outcome, Vec<Document>, EngineState) {
+    let mut engine = Engine::new(case.plan.clone(), Options { workers, ..Options::default() });
+    let mut rng = Rng(case.seed ^ 0xba7c);
+    let mut all = Outcome::default();
+    let mut rest = case.transactions.iter();
+    loop {
+        let size = batch(&mut rng);
+        let pushed = rest.by_ref().take(size).map(|tx| engine.push(tx.clone())).count();
+        if pushed == 0 {
+            break;
+        }
+        let part = engine.step();
+        all.through = part.through;
+        all.deltas.extend(part.deltas);
+        all.fired.extend(part.fired);
+        all.errors.extend(part.errors);
+        all.timers.extend(part.timers);
+        all.counts.changes += part.counts.changes;
+        all.counts.redundant += part.counts.redundant;
+        all.counts.contradicted += part.counts.contradicted;
+        all.counts.cells += part.counts.cells;
+    }
+    let documents = engine.documents();
+    (all, documents, engine.export())
+}
+
+fn expected(case: &Case) -> (Outcome, Vec<Document>) {
+    let mut oracle = Oracle::new(case.plan.clone());
+    case.transactions.iter().for_each(|tx| oracle.step(tx));
+    let documents = oracle.final_documents();
+    (oracle.sorted(), documents)
+}
+
+fn assert_same<T: PartialEq + std::fmt::Debug>(case: &Case, what: &str, engine: &[T], oracle: &[T]) {
+    if let Some(at) = (0..engine.len().max(oracle.len())).find(|at| engine.get(*at) != oracle.get(*at)) {
+        let formulas: Vec<String> = case.spec.fields.iter().map(|field| format!("{} = {}", field.name, field.formula)).collect();
+        let effects: Vec<String> =
+            case.spec.effects.iter().map(|effect| format!("{}: {:?} when {}", effect.name, effect.on, effect.when)).collect();
+        panic!(
+            "seed {}, {what} {at}:\nengine {:#?}\noracle {:#?}\nfields {formulas:#?}\neffects {effects:#?}",
+            case.seed,
+            engine.get(at),
+            oracle.get(at)
+        );
+    }
+}
+
+fn seeds(default: u64) -> std::ops::Range<u64> {
+    let first = std::env::var("THALWEG_SEED").ok().and_then(|seed| seed.parse().ok());
+    let count = std::env::var("THALWEG_CASES").ok().and_then(|count| count.parse().ok());
+    let first = first.unwrap_or(0);
+    first..first + count.unwrap_or(default)
+}
+
+/// P1: at every closed epoch every field equals its formula on the inputs as of that epoch, for any batching.
+#[test]
+fn p1_prefix() {
+    let mut deltas = 0;
+    for seed in seeds(60) {
+        let case = case(seed, 60);
+        let (lines, documents) = expected(&case);
+        let (engine, finally, _) = run(&case, 1, |rng| rng.below(7) + 1);
+        assert_same(&case, "delta", &engine.deltas, &lines.deltas);
+        assert_same(&case, "document", &finally, &documents);
+        deltas += lines.deltas.len();
+    }
+    assert!(deltas > 3_000, "{deltas} deltas are too few to mean anything");
+}
+
+/// P2: an effect fires exactly as often as its condition rises, a reaction as often as a row change matches.
+#[test]
+fn p2_every_edge() {
+    let mut firings = 0;
+    for seed in seeds(60) {
+        let case = case(seed + 1_000, 80);
+        let (lines, _) = expected(&case);
+        for batch in [1, 80] {
+            let (engine, ..) = run(&case, 1, |_| batch);
+            assert_same(&case, "firing", &engine.fired, &lines.fired);
+        }
+        firings += lines.fired.len();
+    }
+    assert!(firings > 500, "{firings} firings are too few to mean anything");
+}
+
+/// P5: the same log gives the same result, for any number of workers and any batching.
+#[test]
+fn p5_same_log_same_result() {
+    for seed in seeds(25) {
+        let case = case(seed + 2_000, 50);
+        let (one, documents, state) = run(&case, 1, |_| 1);
+        for workers in [1, 2, 4] {
+            let (other, finally, exported) = run(&case, workers, |rng| rng.below(20) + 1);
+            assert_same(&case, "delta", &other.deltas, &one.deltas);
+            assert_same(&case, "firing", &other.fired, &one.fired);
+            assert_same(&case, "error", &other.errors, &one.errors);
+            assert_same(&case, "document", &finally, &documents);
+            assert_eq!(other.counts, one.counts, "seed {} with {workers} workers", case.seed);
+            assert_eq!(exported, state, "seed {} with {workers} workers", case.seed);
+        }
+    }
+}
+
+/// P6: errors are values: they stand in the field, keep the last good value beside them, and are withdrawn.
+#[test]
+fn p6_errors_are_values() {
+    let mut withdrawn = 0;
+    for seed in seeds(60) {
+        let case = case(seed + 3_000, 60);
+        let (lines, documents) = expected(&case);
+        let (engine, finally, _) = run(&case, 1, |rng| rng.below(30) + 1);
+        assert_same(&case, "error", &engine.errors, &lines.errors);
+        assert_same(&case, "document", &finally, &documents);
+        withdrawn += lines.errors.iter().filter(|error| error.cleared).count();
+    }
+    assert!(withdrawn > 100, "{withdrawn} withdrawn errors are too few to mean anything");
+}

@@ -1,0 +1,318 @@
+//! Random definitions and histories, the same for the same seed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use thalweg_formulas::decimal::Decimal;
+use thalweg_formulas::{Timestamp, Type, Value};
+use thalweg_graph::planning::plan;
+use thalweg_graph::spec::{ClassifySpec, EffectSpec, FieldSpec, GraphSpec, OneOrMany, ReactionSpec, RelationSpec, TableSpec};
+use thalweg_graph::transaction::{Body, SchemaColumn};
+use thalweg_graph::{Change, Op, Plan, Row, Schema, Transaction};
+
+/// SplitMix64.
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    pub fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        &items[self.below(items.len())]
+    }
+}
+
+/// Customers have orders, orders have items; items look up products; categories are a tree; notes have no key.
+const TABLES: [(&str, &[(&str, &str)], &[&str]); 5] = [
+    ("Customer", &[("id", "int"), ("credit", "decimal(10,2)"), ("vip", "bool"), ("boss", "int")], &["id"]),
+    ("Order", &[("id", "int"), ("customer", "int"), ("qty", "int"), ("w", "double"), ("tag", "text")], &["id"]),
+    (
+        "Item",
+        &[("order", "int"), ("line", "int"), ("price", "decimal(8,2)"), ("n", "int"), ("loose", "dyn"), ("at", "timestamp")],
+        &["order", "line"],
+    ),
+    ("Node", &[("id", "int"), ("up", "int"), ("x", "int")], &["id"]),
+    ("Note", &[("order", "int"), ("y", "int")], &[]),
+];
+
+const RELATIONS: [(&str, &str, &str, &str, bool); 9] = [
+    ("Customer", "orders", "Order", "customer", true),
+    ("Customer", "chief", "Customer", "boss", false),
+    ("Order", "items", "Item", "order", true),
+    ("Order", "notes", "Note", "order", true),
+    ("Order", "buyer", "Customer", "customer", false),
+    ("Item", "parent", "Order", "order", false),
+    ("Node", "kids", "Node", "up", true),
+    ("Node", "above", "Node", "up", false),
+    ("Note", "of", "Order", "order", false),
+];
+
+/// A random definition that is accepted, planned.
+pub fn random_plan(rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
+    let mut spec = GraphSpec { tables: TABLES.iter().map(table_spec).collect(), ..GraphSpec::default() };
+    let mut fields: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for number in 0..rng.below(9) + 2 {
+        let table = *rng.pick(&["Customer", "Order", "Item", "Node", "Note", "Order", "Item", ""]);
+        let short = format!("f{number}");
+        let name = if table.is_empty() { short.clone() } else { format!("{table}.{short}") };
+        for _ in 0..8 {
+            let mut formula = number_text(rng, table, &fields, 3);
+            if rng.chance(15) && !table.is_empty() {
+                formula = format!("self {} {formula}", rng.pick(&["+", "*", "-"]));
+            } else if rng.chance(20) {
+                formula = bool_text(rng, table, &fields);
+            }
+            spec.fields.push(FieldSpec { name: name.clone(), formula, ..FieldSpec::default() });
+            if plan(&spec, &[]).is_ok() {
+                fields.entry(table).or_default().push(short);
+                break;
+            }
+            spec.fields.pop();
+        }
+    }
+    for number in 0..rng.below(4) {
+        let table = *rng.pick(&["Customer", "Order", "Item", "Node"]);
+        let rearm = if rng.chance(25) { Some("once".to_owned()) } else { None };
+        let (name, on, when) = (format!("e{number}"), Some(table.to_owned()), bool_text(rng, table, &fields));
+        spec.effects.push(EffectSpec { name, on, when, rearm, ..EffectSpec::default() });
+        if plan(&spec, &[]).is_err() {
+            spec.effects.pop();
+        }
+    }
+    if rng.chance(50) {
+        let table = *rng.pick(&["Order", "Node"]);
+        let event = |op: &str| Some(format!("{table}.{op}"));
+        let (insert, update, delete) = (event("came"), event("changed"), event("went"));
+        spec.classify.push(ClassifySpec { database: None, table: table.to_owned(), insert, update, delete });
+        for op in ["came", "changed", "went"] {
+            let condition = match (rng.below(3), op) {
+                (0, _) => None,
+                (1, "changed") => {
+                    Some(if table == "Order" { "old.qty < new.qty".to_owned() } else { "old.x != new.x".to_owned() })
+                }
+                _ => Some(if table == "Order" { "qty > 2".to_owned() } else { "x > 2".to_owned() }),
+            };
+            spec.reactions.push(ReactionSpec { event: format!("{table}.{op}"), condition, ..ReactionSpec::default() });
+        }
+    }
+    let planned = plan(&spec, &[]).unwrap_or_else(|findings| panic!("refused: {findings:#?}")).0;
+    (spec, Arc::new(planned))
+}
+
+fn table_spec((name, columns, key): &(&str, &[(&str, &str)], &[&str])) -> TableSpec {
+    let relations = RELATIONS.iter().filter(|relation| relation.0 == *name).map(|(_, relation, other, key, children)| {
+        let key = OneOrMany::One((*key).to_owned());
+        let to = match children {
+            true => RelationSpec::Children { table: (*other).to_owned(), key },
+            false => RelationSpec::Lookup { to: (*other).to_owned(), key },
+        };
+        ((*relation).to_owned(), to)
+    });
+    TableSpec {
+        name: (*name).to_owned(),
+        key: Some(key.iter().map(|key| (*key).to_owned()).collect()),
+        columns: columns.iter().map(|(name, ty)| ((*name).to_owned(), (*ty).to_owned())).collect(),
+        relations: relations.collect(),
+        closed: true,
+        ..TableSpec::default()
+    }
+}
+
+/// A name that a formula of `table` may read, perhaps through relations.
+fn name(rng: &mut Rng, table: &str, fields: &BTreeMap<&str, Vec<String>>) -> String {
+    let lookups: Vec<_> = RELATIONS.iter().filter(|relation| relation.0 == table && !relation.4).collect();
+    if !lookups.is_empty() && rng.chance(20) {
+        let (_, relation, other, ..) = *rng.pick(&lookups);
+        return format!("{relation}.{}", name(rng, other, fields));
+    }
+    let derived = fields.get(table).map_or(&[][..], |fields| fields);
+    if !derived.is_empty() && rng.chance(45) {
+        return rng.pick(derived).clone();
+    }
+    match TABLES.iter().find(|(name, ..)| *name == table) {
+        Some((_, columns, _)) => rng.pick(columns).0.to_owned(),
+        None => "1".to_owned(),
+    }
+}
+
+fn aggregate(rng: &mut Rng, table: &str, fields: &BTreeMap<&str, Vec<String>>, depth: usize) -> String {
+    let agg = *rng.pick(&["sum", "count", "min", "max", "avg", "sum"]);
+    let children: Vec<_> = RELATIONS.iter().filter(|relation| relation.0 == table && relation.4).collect();
+    let (path, child) = match children.is_empty() || rng.chance(15) {
+        true => {
+            let child = TABLES[rng.below(TABLES.len())].0;
+            (child, child)
+        }
+        false => {
+            let (_, relation, child, ..) = *rng.pick(&children);
+            (*relation, *child)
+        }
+    };
+    let grandchildren: Vec<_> = RELATIONS.iter().filter(|relation| relation.0 == child && relation.4 && child != table).collect();
+    if !grandchildren.is_empty() && rng.chance(25) {
+        let (_, deeper, grandchild, ..) = *rng.pick(&grandchildren);
+        return format!("{agg}({path}[*].{deeper}[*].{})", name(rng, grandchild, fields));
+    }
+    let one = format!("{path}[*].{}", name(rng, child, fields));
+    if depth > 1 && rng.chance(40) {
+        let two = format!("{path}[*].{}", name(rng, child, fields));
+        return format!("{agg}({one} {} {two})", rng.pick(&["*", "+", "-"]));
+    }
+    format!("{agg}({one})")
+}
+
+fn number_text(rng: &mut Rng, table: &str, fields: &BTreeMap<&str, Vec<String>>, depth: usize) -> String {
+    match rng.below(if depth == 0 { 3 } else { 9 }) {
+        0 => rng.pick(&["0", "1", "2", "7", "1.5", "-3", "decimal('0.25')"]).to_string(),
+        1 | 2 => name(rng, table, fields),
+        3 | 4 => aggregate(rng, table, fields, depth),
+        5 => format!(
+            "({} ? {} : {})",
+            bool_text(rng, table, fields),
+            number_text(rng, table, fields, depth - 1),
+            number_text(rng, table, fields, depth - 1)
+        ),
+        6 => format!("coalesce({}, 0)", number_text(rng, table, fields, depth - 1)),
+        _ => {
+            let op = *rng.pick(&["+", "-", "*", "/", "%", "+"]);
+            format!("({} {op} {})", number_text(rng, table, fields, depth - 1), number_text(rng, table, fields, depth - 1))
+        }
+    }
+}
+
+fn bool_text(rng: &mut Rng, table: &str, fields: &BTreeMap<&str, Vec<String>>) -> String {
+    let one = |rng: &mut Rng| {
+        let op = *rng.pick(&["<", ">", "==", "!=", "<=", ">="]);
+        format!("{} {op} {}", number_text(rng, table, fields, 1), number_text(rng, table, fields, 1))
+    };
+    match rng.below(6) {
+        0 => format!("({}) && ({})", one(rng), one(rng)),
+        1 => format!("({}) || ({})", one(rng), one(rng)),
+        2 => format!("!({})", one(rng)),
+        _ => one(rng),
+    }
+}
+
+/// Makes transactions for the tables above and remembers which rows there are, about.
+pub struct History {
+    schemas: Vec<Arc<Schema>>,
+    /// By table: images of rows that are there.
+    rows: Vec<Vec<Vec<Value>>>,
+    at: i64,
+}
+
+impl History {
+    pub fn new() -> History {
+        let schemas = TABLES.iter().map(|(name, columns, key)| {
+            let typed = columns.iter().map(|(name, _)| SchemaColumn { name: (*name).into(), ty: Type::Dyn });
+            let key = key.iter().map(|key| columns.iter().position(|(name, _)| name == key).expect("a column") as u32);
+            Arc::new(Schema { table: (*name).into(), columns: typed.collect(), key: key.collect() })
+        });
+        History { schemas: schemas.collect(), rows: vec![Vec::new(); TABLES.len()], at: 0 }
+    }
+
+    /// The next transaction.
+    pub fn transaction(&mut self, rng: &mut Rng) -> Transaction {
+        self.at += rng.below(5) as i64;
+        let changes: Vec<Change> = (0..rng.below(4) + usize::from(rng.chance(80))).map(|_| self.change(rng)).collect();
+        let body = if rng.chance(4) { Body::Fill(changes) } else { Body::Changes(changes) };
+        let origin = format!("t{}", rng.below(1000)).into();
+        Transaction { source: "".into(), origin, at: Timestamp(self.at), body }
+    }
+
+    fn change(&mut self, rng: &mut Rng) -> Change {
+        let table = rng.below(TABLES.len());
+        let schema = self.schemas[table].clone();
+        let known = self.rows[table].len();
+        let full = |row: &[Value]| -> Row { row.iter().cloned().map(Some).collect() };
+        let make = |op, key, before, after| Change { schema: schema.clone(), op, key, before, after };
+        if known == 0 || rng.chance(35) {
+            let row = random_row(rng, table);
+            self.rows[table].push(row.clone());
+            let op = if rng.chance(25) { Op::Upsert } else { Op::Insert };
+            return make(op, None, None, Some(full(&row)));
+        }
+        let at = rng.below(known);
+        let old = self.rows[table][at].clone();
+        if rng.chance(25) {
+            self.rows[table].swap_remove(at);
+            return make(Op::Delete, None, Some(full(&old)), None);
+        }
+        let fresh = random_row(rng, table);
+        let mut new = old.clone();
+        let changes_key = rng.chance(12);
+        let keys: Vec<usize> = schema.key.iter().map(|key| *key as usize).collect();
+        for column in 0..new.len() {
+            if rng.chance(40) && (changes_key || !keys.contains(&column)) {
+                new[column] = fresh[column].clone();
+            }
+        }
+        self.rows[table][at] = new.clone();
+        let op = if rng.chance(20) { Op::Upsert } else { Op::Update };
+        if !keys.is_empty() && rng.chance(30) {
+            // A partial image, with the key apart.
+            let key: Box<[Value]> = keys.iter().map(|key| old[*key].clone()).collect();
+            let after = (0..new.len()).map(|at| (new[at] != old[at] || rng.chance(20)).then(|| new[at].clone()));
+            return make(op, Some(key), None, Some(after.collect()));
+        }
+        make(op, None, Some(full(&old)), Some(full(&new)))
+    }
+}
+
+fn random_row(rng: &mut Rng, table: usize) -> Vec<Value> {
+    TABLES[table].1.iter().map(|(name, ty)| random_value(rng, name, ty)).collect()
+}
+
+fn random_value(rng: &mut Rng, name: &str, ty: &str) -> Value {
+    let reference = matches!(name, "id" | "order" | "customer" | "up" | "boss" | "line");
+    if rng.chance(if reference { 2 } else { 8 }) {
+        return Value::Null;
+    }
+    if rng.chance(2) {
+        return Value::from("not a number");
+    }
+    match ty {
+        "int" if reference => Value::Int(rng.below(6) as i64),
+        "int" => match rng.below(30) {
+            0 => Value::Int(i64::MAX),
+            1 => Value::Int(i64::MIN),
+            _ => Value::Int(rng.below(9) as i64 - 3),
+        },
+        "decimal(10,2)" | "decimal(8,2)" => match rng.below(12) {
+            0 => Value::Int(rng.below(5) as i64),
+            _ => Value::Decimal(Decimal::Small { mantissa: rng.below(999) as i64 - 300, scale: 2 }),
+        },
+        "bool" => Value::Bool(rng.chance(50)),
+        "double" => Value::double(*rng.pick(&[
+            0.0,
+            -0.0,
+            1.0,
+            0.1,
+            -2.5,
+            1e300,
+            -1e300,
+            1e-300,
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            3.0,
+        ])),
+        "timestamp" => Value::Timestamp(Timestamp(rng.below(1000) as i64)),
+        "text" => Value::from(*rng.pick(&["a", "b", "urgent"])),
+        _ => rng
+            .pick(&[Value::Int(1), Value::Int(5), Value::from("x"), Value::double(0.5), Value::Bool(true), Value::Uint(3)])
+            .clone(),
+    }
+}
