@@ -9,12 +9,14 @@
 //! What another language would write (`=`, `<>`, `and`, `not`, curly quotes) is refused with the spelling of this one; the
 //! parser then goes on as if that had been written, so that one reading names every such place.
 //!
-//! Next to read: `grammar` (precedence climbing), `lexer`, `literal`.
+//! Next to read: `grammar` (precedence climbing), `values`, `trouble` (what is said), `lexer`, `literal`.
 
 mod grammar;
 mod lexer;
 mod literal;
 mod token;
+mod trouble;
+mod values;
 
 pub(crate) use grammar::is_keyword;
 pub(crate) use lexer::{is_name_part, is_name_start};
