@@ -9,7 +9,7 @@
 //! - DEC-2: |mantissa| < 10^76 and scale ≤ 76.
 //!
 //! Cost: `Small` with `Small` takes a few nanoseconds and does not allocate, unless the answer is big.
-//! Next to read: [`wide`], the limbs; [`text`], parsing and printing.
+//! Next to read: [`wide`], the limbs; `text`, parsing and printing.
 
 use std::cmp::Ordering;
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 //!
 //! - [`write_as`] follows a static type: where it says `uint` or `decimal`, the plain form stands, however deep
 //!   (`list(uint)` gives `[1,2]`). Inside what it calls `dyn`, the tagged form stands.
-//! - The top level is always plain: [`write`] takes the value's own type for it, and treats its elements as dynamic.
+//! - The top level is always plain: [`write()`] takes the value's own type for it, and treats its elements as dynamic.
 //! - The *tagged* form ([`write_dynamic`]) reads back as the same value by [`from_json`], bit for bit: what plain JSON would
 //!   turn into something else is an object with one key, `$uint $int $double $decimal $bytes $timestamp $duration $map $tensor`.
 //!   An int needs its tag beyond 2^53, a double where it is not finite, a map where its keys are not all texts or where
@@ -45,7 +45,7 @@ pub fn write(value: &Value, out: &mut String) {
     }
 }
 
-/// Writes `value` as a reader expects who knows that its type is `ty`; a value of another type is written as by [`write`].
+/// Writes `value` as a reader expects who knows that its type is `ty`; a value of another type is written as by [`write()`].
 pub fn write_as(value: &Value, ty: &Type, out: &mut String) {
     match (value, ty) {
         (Value::List(items), Type::List(item)) => array(items.iter(), out, |v, out| write_inner(v, item, out)),

@@ -10,7 +10,7 @@
 //!   `if_null` and `if_else` take only what they need, and the first four absorb errors as CEL does.
 //!
 //! Cost: a few nanoseconds a scalar operator, without allocation. Constants are folded, constant patterns compiled once.
-//! Next to read: [`compile`], which makes the nodes; [`run`], which walks them.
+//! Next to read: `compile`, which makes the nodes; `run`, which walks them.
 
 mod compile;
 mod fuel;
