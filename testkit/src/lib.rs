@@ -14,6 +14,6 @@ mod programs;
 mod proxy;
 mod template;
 
-pub use mariadb::MariaDb;
+pub use mariadb::{Client, MariaDb};
 pub use programs::require;
 pub use proxy::Proxy;

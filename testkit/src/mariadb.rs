@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -114,24 +114,12 @@ impl MariaDb {
     /// # Errors
     /// What the command line client printed.
     pub fn try_query(&self, sql: &str) -> Result<Vec<Vec<String>>, String> {
-        let mut client = Command::new(&self.programs.client)
-            .args(["--no-defaults", "-uroot", "--batch", "--skip-column-names", "--default-character-set=utf8mb4"])
-            .arg(format!("--socket={}", self.folder.join("s").display()))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|e| e.to_string())?;
-        let mut stdin = client.stdin.take().expect("stdin is piped");
-        let sql = sql.to_string();
-        let writer = std::thread::spawn(move || stdin.write_all(sql.as_bytes()));
-        let output = client.wait_with_output().map_err(|e| e.to_string())?;
-        writer.join().expect("the writer does not panic").ok();
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).trim().to_string());
-        }
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(text.lines().map(|line| line.split('\t').map(String::from).collect()).collect())
+        self.client().try_query(sql)
+    }
+
+    /// A client that another thread may use, also while the server is killed.
+    pub fn client(&self) -> Client {
+        Client { program: self.programs.client.clone(), socket: self.folder.join("s") }
     }
 
     /// The server's current GTID position, such as `0-1-42`; empty if nothing was logged yet.
@@ -205,8 +193,42 @@ impl MariaDb {
             .stderr(log)
             .spawn()
             .expect("`mariadbd` starts");
-        let (watchdog, alive) = watch(server.id());
+        let (watchdog, alive) = watch(server.id(), &self.folder);
         Running { server, watchdog, alive }
+    }
+}
+
+/// SQL by the command line client, one process for each call.
+#[derive(Clone, Debug)]
+pub struct Client {
+    program: PathBuf,
+    socket: PathBuf,
+}
+
+impl Client {
+    /// As [`MariaDb::try_query`].
+    ///
+    /// # Errors
+    /// What the command line client printed.
+    pub fn try_query(&self, sql: &str) -> Result<Vec<Vec<String>>, String> {
+        let mut client = Command::new(&self.program)
+            .args(["--no-defaults", "-uroot", "--batch", "--skip-column-names", "--default-character-set=utf8mb4"])
+            .arg(format!("--socket={}", self.socket.display()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| e.to_string())?;
+        let mut stdin = client.stdin.take().expect("stdin is piped");
+        let sql = sql.to_string();
+        let writer = std::thread::spawn(move || stdin.write_all(sql.as_bytes()));
+        let output = client.wait_with_output().map_err(|e| e.to_string())?;
+        writer.join().expect("the writer does not panic").ok();
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).trim().to_string());
+        }
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(text.lines().map(|line| line.split('\t').map(String::from).collect()).collect())
     }
 }
 
@@ -217,10 +239,17 @@ impl Drop for MariaDb {
     }
 }
 
-/// A small process that ends the server when this one is gone: it reads a pipe, and an end without a line means that nobody is left.
-fn watch(pid: u32) -> (Child, ChildStdin) {
-    let script = format!("read line || kill -9 {pid}");
-    let mut watchdog = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().expect("`sh` runs");
+/// A small process that ends the server and removes its folder when this one is gone: it reads a pipe, and an end without a line means
+/// that nobody is left.
+fn watch(pid: u32, folder: &Path) -> (Child, ChildStdin) {
+    let script = r#"read line || { kill -9 "$0"; sleep 0.2; rm -rf "$1"; }"#;
+    let mut watchdog = Command::new("sh")
+        .args(["-c", script, &pid.to_string()])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("`sh` runs");
     let alive = watchdog.stdin.take().expect("stdin is piped");
     (watchdog, alive)
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use thalweg_graph::{Change, Schema};
 
+use super::DecodeError;
 use super::control::{self, GtidEvent, Xa, Xid};
 use super::frame::{FLAG_IGNORABLE, Header, kind};
 use super::gtid::{Gtid, GtidState, Position};
@@ -23,7 +24,6 @@ use super::rows::{self, RowsKind};
 use super::statement::{self, Name, Statement};
 use super::table_map::{self, TableMap};
 use super::watch::Watch;
-use super::DecodeError;
 
 /// Table maps that are kept before the old ones are dropped; a table gets a new number at each change of its layout.
 const TABLE_MAPS_MAX: usize = 4096;
@@ -201,14 +201,19 @@ impl Assembler {
                 Ok(())
             }
             kind::INCIDENT => Err(LogError::Incident { position: self.position.to_string() }),
-            kind::START_ENCRYPTION => Err(DecodeError::unsupported("an encrypted log", "set encrypt_binlog=OFF on the server").into()),
+            kind::START_ENCRYPTION => {
+                Err(DecodeError::unsupported("an encrypted log", "set encrypt_binlog=OFF on the server").into())
+            }
             kind::BEGIN_LOAD_QUERY | kind::EXECUTE_LOAD_QUERY => Err(self.statement("LOAD DATA INFILE")),
             kind::ROTATE | kind::STOP | kind::INTVAR | kind::RAND | kind::USER_VAR => Ok(()),
             kind::ANNOTATE_ROWS | kind::BINLOG_CHECKPOINT | kind::MARIADB_GTID_LIST => Ok(()),
             other => match RowsKind::of(other) {
                 Some(rows) => self.rows(rows, body),
                 None if header.flags & FLAG_IGNORABLE != 0 => Ok(()),
-                None => Err(DecodeError::unsupported(format!("event type {other}"), "this server is newer than what is known here").into()),
+                None => {
+                    Err(DecodeError::unsupported(format!("event type {other}"), "this server is newer than what is known here")
+                        .into())
+                }
             },
         }
     }
@@ -261,7 +266,11 @@ impl Assembler {
         const DUMMY: u64 = 0xff_ffff; // Ends a statement that changed nothing.
         let id = rows::table_id(body)?;
         let Some(known) = self.maps.get(&id) else {
-            return if id == DUMMY { Ok(()) } else { Err(DecodeError::malformed(format!("rows of table {id} without its map")).into()) };
+            return if id == DUMMY {
+                Ok(())
+            } else {
+                Err(DecodeError::malformed(format!("rows of table {id} without its map")).into())
+            };
         };
         let Some(plan) = &known.plan else { return Ok(()) };
         let group = self.group.as_mut().ok_or_else(|| DecodeError::malformed("rows outside a transaction"))?;
@@ -275,14 +284,19 @@ impl Assembler {
         match statement::classify(&query.sql, &query.database) {
             Statement::Commit => return self.end(header, steps),
             Statement::Rollback | Statement::RollbackToSavepoint if !group.changes.is_empty() => {
-                return Err(LogError::PartlyRolledBack { gtid: group.event.gtid, table: group.changes[0].schema.table.to_string() });
+                return Err(LogError::PartlyRolledBack {
+                    gtid: group.event.gtid,
+                    table: group.changes[0].schema.table.to_string(),
+                });
             }
             Statement::Rollback => return self.end(header, steps),
             Statement::XaCommit => return self.complete(header, steps),
             Statement::XaRollback => self.forget_prepared(),
             Statement::Dml => return Err(self.statement(&query.sql)),
             Statement::Replaced(names) => self.refuse_replaced(&names, &query.sql)?,
-            Statement::DroppedDatabase(database) if self.watch.reaches(&database) => return Err(self.replaced(&database, &query.sql)),
+            Statement::DroppedDatabase(database) if self.watch.reaches(&database) => {
+                return Err(self.replaced(&database, &query.sql));
+            }
             Statement::Altered(names) => group.altered |= names.iter().any(|n| self.watch.matches(&n.database, &n.table)),
             Statement::DroppedDatabase(_) | Statement::RollbackToSavepoint | Statement::Other => {}
         }

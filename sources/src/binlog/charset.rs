@@ -84,7 +84,10 @@ impl Charset {
             54 | 55 | 101..=124 | 672..=674 => Charset::Utf16,
             56 | 62 => Charset::Utf16Le,
             60 | 61 | 160..=183 | 736..=738 => Charset::Utf32,
-            _ => OTHERS.iter().find(|(_, ids)| ids.contains(&id)).map_or(Charset::Other("unknown"), |(name, _)| Charset::Other(name)),
+            _ => OTHERS
+                .iter()
+                .find(|(_, ids)| ids.contains(&id))
+                .map_or(Charset::Other("unknown"), |(name, _)| Charset::Other(name)),
         }
     }
 
@@ -99,7 +102,10 @@ impl Charset {
             "utf16" => Charset::Utf16,
             "utf16le" => Charset::Utf16Le,
             "utf32" => Charset::Utf32,
-            _ => OTHERS.iter().find(|(other, _)| *other == name).map_or(Charset::Other("unknown"), |(name, _)| Charset::Other(name)),
+            _ => OTHERS
+                .iter()
+                .find(|(other, _)| *other == name)
+                .map_or(Charset::Other("unknown"), |(name, _)| Charset::Other(name)),
         }
     }
 
@@ -139,8 +145,8 @@ impl Charset {
 /// Windows-1252; its five empty places are the control characters of the same number, as the server has it.
 fn latin1(byte: u8) -> char {
     const HIGH: [char; 32] = [
-        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘', '’', '“', '”', '•', '–',
-        '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘', '’', '“',
+        '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
     ];
     match byte {
         0x80..=0x9f => HIGH[usize::from(byte - 0x80)],

@@ -93,7 +93,7 @@ pub fn gtid(server_id: u32, body: &[u8]) -> Result<GtidEvent, DecodeError> {
     let xa = if flags & (FLAG_PREPARED_XA | FLAG_COMPLETED_XA) == 0 {
         Xa::None
     } else {
-        r.take(if flags & FLAG_GROUP_COMMIT_ID != 0 { 8 } else { 6 })?;
+        r.take(if flags & FLAG_GROUP_COMMIT_ID != 0 { 8 } else { 0 })?;
         let xid = xid(&mut r)?;
         if flags & FLAG_PREPARED_XA != 0 { Xa::Prepared(xid) } else { Xa::Completed(xid) }
     };
@@ -166,7 +166,10 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let mut r = Reader::new(packed, "a compressed event");
     let head = r.u8()?;
     if head & 0x70 != 0 {
-        return Err(DecodeError::unsupported(format!("compression {}", (head & 0x70) >> 4), "set log_bin_compress=OFF on the server"));
+        return Err(DecodeError::unsupported(
+            format!("compression {}", (head & 0x70) >> 4),
+            "set log_bin_compress=OFF on the server",
+        ));
     }
     let len = r.uint_be(usize::from(head & 0x07))?;
     if len > UNPACKED_MAX {

@@ -54,14 +54,17 @@ impl Packing {
             if value < POW10[usize::from(digits)] { Ok(value) } else { Err(DecodeError::malformed("digits of a DECIMAL")) }
         };
         if self.whole + self.scale <= 18 {
-            let mantissa = self.groups().try_fold(0i64, |m, d| Ok::<_, DecodeError>(m * i64::from(POW10[usize::from(d)]) + i64::from(group(d)?)))?;
+            let mantissa = self
+                .groups()
+                .try_fold(0i64, |m, d| Ok::<_, DecodeError>(m * i64::from(POW10[usize::from(d)]) + i64::from(group(d)?)))?;
             return Ok(Decimal::Small { mantissa: if negative { -mantissa } else { mantissa }, scale: self.scale });
         }
         let mut size: U256 = [0; 4];
         for digits in self.groups() {
             push(&mut size, POW10[usize::from(digits)], group(digits)?);
         }
-        Decimal::from_wide(negative && size != [0; 4], &size, self.scale).ok_or_else(|| DecodeError::malformed("digits of a DECIMAL"))
+        Decimal::from_wide(negative && size != [0; 4], &size, self.scale)
+            .ok_or_else(|| DecodeError::malformed("digits of a DECIMAL"))
     }
 
     /// The groups of digits in the order of the bytes: the odd one of the whole part first, that of the fraction last.

@@ -135,7 +135,9 @@ impl Framer {
                 Ok(Frame { header, body })
             }
             // The first rotate of a connection comes before the description that would say whether it has a checksum: it tells itself.
-            Some((cut, crc)) if header.kind == kind::ROTATE && verify(header, cut, None, *crc).is_ok() => Ok(Frame { header, body: cut }),
+            Some((cut, crc)) if header.kind == kind::ROTATE && verify(header, cut, None, *crc).is_ok() => {
+                Ok(Frame { header, body: cut })
+            }
             None if self.checksums => Err(DecodeError::Truncated { what: "a checksum" }),
             _ => Ok(Frame { header, body }),
         }
@@ -150,6 +152,52 @@ impl Framer {
             verify(header, rest, Some(*algorithm), *crc)?;
         }
         Ok(Frame { header, body: rest })
+    }
+}
+
+/// The events of a binlog file in memory, from its first byte. Ends after the first error.
+#[derive(Clone, Debug)]
+pub struct FileEvents<'a> {
+    rest: &'a [u8],
+    framer: Framer,
+    begun: bool,
+    ended: bool,
+}
+
+impl<'a> FileEvents<'a> {
+    /// The events of `file`.
+    pub fn new(file: &'a [u8]) -> Self {
+        FileEvents { rest: file, framer: Framer::default(), begun: false, ended: false }
+    }
+
+    fn read(&mut self) -> Result<Option<Frame<'a>>, DecodeError> {
+        if !self.begun {
+            self.rest = self.rest.strip_prefix(&FILE_MAGIC).ok_or_else(|| DecodeError::malformed("this is no binlog file"))?;
+            self.begun = true;
+        }
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let size = Header::parse(self.rest)?.size as usize;
+        let (event, rest) = self.rest.split_at_checked(size).ok_or(DecodeError::Truncated { what: "a binlog file" })?;
+        if size < Header::LEN {
+            return Err(DecodeError::malformed(format!("an event of {size} bytes")));
+        }
+        self.rest = rest;
+        self.framer.split(event).map(Some)
+    }
+}
+
+impl<'a> Iterator for FileEvents<'a> {
+    type Item = Result<Frame<'a>, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let item = self.read().transpose();
+        self.ended = !matches!(item, Some(Ok(_)));
+        item
     }
 }
 

@@ -67,21 +67,44 @@ enum Op {
     Double,
     Decimal(Packing),
     Year,
-    Bit { bytes: u8 },
+    Bit {
+        bytes: u8,
+    },
     Date,
-    Datetime { digits: u8 },
-    Timestamp { digits: u8 },
-    Time { digits: u8 },
+    Datetime {
+        digits: u8,
+    },
+    Timestamp {
+        digits: u8,
+    },
+    Time {
+        digits: u8,
+    },
     /// Text or bytes with their length before them in `prefix` bytes.
-    String { prefix: u8, charset: Charset },
+    String {
+        prefix: u8,
+        charset: Charset,
+    },
     /// Fixed bytes whose zeros at the end are cut off in the log.
-    Binary { prefix: u8, len: usize },
+    Binary {
+        prefix: u8,
+        len: usize,
+    },
     Uuid,
     Inet4,
     Inet6,
-    Json { prefix: u8, charset: Charset },
-    Enum { bytes: u8, members: Box<[Value]> },
-    Set { bytes: u8, members: Box<[Arc<str>]> },
+    Json {
+        prefix: u8,
+        charset: Charset,
+    },
+    Enum {
+        bytes: u8,
+        members: Box<[Value]>,
+    },
+    Set {
+        bytes: u8,
+        members: Box<[Arc<str>]>,
+    },
 }
 
 const METADATA_CURE: &str = "run on the server: SET GLOBAL binlog_row_metadata = 'FULL'";
@@ -97,7 +120,8 @@ impl Plan {
         let mut ops = Vec::with_capacity(map.columns.len());
         for column in &map.columns {
             let name = column.name.as_deref();
-            let name = name.ok_or_else(|| DecodeError::unsupported(format!("a row of {table} without column names"), METADATA_CURE))?;
+            let name =
+                name.ok_or_else(|| DecodeError::unsupported(format!("a row of {table} without column names"), METADATA_CURE))?;
             let (op, ty) = compile(column, hints.of(&table, name)).map_err(|e| naming(e, &table, name))?;
             columns.push(SchemaColumn { name: name.into(), ty });
             ops.push(op);
@@ -129,7 +153,9 @@ impl Plan {
 
 fn naming(error: DecodeError, table: &str, column: &str) -> DecodeError {
     match error {
-        DecodeError::Unsupported { what, cure } => DecodeError::Unsupported { what: format!("column `{column}` of {table} ({what})"), cure },
+        DecodeError::Unsupported { what, cure } => {
+            DecodeError::Unsupported { what: format!("column `{column}` of {table} ({what})"), cure }
+        }
         DecodeError::Malformed { what } => DecodeError::Malformed { what: format!("column `{column}` of {table}: {what}") },
         other => other,
     }
@@ -169,7 +195,10 @@ fn compile(column: &Column, hint: Option<Hint>) -> Result<(Op, Type), DecodeErro
             return Err(DecodeError::unsupported("a date or time in the format of before MariaDB 10.1", cure));
         }
         VARCHAR_COMPRESSED | BLOB_COMPRESSED => {
-            return Err(DecodeError::unsupported("a COMPRESSED column", "run ALTER TABLE … MODIFY the column without COMPRESSED"));
+            return Err(DecodeError::unsupported(
+                "a COMPRESSED column",
+                "run ALTER TABLE … MODIFY the column without COMPRESSED",
+            ));
         }
         other => return Err(DecodeError::unsupported(format!("column type {other}"), "leave the table out of `tables`")),
     })
@@ -307,7 +336,8 @@ fn padded(bytes: &[u8], len: usize) -> Result<Value, DecodeError> {
 
 fn padded_array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], DecodeError> {
     let mut out = [0; N];
-    let head = out.get_mut(..bytes.len()).ok_or_else(|| DecodeError::malformed(format!("{} bytes in a column of {N}", bytes.len())))?;
+    let head =
+        out.get_mut(..bytes.len()).ok_or_else(|| DecodeError::malformed(format!("{} bytes in a column of {N}", bytes.len())))?;
     head.copy_from_slice(bytes);
     Ok(out)
 }

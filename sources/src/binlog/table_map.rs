@@ -158,7 +158,8 @@ fn apply_metadata(field: u8, mut r: Reader<'_>, columns: &mut [Column], key: &mu
         3 => charsets(&mut r, columns, Column::is_string)?,
         4 => {
             for column in columns {
-                let name = std::str::from_utf8(r.lenenc_bytes()?).map_err(|_| DecodeError::malformed("a column's name is not UTF-8"))?;
+                let name =
+                    std::str::from_utf8(r.lenenc_bytes()?).map_err(|_| DecodeError::malformed("a column's name is not UTF-8"))?;
                 column.name = Some(name.to_string());
             }
         }

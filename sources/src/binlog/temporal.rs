@@ -46,7 +46,8 @@ impl Civil {
     /// 1 to 9999 that formulas know.
     fn instant(self) -> Option<Timestamp> {
         let (year, month, day) = (i64::from(self.year), i64::from(self.month), i64::from(self.day));
-        let real = year >= 1 && day >= 1 && day <= month_len(year, month) && self.hour < 24 && self.minute < 60 && self.second < 60;
+        let real =
+            year >= 1 && day >= 1 && day <= month_len(year, month) && self.hour < 24 && self.minute < 60 && self.second < 60;
         let seconds = i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second);
         let micros = seconds * 1_000_000 + i64::from(self.micros);
         real.then(|| Timestamp(days_from_civil(year, month, day) * DAY_US + micros))
@@ -64,10 +65,8 @@ impl Civil {
     }
 
     fn text(self, digits: u8) -> String {
-        let mut text = format!(
-            "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
-            self.year, self.month, self.day, self.hour, self.minute, self.second
-        );
+        let mut text =
+            format!("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", self.year, self.month, self.day, self.hour, self.minute, self.second);
         if digits > 0 {
             let micros = format!("{:06}", self.micros);
             text.push('.');
@@ -155,7 +154,9 @@ mod tests {
 
     #[test]
     fn days_are_counted_as_the_calendar_does() {
-        for (date, days) in [((1970, 1, 1), 0), ((2000, 2, 29), 11_016), ((1969, 12, 31), -1), ((0, 1, 1), -719_528), ((9999, 12, 31), 2_932_896)] {
+        for (date, days) in
+            [((1970, 1, 1), 0), ((2000, 2, 29), 11_016), ((1969, 12, 31), -1), ((0, 1, 1), -719_528), ((9999, 12, 31), 2_932_896)]
+        {
             assert_eq!(days_from_civil(date.0, date.1, date.2), days, "{date:?}");
         }
     }

@@ -2,12 +2,8 @@
 
 use std::fmt::Write;
 
-/// `123e4567-e89b-12d3-a456-426655440000` of 16 bytes as they lie in the log.
-///
-/// Versions 1 to 5 are stored with their five parts in reverse order, so that times sort; later versions and what is no RFC variant lie as
-/// printed (since MariaDB 10.11.5).
-pub(crate) fn uuid(stored: [u8; 16]) -> String {
-    let bytes = if is_stored_reversed(&stored) { unreversed(stored) } else { stored };
+/// `123e4567-e89b-12d3-a456-426655440000`. Tables store it with its parts reversed, so that times sort; the log has it as printed.
+pub(crate) fn uuid(bytes: [u8; 16]) -> String {
     let mut text = String::with_capacity(36);
     for (i, byte) in bytes.iter().enumerate() {
         if matches!(i, 4 | 6 | 8 | 10) {
@@ -16,17 +12,6 @@ pub(crate) fn uuid(stored: [u8; 16]) -> String {
         write!(text, "{byte:02x}").expect("a string takes everything");
     }
     text
-}
-
-/// The parts in stored order are node (6 bytes), clock (2), high, middle and low time: an RFC variant stands in byte 6, and a version
-/// from 1 to 5 in byte 8.
-fn is_stored_reversed(stored: &[u8; 16]) -> bool {
-    let variant_is_rfc = stored[6] & 0x80 != 0;
-    variant_is_rfc && stored[8] > 0 && stored[8] < 0x60
-}
-
-fn unreversed(s: [u8; 16]) -> [u8; 16] {
-    [s[12], s[13], s[14], s[15], s[10], s[11], s[8], s[9], s[6], s[7], s[0], s[1], s[2], s[3], s[4], s[5]]
 }
 
 /// `10.0.0.1`.

@@ -21,7 +21,9 @@ impl Watch {
         let split = |pattern: &String| match (pattern.split_once('.'), database) {
             (Some((database, table)), _) => Ok((database.to_string(), table.to_string())),
             (None, Some(database)) => Ok((database.to_string(), pattern.clone())),
-            (None, None) => Err(format!("`{pattern}` names no database; write `database.{pattern}` or end the url with /database")),
+            (None, None) => {
+                Err(format!("`{pattern}` names no database; write `database.{pattern}` or end the url with /database"))
+            }
         };
         Ok(Watch { patterns: patterns.iter().map(split).collect::<Result<_, _>>()?, excluded: Vec::new() })
     }
@@ -90,7 +92,8 @@ mod tests {
 
     #[test]
     fn patterns_match_databases_and_tables() {
-        let watch = Watch::new(&["shop.*".into(), "*.audit_?".into(), "orders".into(), "mysql.user".into()], Some("main")).unwrap();
+        let watch =
+            Watch::new(&["shop.*".into(), "*.audit_?".into(), "orders".into(), "mysql.user".into()], Some("main")).unwrap();
         for (database, table, matched) in [
             ("shop", "orders", true),
             ("shop2", "orders", false),

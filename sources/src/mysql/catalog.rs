@@ -108,7 +108,8 @@ impl Catalog {
         let databases: Vec<String> = conn.query("SHOW DATABASES").await?;
         let reached: Vec<&str> = databases.iter().map(String::as_str).filter(|d| watch.reaches(d)).collect();
         require_databases(watch, &databases)?;
-        let list = if reached.is_empty() { "''".to_string() } else { reached.iter().map(|d| text(d)).collect::<Vec<_>>().join(",") };
+        let list =
+            if reached.is_empty() { "''".to_string() } else { reached.iter().map(|d| text(d)).collect::<Vec<_>>().join(",") };
         let table = |(database, name, kind, engine)| TableRow { database, name, kind, engine };
         let known: Vec<TableRow> = conn.query_map(TABLES.replace('%', &list), table).await?;
         require_tables(watch, &known)?;
@@ -156,7 +157,12 @@ fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a str>)
     Failure::stop(code::UNKNOWN_TABLE, format!("unknown {kind} `{name}`"), cure)
 }
 
-fn assemble(watch: &Watch, known: Vec<TableRow>, columns: &[ColumnRow], keys: &[(String, String, String)]) -> Result<Catalog, Failure> {
+fn assemble(
+    watch: &Watch,
+    known: Vec<TableRow>,
+    columns: &[ColumnRow],
+    keys: &[(String, String, String)],
+) -> Result<Catalog, Failure> {
     let mut of_table: HashMap<(&str, &str), Vec<&ColumnRow>> = HashMap::new();
     for column in columns {
         of_table.entry((&column.database, &column.table)).or_default().push(column);
@@ -186,7 +192,13 @@ fn assemble(watch: &Watch, known: Vec<TableRow>, columns: &[ColumnRow], keys: &[
 }
 
 impl Catalog {
-    fn add<'a>(&mut self, name: &str, row: &TableRow, columns: &[&ColumnRow], key: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
+    fn add<'a>(
+        &mut self,
+        name: &str,
+        row: &TableRow,
+        columns: &[&ColumnRow],
+        key: impl Iterator<Item = &'a str>,
+    ) -> Result<(), Failure> {
         let mut readings = Vec::new();
         let mut schema = Schema { table: name.into(), columns: Vec::new(), key: Vec::new() };
         for column in columns {
@@ -209,7 +221,9 @@ impl Catalog {
 type ColumnTuple = (String, String, String, String, String, Option<String>, Option<u8>, Option<u8>, Option<u8>, bool);
 
 impl ColumnRow {
-    fn new((database, table, name, data_type, column_type, charset, precision, scale, digits, is_json): ColumnTuple) -> ColumnRow {
+    fn new(
+        (database, table, name, data_type, column_type, charset, precision, scale, digits, is_json): ColumnTuple,
+    ) -> ColumnRow {
         ColumnRow { database, table, name, data_type, column_type, charset, precision, scale, digits, is_json }
     }
 
@@ -241,10 +255,11 @@ impl ColumnRow {
             "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" => {
                 plain(Reading::String(charset), text_or_bytes(charset))
             }
-            "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => plain(Reading::String(Charset::Binary), Type::Bytes),
-            "point" | "linestring" | "polygon" | "geometry" | "multipoint" | "multilinestring" | "multipolygon" | "geometrycollection" => {
+            "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
                 plain(Reading::String(Charset::Binary), Type::Bytes)
             }
+            "point" | "linestring" | "polygon" | "geometry" | "multipoint" | "multilinestring" | "multipolygon"
+            | "geometrycollection" => plain(Reading::String(Charset::Binary), Type::Bytes),
             other => Err(format!("of the type {other}, which is not known here")),
         }
     }

@@ -43,10 +43,7 @@ impl Check {
 pub async fn check_server(url: &str, tables: &[String]) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Err(failure) = look(url, tables, &mut checks).await {
-        let (Failure::Stop(text) | Failure::Retry(text) | Failure::Damaged(text) | Failure::DuplicateServerId(text)) = failure else {
-            return checks;
-        };
-        checks.push(from_text(&text));
+        checks.extend(failure.text().map(from_text));
     }
     checks
 }
@@ -86,7 +83,11 @@ fn from_text(text: &str) -> Check {
 /// The watched tables, or why the list is wrong.
 pub(crate) fn watch(tables: &[String], database: Option<&str>) -> Result<Watch, Failure> {
     if tables.is_empty() && database.is_none() {
-        return Err(Failure::stop(code::SETTING, "no tables are named", "list them in `tables`, or end the url with /database for all of it"));
+        return Err(Failure::stop(
+            code::SETTING,
+            "no tables are named",
+            "list them in `tables`, or end the url with /database for all of it",
+        ));
     }
     Watch::new(tables, database).map_err(|text| {
         let (reason, cure) = text.split_once("; ").unwrap_or((&text, "write `database.table`"));
@@ -112,7 +113,9 @@ impl Facts {
                    @@global.binlog_row_metadata, @@global.gtid_binlog_pos";
         let row: Option<(String, bool, String, String, String, String)> = conn.query_first(sql).await?;
         let (user, log, format, image, metadata, position) = row.unwrap_or_default();
-        let position = position.parse().map_err(|e| Failure::stop(code::SERVER, format!("the server's own position: {e}"), "report this"))?;
+        let position = position
+            .parse()
+            .map_err(|e| Failure::stop(code::SERVER, format!("the server's own position: {e}"), "report this"))?;
         Ok(Facts { position, user, log, format, image, metadata })
     }
 
@@ -120,7 +123,12 @@ impl Facts {
     fn checks(&self) -> Vec<Check> {
         let log = match self.log {
             true => Check::good("log_bin", "ON"),
-            false => Check::bad("log_bin", "the server writes no binary log", code::LOG_OFF, "start it with --log-bin (`log_bin` in its configuration)"),
+            false => Check::bad(
+                "log_bin",
+                "the server writes no binary log",
+                code::LOG_OFF,
+                "start it with --log-bin (`log_bin` in its configuration)",
+            ),
         };
         let variable = |name: &'static str, value: &str, wanted: &str, code: u16| match value.eq_ignore_ascii_case(wanted) {
             true => Check::good(name, value),
@@ -128,7 +136,9 @@ impl Facts {
                 name,
                 format!("{name} is {value}, not {wanted}"),
                 code,
-                format!("run on the server: SET GLOBAL {name} = '{wanted}'; write it into its configuration too, and let its clients reconnect"),
+                format!(
+                    "run on the server: SET GLOBAL {name} = '{wanted}'; write it into its configuration too, and let its clients reconnect"
+                ),
             ),
         };
         vec![
@@ -148,7 +158,8 @@ impl Facts {
 /// Whether this user may read the log.
 async fn replication_privilege(conn: &mut Conn, user: &str) -> Result<Check, Failure> {
     let grants: Vec<String> = conn.query("SHOW GRANTS").await?;
-    let granted = grants.iter().any(|g| g.contains(" ON *.* ") && (g.contains("REPLICATION SLAVE") || g.contains("ALL PRIVILEGES")));
+    let granted =
+        grants.iter().any(|g| g.contains(" ON *.* ") && (g.contains("REPLICATION SLAVE") || g.contains("ALL PRIVILEGES")));
     Ok(match granted {
         true => Check::good("privileges", "REPLICATION SLAVE"),
         false => Check::bad("privileges", format!("{user} lacks the privilege REPLICATION SLAVE"), code::PRIVILEGE, grant(user)),

@@ -3,6 +3,7 @@
 use mysql_async::{DriverError, Error};
 use thalweg_formulas::Code;
 
+use super::history::after_purge;
 use crate::binlog::{DecodeError, LogError};
 
 /// The codes of this source; `src/explain/mysql.md` tells each one's story.
@@ -30,7 +31,8 @@ pub(crate) mod code {
 }
 
 /// How to read the tables anew, the cure of all that has lost the thread.
-pub(crate) const NEW_SNAPSHOT: &str = "start with a new data directory, or once with snapshot = \"always\", to read the tables anew";
+pub(crate) const NEW_SNAPSHOT: &str =
+    "start with a new data directory, or once with snapshot = \"always\", to read the tables anew";
 
 /// How an attempt to follow the server ended.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub(crate) enum Failure {
     Damaged(String),
     /// Somebody else reads with the same server id; try again, but not at once.
     DuplicateServerId(String),
+    /// The server no longer has the log behind the position; its own words.
+    Purged(String),
     /// Nobody but the user can help; code, reason and cure.
     Stop(String),
 }
@@ -51,6 +55,18 @@ impl Failure {
     /// Stops: reason, then cure.
     pub(crate) fn stop(code: u16, reason: impl AsRef<str>, cure: impl AsRef<str>) -> Failure {
         Failure::Stop(format!("{}: {}; {}", Code(code), reason.as_ref(), cure.as_ref()))
+    }
+
+    /// Its text, if it has one.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Failure::Gone => None,
+            Failure::Retry(text)
+            | Failure::Damaged(text)
+            | Failure::DuplicateServerId(text)
+            | Failure::Purged(text)
+            | Failure::Stop(text) => Some(text),
+        }
     }
 
     fn retry(reason: impl std::fmt::Display) -> Failure {
@@ -62,7 +78,11 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         match error {
             Error::Server(e) => of_server(e.code, &e.message),
-            Error::Url(e) => Failure::stop(code::SETTING, format!("the url cannot be used: {e}"), "write mysql://user:password@host:3306/database"),
+            Error::Url(e) => Failure::stop(
+                code::SETTING,
+                format!("the url cannot be used: {e}"),
+                "write mysql://user:password@host:3306/database",
+            ),
             Error::Driver(DriverError::PacketTooLarge) => Failure::stop(
                 code::UNSUPPORTED,
                 "the server sent a packet above 1 GiB",
@@ -81,13 +101,21 @@ impl From<Error> for Failure {
 /// Server errors by number; what is not known passes, perhaps.
 fn of_server(number: u16, message: &str) -> Failure {
     match number {
-        1045 | 1698 | 1862 | 1820 | 4151 => {
-            Failure::stop(code::ACCESS_DENIED, lower(message), "check user and password in the url, and that the user may connect from here")
+        1045 | 1698 | 1862 | 1820 | 4151 => Failure::stop(
+            code::ACCESS_DENIED,
+            lower(message),
+            "check user and password in the url, and that the user may connect from here",
+        ),
+        1044 | 1142 | 1143 => {
+            Failure::stop(code::PRIVILEGE, lower(message), "run on the server: GRANT SELECT ON the watched tables TO this user")
         }
-        1044 | 1142 | 1143 => Failure::stop(code::PRIVILEGE, lower(message), "run on the server: GRANT SELECT ON the watched tables TO this user"),
-        1227 => Failure::stop(code::PRIVILEGE, lower(message), "run on the server: GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO this user"),
+        1227 => Failure::stop(
+            code::PRIVILEGE,
+            lower(message),
+            "run on the server: GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO this user",
+        ),
         1049 => Failure::stop(code::UNKNOWN_TABLE, lower(message), "check the database in the url"),
-        1236 => of_dump(message),
+        1236 | 4052 => of_dump(message),
         _ => Failure::retry(format!("the server says {number}: {message}")),
     }
 }
@@ -102,7 +130,7 @@ fn of_dump(message: &str) -> Failure {
         ));
     }
     if has("purged") || has("Could not find first log") || has("could not find next log") {
-        return Failure::stop(code::PURGED, format!("the server no longer has the log from this position on ({message})"), NEW_SNAPSHOT);
+        return Failure::Purged(message.to_string());
     }
     if has("not in the master's binlog") || has("missing the GTID") || has("is ahead") || has("diverge") {
         return Failure::stop(code::DIVERGED, format!("the position is not in this server's log ({message})"), NEW_SNAPSHOT);
@@ -121,39 +149,28 @@ impl From<LogError> for Failure {
     fn from(error: LogError) -> Failure {
         let text = error.to_string();
         match error {
-            LogError::Decode(DecodeError::Unsupported { what, cure }) => Failure::stop(code::UNSUPPORTED, format!("{what} cannot be read"), cure),
+            LogError::Decode(DecodeError::Unsupported { what, cure }) => {
+                Failure::stop(code::UNSUPPORTED, format!("{what} cannot be read"), cure)
+            }
             LogError::Decode(_) => Failure::Damaged(format!("{}: {text}", Code(code::DAMAGED))),
             LogError::Statement { .. } => {
-                let cure = format!("run on the server: SET GLOBAL binlog_format = 'ROW', reconnect its clients; then {NEW_SNAPSHOT}");
+                let cure =
+                    format!("run on the server: SET GLOBAL binlog_format = 'ROW', reconnect its clients; then {NEW_SNAPSHOT}");
                 Failure::stop(code::STATEMENT, text, cure)
             }
             LogError::Replaced { .. } | LogError::PartlyRolledBack { .. } => Failure::stop(code::REPLACED, text, NEW_SNAPSHOT),
             LogError::Incident { .. } => Failure::stop(code::INCIDENT, text, NEW_SNAPSHOT),
-            LogError::Gap { position, first } => purged(&position.to_string(), &missing(&position, &first)),
+            LogError::Gap { position, first } => after_purge(&position, &first),
             LogError::UnknownXa { .. } => Failure::stop(code::PREPARED, text, NEW_SNAPSHOT),
         }
     }
 }
 
-/// The log was purged between the position and its first transaction.
-pub(crate) fn purged(position: &str, missing: &str) -> Failure {
-    let at = if position.is_empty() { "its beginning" } else { position };
-    let reason = format!("this source stands at {at}, and the server no longer has {missing} in its log");
-    let cure = format!("{NEW_SNAPSHOT}; a larger binlog_expire_logs_seconds keeps the log longer");
-    Failure::stop(code::PURGED, reason, cure)
-}
-
-/// The transactions between two states, by domain: `0-1-11 … 0-1-40`.
-pub(crate) fn missing(position: &crate::binlog::GtidState, first: &crate::binlog::GtidState) -> String {
-    let ranges = first.iter().filter(|gtid| !position.contains(*gtid)).map(|gtid| {
-        let next = position.of(gtid.domain).map_or(1, |own| own.sequence + 1);
-        if next == gtid.sequence { gtid.to_string() } else { format!("{}-{}-{next} … {gtid}", gtid.domain, gtid.server) }
-    });
-    ranges.collect::<Vec<_>>().join(", ")
-}
-
-/// The server's messages begin with a capital; ours do not.
+/// The server's messages begin with a capital, ours do not; a word in capitals stays as it is.
 fn lower(message: &str) -> String {
     let mut chars = message.chars();
-    chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
+    match (chars.next(), chars.clone().next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => first.to_lowercase().chain(chars).collect(),
+        _ => message.to_string(),
+    }
 }

@@ -15,7 +15,7 @@ use super::check::{Facts, require_privilege, watch};
 use super::connect::{connect, flavour, options, version};
 use super::failure::{Failure, code};
 use super::stream::{self, Out, QUEUE, Task};
-use super::{MysqlConfig, Snapshot, snapshot};
+use super::{MysqlConfig, Snapshot, history, snapshot};
 use crate::binlog::{Assembler, GtidState, Position, Watch};
 
 /// The first pause after a break; it doubles up to [`PAUSE_MAX`].
@@ -23,7 +23,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The shortest pause after another reader with the same server id took over, so that the two do not push each other out in a loop.
 const PAUSE_DUPLICATE: Duration = Duration::from_secs(6);
-/// A connection that held so long was a good one: the next pause is a short one again.
+/// A connection that held so long, or that brought something, was a good one: the next pause is a short one again.
 const GOOD_CONNECTION: Duration = Duration::from_secs(10);
 
 /// The outlet, with the runtime's "gone" as a failure.
@@ -69,10 +69,17 @@ impl Follower {
     fn new(config: MysqlConfig, position: Option<String>) -> Result<Follower, Failure> {
         let opts = options(&config.url)?;
         let watch = watch(&config.tables, opts.db_name())?;
-        let parse = |text: String| text.parse::<Position>().map_err(|e| Failure::stop(code::SETTING, format!("the position {e}"), super::failure::NEW_SNAPSHOT));
+        let parse = |text: String| {
+            text.parse::<Position>()
+                .map_err(|e| Failure::stop(code::SETTING, format!("the position {e}"), super::failure::NEW_SNAPSHOT))
+        };
         let position = position.map(parse).transpose()?;
         if config.heartbeat < Duration::from_millis(100) || config.heartbeat > Duration::from_secs(3600) {
-            return Err(Failure::stop(code::SETTING, format!("a heartbeat of {:?}", config.heartbeat), "set it from 0.1 s to 1 h"));
+            return Err(Failure::stop(
+                code::SETTING,
+                format!("a heartbeat of {:?}", config.heartbeat),
+                "set it from 0.1 s to 1 h",
+            ));
         }
         if config.server_id == Some(0) {
             return Err(Failure::stop(code::SETTING, "server_id 0 is not an id", "set it from 1 to 4294967295, or leave it out"));
@@ -93,7 +100,7 @@ impl Follower {
             if let Err(gone) = port.status(SourceStatus::Connecting { error: error.take() }).await {
                 return gone;
             }
-            let begin = Instant::now();
+            let (begin, stood) = (Instant::now(), self.position.clone());
             let (text, at_least) = match self.attempt(port).await {
                 Failure::Retry(text) => (text, PAUSE_MIN),
                 Failure::DuplicateServerId(text) => (text, PAUSE_DUPLICATE),
@@ -101,11 +108,17 @@ impl Follower {
                     self.damaged = true;
                     (text, PAUSE_MIN)
                 }
-                Failure::Damaged(text) => return Failure::Stop(format!("{text}; it came damaged twice, so check the server's disk and {}", super::failure::NEW_SNAPSHOT)),
+                Failure::Damaged(text) => {
+                    return Failure::Stop(format!(
+                        "{text}; it came damaged twice, so check the server's disk and {}",
+                        super::failure::NEW_SNAPSHOT
+                    ));
+                }
                 over => return over,
             };
             tracing::warn!("{text}");
-            pause = if begin.elapsed() > GOOD_CONNECTION { PAUSE_MIN } else { pause }.max(at_least);
+            let was_good = begin.elapsed() > GOOD_CONNECTION || stood != self.position;
+            pause = if was_good { PAUSE_MIN } else { pause }.max(at_least);
             if let Err(gone) = port.status(SourceStatus::Connecting { error: Some(text.clone()) }).await {
                 return gone;
             }
@@ -132,7 +145,13 @@ impl Follower {
         let catalog = self.prepare(&mut conn, &facts, port).await?;
         // After the snapshot the connection has settings of its own.
         let conn = connect(&self.opts).await?;
-        self.stream(conn, facts.position, catalog, port).await
+        match self.stream(conn, facts.position, catalog, port).await? {
+            Failure::Purged(message) => {
+                let position = self.position.as_ref().expect("invariant: `prepare` leaves a position");
+                Ok(history::purged(&self.opts, position.start(), &message).await)
+            }
+            other => Ok(other),
+        }
     }
 
     /// Snapshot or layout, as needed; afterwards there is a position.
@@ -154,7 +173,7 @@ impl Follower {
                 port.message(SourceMessage::Position(position.to_string())).await?;
                 self.position = Some(position);
             }
-            Some(position) => require_history(position, &facts.position)?,
+            Some(position) => history::require_same(position, &facts.position)?,
         }
         Ok(catalog)
     }
@@ -217,19 +236,6 @@ impl Follower {
                 Ok(())
             }
             Out::CaughtUp => port.status(SourceStatus::Live(true)).await,
-        }
-    }
-}
-
-/// A position beyond the server's own belongs to another history: a restored backup, a RESET MASTER, another server.
-fn require_history(position: &Position, server: &GtidState) -> Result<(), Failure> {
-    let beyond = position.done.iter().find(|gtid| !server.contains(*gtid));
-    match beyond {
-        None => Ok(()),
-        Some(gtid) => {
-            let stands = if server.is_empty() { "nothing".to_string() } else { server.to_string() };
-            let reason = format!("this source stands at {gtid}, and the server's log has only {stands}: its history is another one");
-            Err(Failure::stop(code::DIVERGED, reason, format!("connect to the right server, or {}", super::failure::NEW_SNAPSHOT)))
         }
     }
 }

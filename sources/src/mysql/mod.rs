@@ -22,6 +22,7 @@ mod check;
 mod connect;
 mod failure;
 mod follow;
+mod history;
 mod snapshot;
 mod stream;
 

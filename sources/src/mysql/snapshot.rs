@@ -78,7 +78,8 @@ async fn position(conn: &mut Conn) -> Result<GtidState, Failure> {
     let status: Vec<(String, String)> = conn.query("SHOW STATUS LIKE 'binlog_snapshot_%'").await?;
     let value = |name: &str| status.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone());
     let (file, at) = (value("Binlog_snapshot_file").unwrap_or_default(), value("Binlog_snapshot_position").unwrap_or_default());
-    let gtid: Option<Option<String>> = conn.exec_first("SELECT BINLOG_GTID_POS(?, ?)", (&file, at.parse::<u64>().unwrap_or(0))).await?;
+    let gtid: Option<Option<String>> =
+        conn.exec_first("SELECT BINLOG_GTID_POS(?, ?)", (&file, at.parse::<u64>().unwrap_or(0))).await?;
     let lost = || Failure::Retry(format!("E0400: the position of the snapshot, {file}:{at}, is not in the log any more"));
     gtid.flatten().ok_or_else(lost)?.parse().map_err(|_| lost())
 }

@@ -76,7 +76,13 @@ impl Task {
             let refused = self.assembler.event(header, body, &mut steps);
             for step in steps.drain(..) {
                 let is_heartbeat = matches!(step, Step::Heartbeat);
-                passed = if matches!(step, Step::Passed) { passed + 1 } else if is_heartbeat { passed } else { 0 };
+                passed = if matches!(step, Step::Passed) {
+                    passed + 1
+                } else if is_heartbeat {
+                    passed
+                } else {
+                    0
+                };
                 self.hand_over(step).await?;
                 if passed >= PASSED_MAX || passed > 0 && is_heartbeat {
                     passed = 0;

@@ -1,0 +1,174 @@
+//! Crashes, cuts and silence: nothing is lost, nothing comes twice.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use thalweg_formulas::Value;
+use thalweg_graph::Transaction;
+use thalweg_graph::ports::SourceStatus;
+use thalweg_testkit::{MariaDb, Proxy, require};
+
+use crate::harness::{Running, changes, config, line, start};
+
+/// The first columns of the rows that a transaction inserts.
+fn ids(transaction: &Transaction) -> Vec<i64> {
+    let id = |c: &thalweg_graph::Change| match c.after.as_ref().unwrap()[0] {
+        Some(Value::Int(id)) => id,
+        ref other => panic!("{other:?}"),
+    };
+    changes(transaction).iter().map(id).collect()
+}
+
+fn table(server: &MariaDb) -> Vec<i64> {
+    server.query("SELECT id FROM shop.a ORDER BY id").iter().map(|r| r[0].parse().unwrap()).collect()
+}
+
+/// Reads until the sentinel -1 comes; the ids in order.
+fn read_all(source: &mut Running) -> Vec<i64> {
+    let mut seen = Vec::new();
+    while !seen.contains(&-1) {
+        seen.extend(ids(&source.transaction()));
+    }
+    seen.pop();
+    seen
+}
+
+#[test]
+fn src_1_nothing_is_lost_or_repeated_over_server_crashes() {
+    if !require() {
+        return;
+    }
+    let mut server = MariaDb::start();
+    server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY)");
+    let mut source = start(config(&server.url(), &["shop.a"]), None);
+    source.transaction();
+    source.until_live();
+    for round in 0..5 {
+        let inserts: String = (0..200).map(|i| format!("INSERT INTO shop.a VALUES ({});", round * 1000 + i)).collect();
+        std::thread::scope(|scope| {
+            let client = server.client();
+            let writer = scope.spawn(move || client.try_query(&inserts).ok());
+            std::thread::sleep(Duration::from_millis(10 + 15 * round as u64));
+            server.kill9();
+            writer.join().unwrap();
+        });
+        server.restart();
+    }
+    server.exec("INSERT INTO shop.a VALUES (-1)");
+    let seen = read_all(&mut source);
+    let stored: Vec<i64> = table(&server).into_iter().filter(|id| *id >= 0).collect();
+    assert_eq!(seen, stored);
+    assert!(source.statuses.iter().any(|s| matches!(s, SourceStatus::Connecting { error: Some(_) })), "{:?}", source.statuses);
+}
+
+#[test]
+fn src_2_a_cut_at_any_byte_loses_and_repeats_nothing() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY, note VARCHAR(200))");
+    let proxy = Proxy::to(server.port());
+    let url = format!("mysql://root@127.0.0.1:{}", proxy.port());
+    let mut source = start(config(&url, &["shop.a"]), None);
+    source.transaction();
+    source.until_live();
+    let mut expected = Vec::new();
+    for round in 0..25i64 {
+        // Each connection sends some 4 kB before its first transaction; the cut falls anywhere in what follows.
+        proxy.cut_after(1 + (round as u64 * 397) % 9000);
+        let rows: Vec<String> = (0..40).map(|i| format!("({}, REPEAT('n', {}))", round * 100 + i, i * 5)).collect();
+        server.exec(&format!(
+            "INSERT INTO shop.a VALUES {}; INSERT INTO shop.a VALUES ({}, 'one')",
+            rows.join(","),
+            round * 100 + 99
+        ));
+        expected.push((0..40).map(|i| round * 100 + i).collect::<Vec<i64>>());
+        expected.push(vec![round * 100 + 99]);
+        for wanted in &expected[expected.len() - 2..] {
+            assert_eq!(ids(&source.transaction()), *wanted);
+        }
+    }
+    assert!(proxy.accepted() > 20, "{}", proxy.accepted());
+}
+
+#[test]
+fn src_5_a_silent_server_is_given_up_and_found_again() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY)");
+    let proxy = Proxy::to(server.port());
+    let mut source = start(config(&format!("mysql://root@127.0.0.1:{}", proxy.port()), &["shop.a"]), None);
+    source.transaction();
+    source.until_live();
+    source.nothing_for(Duration::from_millis(1200)); // Heartbeats keep it up.
+    proxy.stall(true);
+    server.exec("INSERT INTO shop.a VALUES (1)");
+    let begin = Instant::now();
+    let status = source.until("a silent server", |s| matches!(s, SourceStatus::Connecting { error: Some(_) }));
+    assert_eq!(status, SourceStatus::Connecting { error: Some("E0400: no sign of life from the server for 900ms".into()) });
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    proxy.cut();
+    proxy.stall(false);
+    assert_eq!(line(&source.transaction()), "0-1-3: +a(1)");
+}
+
+#[test]
+fn a_position_resumes_exactly_behind_its_transaction() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY)");
+    let inserts: String = (0..300).map(|i| format!("INSERT INTO shop.a VALUES ({i});")).collect();
+    server.exec(&inserts);
+    let mut seen = Vec::new();
+    let mut position = String::new();
+    for stop_after in [1, 7, 50, 0, 100, 142] {
+        let mut source = start(config(&server.url(), &["shop.a"]), Some(&position));
+        for _ in 0..stop_after {
+            seen.extend(ids(&source.transaction()));
+        }
+        position = source.position.clone().unwrap();
+    }
+    assert_eq!(seen, (0..300).collect::<Vec<i64>>());
+    assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 300);
+}
+
+#[test]
+fn src_11_two_readers_with_one_server_id_are_told() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY)");
+    let mut config = config(&server.url(), &["shop.a"]);
+    config.server_id = Some(77);
+    let mut first = start(config.clone(), None);
+    first.transaction();
+    first.until_live();
+    let mut second = start(config, None);
+    second.transaction();
+    second.until_live();
+    let status = first.until("being pushed out", |s| matches!(s, SourceStatus::Connecting { error: Some(_) }));
+    let text = "E0412: another reader has the same server id; give each its own `server_id`, or none for a random one";
+    assert_eq!(status, SourceStatus::Connecting { error: Some(text.into()) });
+}
+
+#[test]
+fn a_server_that_is_down_is_waited_for() {
+    if !require() {
+        return;
+    }
+    let mut server = MariaDb::start();
+    server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY)");
+    server.shutdown();
+    let mut source = start(config(&server.url(), &["shop.a"]), None);
+    let status = source.until("an error", |s| matches!(s, SourceStatus::Connecting { error: Some(_) }));
+    let SourceStatus::Connecting { error: Some(text) } = status else { unreachable!() };
+    assert!(text.starts_with("E0400: ") && text.contains("onnection refused"), "{text}");
+    server.restart();
+    assert_eq!(line(&source.transaction()), "snapshot:0-1-2: fill");
+}
