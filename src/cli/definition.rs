@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thalweg::config::{Config, ConfigError, Diag, Environment, Server, SourceKind};
 use thalweg_graph::spec::{ActionSpec, Finding, Place, Severity};
 use thalweg_graph::{Plan, Schema, planning};
-use thalweg_sinks::{RetryPolicy, Secret, SettingProblem, SinkContext};
+use thalweg_sinks::{EgressPolicy, RetryPolicy, Secret, SettingProblem, SinkContext};
 
 use super::{Exit, Failure};
 
@@ -38,6 +38,7 @@ pub fn plan(config: &Config, schemas: &[Arc<Schema>]) -> Result<(Arc<Plan>, Vec<
 /// What is wrong with the settings of actions. Nothing is connected to, and no secret is needed.
 fn action_findings(config: &Config) -> Vec<Finding> {
     let mut context = SinkContext::new(Secret::new(""));
+    context.egress = Arc::new(EgressPolicy::parse(&config.egress.allow).unwrap_or_default());
     context.database_url = config.sources.iter().find_map(|source| match &source.kind {
         // Only its form counts here, and the form of a reference is that of its value.
         SourceKind::Mysql(mysql) => Some(Secret::new(match &mysql.server {
