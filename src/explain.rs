@@ -3,8 +3,8 @@
 //! Each room describes its own codes in `explain/<room>.md`: a line `## E0203 title`, then the text. A test holds the index to the
 //! sources: every code that is used has a text, and none has two.
 
-/// The texts of all rooms.
-const TEXTS: &[&str] = &[include_str!("explain/cli.md")];
+/// The texts of all rooms: whatever lies in `explain/`, gathered by the build script.
+const TEXTS: &[&str] = include!(concat!(env!("OUT_DIR"), "/explain_texts.rs"));
 
 /// One code's story.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +30,7 @@ pub fn explain(code: &str) -> Option<Explanation> {
 }
 
 fn sections(text: &'static str) -> impl Iterator<Item = Explanation> {
-    let text = text.strip_prefix("## ").map_or(text, |rest| rest);
-    text.split("\n## ").filter_map(|section| {
+    text.strip_prefix("## ").unwrap_or(text).split("\n## ").filter_map(|section| {
         let (head, body) = section.split_once('\n').unwrap_or((section, ""));
         let (code, title) = head.split_once(' ').unwrap_or((head, ""));
         is_code(code).then_some(Explanation { code, title: title.trim(), text: body.trim() })

@@ -8,5 +8,6 @@ mod cli {
     mod eval;
     mod graph;
     mod index;
+    mod live;
     mod manners;
 }

@@ -20,6 +20,8 @@ pub enum Exit {
     Findings,
     /// Something outside is missing: a file, a server.
     Missing,
+    /// Somebody pressed Ctrl-C, and what was under way has been finished.
+    Interrupted,
 }
 
 impl From<Exit> for ExitCode {
@@ -30,6 +32,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::Findings => 3,
             Exit::Missing => 4,
+            Exit::Interrupted => 130,
         })
     }
 }

@@ -44,12 +44,16 @@ const SECRET: &str = "whsec_dGhhbHdlZy1kZW1vLXJlY2VpdmVyLWtleQ==";
 
 pub fn run(args: &DemoArgs, console: &mut Console) -> Result<Exit, Failure> {
     let begun = Instant::now();
-    let mut config =
-        Config::parse(SourceText::new("demo.toml".to_owned(), DEFINITION.to_owned()), &Environment::of([])).map_err(Failure::Findings)?;
+    let mut config = Config::parse(SourceText::new("demo.toml".to_owned(), DEFINITION.to_owned()), &Environment::of([]))
+        .map_err(Failure::Findings)?;
     config.egress.allow = vec!["127.0.0.0/8".to_owned()];
     let (plan, _) = definition::plan(&config, &[]).map_err(Failure::Findings)?;
     if !args.json {
-        console.say(&format!("thalweg {} · demo \"{}\" · nothing to install, nothing left behind", env!("CARGO_PKG_VERSION"), config.app.name));
+        console.say(&format!(
+            "thalweg {} · demo \"{}\" · nothing to install, nothing left behind",
+            env!("CARGO_PKG_VERSION"),
+            config.app.name
+        ));
         console.say(&format!(
             "  ✔ {} tables, {} formulas, {} effects and reactions checked in {} ms",
             plan.tables.len(),
@@ -103,7 +107,8 @@ async fn watch_it(
     let begun = Instant::now();
     let mut before = board.read();
     loop {
-        let left = args.seconds.map_or(Duration::from_secs(1), |all| all.saturating_sub(begun.elapsed()).min(Duration::from_secs(1)));
+        let left =
+            args.seconds.map_or(Duration::from_secs(1), |all| all.saturating_sub(begun.elapsed()).min(Duration::from_secs(1)));
         let interrupted = tokio::select! {
             _ = interrupt.wait_for(|stop| *stop) => true,
             () = tokio::time::sleep(left) => false,

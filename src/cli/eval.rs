@@ -32,18 +32,23 @@ pub fn run(args: &EvalArgs, console: &mut Console) -> Result<Exit, Failure> {
         let open = |e| Failure::Said(Exit::Missing, format!("error: cannot read {}: {e}", args.input.display()));
         Box::new(BufReader::new(File::open(&args.input).map_err(open)?))
     };
-    for (index, line) in input.lines().enumerate() {
+    let mut exit = Exit::Ok;
+    for line in input.lines() {
         let line = line?;
         if line.trim().is_empty() {
             continue;
         }
-        let case = Case::read(&line).map_err(|(column, why)| {
-            let place = format!("{}:{}:{column}", args.input.display(), index + 1);
-            Failure::Said(Exit::Failed, format!("error[E0461]: {why}\n --> {place}\n  = next: thalweg explain E0461"))
-        })?;
-        writeln!(console.out(), "{}", answer(&case))?;
+        // One line in, one line out: a line that is no case is answered too, and told by the exit code.
+        let answer = match Case::read(&line) {
+            Ok(case) => answer(&case),
+            Err(why) => {
+                exit = Exit::Failed;
+                error(Code(461), &why)
+            }
+        };
+        writeln!(console.out(), "{answer}")?;
     }
-    Ok(Exit::Ok)
+    Ok(exit)
 }
 
 /// One line of input.
@@ -55,17 +60,17 @@ struct Case {
 }
 
 impl Case {
-    /// Column and reason if the line is not a case.
-    fn read(line: &str) -> Result<Case, (usize, String)> {
-        let json: Json = serde_json::from_str(line).map_err(|e| (e.column(), format!("bad JSON: {e}")))?;
+    /// Why the line is not a case.
+    fn read(line: &str) -> Result<Case, String> {
+        let json: Json = serde_json::from_str(line).map_err(|e| format!("bad JSON: {e}"))?;
         let Some(expr) = json.get("expr").and_then(Json::as_str) else {
-            return Err((1, "a case needs `expr`, a string".to_owned()));
+            return Err("a case needs `expr`, a string".to_owned());
         };
         let none = serde_json::Map::new();
         let bind = match json.get("bind") {
             None | Some(Json::Null) => &none,
             Some(Json::Object(bind)) => bind,
-            Some(_) => return Err((1, "`bind` must be an object".to_owned())),
+            Some(_) => return Err("`bind` must be an object".to_owned()),
         };
         let value = |json| json::from_json(json).map_err(|why| thalweg_formulas::Error::new(306, why));
         Ok(Case { expr: expr.to_owned(), names: bind.keys().cloned().collect(), values: bind.values().map(value).collect() })

@@ -124,7 +124,9 @@ pub fn cannot_begin(error: LaunchError) -> Failure {
 pub fn failed(config: &Config, error: RunError) -> Failure {
     match error {
         RunError::Definition(findings) => Failure::Findings(config.findings(findings)),
-        error @ (RunError::Listen { .. } | RunError::SourceStopped { .. }) => Failure::Said(Exit::Missing, format!("error: {error}")),
+        error @ (RunError::Listen { .. } | RunError::SourceStopped { .. }) => {
+            Failure::Said(Exit::Missing, format!("error: {error}"))
+        }
         error => Failure::Said(Exit::Failed, format!("error: {error}")),
     }
 }

@@ -55,7 +55,9 @@ impl<'a> Reader<'a> {
         self.mark(place(""), &section.origin.clone(), None);
         let name = self.text(&mut section, "name", place("name"));
         let from = self.text(&mut section, "from", place("from"));
-        let key = section.texts("key").map(|keys| keys.into_iter().map(|(key, _)| key).collect::<Vec<_>>());
+        // `key = []` says what is so where nothing declares a key: rows are a multiset.
+        let key = section.texts("key").filter(|keys| !keys.is_empty());
+        let key = key.map(|keys| keys.into_iter().map(|(key, _)| key).collect::<Vec<_>>());
         if let Some(item) = section.item("key") {
             self.mark(place("key"), &item.origin, None);
         }

@@ -70,7 +70,24 @@ fn deltas_effects_and_timers_come_sorted_and_numbered() {
 {"tx":"f","at":"2026-01-31T11:00:00Z","changes":[{"table":"Order","op":"delete","key":{"id":7}}]}
 "#,
         &["--final"],
-        expect![""],
+        expect![[r#"
+            exit 0
+            --- stdout
+            {"epoch":2,"kind":"delta","node":"Order.each","key":{"id":7},"old":null,"new":100}
+            {"epoch":2,"kind":"delta","node":"Order.region","key":{"id":7},"old":null,"new":"north"}
+            {"epoch":2,"kind":"delta","node":"Order.total","key":{"id":7},"old":null,"new":"120.00"}
+            {"epoch":2,"kind":"effect","node":"big","key":{"id":7},"version":1,"state":"fired","id":"01KG9YS7G0VQ57V5HQGE162VNQ","payload":{"id":7,"region":"north","total":"120.00"}}
+            {"epoch":2,"kind":"effect","node":"order.placed","key":{"id":7},"version":1,"state":"fired","id":"01KG9YS7G0M2J5N0DVYG557599","payload":{"event":"order.placed","key":{"id":7},"new":{"customer_id":1,"id":7,"status":"open"},"old":null,"op":"insert","table":"Order"}}
+            {"epoch":3,"kind":"delta","node":"Order.total","key":{"id":7},"old":"120.00","new":"60.00"}
+            {"epoch":4,"kind":"delta","node":"Order.each","key":{"id":7},"old":100,"new":50}
+            {"epoch":4,"kind":"delta","node":"Order.total","key":{"id":7},"old":"60.00","new":"159.90"}
+            {"epoch":4,"kind":"effect","node":"big","key":{"id":7},"version":3,"state":"fired","id":"01KGA0G5A0RK5784QPMH28TPY4","payload":{"id":7,"region":"north","total":"159.90"}}
+            {"epoch":4,"kind":"effect","node":"order.changed","key":{"id":7},"version":1,"state":"fired","id":"01KGA0G5A0WV489HGM2R1AYS81","payload":{"event":"order.changed","key":{"id":7},"new":{"customer_id":1,"id":7,"status":"paid"},"old":{"customer_id":1,"id":7,"status":"open"},"op":"update","table":"Order"}}
+            {"epoch":6,"kind":"effect","node":"order.changed","key":{"id":7},"version":3,"state":"fired","id":"01KGA3Y0Y0TWKSMZ521Q7H7DWG","payload":{"event":"order.changed","key":{"id":7},"new":{"customer_id":1,"id":7,"status":"open"},"old":{"customer_id":1,"id":7,"status":"paid"},"op":"update","table":"Order"}}
+            {"epoch":7,"kind":"delta","node":"Order.each","key":{"id":7},"old":50,"new":null,"gone":true}
+            {"epoch":7,"kind":"delta","node":"Order.region","key":{"id":7},"old":"north","new":null,"gone":true}
+            {"epoch":7,"kind":"delta","node":"Order.total","key":{"id":7},"old":"159.90","new":null,"gone":true}
+        "#]],
     );
 }
 
@@ -85,7 +102,21 @@ fn a_timer_takes_an_epoch_before_the_line_that_reaches_it() {
 {"changes":[{"table":"Order","op":"update","key":{"id":3},"after":{"customer_id":1}}]}
 "#,
         &[],
-        expect![""],
+        expect![[r#"
+            exit 0
+            --- stdout
+            {"epoch":1,"kind":"delta","node":"Order.total","key":{"id":1},"old":null,"new":"0.00"}
+            {"epoch":1,"kind":"effect","node":"order.placed","key":{"id":1},"version":1,"state":"fired","id":"01KG9YS7G0J5AG7SYBJRCCEV3A","payload":{"event":"order.placed","key":{"id":1},"new":{"customer_id":null,"id":1,"status":"open"},"old":null,"op":"insert","table":"Order"}}
+            {"epoch":1,"kind":"error","node":"Order.each","key":{"id":1},"code":"E0302","message":"division by zero"}
+            {"epoch":2,"kind":"delta","node":"Order.total","key":{"id":2},"old":null,"new":"0.00"}
+            {"epoch":2,"kind":"effect","node":"order.placed","key":{"id":2},"version":1,"state":"fired","id":"01KG9YS8F8THW2WR947Z2T3ARP","payload":{"event":"order.placed","key":{"id":2},"new":{"customer_id":null,"id":2,"status":"paid"},"old":null,"op":"insert","table":"Order"}}
+            {"epoch":2,"kind":"error","node":"Order.each","key":{"id":2},"code":"E0302","message":"division by zero"}
+            {"epoch":3,"kind":"delta","node":"Order.total","key":{"id":3},"old":null,"new":"0.00"}
+            {"epoch":3,"kind":"effect","node":"order.placed","key":{"id":3},"version":1,"state":"fired","id":"01KGA2724R2X3R3TJET7PCF1N7","payload":{"event":"order.placed","key":{"id":3},"new":{"customer_id":null,"id":3,"status":"open"},"old":null,"op":"insert","table":"Order"}}
+            {"epoch":3,"kind":"error","node":"Order.each","key":{"id":3},"code":"E0302","message":"division by zero"}
+            {"epoch":4,"kind":"effect","node":"order.late","key":{"id":1},"version":1,"state":"fired","id":"01KGA273400NVKKE8E55E49ZRV","payload":{"event":"order.late","key":{"id":1},"new":{"customer_id":null,"id":1,"status":"open"},"old":null,"op":"timer","table":"Order"}}
+            {"epoch":7,"kind":"delta","node":"Order.region","key":{"id":3},"old":null,"new":"south"}
+        "#]],
     );
 }
 
@@ -100,7 +131,24 @@ fn a_row_that_cannot_be_applied_is_an_error_line_and_the_rest_of_its_line_goes_o
 {"changes":[{"table":"Item","op":"delete","key":{"id":2}}]}
 "#,
         &["--final"],
-        expect![""],
+        expect![[r#"
+            exit 0
+            --- stdout
+            {"epoch":1,"kind":"delta","node":"Order.each","key":{"id":1},"old":null,"new":100}
+            {"epoch":1,"kind":"delta","node":"Order.total","key":{"id":1},"old":null,"new":"1.00"}
+            {"epoch":1,"kind":"effect","node":"order.placed","key":{"id":1},"version":1,"state":"fired","id":"0000000000J5AG7SYBJRCCEV3A","payload":{"event":"order.placed","key":{"id":1},"new":{"customer_id":null,"id":1,"status":null},"old":null,"op":"insert","table":"Order"}}
+            {"epoch":2,"kind":"delta","node":"Order.each","key":{"id":1},"old":100,"new":50}
+            {"epoch":2,"kind":"delta","node":"Order.total","key":{"id":1},"old":"1.00","new":"4.00"}
+            {"epoch":2,"kind":"error","node":"Item","key":{"id":1},"code":"E0330","message":"insert of a row that exists"}
+            {"epoch":3,"kind":"error","node":"Item","key":{"id":9},"code":"E0331","message":"delete of a row that does not exist"}
+            {"epoch":3,"kind":"error","node":"Item","key":{"id":9},"code":"E0331","message":"update of a row that does not exist"}
+            {"epoch":4,"kind":"error","node":"Item","key":{"id":2},"code":"E0332","message":"column `qty`: \"many\" is not int"}
+            {"epoch":5,"kind":"delta","node":"Order.each","key":{"id":1},"old":50,"new":100}
+            {"epoch":5,"kind":"delta","node":"Order.total","key":{"id":1},"old":"4.00","new":"1.00"}
+            {"kind":"final","node":"Order.each","key":{"id":1},"value":100,"error":null}
+            {"kind":"final","node":"Order.region","key":{"id":1},"value":null,"error":null}
+            {"kind":"final","node":"Order.total","key":{"id":1},"value":"1.00","error":null}
+        "#]],
     );
 }
 
@@ -113,7 +161,21 @@ fn an_error_value_stands_beside_the_last_good_one_and_is_withdrawn() {
 {"changes":[{"table":"Item","op":"delete","key":{"id":1}}]}
 "#,
         &["--final"],
-        expect![""],
+        expect![[r#"
+            exit 0
+            --- stdout
+            {"epoch":1,"kind":"delta","node":"Order.total","key":{"id":1},"old":null,"new":"0.00"}
+            {"epoch":1,"kind":"effect","node":"order.placed","key":{"id":1},"version":1,"state":"fired","id":"0000000000J5AG7SYBJRCCEV3A","payload":{"event":"order.placed","key":{"id":1},"new":{"customer_id":null,"id":1,"status":null},"old":null,"op":"insert","table":"Order"}}
+            {"epoch":1,"kind":"error","node":"Order.each","key":{"id":1},"code":"E0302","message":"division by zero"}
+            {"epoch":2,"kind":"delta","node":"Order.each","key":{"id":1},"old":null,"new":100}
+            {"epoch":2,"kind":"delta","node":"Order.total","key":{"id":1},"old":"0.00","new":"1.00"}
+            {"epoch":2,"kind":"error","node":"Order.each","key":{"id":1},"code":"E0302","message":"division by zero","cleared":true}
+            {"epoch":3,"kind":"delta","node":"Order.total","key":{"id":1},"old":"1.00","new":"0.00"}
+            {"epoch":3,"kind":"error","node":"Order.each","key":{"id":1},"code":"E0302","message":"division by zero"}
+            {"kind":"final","node":"Order.each","key":{"id":1},"value":100,"error":{"code":"E0302","message":"division by zero"}}
+            {"kind":"final","node":"Order.region","key":{"id":1},"value":null,"error":null}
+            {"kind":"final","node":"Order.total","key":{"id":1},"value":"0.00","error":null}
+        "#]],
     );
 }
 
@@ -128,7 +190,42 @@ fn keys_change_partial_rows_keep_what_is_absent_and_null_is_null() {
 {"changes":[{"table":"Order","op":"insert","after":{"id":4}},{"table":"Order","op":"delete","key":{"id":4}}]}
 "#,
         &["--state"],
-        expect![""],
+        expect![[r#"
+            exit 0
+            --- stdout
+            {"epoch":1,"kind":"delta","node":"Customer.id","key":{"id":1},"old":null,"new":1}
+            {"epoch":1,"kind":"delta","node":"Customer.region","key":{"id":1},"old":null,"new":"west"}
+            {"epoch":1,"kind":"delta","node":"Order.customer_id","key":{"id":1},"old":null,"new":1}
+            {"epoch":1,"kind":"delta","node":"Order.id","key":{"id":1},"old":null,"new":1}
+            {"epoch":1,"kind":"delta","node":"Order.region","key":{"id":1},"old":null,"new":"west"}
+            {"epoch":1,"kind":"delta","node":"Order.total","key":{"id":1},"old":null,"new":"0.00"}
+            {"epoch":1,"kind":"effect","node":"order.placed","key":{"id":1},"version":1,"state":"fired","id":"0000000000J5AG7SYBJRCCEV3A","payload":{"event":"order.placed","key":{"id":1},"new":{"customer_id":1,"id":1,"status":null},"old":null,"op":"insert","table":"Order"}}
+            {"epoch":1,"kind":"error","node":"Order.each","key":{"id":1},"code":"E0302","message":"division by zero"}
+            {"epoch":2,"kind":"delta","node":"Order.customer_id","key":{"id":1},"old":1,"new":null,"gone":true}
+            {"epoch":2,"kind":"delta","node":"Order.customer_id","key":{"id":2},"old":null,"new":1}
+            {"epoch":2,"kind":"delta","node":"Order.id","key":{"id":1},"old":1,"new":null,"gone":true}
+            {"epoch":2,"kind":"delta","node":"Order.id","key":{"id":2},"old":null,"new":2}
+            {"epoch":2,"kind":"delta","node":"Order.region","key":{"id":1},"old":"west","new":null,"gone":true}
+            {"epoch":2,"kind":"delta","node":"Order.region","key":{"id":2},"old":null,"new":"west"}
+            {"epoch":2,"kind":"delta","node":"Order.total","key":{"id":1},"old":"0.00","new":null,"gone":true}
+            {"epoch":2,"kind":"delta","node":"Order.total","key":{"id":2},"old":null,"new":"0.00"}
+            {"epoch":2,"kind":"effect","node":"order.placed","key":{"id":2},"version":1,"state":"fired","id":"0000000000THW2WR947Z2T3ARP","payload":{"event":"order.placed","key":{"id":2},"new":{"customer_id":1,"id":2,"status":null},"old":null,"op":"insert","table":"Order"}}
+            {"epoch":2,"kind":"error","node":"Order.each","key":{"id":1},"code":"E0302","message":"division by zero","cleared":true}
+            {"epoch":2,"kind":"error","node":"Order.each","key":{"id":2},"code":"E0302","message":"division by zero"}
+            {"epoch":3,"kind":"delta","node":"Order.customer_id","key":{"id":2},"old":1,"new":null,"gone":true}
+            {"epoch":3,"kind":"delta","node":"Order.customer_id","key":{"id":3},"old":null,"new":1}
+            {"epoch":3,"kind":"delta","node":"Order.id","key":{"id":2},"old":2,"new":null,"gone":true}
+            {"epoch":3,"kind":"delta","node":"Order.id","key":{"id":3},"old":null,"new":3}
+            {"epoch":3,"kind":"delta","node":"Order.region","key":{"id":2},"old":"west","new":null,"gone":true}
+            {"epoch":3,"kind":"delta","node":"Order.region","key":{"id":3},"old":null,"new":"west"}
+            {"epoch":3,"kind":"delta","node":"Order.total","key":{"id":2},"old":"0.00","new":null,"gone":true}
+            {"epoch":3,"kind":"delta","node":"Order.total","key":{"id":3},"old":null,"new":"0.00"}
+            {"epoch":3,"kind":"effect","node":"order.placed","key":{"id":3},"version":1,"state":"fired","id":"00000000002X3R3TJET7PCF1N7","payload":{"event":"order.placed","key":{"id":3},"new":{"customer_id":1,"id":3,"status":null},"old":null,"op":"insert","table":"Order"}}
+            {"epoch":3,"kind":"error","node":"Order.each","key":{"id":2},"code":"E0302","message":"division by zero","cleared":true}
+            {"epoch":3,"kind":"error","node":"Order.each","key":{"id":3},"code":"E0302","message":"division by zero"}
+            {"epoch":4,"kind":"delta","node":"Order.customer_id","key":{"id":3},"old":1,"new":null}
+            {"epoch":4,"kind":"delta","node":"Order.region","key":{"id":3},"old":"west","new":null}
+        "#]],
     );
 }
 
@@ -142,7 +239,12 @@ fn schema_lines_declare_tables_and_count_as_lines() {
 {"changes":[{"table":"Thing","op":"update","key":{"a":1,"b":"x"},"after":{"price":2.20}}]}
 "#,
         &[],
-        expect![""],
+        expect![[r#"
+            exit 0
+            --- stdout
+            {"epoch":2,"kind":"delta","node":"Thing.double","key":{"a":1,"b":"x"},"old":null,"new":"2.20"}
+            {"epoch":4,"kind":"delta","node":"Thing.double","key":{"a":1,"b":"x"},"old":"2.20","new":"4.40"}
+        "#]],
     );
 }
 
@@ -156,7 +258,14 @@ fn a_table_without_a_key_is_a_multiset() {
 {"changes":[{"table":"Tick","op":"delete","before":{"n":7}}]}
 "#,
         &[],
-        expect![""],
+        expect![[r#"
+            exit 0
+            --- stdout
+            {"epoch":1,"kind":"delta","node":"total","key":{},"old":null,"new":2}
+            {"epoch":2,"kind":"delta","node":"total","key":{},"old":2,"new":1}
+            {"epoch":3,"kind":"delta","node":"total","key":{},"old":1,"new":5}
+            {"epoch":4,"kind":"error","node":"Tick","key":{"n":7},"code":"E0331","message":"delete of a row that does not exist"}
+        "#]],
     );
 }
 
@@ -174,7 +283,43 @@ fn a_wrong_line_stops_it_with_line_and_column_and_what_came_before_counts() {
         let folder = Folder::new(&[("t.toml", SHOP), ("in.jsonl", &lines(last))]);
         shown += &folder.run(&["apply", "t.toml", "--input", "in.jsonl"]).to_string();
     }
-    expect![""].assert_eq(&shown);
+    expect![[r#"
+        exit 1
+        --- stdout
+        {"epoch":1,"kind":"delta","node":"Order.total","key":{"id":1},"old":null,"new":"0.00"}
+        {"epoch":1,"kind":"effect","node":"order.placed","key":{"id":1},"version":1,"state":"fired","id":"0000000000J5AG7SYBJRCCEV3A","payload":{"event":"order.placed","key":{"id":1},"new":{"customer_id":1,"id":1,"status":null},"old":null,"op":"insert","table":"Order"}}
+        {"epoch":1,"kind":"error","node":"Order.each","key":{"id":1},"code":"E0302","message":"division by zero"}
+        --- stderr
+        error[E0463]: unknown table `Ordr`
+         --> in.jsonl:2:72
+          = help: did you mean `Order`?
+          = next: thalweg explain E0463
+        exit 1
+        --- stdout
+        {"epoch":1,"kind":"delta","node":"Order.total","key":{"id":1},"old":null,"new":"0.00"}
+        {"epoch":1,"kind":"effect","node":"order.placed","key":{"id":1},"version":1,"state":"fired","id":"0000000000J5AG7SYBJRCCEV3A","payload":{"event":"order.placed","key":{"id":1},"new":{"customer_id":1,"id":1,"status":null},"old":null,"op":"insert","table":"Order"}}
+        {"epoch":1,"kind":"error","node":"Order.each","key":{"id":1},"code":"E0302","message":"division by zero"}
+        --- stderr
+        error[E0462]: unknown op `replace`
+         --> in.jsonl:2:35
+          = help: write insert, update, delete or upsert
+          = next: thalweg explain E0462
+        exit 1
+        --- stdout
+        {"epoch":1,"kind":"delta","node":"Order.total","key":{"id":1},"old":null,"new":"0.00"}
+        {"epoch":1,"kind":"effect","node":"order.placed","key":{"id":1},"version":1,"state":"fired","id":"0000000000J5AG7SYBJRCCEV3A","payload":{"event":"order.placed","key":{"id":1},"new":{"customer_id":1,"id":1,"status":null},"old":null,"op":"insert","table":"Order"}}
+        {"epoch":1,"kind":"error","node":"Order.each","key":{"id":1},"code":"E0302","message":"division by zero"}
+        --- stderr
+        error[E0461]: bad JSON: expected `,` or `]`, found the end of the line
+         --> in.jsonl:2:61
+          = next: thalweg explain E0461
+        exit 1
+        --- stderr
+        error[E0229]: column `id`: unknown type `itn`
+         --> in.jsonl:2:1
+          = help: types are int, uint, double, decimal(10,2), text, bytes, bool, timestamp, duration, list(int), map(text, int), dyn
+          = next: thalweg explain E0229
+    "#]].assert_eq(&shown);
 }
 
 #[test]

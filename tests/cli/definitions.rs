@@ -842,10 +842,26 @@ a = { to = "Order", key = ["x", "y"] }
             exit 0
             --- stdout
             t.toml: 13 fields, 1 formula, 0 effects, 0 reactions, 0 sources
+            --- stderr
+            warning[E0253]: `regoin` is read as an undeclared column of `Customer`
+              --> t.toml:21:27
+               |
+            21 | "Order.total" = "customer.regoin"
+               |                           ^^^^^^ not declared
+               |
+               = help: did you mean `region`?
             === a relation
             exit 0
             --- stdout
             t.toml: 13 fields, 1 formula, 0 effects, 0 reactions, 0 sources
+            --- stderr
+            warning[E0253]: `itms` is read as an undeclared column of `Order`
+              --> t.toml:21:22
+               |
+            21 | "Order.total" = "sum(itms[*].price)"
+               |                      ^^^^ not declared
+               |
+               = help: did you mean `items`?
             === a function
             exit 3
             --- stderr
@@ -1273,7 +1289,7 @@ timer = { delay = "soon", event = "late" }
             21 | "Order.total" = "old.qty"
                |                  ^^^ not known here
                |
-               = help: a field reads the row as it is; conditions on a change belong to [[reactions]], or read `self`
+               = help: a field reads the row as it is; conditions on a change belong to [[reactions]]; if it is a column, declare it
 
             t.toml: 1 error
             === an effect of no table
@@ -1339,6 +1355,8 @@ fn findings_are_data_with_json() {
     }
     ran.is(expect![[r#"
         exit 0
+        --- stdout
+        {"v":1,"severity":"warning","code":"E0253","message":"`prise` is read as an undeclared column of `Order`","file":"t.toml","line":21,"column":18,"end_line":21,"end_column":23,"label":"not declared","help":"did you mean `price`?","notes":[]}
     "#]]);
 }
 

@@ -49,23 +49,18 @@ fn each_case_has_its_answer_in_order() {
 }
 
 #[test]
-fn a_line_that_is_no_case_stops_it_with_its_place() {
-    let folder =
-        Folder::new(&[("cases.jsonl", "{\"expr\":\"1\"}\n{\"expr\":2}\n{\"expr\":\"3\"}\n"), ("bad.jsonl", "{\"expr\" 1}\n")]);
+fn a_line_that_is_no_case_is_answered_too_and_told_by_the_exit_code() {
+    let folder = Folder::new(&[(
+        "cases.jsonl",
+        "{\"expr\":\"1\"}\n{\"expr\":2}\n{\"expr\" 3}\n{\"expr\":\"4\",\"bind\":[]}\n{\"expr\":\"5\"}\n",
+    )]);
     folder.run(&["eval", "--input", "cases.jsonl"]).is(expect![[r#"
         exit 1
         --- stdout
         {"value":1,"type":"int"}
-        --- stderr
-        error[E0461]: a case needs `expr`, a string
-         --> cases.jsonl:2:1
-          = next: thalweg explain E0461
-    "#]]);
-    folder.run(&["eval", "--input", "bad.jsonl"]).is(expect![[r#"
-        exit 1
-        --- stderr
-        error[E0461]: bad JSON: expected `:` at line 1 column 9
-         --> bad.jsonl:1:9
-          = next: thalweg explain E0461
+        {"error":{"code":"E0461","message":"a case needs `expr`, a string"}}
+        {"error":{"code":"E0461","message":"bad JSON: expected `:` at line 1 column 9"}}
+        {"error":{"code":"E0461","message":"`bind` must be an object"}}
+        {"value":5,"type":"int"}
     "#]]);
 }

@@ -63,7 +63,6 @@ fn used() -> BTreeMap<String, PathBuf> {
 #[test]
 fn every_code_that_is_used_has_a_text() {
     let known: BTreeSet<String> = explain::all().iter().map(|e| e.code.to_owned()).collect();
-    // The greeting's and the help's example.
     let missing: Vec<_> = used().into_iter().filter(|(code, _)| !known.contains(code)).collect();
     assert!(missing.is_empty(), "codes without a text in src/explain: {missing:#?}");
 }
@@ -76,7 +75,7 @@ fn no_code_is_told_twice_and_every_text_is_whole() {
         assert!(seen.insert(e.code), "{} is explained twice", e.code);
         assert!(!e.title.is_empty() && !e.title.ends_with('.'), "{e:?}");
         let lines = e.text.lines().filter(|line| !line.is_empty()).count();
-        assert!((2..=12).contains(&lines), "{} has {lines} lines: it wants a meaning, an example and a cure", e.code);
+        assert!(e.text.len() >= 60 && lines <= 12, "{}: it wants a meaning, an example and a cure, in a few lines", e.code);
     }
 }
 

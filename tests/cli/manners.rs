@@ -63,6 +63,10 @@ fn exit_codes_say_what_happened() {
         (&["explain", "sense"], 2),
         (&["explain", "good.toml", "--node", "Order.total"], 0),
         (&["explain", "good.toml", "--node", "Order.totl"], 2),
+        (&["run", "none.toml"], 4),
+        (&["run", "bad.toml"], 3),
+        (&["run", "good.toml", "--until-idle", "soon"], 2),
+        (&["demo", "--seconds", "-1"], 2),
     ] {
         let ran = folder.run(args);
         assert_eq!(ran.code, code, "{args:?}\n{ran}");

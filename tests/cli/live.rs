@@ -1,0 +1,54 @@
+//! `thalweg run` and `thalweg demo`, as far as no database is needed: lines from a file, the made-up shop.
+
+use super::harness::Folder;
+
+const LINES: &str = r#"
+[[source]]
+name = "file"
+kind = "jsonl"
+path = "in.jsonl"
+
+[[table]]
+name = "Order"
+key = ["id"]
+columns = { id = "int", total = "decimal(10,2)" }
+
+[fields]
+"Order.big" = "total > 100"
+
+[[effect]]
+name = "big"
+on = "Order"
+when = "big"
+payload = ["id", "total"]
+actions = [{ type = "log", path = "big.log" }]
+"#;
+
+fn line(id: u32, total: &str) -> String {
+    format!("{{\"changes\":[{{\"table\":\"Order\",\"op\":\"insert\",\"after\":{{\"id\":{id},\"total\":\"{total}\"}}}}]}}\n")
+}
+
+#[test]
+fn a_file_is_followed_to_its_end_and_a_second_run_goes_on_behind_it() {
+    let folder = Folder::new(&[("t.toml", LINES), ("in.jsonl", &(line(1, "50.00") + &line(2, "150.00")))]);
+    let ran = folder.run(&["run", "t.toml", "--until-idle", "0.3"]);
+    assert_eq!(ran.code, 0, "{ran}");
+    assert_eq!(folder.read("big.log").lines().count(), 1, "{ran}");
+
+    folder.append("in.jsonl", &line(3, "500.00"));
+    let again = folder.run(&["run", "t.toml", "--until-idle", "0.3"]);
+    assert_eq!(again.code, 0, "{again}");
+    let log = folder.read("big.log");
+    assert_eq!(log.lines().count(), 2, "what was read before is not read again\n{log}\n{again}");
+    assert!(log.lines().last().unwrap().contains("500.00"), "{log}");
+}
+
+#[test]
+fn the_demo_sees_changes_effects_and_acknowledgements() {
+    let ran = Folder::new(&[]).run(&["demo", "--seconds", "1.5", "--json"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran}");
+    let last: serde_json::Value = serde_json::from_str(ran.out.lines().last().unwrap()).unwrap();
+    let count = |name: &str| last[name].as_u64().unwrap_or_else(|| panic!("{name} in {last}"));
+    assert!(count("transactions") > 0 && count("deltas") > 0 && count("effects_acked") > 0, "{last}");
+    assert_eq!(count("effects_fired"), count("effects_acked") + count("effects_pending") + count("effects_dead"), "{last}");
+}
