@@ -24,22 +24,34 @@ pub(crate) fn cloud_event(firing: &Firing<'_>, source_prefix: &str) -> String {
     event
 }
 
-/// The payload: each of its fields in its own plain form.
+/// The payload: each of its fields in its own plain form. The rows of a reaction (`key`, `old`, `new`) are records too: each column plain.
 pub(crate) fn data(payload: &Value) -> String {
     let mut out = String::new();
-    match payload {
-        Value::Map(fields) if fields.keys().all(|name| matches!(name, Value::Text(_))) => {
-            for (name, value) in fields.iter() {
-                out.push(if out.is_empty() { '{' } else { ',' });
-                json::write_text(&plain_text(name), &mut out);
-                out.push(':');
-                json::write(value, &mut out);
-            }
-            out.push_str(if out.is_empty() { "{}" } else { "}" });
-        }
-        other => json::write(other, &mut out),
-    }
+    let row = |name: &str| matches!(name, "key" | "old" | "new");
+    let of_reaction = matches!(payload, Value::Map(fields) if fields.contains_key(&Value::text("op")));
+    record(payload, &mut out, |name, value, out| {
+        if of_reaction && row(name) { record(value, out, |_, value, out| json::write(value, out)) } else { json::write(value, out) }
+    });
     out
+}
+
+/// A map whose keys are names, each value as `each` writes it; another value plain.
+fn record(value: &Value, out: &mut String, each: impl Fn(&str, &Value, &mut String)) {
+    let Value::Map(fields) = value else { return json::write(value, out) };
+    if !fields.keys().all(|name| matches!(name, Value::Text(_))) {
+        return json::write(value, out);
+    }
+    out.push('{');
+    for (i, (name, value)) in fields.iter().enumerate() {
+        let name = plain_text(name);
+        if i > 0 {
+            out.push(',');
+        }
+        json::write_text(&name, out);
+        out.push(':');
+        each(&name, value, out);
+    }
+    out.push('}');
 }
 
 /// A value as text: a text as it is, another scalar as JSON writes it but without quotation marks, the rest as JSON.
