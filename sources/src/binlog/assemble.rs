@@ -186,7 +186,10 @@ impl Assembler {
     pub fn event(&mut self, header: Header, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
         match header.kind {
             kind::TABLE_MAP => self.table_map(body, steps),
-            kind::MARIADB_GTID => self.begin(control::gtid(header.server_id, body)?),
+            kind::MARIADB_GTID => {
+                self.begin(control::gtid(header.server_id, body)?);
+                Ok(())
+            }
             kind::XID => self.end(header, steps),
             kind::QUERY | kind::QUERY_COMPRESSED => self.query(header, body, steps),
             kind::XA_PREPARE => self.prepare(header, body, steps),
@@ -197,7 +200,7 @@ impl Assembler {
             kind::MARIADB_GTID_LIST if !header.is_artificial() => self.log_begins(control::gtid_list(body)?),
             kind::FORMAT_DESCRIPTION => {
                 control::format_description(body)?;
-                self.forget_maps();
+                self.maps.clear(); // A new file: no row event refers to the maps of the one before.
                 Ok(())
             }
             kind::INCIDENT => Err(LogError::Incident { position: self.position.to_string() }),
@@ -227,13 +230,12 @@ impl Assembler {
         }
     }
 
-    fn begin(&mut self, event: GtidEvent) -> Result<(), LogError> {
+    fn begin(&mut self, event: GtidEvent) {
         if self.maps.len() > TABLE_MAPS_MAX {
             self.maps.clear();
         }
         let delivered = self.delivered.as_ref().is_some_and(|d| d.contains(event.gtid));
         self.group = Some(Group { event, delivered, changes: Vec::new(), altered: false });
-        Ok(())
     }
 
     fn table_map(&mut self, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
@@ -375,11 +377,6 @@ impl Assembler {
         if let Some(Group { event: GtidEvent { xa: Xa::Completed(xid), .. }, .. }) = &self.group {
             self.prepared.retain(|p| p.xid != *xid);
         }
-    }
-
-    /// A new file begins: no row event refers to the maps of the one before.
-    fn forget_maps(&mut self) {
-        self.maps.clear();
     }
 }
 

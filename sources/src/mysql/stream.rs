@@ -139,7 +139,7 @@ async fn open(mut conn: Conn, server_id: u32, heartbeat: Duration, start: &GtidS
     for sql in [
         "SET @mariadb_slave_capability = 4, @slave_gtid_strict_mode = 0, @slave_gtid_ignore_duplicates = 0".to_string(),
         format!("SET @slave_connect_state = '{start}', @master_heartbeat_period = {}", heartbeat.as_nanos()),
-        "SET @master_binlog_checksum = @@global.binlog_checksum, SESSION net_write_timeout = 3600".to_string(),
+        "SET SESSION net_write_timeout = 3600".to_string(),
     ] {
         conn.query_drop(sql).await?;
     }
