@@ -43,7 +43,7 @@ pub fn run(args: &RunArgs, console: &mut Console) -> Result<Exit, Failure> {
     let config = definition::load(&args.config)?;
     let (_, warnings) = definition::plan(&config, &[]).map_err(Failure::Findings)?;
     console.show(&warnings);
-    log_to_stderr();
+    log_to_stderr(console.look().color);
     let launched = config.clone();
     let (data, until_idle) = (args.data.clone(), args.until_idle);
     in_runtime(async {
@@ -79,10 +79,10 @@ pub fn in_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T
 }
 
 /// Log lines go to stderr; `THALWEG_LOG` chooses what is said (`debug`, `thalweg_sources=trace`).
-pub fn log_to_stderr() {
+pub fn log_to_stderr(color: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("THALWEG_LOG").unwrap_or_else(|_| "info".into());
     // Embedded twice in one process, the first one logs.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color).with_target(false).try_init();
 }
 
 /// Turns true at the first Ctrl-C or SIGTERM; the second ends the process at once. Both leave a recoverable data directory.
