@@ -17,7 +17,7 @@ use thalweg_graph::transaction::{Body, Change, Epoch, Op, Schema, Transaction};
 use crate::config::StoreConfig;
 use crate::error::{ORDER, fatal};
 use crate::fold::{Fold, TableRows};
-use crate::sqlite::{check_order, outbox};
+use crate::sqlite::{commit::check_order, outbox};
 
 /// A store in memory.
 #[derive(Clone, Default)]

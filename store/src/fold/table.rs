@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
 use thalweg_formulas::coerce::coerce;
 use thalweg_formulas::{Type, Value};
 use thalweg_graph::transaction::{Change, Op, Row, Schema, SchemaColumn};
@@ -101,15 +100,18 @@ impl Table {
         layout
     }
 
-    /// The row in the table's columns, its values in their types; `None` if one does not fit.
-    fn take(&self, layout: &Layout, row: Row) -> Option<Cells> {
+    /// The row in the table's columns.
+    fn place(&self, layout: &Layout, row: Row) -> Cells {
         let mut cells = row.into_vec();
         cells.truncate(layout.schema.columns.len());
-        if let Some(to) = &layout.to {
-            let mut placed = vec![None; self.columns.len()];
-            cells.into_iter().zip(to.iter()).for_each(|(cell, at)| placed[*at] = cell);
-            cells = placed;
-        }
+        let Some(to) = &layout.to else { return cells };
+        let mut placed = vec![None; self.columns.len()];
+        cells.into_iter().zip(to.iter()).for_each(|(cell, at)| placed[*at] = cell);
+        placed
+    }
+
+    /// The values in the declared types of their columns; `None` if one does not fit.
+    fn typed(&self, mut cells: Cells) -> Option<Cells> {
         for (cell, ty) in cells.iter_mut().zip(&self.types).filter(|(_, ty)| **ty != Type::Dyn) {
             if let Some(value) = cell.take() {
                 *cell = Some(coerce(value, ty).ok()?);
@@ -121,70 +123,65 @@ impl Table {
     /// Applies a change; `None`: it was refused.
     pub(super) fn change(&mut self, change: Change) -> Option<()> {
         let layout = self.lay_out(&change.schema);
-        let before = match change.before {
-            Some(row) => Some(self.take(&layout, row)?),
-            None => None,
-        };
-        let after = match change.after {
-            Some(row) => Some(self.take(&layout, row)?),
-            None => None,
-        };
+        let whole = change.before.as_ref().is_some_and(|row| row.iter().all(Option::is_some));
+        let before = change.before.map(|row| self.place(&layout, row));
+        let after = change.after.map(|row| self.place(&layout, row));
         match self.rows {
             Rows::Keyed(_) => self.keyed(change.op, change.key.as_deref(), before, after),
-            Rows::Multiset(_) => self.multiset(change.op, before, after),
+            Rows::Multiset(_) => self.multiset(change.op, before.filter(|_| whole), after),
         }
     }
 
     fn keyed(&mut self, op: Op, given: Option<&[Value]>, before: Option<Cells>, after: Option<Cells>) -> Option<()> {
-        let (first, second) = match op {
-            Op::Insert | Op::Upsert => (&after, &before),
-            Op::Update | Op::Delete => (&before, &after),
-        };
-        let key = match given {
-            Some(key) => self.key_from(key.iter().map(Some))?,
-            None => {
-                first.as_ref().and_then(|row| self.key_of(row)).or_else(|| second.as_ref().and_then(|row| self.key_of(row)))?
-            }
-        };
-        let moved_to = match (&after, op) {
-            (Some(after), Op::Update | Op::Upsert) => self.key_after(&key, after)?,
-            _ => None,
-        };
+        let mut key = self.old_key(op, given, &before, &after)?;
+        if op == Op::Delete {
+            return self.keyed_rows().remove(&key).map(drop);
+        }
+        let after = after?;
+        let mut moved_to = if op == Op::Insert { None } else { self.key_after(&key, &after)? };
+        let after = self.typed(after)?;
+        if op == Op::Upsert && !self.keyed_rows().contains_key(&key) {
+            key = moved_to.take().unwrap_or(key); // Nothing is there to move.
+        }
         let new = moved_to.as_ref().unwrap_or(&key);
-        let places: Vec<(usize, Value)> = self.key.iter().copied().zip(new.iter().cloned()).collect();
-        let Rows::Keyed(rows) = &mut self.rows else { return None };
-        match op {
-            Op::Delete => rows.remove(&key).map(drop),
-            Op::Insert => match rows.entry(key) {
-                Entry::Occupied(_) => None,
-                Entry::Vacant(free) => {
-                    free.insert(under_key(after?, &places));
-                    Some(())
-                }
-            },
-            Op::Update | Op::Upsert => {
-                let after = after?;
-                if moved_to.as_ref().is_some_and(|new| rows.contains_key(new)) || op == Op::Update && !rows.contains_key(&key) {
-                    return None;
-                }
-                match moved_to {
-                    None => {
-                        let row = rows.entry(key).or_default();
-                        overlay(row, after);
-                        *row = under_key(std::mem::take(row), &places);
-                    }
-                    Some(new) => {
-                        let mut row = rows.remove(&key).unwrap_or_default();
-                        overlay(&mut row, after);
-                        rows.insert(new, under_key(row, &places));
-                    }
-                }
-                Some(())
+        let cells: Vec<(usize, Value)> = self.key.iter().copied().zip(new.iter().cloned()).collect();
+        let rows = self.keyed_rows();
+        let there = rows.contains_key(&key);
+        if matches!((there, op), (true, Op::Insert) | (false, Op::Update))
+            || moved_to.as_ref().is_some_and(|new| rows.contains_key(new))
+        {
+            return None;
+        }
+        let row = match moved_to {
+            None => rows.entry(key).or_default(),
+            Some(new) => {
+                let row = rows.remove(&key).unwrap_or_default();
+                rows.entry(new).insert(row).into_mut()
             }
+        };
+        overlay(row, after);
+        put_under_key(row, &cells);
+        Some(())
+    }
+
+    fn keyed_rows(&mut self) -> &mut HashMap<Key, Cells> {
+        match &mut self.rows {
+            Rows::Keyed(rows) => rows,
+            Rows::Multiset(_) => unreachable!("invariant: a table has a key from the first schema on, or never"),
         }
     }
 
-    fn key_of(&self, row: &Cells) -> Option<Key> {
+    /// The key before the change: as given, else from the image that comes first for the operation, if that names it.
+    fn old_key(&self, op: Op, given: Option<&[Value]>, before: &Option<Cells>, after: &Option<Cells>) -> Option<Key> {
+        if let Some(key) = given {
+            return self.key_from(key.iter().map(Some));
+        }
+        let (first, second) = match op {
+            Op::Insert | Op::Upsert => (after, before),
+            Op::Update | Op::Delete => (before, after),
+        };
+        let names_key = |row: &&Cells| self.key.iter().all(|at| row.get(*at).is_some_and(Option::is_some));
+        let row = first.as_ref().filter(names_key).or_else(|| second.as_ref().filter(names_key))?;
         self.key_from(self.key.iter().map(|at| row.get(*at).and_then(Option::as_ref)))
     }
 
@@ -214,10 +211,13 @@ impl Table {
 
     fn multiset(&mut self, op: Op, before: Option<Cells>, after: Option<Cells>) -> Option<()> {
         match op {
-            Op::Insert | Op::Upsert => self.add(after?),
+            Op::Insert | Op::Upsert => {
+                let after = self.typed(after?)?;
+                self.add(after)
+            }
             Op::Delete => self.remove(&before?).map(drop),
             Op::Update => {
-                let (before, after) = (before?, after?);
+                let (before, after) = (before?, self.typed(after?)?);
                 let mut row = before.clone();
                 overlay(&mut row, after);
                 self.values_of(&row)?;
@@ -235,10 +235,9 @@ impl Table {
         Some(())
     }
 
-    /// Takes out the last row with the values of `image`, which must be whole.
+    /// Takes out the last row with the values of `image`.
     fn remove(&mut self, image: &Cells) -> Option<Cells> {
-        let whole = self.key.iter().all(|at| image.get(*at).is_some_and(Option::is_some));
-        let values = self.values_of(image).filter(|_| whole)?;
+        let values = self.values_of(image)?;
         let Rows::Multiset(rows) = &mut self.rows else { return None };
         let equal = rows.get_mut(&values)?;
         let row = equal.pop();
@@ -289,13 +288,12 @@ fn overlay(row: &mut Cells, with: Cells) {
     }
 }
 
-/// The row with its key columns as its key has them.
-fn under_key(mut row: Cells, key: &[(usize, Value)]) -> Cells {
+/// Writes the key into its columns.
+fn put_under_key(row: &mut Cells, key: &[(usize, Value)]) {
     for (at, value) in key {
         if row.len() <= *at {
             row.resize(at + 1, None);
         }
         row[*at] = Some(value.clone());
     }
-    row
 }

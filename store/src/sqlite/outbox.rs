@@ -309,6 +309,7 @@ mod tests {
             SEARCH b USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN
             SEARCH o USING INDEX outbox_deferred (not_before>? AND not_before<?)
             SEARCH b USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN
-        "#]].assert_eq(&plans);
+        "#]]
+        .assert_eq(&plans);
     }
 }

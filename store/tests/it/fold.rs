@@ -36,7 +36,9 @@ impl Naive {
     fn apply(&mut self, change: &Change) -> Option<()> {
         let (before, after) = (Naive::map(&change.schema, &change.before), Naive::map(&change.schema, &change.after));
         let (first, second) = if matches!(change.op, Op::Insert | Op::Upsert) { (&after, &before) } else { (&before, &after) };
-        let key = change.key.as_deref().map(<[Value]>::to_vec).or_else(|| self.key_of(first)).or_else(|| self.key_of(second))?;
+        let names = |map: &Map| self.key.iter().all(|name| map.contains_key(*name));
+        let image = [first, second].into_iter().find(|map| names(map));
+        let key = change.key.as_deref().map(<[Value]>::to_vec).or_else(|| self.key_of(image?))?;
         if key.iter().any(Value::is_null) || key.len() != self.key.len() {
             return None;
         }
@@ -44,7 +46,8 @@ impl Naive {
         if matches!(change.op, Op::Update | Op::Upsert) {
             new_key.extend(after.clone().into_iter().filter(|(name, _)| self.key.contains(&name.as_str())));
         }
-        let moved_to = self.key_of(&new_key)?;
+        let moved_to = if change.op == Op::Delete { key.clone() } else { self.key_of(&new_key)? };
+        let key = if change.op == Op::Upsert && self.find(&key).is_none() { moved_to.clone() } else { key };
         let (old_place, new_place) = (self.find(&key), self.find(&moved_to));
         match change.op {
             Op::Insert if old_place.is_some() => return None,
