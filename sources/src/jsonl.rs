@@ -223,10 +223,10 @@ impl Known {
 
 impl line::Tables for Known {
     fn find(&mut self, name: &str) -> Option<usize> {
-        if let Some((last, at)) = &self.last {
-            if last == name {
-                return Some(*at);
-            }
+        if let Some((last, at)) = &self.last
+            && last == name
+        {
+            return Some(*at);
         }
         let at = *self.names.get(name)?;
         self.last = Some((name.to_owned(), at));
@@ -256,9 +256,8 @@ pub fn schema_lines(mut input: impl BufRead) -> std::io::Result<Vec<(u64, Schema
         // Most lines are transactions: look at the first member's name before reading a line.
         let maybe = buffer.windows(8).take(64).any(|w| w == b"\"schema\"") || !buffer.windows(9).any(|w| w == b"\"changes\"");
         if maybe {
-            if let Some(schema) = std::str::from_utf8(&buffer).ok().and_then(|text| line::read_schema(text).ok().flatten()) {
-                found.push((number, schema));
-            }
+            let schema = std::str::from_utf8(&buffer).ok().and_then(|text| line::read_schema(text).ok().flatten());
+            found.extend(schema.map(|schema| (number, schema)));
         }
         buffer.clear();
     }

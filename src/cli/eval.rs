@@ -1,5 +1,6 @@
 //! `thalweg eval`: expressions on bindings, one JSON line in, one out, in order.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde_json::Value as Json;
-use thalweg_formulas::check::{Binding, Scope};
+use thalweg_formulas::check::Bindings;
 use thalweg_formulas::eval::Program;
 use thalweg_formulas::{Cell, Code, InputId, Type, Value, check, json, parse};
 
@@ -54,9 +55,8 @@ pub fn run(args: &EvalArgs, console: &mut Console) -> Result<Exit, Failure> {
 /// One line of input.
 struct Case {
     expr: String,
-    names: Vec<String>,
-    /// A binding that cannot be read is an error value.
-    values: Vec<Cell>,
+    /// By name. A binding that cannot be read is an error value.
+    bind: BTreeMap<String, Cell>,
 }
 
 impl Case {
@@ -73,13 +73,15 @@ impl Case {
             Some(_) => return Err("`bind` must be an object".to_owned()),
         };
         let value = |json| json::from_json(json).map_err(|why| thalweg_formulas::Error::new(306, why));
-        Ok(Case { expr: expr.to_owned(), names: bind.keys().cloned().collect(), values: bind.values().map(value).collect() })
+        Ok(Case { expr: expr.to_owned(), bind: bind.iter().map(|(name, json)| (name.clone(), value(json))).collect() })
     }
 }
 
 fn answer(case: &Case) -> String {
-    let types = case.values.iter().map(|cell| cell.as_ref().map_or(Type::Dyn, type_of)).collect();
-    let scope = Bindings { names: &case.names, types };
+    let types = case.bind.iter().map(|(name, cell)| (name.clone(), cell.as_ref().map_or(Type::Dyn, type_of)));
+    let scope = Bindings::new(types.collect());
+    // The scope numbers its inputs in the order of their names, as the map has them.
+    let values: Vec<&Cell> = case.bind.values().collect();
     let checked = parse(&case.expr).and_then(|ast| check::check(&ast, &scope));
     let expr = match checked {
         Ok(expr) => expr,
@@ -89,7 +91,7 @@ fn answer(case: &Case) -> String {
             return problems.first().map_or_else(String::new, |problem| error(problem.code, &problem.message));
         }
     };
-    match Program::compile(&expr).eval(&|id: InputId| case.values[id.0 as usize].clone()) {
+    match Program::compile(&expr).eval(&|id: InputId| values[id.0 as usize].clone()) {
         Err(e) => error(e.code, &e.message),
         Ok(value) => {
             let ty = if *expr.ty() == Type::Dyn { type_of(&value) } else { expr.ty().clone() };
@@ -108,31 +110,6 @@ fn error(code: Code, message: &str) -> String {
     json::write_text(message, &mut out);
     out.push_str("}}");
     out
-}
-
-/// The bindings as the scope of the expression.
-struct Bindings<'a> {
-    names: &'a [String],
-    types: Vec<Type>,
-}
-
-impl Scope for Bindings<'_> {
-    fn name(&self, name: &str) -> Option<Binding> {
-        let at = self.names.iter().position(|known| known == name)?;
-        Some(Binding::Input { id: InputId(at as u32), ty: self.types[at].clone() })
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.names.to_vec()
-    }
-
-    fn describe(&self) -> String {
-        "`bind`".to_owned()
-    }
-
-    fn noun(&self) -> &'static str {
-        "binding"
-    }
 }
 
 /// The type that a bound value has: that of its elements where they agree, dynamic where they do not.

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
+use proptest::prelude::*;
 use thalweg_formulas::{Type, Value};
 
 use super::*;
@@ -131,7 +132,7 @@ fn a_schema_line_declares_or_changes_a_table() {
             SchemaLine { table: "Order", key: None, columns: [("price", "double")] }
             4 at 0
               Order Insert key None of [0]: - -> id=Int(1) price=Double(0.3)
-            5:2 E0205: column `price`: unknown type `dubble`
+            5:2 E0229: column `price`: unknown type `dubble` | did you mean `double`?
         "#]],
     );
     let lines =
@@ -211,4 +212,54 @@ fn escapes_are_read_as_json_says() {
               Bag Insert key None of []: - -> a	b="ä😀\"\\/\u{8}\u{c}\n\r\t" ="ö"
         "#]],
     );
+}
+
+/// JSON with numbers that both readers can hold, and white space between the tokens.
+fn arb_json() -> impl Strategy<Value = String> {
+    let number =
+        prop_oneof![any::<i64>().prop_map(|n| n.to_string()), (-1e9..1e9f64).prop_map(|x| format!("{x:e}")), Just("-0".into())];
+    let text = "\\PC{0,6}".prop_map(|s| serde_json::to_string(&s).unwrap());
+    let leaf = prop_oneof![number, text.clone(), "true|false|null", "\"(\\\\u[0-9a-fA-F]{4}|\\\\[nrtbf/\"\\\\])*\""];
+    leaf.prop_recursive(4, 24, 4, move |inner| {
+        let members = proptest::collection::vec((text.clone(), "[ \\t]{0,2}", inner.clone()), 0..4);
+        prop_oneof![
+            proptest::collection::vec(inner, 0..4).prop_map(|items| format!("[{}]", items.join(" ,"))),
+            members.prop_map(|ms| format!(
+                "{{{}}}",
+                ms.iter().map(|(k, s, v)| format!("{s}{k}{s}:{v}")).collect::<Vec<_>>().join(",")
+            )),
+        ]
+    })
+}
+
+proptest! {
+    /// What counts as JSON is what another reader says, for right texts and for texts with one byte changed.
+    #[test]
+    fn the_grammar_is_that_of_json(text in arb_json(), at in any::<prop::sample::Index>(), byte in prop_oneof![b' '..=b'~', Just(0)]) {
+        let mut bytes = text.clone().into_bytes();
+        if byte > 0 && !bytes.is_empty() {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        // A change inside a character beyond ASCII leaves what is no text.
+        let text = String::from_utf8(bytes).unwrap_or(text);
+        let mut cursor = cursor::Cursor::new(&text);
+        let ours = cursor.value(&Type::Dyn).and_then(|value| cursor.end().map(|()| value));
+        let theirs = serde_json::from_str::<serde_json::Value>(&text);
+        let tagged = text.contains("\"$");
+        let too_large = matches!(&ours, Err(fault) if fault.code == 464) || theirs.as_ref().is_err_and(|e| e.to_string().contains("out of range"));
+        if !tagged && !too_large {
+            prop_assert_eq!(ours.is_ok(), theirs.is_ok(), "{} {:?} {:?}", text, ours, theirs);
+            let mut skipper = cursor::Cursor::new(&text);
+            prop_assert_eq!(skipper.skip().and_then(|()| skipper.end()).is_ok(), theirs.is_ok());
+        }
+    }
+
+    /// No text, however broken, does more than fail.
+    #[test]
+    fn any_line_is_read_or_refused(text in "\\PC{0,60}") {
+        let line = format!("{{\"changes\":[{text}]}}");
+        let _ = JsonlReader::new(line.as_bytes(), tables()).next_line();
+        let _ = JsonlReader::new(text.as_bytes(), tables()).next_line();
+    }
 }

@@ -16,8 +16,13 @@ pub struct Output {
     plan: Arc<Plan>,
     /// Node to its document type and the type of its values.
     nodes: HashMap<Arc<str>, (Arc<str>, Type)>,
+    /// The types of each rule's payload, as far as the definition knows them.
+    payloads: HashMap<RuleId, Arc<Types>>,
     line: String,
 }
+
+/// Members and their types.
+type Types = HashMap<Arc<str>, Type>;
 
 /// What is written, in the order of one epoch.
 enum Event<'a> {
@@ -50,7 +55,7 @@ impl Output {
         for field in &plan.fields {
             nodes.insert(field.name.clone(), (plan.tables[field.table.0 as usize].name.clone(), field.ty.clone()));
         }
-        Output { plan, nodes, line: String::new() }
+        Output { plan, nodes, payloads: HashMap::new(), line: String::new() }
     }
 
     /// All lines of a batch, sorted.
@@ -173,7 +178,16 @@ impl Output {
     }
 
     /// What the definition knows of the types of a payload's members.
-    fn payload_types(&self, rule: RuleId) -> HashMap<Arc<str>, Type> {
+    fn payload_types(&mut self, rule: RuleId) -> Arc<Types> {
+        if let Some(known) = self.payloads.get(&rule) {
+            return known.clone();
+        }
+        let types = Arc::new(self.types_of(rule));
+        self.payloads.insert(rule, types.clone());
+        types
+    }
+
+    fn types_of(&self, rule: RuleId) -> Types {
         let columns = |table: thalweg_graph::plan::TableId| {
             self.plan.tables[table.0 as usize].columns.iter().map(|column| (column.name.clone(), column.ty.clone()))
         };
@@ -200,7 +214,7 @@ impl Output {
 }
 
 /// A map with known members, each by its type; a member that is a row itself (`old`, `new`) likewise.
-fn record(value: &Value, types: &HashMap<Arc<str>, Type>, out: &mut String) {
+fn record(value: &Value, types: &Types, out: &mut String) {
     let Value::Map(entries) = value else { return json::write(value, out) };
     if entries.keys().any(|key| !matches!(key, Value::Text(_))) {
         return json::write(value, out);
