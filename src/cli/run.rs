@@ -82,7 +82,12 @@ pub fn in_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T
 pub fn log_to_stderr(color: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("THALWEG_LOG").unwrap_or_else(|_| "info".into());
     // Embedded twice in one process, the first one logs.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color).with_target(false).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(color)
+        .with_target(false)
+        .try_init();
 }
 
 /// Turns true at the first Ctrl-C or SIGTERM; the second ends the process at once. Both leave a recoverable data directory.

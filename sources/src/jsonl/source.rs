@@ -12,7 +12,7 @@ use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{BoxFuture, Outlet, Source, SourceMessage, SourceStatus};
 use tokio::sync::mpsc;
 
-use super::{JsonTable, JsonlReader, Line, schema_lines};
+use super::{JsonTable, JsonlReader, Line, LineError, schema_lines};
 
 /// Lines that may wait between the reading thread and the outlet.
 const QUEUE: usize = 1_024;
@@ -132,10 +132,25 @@ impl JsonlSource {
                     send(SourceMessage::Schemas(schema.schema().into_iter().map(Arc::new).collect()))?;
                 }
                 Ok(Line::Schema(_) | Line::Blank) => {}
-                Err(error) => return send(SourceMessage::Status(SourceStatus::Stopped(error.to_string()))),
+                Err(error) => return send(SourceMessage::Status(SourceStatus::Stopped(self.reason(error)))),
             }
         }
         send(SourceMessage::End)
+    }
+
+    /// Code, place, reason and cure in one text.
+    fn reason(&self, error: LineError) -> String {
+        let input = match &self.input {
+            Input::File(path) => path.display().to_string(),
+            Input::Stdin => "<stdin>".to_owned(),
+        };
+        match error {
+            LineError::Bad { code, line, column, message, help } => {
+                let help = help.map_or(String::new(), |help| format!("; {help}"));
+                format!("{code}: {input}:{line}:{column}: {message}{help}")
+            }
+            LineError::Input { line, error } => format!("E0465: {input}:{line}: {error}"),
+        }
     }
 }
 

@@ -263,3 +263,68 @@ proptest! {
         let _ = JsonlReader::new(text.as_bytes(), tables()).next_line();
     }
 }
+
+/// Keeps what a source says.
+#[derive(Default)]
+struct Kept(std::sync::Mutex<Vec<String>>);
+
+impl thalweg_graph::ports::Outlet for Kept {
+    fn send(&self, message: thalweg_graph::ports::SourceMessage) -> thalweg_graph::ports::BoxFuture<'_, bool> {
+        use thalweg_graph::ports::SourceMessage::{End, Position, Schemas, Status, Transaction};
+        let text = match message {
+            Schemas(schemas) => format!("schemas {:?}", schemas.iter().map(|s| s.table.to_string()).collect::<Vec<_>>()),
+            Transaction(tx, position) => format!("transaction {} of {}, then {position}", tx.origin, tx.source),
+            Position(position) => format!("position {position}"),
+            Status(status) => format!("{status:?}"),
+            End => "end".to_owned(),
+        };
+        self.0.lock().unwrap().push(text);
+        Box::pin(async { true })
+    }
+}
+
+#[test]
+fn a_file_is_read_from_its_position_and_a_shorter_one_is_refused() {
+    use thalweg_graph::ports::Source;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("in.jsonl");
+    let lines = [
+        "{\"schema\":{\"table\":\"New\",\"key\":[\"k\"]}}",
+        "{\"at\":\"1970-01-01T00:00:01Z\",\"changes\":[{\"table\":\"New\",\"op\":\"upsert\",\"key\":{\"k\":1},\"after\":{}}]}",
+        "{\"tx\":\"b\",\"changes\":[{\"table\":\"New\",\"op\":\"delete\",\"key\":{\"k\":1}}]}",
+        "{\"changes\":",
+    ];
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let run = |position: Option<&str>| {
+        let kept = Arc::new(Kept::default());
+        let source = JsonlSource::new("file", Input::File(path.clone()), tables());
+        assert!(source.announces());
+        runtime.block_on(Box::new(source).run(position.map(str::to_owned), kept.clone()));
+        let said = kept.0.lock().unwrap().join("\n").replace(&path.display().to_string(), "in.jsonl");
+        format!("{said}\n")
+    };
+    expect![[r#"
+        schemas ["New"]
+        Live(false)
+        transaction file:2 of file, then 2:136:1000000
+        transaction b of file, then 3:203:1000000
+        Stopped("E0461: in.jsonl:4:12: bad JSON: expected a list of changes, found the end of the line")
+    "#]]
+    .assert_eq(&run(None));
+    expect![[r#"
+        schemas ["New"]
+        Live(false)
+        transaction b of file, then 3:203:1000000
+        Stopped("E0461: in.jsonl:4:12: bad JSON: expected a list of changes, found the end of the line")
+    "#]]
+    .assert_eq(&run(Some("2:136:1000000")));
+    expect![[r#"
+        Stopped("E0465: in.jsonl: the file is shorter than the stored position, 9999 bytes")
+    "#]]
+    .assert_eq(&run(Some("9:9999:0")));
+    expect![[r#"
+        Stopped("E0465: the stored position sense is none")
+    "#]]
+    .assert_eq(&run(Some("sense")));
+}

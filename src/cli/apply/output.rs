@@ -128,7 +128,13 @@ impl Output {
         ));
         self.line.push_str(",\"payload\":");
         let types = self.payload_types(fired.rule);
-        record(&fired.payload, &types, &mut self.line);
+        match fired.rule {
+            RuleId::Effect(_) => record(&fired.payload, &mut self.line, &mut |name, value, out| typed(&types, name, value, out)),
+            // Rows stand inside: `old`, `new`, `key`.
+            RuleId::Reaction(_) => record(&fired.payload, &mut self.line, &mut |_, value, out| {
+                record(value, out, &mut |name, value, out| typed(&types, name, value, out));
+            }),
+        }
     }
 
     fn error(&mut self, change: &ErrorChange, engine: &Engine) {
@@ -213,24 +219,29 @@ impl Output {
     }
 }
 
-/// A map with known members, each by its type; a member that is a row itself (`old`, `new`) likewise.
-fn record(value: &Value, types: &Types, out: &mut String) {
+/// A member by its type, where the definition knows it.
+fn typed(types: &Types, name: &str, value: &Value, out: &mut String) {
+    match types.get(name) {
+        Some(ty) => json::write_as(value, ty, out),
+        None => json::write(value, out),
+    }
+}
+
+/// A map with names as an object whose members `each` writes; any other value as it is.
+fn record(value: &Value, out: &mut String, each: &mut dyn FnMut(&str, &Value, &mut String)) {
     let Value::Map(entries) = value else { return json::write(value, out) };
     if entries.keys().any(|key| !matches!(key, Value::Text(_))) {
         return json::write(value, out);
     }
     out.push('{');
     for (i, (key, value)) in entries.iter().enumerate() {
+        let Value::Text(name) = key else { continue };
         if i > 0 {
             out.push(',');
         }
-        let Value::Text(name) = key else { continue };
         json::write_text(name, out);
         out.push(':');
-        match types.get(name) {
-            Some(ty) => json::write_as(value, ty, out),
-            None => record(value, types, out),
-        }
+        each(name, value, out);
     }
     out.push('}');
 }
