@@ -77,8 +77,6 @@ pub enum Snapshot {
     Initial,
     /// Never: only changes from now on.
     Never,
-    /// At every start.
-    Always,
 }
 
 /// What effects make of rows of a snapshot.
@@ -144,7 +142,12 @@ fn mysql(section: &mut Section<'_>) -> Option<SourceKind> {
     let tables = section.texts("tables").unwrap_or_default().into_iter().map(|(table, _)| table).collect();
     let snapshot = match section.one_of("snapshot", &["initial", "never", "always"]) {
         Some("never") => Snapshot::Never,
-        Some("always") => Snapshot::Always,
+        Some("always") => {
+            let diag = Diag::error(287, "`snapshot = \"always\"` is not built yet").note("built: initial, never");
+            let origin = section.item("snapshot").map_or(section.origin.clone(), |item| item.origin.clone());
+            section.out().report(diag, &origin, "not built yet");
+            return None;
+        }
         _ => Snapshot::Initial,
     };
     let snapshot_effects = match section.one_of("snapshot_effects", &["suppress", "fire"]) {

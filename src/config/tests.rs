@@ -157,7 +157,7 @@ fn every_section_is_read_in_the_order_written() {
         url = "mysql://root:${PW}@localhost:3306"
         server_id = 7
         tables = ["shop.*"]
-        snapshot = "always"
+        snapshot = "never"
         snapshot_effects = "fire"
         [[source]]
         kind = "generate"
@@ -222,7 +222,7 @@ fn every_section_is_read_in_the_order_written() {
                         tables: [
                             "shop.*",
                         ],
-                        snapshot: Always,
+                        snapshot: Never,
                         snapshot_effects: Fire,
                     },
                 ),

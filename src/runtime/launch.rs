@@ -157,7 +157,6 @@ fn mysql_config(name: &str, url: String, from: &config::MysqlConfig, spec: &Grap
     config.snapshot = match from.snapshot {
         config::Snapshot::Initial => mysql::Snapshot::Initial,
         config::Snapshot::Never => mysql::Snapshot::Never,
-        config::Snapshot::Always => mysql::Snapshot::Always,
     };
     config.snapshot_effects = match from.snapshot_effects {
         config::SnapshotEffects::Suppress => mysql::SnapshotEffects::Suppress,

@@ -4,7 +4,8 @@
 //! whatever is waiting, up to [`BATCH_MAX`] transactions: one after another when it is quiet, many at a time under load.
 //!
 //! Invariants:
-//! - INV-PUMP-1: a source's position goes into the commit that holds the transaction it follows, never an earlier one.
+//! - INV-PUMP-1: a source's position goes into the commit that holds the transaction it follows, never an earlier one, and never goes
+//!   back: what was read again after a restart would fire again.
 //! - INV-PUMP-2: an effect's bytes are rendered once, here, and stored; every attempt sends those.
 
 use std::collections::VecDeque;
@@ -111,12 +112,14 @@ impl Pump {
     fn arrive(&mut self, source: Arc<str>, message: SourceMessage) -> Option<Ended> {
         match message {
             SourceMessage::Transaction(transaction, position) => {
+                // A position that came before this transaction must not be committed after it (INV-PUMP-1).
+                self.idle_positions.retain(|(idle, _)| *idle != source);
                 self.positions.push_back((source, position));
                 self.sequencer.offer(transaction);
             }
-            SourceMessage::Position(position) => match self.positions.back_mut() {
-                Some(last) if last.0 == source => last.1 = position,
-                _ => self.idle_positions.push((source, position)),
+            SourceMessage::Position(position) => match self.positions.iter_mut().rfind(|(waiting, _)| *waiting == source) {
+                Some(last) => last.1 = position,
+                None => self.idle_positions.push((source, position)),
             },
             SourceMessage::Schemas(schemas) if self.schemas_differ(&schemas) => return Some(Ended::Schemas(source, schemas)),
             SourceMessage::Schemas(_) => {}
@@ -136,7 +139,8 @@ impl Pump {
 
     /// Steps until nothing is left to do now. `false`: the commit thread has ended.
     fn step_all(&mut self) -> bool {
-        if self.board.read().sources.values().all(super::status::SourceReport::caught_up) && self.sequencer.queued() == 0 {
+        let waits = self.board.read().sources.values().any(super::status::SourceReport::is_waited_for);
+        if !waits && self.sequencer.queued() == 0 {
             self.sequencer.clock(self.clock.now());
         }
         while let Some(batch) = self.sequencer.batch(BATCH_MAX, true) {

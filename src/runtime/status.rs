@@ -81,6 +81,15 @@ impl SourceReport {
     pub fn caught_up(&self) -> bool {
         self.ended || self.status == SourceStatus::Live(true)
     }
+
+    /// Whether timers wait for it: it is about to bring what happened before now. One that has ended, stopped or cannot connect is not waited for.
+    pub fn is_waited_for(&self) -> bool {
+        match &self.status {
+            SourceStatus::Connecting { error } => !self.ended && error.is_none(),
+            SourceStatus::Snapshot(_) | SourceStatus::Live(false) => !self.ended,
+            SourceStatus::Live(true) | SourceStatus::Stopped(_) => false,
+        }
+    }
 }
 
 /// Where the parts report. Rings `changed` on every report.

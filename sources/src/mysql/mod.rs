@@ -42,7 +42,7 @@ pub enum Snapshot {
     Initial,
     /// Not at all: the first start begins with what happens from then on.
     Never,
-    /// At every start, whatever the position says.
+    /// At every start, whatever the position says: for an engine that starts empty each time, without a store.
     Always,
 }
 

@@ -5,7 +5,7 @@ use thalweg_testkit::{MariaDb, require};
 
 use crate::harness::{config, line, runtime, start};
 
-const ANEW: &str = "start with a new data directory, or once with snapshot = \"always\", to read the tables anew";
+const ANEW: &str = "start with a new data directory to read the tables anew";
 
 fn stop(config: MysqlConfig, position: Option<&str>) -> String {
     start(config, position).stopped()
