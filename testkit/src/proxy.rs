@@ -21,6 +21,8 @@ struct State {
     ended: AtomicBool,
     /// Bytes from the server that may still pass before the next cut.
     budget: AtomicU64,
+    /// Bytes from the server that pass before one of them is changed.
+    intact: AtomicU64,
     delay_us: AtomicU64,
     accepted: AtomicU64,
     open: Mutex<Vec<TcpStream>>,
@@ -40,6 +42,7 @@ impl Proxy {
             refusing: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             budget: AtomicU64::new(u64::MAX),
+            intact: AtomicU64::new(u64::MAX),
             delay_us: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             open: Mutex::new(Vec::new()),
@@ -72,6 +75,11 @@ impl Proxy {
     /// Cuts all connections once `bytes` more have come from the server: at that very byte.
     pub fn cut_after(&self, bytes: u64) {
         self.state.budget.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Changes one byte that comes from the server, once `bytes` more have passed.
+    pub fn damage_after(&self, bytes: u64) {
+        self.state.intact.store(bytes, Ordering::SeqCst);
     }
 
     /// `true`: nothing passes any more in either direction and nothing is closed, as behind a dead link. `false`: it flows again.
@@ -127,6 +135,9 @@ fn pump(mut from: TcpStream, mut to: TcpStream, state: &State, counted: bool) {
         while state.stalled.load(Ordering::SeqCst) && !state.ended.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(5));
         }
+        if counted {
+            damage(&state.intact, &mut buffer[..n]);
+        }
         let pass = if counted { take(&state.budget, n as u64) as usize } else { n };
         if to.write_all(&buffer[..pass]).is_err() || pass < n {
             break;
@@ -134,6 +145,19 @@ fn pump(mut from: TcpStream, mut to: TcpStream, state: &State, counted: bool) {
     }
     from.shutdown(Shutdown::Both).ok();
     to.shutdown(Shutdown::Both).ok();
+}
+
+/// Changes the byte of `piece` at which the count runs out.
+fn damage(intact: &AtomicU64, piece: &mut [u8]) {
+    let left = intact.load(Ordering::SeqCst);
+    match piece.get_mut(usize::try_from(left).unwrap_or(usize::MAX)) {
+        Some(byte) => {
+            *byte ^= 0xff;
+            intact.store(u64::MAX, Ordering::SeqCst);
+        }
+        None if left == u64::MAX => {}
+        None => intact.store(left - piece.len() as u64, Ordering::SeqCst),
+    }
 }
 
 /// Takes up to `n` from the budget and says how much; a budget that runs dry is unlimited again for the connections that follow.

@@ -93,6 +93,27 @@ fn src_2_a_cut_at_any_byte_loses_and_repeats_nothing() {
 }
 
 #[test]
+fn src_22_a_byte_damaged_on_the_way_is_found_and_read_again() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY, note TEXT)");
+    let proxy = Proxy::to(server.port());
+    let mut source = start(config(&format!("mysql://root@127.0.0.1:{}", proxy.port()), &["shop.a"]), None);
+    source.transaction();
+    source.until_live();
+    proxy.damage_after(30_000);
+    server.exec("INSERT INTO shop.a VALUES (1, REPEAT('x', 60000))");
+    let status = source.until("damage", |s| matches!(s, SourceStatus::Connecting { error: Some(_) }));
+    let SourceStatus::Connecting { error: Some(text) } = status else { unreachable!() };
+    assert!(text.starts_with("E0415: checksum mismatch in an event of type 23 that ends at "), "{text}");
+    let transaction = source.transaction();
+    let x = "x".repeat(60_000);
+    assert_eq!(line(&transaction), format!("0-1-3: +a(1, \"{x}\")"));
+}
+
+#[test]
 fn src_5_a_silent_server_is_given_up_and_found_again() {
     if !require() {
         return;
