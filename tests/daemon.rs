@@ -1,0 +1,17 @@
+//! The daemon from end to end: the built binary against real servers, killed, starved and lied to.
+//!
+//! Next to read: `daemon/harness.rs`, then `daemon/kill.rs`, which holds the promise that matters most.
+
+mod daemon {
+    mod harness;
+
+    mod back;
+    mod file;
+    mod kill;
+    mod latency;
+    mod outside;
+    mod seed;
+    mod status;
+    mod timer;
+    mod writers;
+}

@@ -1,0 +1,107 @@
+//! What goes away and comes back: a receiver, the server, a table's layout.
+
+use thalweg_sinks::receiver::Behaviour;
+use thalweg_testkit::{MariaDb, require};
+
+use super::harness::{Home, SECRET, SHOP, receiver, receiver_at, shop, until, webhook, webhook_to};
+
+#[test]
+fn a_dead_receiver_delays_nothing_else_and_everything_arrives_when_it_is_back() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec(SHOP);
+    let (well, dead) = (receiver(), receiver());
+    let (address, url) = (dead.address().to_string(), dead.url());
+    drop(dead);
+    let home = Home::new(&shop(&server.url(), &format!("{}, {}", webhook_to(&url), webhook(&well))));
+    let daemon = home.start_live();
+    let values: Vec<String> = (1..=400).map(|id| format!("({id}, 150)")).collect();
+    server.exec(&format!("INSERT INTO shop.orders VALUES {}", values.join(", ")));
+    until("all at the receiver that is well", || well.totals().accepted_distinct == 400);
+
+    let back = receiver_at(&address, SECRET);
+    until("all at the receiver that is back", || back.totals().accepted_distinct == 400);
+    daemon.stop().well();
+    assert_eq!((well.totals().accepted, back.totals().contradictions), (400, 0));
+    let counts = home.counts();
+    assert_eq!((counts.fired, counts.acked), (800, 800), "{counts:?}");
+}
+
+#[test]
+fn a_receiver_that_never_answers_delays_nothing_else() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec(SHOP);
+    let (well, silent) = (receiver(), receiver());
+    silent.behave(Behaviour::Hang);
+    let home = Home::new(&shop(&server.url(), &format!("{}, {}", webhook(&silent), webhook(&well))));
+    let daemon = home.start_live();
+    let values: Vec<String> = (1..=600).map(|id| format!("({id}, 150)")).collect();
+    let begun = std::time::Instant::now();
+    server.exec(&format!("INSERT INTO shop.orders VALUES {}", values.join(", ")));
+    until("all at the receiver that is well", || well.totals().accepted_distinct == 600);
+    // An attempt at the silent one lasts 15 s: none of those had to end before all others were through.
+    assert!(begun.elapsed().as_secs() < 12, "{:?}", begun.elapsed());
+    silent.behave(Behaviour::Accept);
+    daemon.kill9();
+    home.run_until_idle("0.5").well();
+    assert_eq!((well.totals().contradictions, silent.totals().accepted_distinct), (0, 600));
+}
+
+#[test]
+fn the_server_goes_down_and_comes_back() {
+    if !require() {
+        return;
+    }
+    let mut server = MariaDb::start();
+    server.exec(SHOP);
+    let receiver = receiver();
+    let home = Home::new(&shop(&server.url(), &webhook(&receiver)));
+    let daemon = home.start_live();
+    for round in 0..3 {
+        let first = round * 10;
+        for id in first + 1..=first + 10 {
+            server.exec(&format!("INSERT INTO shop.orders VALUES ({id}, 150)"));
+        }
+        server.kill9();
+        server.restart();
+    }
+    until("all webhooks", || receiver.totals().accepted_distinct == 30);
+    let ended = daemon.stop();
+    ended.well();
+    assert!(ended.said.contains("connecting again"), "{}", ended.said);
+    assert_eq!((receiver.totals().accepted, receiver.totals().unverified), (30, 0));
+    assert_eq!(home.counts().fired, 30);
+}
+
+#[test]
+fn ddl_while_running() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec(SHOP);
+    let receiver = receiver();
+    let home = Home::new(&shop(&server.url(), &webhook(&receiver)));
+    let daemon = home.start_live();
+    for round in 0..5 {
+        let insert = |id: i32| server.exec(&format!("INSERT INTO shop.orders (id, amount) VALUES ({id}, 150)"));
+        insert(round * 2 + 1);
+        server.exec(&format!("ALTER TABLE shop.orders ADD COLUMN note{round} VARCHAR(20) FIRST"));
+        insert(round * 2 + 2);
+        server.exec(&format!("UPDATE shop.orders SET note{round} = 'x', amount = amount + 1"));
+    }
+    until("all webhooks", || receiver.totals().accepted_distinct == 10);
+    // What fell and rises again after all that fires again; what merely got a column does not.
+    server.exec("UPDATE shop.orders SET amount = 1 WHERE id = 1; UPDATE shop.orders SET amount = 500 WHERE id = 1");
+    until("one more", || receiver.totals().accepted_distinct == 11);
+    daemon.stop().well();
+    let again = home.run_until_idle("0.3");
+    again.well();
+    assert_eq!(receiver.totals().accepted, 11);
+    assert_eq!(home.counts().fired, 11, "{}", again.said);
+}

@@ -1,0 +1,236 @@
+//! A daemon in a folder of its own, and the receivers it sends to.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use thalweg_graph::ports::{OutboxCounts, Store};
+use thalweg_sinks::receiver::Receiver;
+use thalweg_store::{SqliteStore, StoreConfig};
+use tokio::runtime::Runtime;
+
+/// How long anything may take before a test fails.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What signs the webhooks of these tests.
+pub const SECRET: &str = "whsec_dGhhbHdlZy1kYWVtb24tdGVzdHMta2V5LTAwMDE=";
+
+/// Where receivers and writers live.
+pub fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap())
+}
+
+/// A receiver on any free port that verifies [`SECRET`].
+pub fn receiver() -> Receiver {
+    receiver_at("127.0.0.1:0", SECRET)
+}
+
+pub fn receiver_at(address: &str, secret: &str) -> Receiver {
+    runtime().block_on(Receiver::start(address, secret)).expect("a loopback port can be had")
+}
+
+/// Waits until it holds.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} for: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A folder with a configuration, where the daemon keeps its data.
+pub struct Home {
+    dir: TempDir,
+    env: Vec<(String, String)>,
+}
+
+impl Home {
+    pub fn new(config: &str) -> Home {
+        let dir = tempfile::tempdir().expect("a temporary folder can be made");
+        let home = Home { dir, env: vec![("HOOK_SECRET".into(), SECRET.into())] };
+        home.configure(config);
+        home
+    }
+
+    pub fn configure(&self, config: &str) {
+        std::fs::write(self.path("thalweg.toml"), config).expect("the configuration can be written");
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Home {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The store, while no daemon runs. It recovers as the daemon would, and leaves nothing to recover.
+    pub fn store(&self) -> SqliteStore {
+        SqliteStore::open(&self.path(".thalweg"), StoreConfig::default()).expect("the store opens")
+    }
+
+    /// The outbox's counts, after their conservation was checked.
+    pub fn counts(&self) -> OutboxCounts {
+        let counts = self.store().outbox_counts().expect("the outbox can be counted");
+        assert_eq!(counts.fired, counts.acked + counts.dead + counts.cancelled + counts.pending, "{counts:?}");
+        counts
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+        command.args(args).current_dir(&self.dir).env_clear().envs(self.env.iter().cloned());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// A daemon that runs until it is told to stop.
+    pub fn start(&self) -> Daemon {
+        Daemon::of(self.command(&["run", "thalweg.toml"]))
+    }
+
+    /// A daemon that follows its sources live.
+    pub fn start_live(&self) -> Daemon {
+        let daemon = self.start();
+        daemon.until_said(": live");
+        daemon
+    }
+
+    /// A run to where nothing moves any more.
+    pub fn run_until_idle(&self, seconds: &str) -> Ended {
+        Daemon::of(self.command(&["run", "thalweg.toml", "--until-idle", seconds])).wait()
+    }
+}
+
+/// A daemon that runs. Dropping it kills it.
+pub struct Daemon {
+    child: Child,
+    said: Arc<Mutex<String>>,
+    listener: Option<JoinHandle<()>>,
+}
+
+/// How a daemon ended, and what it had said on stderr.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub said: String,
+}
+
+impl Ended {
+    /// It ended as it should.
+    pub fn well(&self) {
+        assert_eq!(self.status.code(), Some(0), "{}", self.said);
+    }
+}
+
+impl Daemon {
+    fn of(mut command: Command) -> Daemon {
+        let mut child = command.stdout(Stdio::null()).spawn().expect("the binary runs");
+        let lines = BufReader::new(child.stderr.take().expect("stderr is a pipe"));
+        let said = Arc::new(Mutex::new(String::new()));
+        let heard = said.clone();
+        let listener = std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let mut said = heard.lock().unwrap();
+                said.push_str(&line);
+                said.push('\n');
+            }
+        });
+        Daemon { child, said, listener: Some(listener) }
+    }
+
+    /// What it has said on stderr so far.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Waits until it says so.
+    pub fn until_said(&self, text: &str) {
+        let begin = Instant::now();
+        while !self.said().contains(text) {
+            assert!(begin.elapsed() < PATIENCE, "never said `{text}`:\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits for its own end.
+    pub fn wait(mut self) -> Ended {
+        let begin = Instant::now();
+        let status = loop {
+            match self.child.try_wait().expect("it can be waited for") {
+                Some(status) => break status,
+                None => assert!(begin.elapsed() < PATIENCE, "it does not end:\n{}", self.said()),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        self.listener.take().expect("it ends once").join().expect("listening does not panic");
+        Ended { status, said: self.said() }
+    }
+
+    /// SIGKILL.
+    pub fn kill9(mut self) -> Ended {
+        self.child.kill().expect("it can be killed");
+        self.wait()
+    }
+
+    /// SIGTERM, and its orderly end.
+    pub fn stop(self) -> Ended {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(told.expect("`kill` runs").success(), "{}", self.said());
+        self.wait()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A source of one shop table, egress to this machine, a small table of orders, and an effect for big ones.
+pub fn shop(url: &str, actions: &str) -> String {
+    format!(
+        r#"
+[egress]
+allow = ["127.0.0.0/8"]
+
+[[source]]
+name = "shop"
+kind = "mysql"
+url = "{url}"
+tables = ["shop.orders"]
+
+[[table]]
+name = "Order"
+from = "shop.orders"
+
+[fields]
+"Order.big" = "amount > 100"
+
+[[effect]]
+name = "big"
+on = "Order"
+when = "big"
+payload = ["id", "amount"]
+actions = [{actions}]
+"#
+    )
+}
+
+/// The table behind [`shop`].
+pub const SHOP: &str = "CREATE DATABASE shop; CREATE TABLE shop.orders (id INT PRIMARY KEY, amount INT NOT NULL)";
+
+/// A signed webhook that is tried again quickly.
+pub fn webhook(receiver: &Receiver) -> String {
+    webhook_to(&receiver.url())
+}
+
+pub fn webhook_to(url: &str) -> String {
+    format!("{{ type = \"webhook\", url = \"{url}\", secret = \"${{HOOK_SECRET}}\", backoff = \"50ms..200ms\" }}")
+}

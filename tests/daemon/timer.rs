@@ -1,0 +1,60 @@
+//! Timers are part of what a commit makes durable.
+
+use thalweg_graph::ports::Store;
+use thalweg_testkit::{MariaDb, require};
+
+use super::harness::{Home, SHOP, receiver, until, webhook};
+
+#[test]
+fn a_timer_survives_kill_9_and_fires_once() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec(SHOP);
+    let (placed, reminded) = (receiver(), receiver());
+    let home = Home::new(&format!(
+        r#"
+[egress]
+allow = ["127.0.0.0/8"]
+
+[[source]]
+name = "shop"
+kind = "mysql"
+url = "{}"
+tables = ["shop.orders"]
+
+[[classify]]
+database = "shop"
+table = "orders"
+insert = "order.placed"
+
+[[reactions]]
+event = "order.placed"
+timer = {{ delay = "2s", event = "order.reminder" }}
+actions = [{}]
+
+[[reactions]]
+event = "order.reminder"
+condition = "amount > 100"
+actions = [{}]
+"#,
+        server.url(),
+        webhook(&placed),
+        webhook(&reminded)
+    ));
+    let daemon = home.start_live();
+    server.exec("INSERT INTO shop.orders VALUES (1, 150), (2, 50), (3, 200)");
+    until("the commit that armed the timers", || placed.totals().accepted_distinct == 3);
+    daemon.kill9();
+    assert_eq!(home.store().timers().expect("timers can be read").len(), 3);
+
+    let daemon = home.start();
+    until("the reminders", || reminded.totals().accepted_distinct == 2);
+    daemon.kill9();
+    home.run_until_idle("0.5").well();
+    let totals = reminded.totals();
+    assert_eq!((totals.accepted_distinct, totals.contradictions), (2, 0), "one order is not worth a reminder: {totals:?}");
+    let (counts, timers) = (home.counts(), home.store().timers().expect("timers can be read"));
+    assert_eq!((counts.fired, counts.acked, timers.len()), (5, 5, 0), "{counts:?}");
+}
