@@ -1,0 +1,136 @@
+//! Graphs and rows for the benches. Schemas are made once and shared, so that the harness is not what is measured.
+
+use std::sync::Arc;
+
+use thalweg_engine::{Engine, Options};
+use thalweg_formulas::decimal::Decimal;
+use thalweg_formulas::{Timestamp, Type, Value};
+use thalweg_graph::planning::plan;
+use thalweg_graph::spec::{FieldSpec, GraphSpec, OneOrMany, RelationSpec, TableSpec};
+use thalweg_graph::transaction::{Body, SchemaColumn};
+use thalweg_graph::{Change, Op, Row, Schema, Transaction};
+
+/// A document type and the layout of its rows. The first column is the key.
+#[derive(Clone, Debug)]
+pub struct Doc {
+    spec: TableSpec,
+    schema: Arc<Schema>,
+}
+
+impl Doc {
+    /// A document type with these columns, types as a definition writes them.
+    ///
+    /// # Panics
+    /// If a type is none.
+    pub fn new(name: &str, columns: &[(&str, &str)]) -> Doc {
+        let typed = |(name, ty): &(&str, &str)| SchemaColumn { name: (*name).into(), ty: Type::parse(ty).expect("a type") };
+        let schema = Schema { table: name.into(), columns: columns.iter().map(typed).collect(), key: vec![0] };
+        let spec = TableSpec {
+            name: name.into(),
+            key: Some(vec![columns[0].0.into()]),
+            columns: columns.iter().map(|(name, ty)| ((*name).into(), (*ty).into())).collect(),
+            column_order: columns.iter().map(|(name, _)| (*name).into()).collect(),
+            ..TableSpec::default()
+        };
+        Doc { spec, schema: Arc::new(schema) }
+    }
+
+    /// Child rows: `table`'s column `key` holds this document's key.
+    pub fn children(mut self, name: &str, table: &str, key: &str) -> Doc {
+        let relation = RelationSpec::Children { table: table.into(), key: OneOrMany::One(key.into()) };
+        self.spec.relations.insert(name.into(), relation);
+        self
+    }
+
+    /// A reference: this document's column `key` holds `table`'s key.
+    pub fn lookup(mut self, name: &str, table: &str, key: &str) -> Doc {
+        let relation = RelationSpec::Lookup { to: table.into(), key: OneOrMany::One(key.into()) };
+        self.spec.relations.insert(name.into(), relation);
+        self
+    }
+
+    /// A new row.
+    pub fn insert<const N: usize>(&self, row: [Value; N]) -> Change {
+        Change { schema: self.schema.clone(), op: Op::Insert, key: None, before: None, after: Some(image(row)) }
+    }
+
+    /// A changed row, with both images, as a binary log has it.
+    pub fn update<const N: usize>(&self, before: [Value; N], after: [Value; N]) -> Change {
+        Change { schema: self.schema.clone(), op: Op::Update, key: None, before: Some(image(before)), after: Some(image(after)) }
+    }
+}
+
+fn image<const N: usize>(row: [Value; N]) -> Row {
+    row.into_iter().map(Some).collect()
+}
+
+/// An engine over documents and fields.
+///
+/// # Panics
+/// If the definition has errors.
+pub fn engine(docs: &[&Doc], fields: &[(&str, &str)]) -> Engine {
+    let field =
+        |(name, formula): &(&str, &str)| FieldSpec { name: (*name).into(), formula: (*formula).into(), ..FieldSpec::default() };
+    let spec = GraphSpec {
+        tables: docs.iter().map(|doc| doc.spec.clone()).collect(),
+        fields: fields.iter().map(field).collect(),
+        ..GraphSpec::default()
+    };
+    let (plan, _) = plan(&spec, &[]).unwrap_or_else(|findings| panic!("{findings:#?}"));
+    Engine::new(Arc::new(plan), Options::default())
+}
+
+/// Makes transactions: each takes one row or many.
+pub struct Transactions {
+    empty: Arc<str>,
+}
+
+impl Default for Transactions {
+    fn default() -> Self {
+        Transactions { empty: "".into() }
+    }
+}
+
+impl Transactions {
+    /// One change: one epoch.
+    pub fn one(&self, change: Change) -> Transaction {
+        self.of(Body::Changes(vec![change]))
+    }
+
+    /// Rows that were there before: one epoch.
+    pub fn fill(&self, rows: Vec<Change>) -> Transaction {
+        self.of(Body::Fill(rows))
+    }
+
+    fn of(&self, body: Body) -> Transaction {
+        Transaction { source: self.empty.clone(), origin: self.empty.clone(), at: Timestamp(0), body }
+    }
+}
+
+/// An amount of money.
+pub fn cents(n: i64) -> Value {
+    Value::Decimal(Decimal::Small { mantissa: n, scale: 2 })
+}
+
+/// An amount of money as an engine reads it.
+///
+/// # Panics
+/// If it is none.
+pub fn in_cents(cell: Option<thalweg_formulas::Cell>) -> i64 {
+    match cell {
+        Some(Ok(Value::Decimal(Decimal::Small { mantissa, scale: 2 }))) => mantissa,
+        Some(Ok(Value::Null)) | None => 0,
+        other => panic!("an amount of money is expected, not {other:?}"),
+    }
+}
+
+/// A number as an engine reads it.
+///
+/// # Panics
+/// If it is none.
+pub fn double(cell: Option<thalweg_formulas::Cell>) -> f64 {
+    match cell {
+        Some(Ok(Value::Double(x))) => x,
+        other => panic!("a double is expected, not {other:?}"),
+    }
+}
