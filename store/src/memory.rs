@@ -185,13 +185,14 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn due_deliveries(
+    fn due_deliveries_except(
         &mut self,
         now: Timestamp,
         limit: usize,
         in_flight: &dyn Fn(&str) -> bool,
+        busy: &dyn Fn(&str, u32) -> bool,
     ) -> Result<Vec<PendingDelivery>, StoreError> {
-        let waiting = || self.heads().filter(|d| !in_flight(&d.row.id)).cloned();
+        let waiting = || self.heads().filter(|d| !in_flight(&d.row.id) && !busy(&d.row.node, d.row.action)).cloned();
         let fresh = waiting().filter(|d| d.not_before == Timestamp(0)).take(limit).collect();
         let mut deferred: Vec<PendingDelivery> =
             waiting().filter(|d| d.not_before > Timestamp(0) && d.not_before <= now).collect();

@@ -223,23 +223,23 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// The rows of a batch.
-pub(super) fn rows(batch: &RecordBatch) -> Result<Vec<Row>, Damaged> {
+/// Hands out the rows of a batch.
+pub(super) fn rows(batch: &RecordBatch, each: &mut dyn FnMut(Row)) -> Result<(), Damaged> {
     let schema = batch.schema();
     let columns = schema.fields().iter().zip(batch.columns()).map(|(field, array)| {
         let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
         Ok((Cells::of(field, array.as_ref())?, nulls))
     });
     let columns = columns.collect::<Result<Vec<_>, Damaged>>()?;
-    let row = |i: usize| {
+    for i in 0..batch.num_rows() {
         let mut row = Vec::with_capacity(columns.len());
         for (cells, nulls) in &columns {
             let null = nulls.is_some_and(|nulls| nulls.is_null(i));
             row.push(if null { Some(Value::Null) } else { cells.value(i)? });
         }
-        Ok(row.into_boxed_slice())
-    };
-    (0..batch.num_rows()).map(row).collect()
+        each(row.into_boxed_slice());
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -254,7 +254,9 @@ mod tests {
         let kinds: Vec<Kind> = (0..width).map(|at| Kind::of(rows_in.iter().map(|row| row[at].as_ref()))).collect();
         let fields: Vec<Field> = kinds.iter().map(|kind| kind.field("c")).collect();
         let columns = kinds.iter().enumerate().map(|(at, kind)| kind.column(rows_in, at)).collect();
-        rows(&RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()).unwrap()
+        let mut found = Vec::new();
+        rows(&RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap(), &mut |row| found.push(row)).unwrap();
+        found
     }
 
     /// Cells that are alike, so that native columns are met: the value, its kind again, NULL or absent.

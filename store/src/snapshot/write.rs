@@ -18,8 +18,8 @@ use crate::dir::sync_dir;
 use crate::error::from_io;
 use crate::fold::TableRows;
 
-/// Rows in one Arrow batch, and so in one fill transaction.
-const BATCH_ROWS: usize = 1 << 16;
+/// Rows in one Arrow batch, and so in one fill transaction: few enough that a batch stays in the cache while it is turned into rows.
+const BATCH_ROWS: usize = 1 << 13;
 
 /// Writes a snapshot's folder into `snapshots`; afterwards it is there whole and durable, or not under its name. Gives its manifest and
 /// the manifest's checksum.

@@ -262,13 +262,15 @@ impl Store for SqliteStore {
         self.written(next)
     }
 
-    fn due_deliveries(
+    fn due_deliveries_except(
         &mut self,
         now: Timestamp,
         limit: usize,
         in_flight: &dyn Fn(&str) -> bool,
+        busy: &dyn Fn(&str, u32) -> bool,
     ) -> Result<Vec<PendingDelivery>, StoreError> {
-        outbox::due(&self.conn, &self.dir.database(), now, limit, in_flight)
+        let passed = |id: &str, node: &str, action: u32| in_flight(id) || busy(node, action);
+        outbox::due(&self.conn, &self.dir.database(), now, limit, &passed)
     }
 
     fn next_delivery_at(&mut self) -> Result<Option<Timestamp>, StoreError> {

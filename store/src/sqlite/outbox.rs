@@ -134,16 +134,17 @@ fn set_head(conn: &Connection, seq: i64, row: &Mutable<'_>) -> rusqlite::Result<
 const COLUMNS: &str = "SELECT o.seq, o.id, o.epoch, o.node, o.action, o.key, o.version, o.fired_at, o.crc, o.lane, o.head, o.state, \
                        o.attempts, o.not_before, o.error, o.state_crc, b.settings, b.body FROM outbox o";
 
-/// Heads that are due, longest due first: a row that never failed has been due since it fired, another since its `not_before`.
+/// Heads that are due, longest due first: a row that never failed has been due since it fired, another since its `not_before`. Those
+/// whose (id, node, action) is `passed` over cost a step of the query each.
 pub(super) fn due(
     conn: &Connection,
     path: &Path,
     now: Timestamp,
     limit: usize,
-    in_flight: &dyn Fn(&str) -> bool,
+    passed: &dyn Fn(&str, &str, u32) -> bool,
 ) -> Result<Vec<PendingDelivery>, StoreError> {
-    let fresh = collect(conn, path, &fresh_query(), &[], limit, in_flight)?;
-    let deferred = collect(conn, path, &deferred_query(), &[now.0], limit, in_flight)?;
+    let fresh = collect(conn, path, &fresh_query(), &[], limit, passed)?;
+    let deferred = collect(conn, path, &deferred_query(), &[now.0], limit, passed)?;
     Ok(merge(fresh, deferred, limit))
 }
 
@@ -183,7 +184,7 @@ fn collect(
     sql: &str,
     params: &[i64],
     limit: usize,
-    in_flight: &dyn Fn(&str) -> bool,
+    passed: &dyn Fn(&str, &str, u32) -> bool,
 ) -> Result<Vec<PendingDelivery>, StoreError> {
     let failed = |e: rusqlite::Error| from_sqlite("read", path, &e);
     let mut query = conn.prepare_cached(sql).map_err(failed)?;
@@ -191,8 +192,8 @@ fn collect(
     let mut found = Vec::new();
     while found.len() < limit {
         let Some(row) = rows.next().map_err(failed)? else { break };
-        let id = row.get_ref(1).ok().and_then(|id| id.as_str().ok()).unwrap_or("");
-        if in_flight(id) {
+        let text = |column| row.get_ref(column).ok().and_then(|text| text.as_str().ok()).unwrap_or("");
+        if passed(text(1), text(3), row.get(4).map_err(failed)?) {
             continue;
         }
         let delivery = delivery_of(row).map_err(failed)?;
