@@ -65,6 +65,7 @@ fn exit_codes_say_what_happened() {
         (&["explain", "good.toml", "--node", "Order.totl"], 2),
         (&["run", "none.toml"], 4),
         (&["run", "bad.toml"], 3),
+        (&["run", "good.toml"], 3),
         (&["run", "good.toml", "--until-idle", "soon"], 2),
         (&["demo", "--seconds", "-1"], 2),
     ] {
