@@ -183,6 +183,20 @@ pub trait Store: Send {
         now: Timestamp,
         limit: usize,
         in_flight: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<PendingDelivery>, StoreError> {
+        self.due_deliveries_except(now, limit, in_flight, &|_, _| false)
+    }
+    /// The same, also without those of a `busy` (node, action): one that has all the attempts under way that it may have does not
+    /// stand before the others.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn due_deliveries_except(
+        &mut self,
+        now: Timestamp,
+        limit: usize,
+        in_flight: &dyn Fn(&str) -> bool,
+        busy: &dyn Fn(&str, u32) -> bool,
     ) -> Result<Vec<PendingDelivery>, StoreError>;
     /// When the next pending delivery becomes due, if any waits.
     ///

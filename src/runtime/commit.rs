@@ -34,8 +34,17 @@ enum Write {
 
 /// What the dispatcher asks of the store.
 enum Ask {
-    Due { now: Timestamp, limit: usize, in_flight: HashSet<Arc<str>>, reply: oneshot::Sender<Due> },
+    Due { now: Timestamp, limit: usize, without: Without, reply: oneshot::Sender<Due> },
     Update { updates: Vec<OutboxUpdate>, reply: oneshot::Sender<()> },
+}
+
+/// What is not asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Without {
+    /// Deliveries that are under way.
+    pub in_flight: HashSet<Arc<str>>,
+    /// (node, action) that may have no more under way.
+    pub busy: HashSet<(Arc<str>, u32)>,
 }
 
 /// Deliveries to make now, and when to look again.
@@ -43,7 +52,7 @@ enum Ask {
 pub struct Due {
     /// Due now.
     pub deliveries: Vec<PendingDelivery>,
-    /// When the next one that is not in flight becomes due.
+    /// When the next one becomes due that is not yet.
     pub next_at: Option<Timestamp>,
 }
 
@@ -73,10 +82,10 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Deliveries due at `now`, without those in flight. `None`: the commit thread has ended.
-    pub async fn due(&self, now: Timestamp, limit: usize, in_flight: HashSet<Arc<str>>) -> Option<Due> {
+    /// Deliveries due at `now`. `None`: the commit thread has ended.
+    pub async fn due(&self, now: Timestamp, limit: usize, without: Without) -> Option<Due> {
         let (reply, answer) = oneshot::channel();
-        self.asks.send(Ask::Due { now, limit, in_flight, reply }).ok()?;
+        self.asks.send(Ask::Due { now, limit, without, reply }).ok()?;
         answer.await.ok()
     }
 
@@ -167,9 +176,11 @@ impl CommitThread {
 
     fn answer(&mut self, ask: Ask) -> Result<(), StoreError> {
         match ask {
-            Ask::Due { now, limit, in_flight, reply } => {
-                let deliveries = self.store.due_deliveries(now, limit, &|id| in_flight.contains(id))?;
-                let next_at = if deliveries.len() < limit { self.store.next_delivery_at()? } else { Some(now) };
+            Ask::Due { now, limit, without, reply } => {
+                let busy = |node: &str, action| without.busy.iter().any(|(n, a)| **n == *node && *a == action);
+                let in_flight = |id: &str| without.in_flight.contains(id);
+                let deliveries = self.store.due_deliveries_except(now, limit, &in_flight, &busy)?;
+                let next_at = if deliveries.len() < limit { self.store.next_delivery_after(now)? } else { Some(now) };
                 // A dispatcher that has gone away needs no answer.
                 let _ = reply.send(Due { deliveries, next_at });
             }

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_graph::GraphSpec;
-use thalweg_graph::ports::{BoxFuture, Outlet, Source, SourceMessage, Store, StoreError};
+use thalweg_graph::ports::{BoxFuture, Outlet, Source, SourceMessage, SourceStatus, Store, StoreError};
 use thalweg_graph::spec::Finding;
 use thalweg_sinks::SinkContext;
 use tokio::sync::{mpsc, watch};
@@ -165,7 +165,11 @@ pub async fn start(setup: Setup) -> Result<Running, RunError> {
     let (mut ask, watched, idle) = (setup.stop, board.clone(), setup.until_idle);
     let main = tokio::spawn(async move {
         let early = tokio::select! {
-            result = &mut ended => return result.expect("invariant: the engine thread answers"),
+            // By itself it ends when the store fails, or when a source stopped before it had told its tables.
+            result = &mut ended => {
+                result.expect("invariant: the engine thread answers")?;
+                return stopped_source(&watched).map_or(Ok(()), Err);
+            }
             () = raised(&mut ask) => None,
             outcome = idle_or_stopped(&watched, idle) => outcome,
         };
@@ -176,7 +180,12 @@ pub async fn start(setup: Setup) -> Result<Running, RunError> {
     Ok(Running { board, address, main })
 }
 
-async fn listen(address: SocketAddr, board: &Arc<Board>, clock: Arc<dyn Clock>, mut stop: watch::Receiver<bool>) -> Result<SocketAddr, RunError> {
+async fn listen(
+    address: SocketAddr,
+    board: &Arc<Board>,
+    clock: Arc<dyn Clock>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<SocketAddr, RunError> {
     let failed = |error| RunError::Listen { address, error };
     let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
@@ -200,17 +209,23 @@ async fn idle_or_stopped(board: &Board, idle: Option<Duration>) -> Option<RunErr
     let Some(idle) = idle else { return std::future::pending().await };
     loop {
         tokio::time::sleep(Duration::from_millis(20).min(idle)).await;
-        let report = board.read();
-        for (name, source) in &report.sources {
-            if let thalweg_graph::ports::SourceStatus::Stopped(reason) = &source.status {
-                return Some(RunError::SourceStopped { source_name: name.clone(), reason: reason.clone() });
-            }
+        if let Some(stopped) = stopped_source(board) {
+            return Some(stopped);
         }
+        let report = board.read();
         let caught_up = report.sources.values().all(status::SourceReport::caught_up);
         if caught_up && report.epoch == report.committed && report.moved.elapsed() >= idle {
             return None;
         }
     }
+}
+
+/// A source that has stopped for good, if there is one.
+fn stopped_source(board: &Board) -> Option<RunError> {
+    board.read().sources.into_iter().find_map(|(source_name, source)| match source.status {
+        SourceStatus::Stopped(reason) => Some(RunError::SourceStopped { source_name, reason }),
+        _ => None,
+    })
 }
 
 /// A source's end of the queue.

@@ -1,0 +1,185 @@
+use proptest::prelude::*;
+use thalweg_engine::Options;
+use thalweg_formulas::Type;
+use thalweg_graph::transaction::{Op, SchemaColumn};
+use thalweg_graph::{Change, Schema, planning};
+
+use super::*;
+use crate::config::{Config, Environment, SourceText};
+
+/// An order is looked at again 10 s after it was placed, and once more 5 s after that.
+const REMINDERS: &str = r#"
+[[table]]
+name = "Order"
+from = "shop.orders"
+key = ["id"]
+columns = { id = "int", status = "text" }
+
+[[classify]]
+database = "shop"
+table = "orders"
+insert = "order.placed"
+update = "order.changed"
+
+[[reactions]]
+event = "order.placed"
+timer = { delay = "10s", event = "order.late" }
+
+[[reactions]]
+event = "order.late"
+condition = "status == 'open'"
+timer = { delay = "5s", event = "order.lost" }
+actions = [{ type = "log" }]
+
+[[reactions]]
+event = "order.lost"
+condition = "status == 'open'"
+actions = [{ type = "log" }]
+"#;
+
+fn plan() -> Arc<Plan> {
+    let config =
+        Config::parse(SourceText::new("t.toml", REMINDERS), &Environment::default()).expect("the configuration is right");
+    Arc::new(planning::plan(&config.spec, &[]).expect("the definition is right").0)
+}
+
+fn sequencer() -> Sequencer {
+    let plan = plan();
+    let engine = Engine::new(plan.clone(), Options { workers: 1, state_deltas: false });
+    Sequencer::new(engine, plan, Vec::new(), Timestamp(0))
+}
+
+/// "Make it so", committed `at` this second; the status `gone` deletes.
+fn order(at: i64, id: i64, status: &str) -> Transaction {
+    let column = |name: &str, ty| SchemaColumn { name: name.into(), ty };
+    let columns = vec![column("id", Type::Int), column("status", Type::Text)];
+    let schema = Arc::new(Schema { table: "shop.orders".into(), columns, key: vec![0] });
+    let after: Box<[Option<Value>]> = [Some(Value::Int(id)), Some(Value::text(status))].into();
+    let change = match status {
+        "gone" => Change { schema, op: Op::Delete, key: Some([Value::Int(id)].into()), before: None, after: None },
+        _ => Change { schema, op: Op::Upsert, key: None, before: None, after: Some(after) },
+    };
+    Transaction {
+        source: "test".into(),
+        origin: format!("tx-{at}-{id}-{status}").into(),
+        at: seconds(at),
+        body: Body::Changes(vec![change]),
+    }
+}
+
+fn seconds(seconds: i64) -> Timestamp {
+    Timestamp(seconds * 1_000_000)
+}
+
+/// Everything that waits, in batches of `max`; a line per epoch.
+fn drain(sequencer: &mut Sequencer, max: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    while let Some(batch) = sequencer.batch(max, true) {
+        for (n, transaction) in batch.transactions.iter().enumerate() {
+            let epoch = batch.first + n as u64;
+            let what = match &transaction.body {
+                Body::Timer(timer) => format!("{} {:?}", timer.event, timer.key),
+                _ => transaction.origin.to_string(),
+            };
+            let fired: Vec<_> =
+                batch.outcome.fired.iter().filter(|f| f.epoch == epoch).map(|f| format!("{} {:?}", f.node, f.key)).collect();
+            lines.push(format!("epoch {epoch} at {} s: {what}; fired {fired:?}", transaction.at.0 / 1_000_000));
+        }
+    }
+    lines
+}
+
+/// The events in their order, without what fired.
+fn events(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(|line| line.split(';').next().unwrap()).collect()
+}
+
+#[test]
+fn due_timers_take_their_epochs_before_the_transaction_that_reaches_them() {
+    let mut sequencer = sequencer();
+    for transaction in [order(2, 2, "open"), order(1, 1, "open"), order(12, 3, "paid"), order(40, 4, "paid")] {
+        sequencer.offer(transaction);
+    }
+    let lines = drain(&mut sequencer, 100);
+    // The second one was committed before the first: time does not go back, so its timer is due at 12 s too.
+    assert_eq!(events(&lines)[..2], ["epoch 1 at 2 s: tx-2-2-open", "epoch 2 at 2 s: tx-1-1-open"], "{lines:#?}");
+    let mut late: Vec<&str> = events(&lines)[2..4].iter().map(|line| line.split(" at ").nth(1).unwrap()).collect();
+    late.sort_unstable();
+    assert_eq!(late, ["12 s: order.late [Int(1)]", "12 s: order.late [Int(2)]"]);
+    assert_eq!(events(&lines)[4], "epoch 5 at 12 s: tx-12-3-paid");
+    let after: Vec<&str> = events(&lines)[5..].iter().map(|line| line.split(": ").nth(1).unwrap()).collect();
+    assert_eq!(after.len(), 4, "{lines:#?}");
+    assert_eq!((after[2], after[3]), ("order.late [Int(3)]", "tx-40-4-paid"), "two at 17 s, then the one due at 22 s");
+    assert_eq!(sequencer.next_due(), Some(seconds(50)));
+}
+
+#[test]
+fn the_clock_fires_timers_when_nothing_waits_and_leaves_what_waits_in_its_place() {
+    let mut sequencer = sequencer();
+    sequencer.offer(order(1, 1, "open"));
+    assert_eq!(events(&drain(&mut sequencer, 100)), ["epoch 1 at 1 s: tx-1-1-open"]);
+    sequencer.clock(seconds(10));
+    assert!(drain(&mut sequencer, 100).is_empty(), "due at 11 s");
+    sequencer.clock(seconds(30));
+    // One that was committed at 5 s comes late: it stands before the timer of 11 s.
+    sequencer.offer(order(5, 1, "paid"));
+    let lines = drain(&mut sequencer, 100);
+    assert_eq!(events(&lines), ["epoch 2 at 5 s: tx-5-1-paid", "epoch 3 at 11 s: order.late [Int(1)]"]);
+    assert!(lines[1].ends_with("fired []"), "it was paid in time: {lines:?}");
+    assert_eq!((sequencer.timers(), sequencer.queued()), (0, 0));
+}
+
+#[test]
+fn less_than_a_batch_waits_unless_it_is_flushed() {
+    let mut sequencer = sequencer();
+    sequencer.offer(order(1, 1, "open"));
+    assert!(sequencer.batch(2, false).is_none());
+    assert_eq!(sequencer.queued(), 1);
+    let batch = sequencer.batch(2, true).expect("one waits");
+    assert_eq!((batch.first, batch.transactions.len(), batch.armed.len()), (1, 1, 1));
+    assert_eq!(batch.armed[0].due, seconds(11));
+    assert!(sequencer.batch(2, true).is_none());
+}
+
+/// A pause, an order, what becomes of it; `None`: the clock moves to 7 s after the last one.
+type Step = Option<(i64, i64, &'static str)>;
+
+/// Orders placed, paid, opened again and deleted.
+fn histories() -> impl Strategy<Value = Vec<Step>> {
+    let status = prop_oneof![3 => Just("open"), 1 => Just("paid"), 1 => Just("gone")];
+    let transaction = (0i64..9, 1i64..6, status).prop_map(Some);
+    proptest::collection::vec(prop_oneof![6 => transaction, 1 => Just(None)], 1..60)
+}
+
+fn run(history: &[Step], max: usize) -> (Vec<String>, Option<Timestamp>, usize) {
+    let mut sequencer = sequencer();
+    let (mut at, mut lines) = (0, Vec::new());
+    for (n, step) in history.iter().enumerate() {
+        match *step {
+            Some((pause, id, status)) => {
+                at += pause;
+                sequencer.offer(Transaction { origin: format!("tx-{n}").into(), ..order(at, id, status) });
+            }
+            None => {
+                lines.extend(drain(&mut sequencer, max));
+                sequencer.clock(seconds(at + 7));
+            }
+        }
+    }
+    lines.extend(drain(&mut sequencer, max));
+    (lines, sequencer.next_due(), sequencer.timers())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// INV-SEQ-1 and INV-SEQ-2.
+    #[test]
+    fn inv_seq_1_epochs_and_firings_are_the_same_for_every_batch_size(history in histories(), max in 2usize..80) {
+        let one_by_one = run(&history, 1);
+        prop_assert_eq!(&run(&history, max), &one_by_one);
+        for (n, line) in one_by_one.0.iter().enumerate() {
+            prop_assert!(line.starts_with(&format!("epoch {} at ", n + 1)), "{}", line);
+        }
+    }
+}
