@@ -100,6 +100,8 @@ pub struct Context {
     pub triggers: Triggers,
     /// What a restart brought from before.
     pub memory: Memory,
+    /// A restart is bringing rows back; see [`crate::region`].
+    pub restoring: bool,
 }
 
 impl Context {
@@ -127,6 +129,7 @@ impl Context {
             out: Outcome::default(),
             triggers: Triggers::default(),
             memory: Memory::default(),
+            restoring: false,
         }
     }
 

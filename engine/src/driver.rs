@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use thalweg_formulas::{Cell, Error, Value};
+use thalweg_formulas::{Cell, Error, Timestamp, Value};
 use thalweg_graph::outcome::{Document, ErrorChange, NodeStats};
 use thalweg_graph::plan::TableId;
 use thalweg_graph::state::EngineState;
@@ -39,6 +39,8 @@ pub struct Driver {
     host: Host,
     /// By worker: how many mappings it knows.
     taught: Vec<usize>,
+    /// A restart is bringing rows back.
+    restoring: bool,
 }
 
 /// A batch while it is being filled.
@@ -47,11 +49,12 @@ struct Open {
     infos: Vec<EpochInfo>,
     /// By worker.
     arrivals: Vec<Vec<Arrival>>,
+    thaw: bool,
 }
 
 impl Open {
     fn new(first: Epoch, workers: usize) -> Open {
-        Open { first, infos: Vec::new(), arrivals: vec![Vec::new(); workers] }
+        Open { first, infos: Vec::new(), arrivals: vec![Vec::new(); workers], thaw: false }
     }
 }
 
@@ -64,7 +67,7 @@ impl Driver {
             _ => Host::Threads(Threads::new(&plan, options.state_deltas, workers)),
         };
         let router = Router::new(plan.clone());
-        Driver { plan, router, host, taught: vec![0; workers] }
+        Driver { plan, router, host, taught: vec![0; workers], restoring: false }
     }
 
     fn workers(&self) -> usize {
@@ -74,6 +77,9 @@ impl Driver {
     /// Runs transactions as the epochs from `first`.
     pub fn run(&mut self, first: Epoch, transactions: &mut Vec<Transaction>) -> Outcome {
         let mut all = Outcome::default();
+        if self.restoring && transactions.iter().any(|transaction| !matches!(transaction.body, Body::Fill(_))) {
+            all = self.thaw(first.saturating_sub(1));
+        }
         let mut open = Open::new(first, self.workers());
         open.infos.reserve(transactions.len());
         for (epoch, transaction) in (first..).zip(transactions.drain(..)) {
@@ -86,6 +92,21 @@ impl Driver {
             }
         }
         self.close(open, &mut all);
+        all
+    }
+
+    /// Ends a restart: all rows are there. What moves by it belongs to `epoch`, as a fill does.
+    pub fn thaw(&mut self, epoch: Epoch) -> Outcome {
+        let mut all = Outcome::default();
+        if std::mem::take(&mut self.restoring) {
+            let info = EpochInfo { at: Timestamp::default(), origin: "".into(), fill: true };
+            // The first of the two brings the global document back if no row has.
+            for thaw in [false, true] {
+                let open = Open { infos: vec![info.clone()], thaw, ..Open::new(epoch, self.workers()) };
+                self.close(open, &mut all);
+            }
+            (0..self.workers()).for_each(|worker| self.with(worker, Shard::thawed));
+        }
         all
     }
 
@@ -129,9 +150,10 @@ impl Driver {
             return;
         }
         let batch = Batch { first: open.first, infos: Arc::new(open.infos) };
-        let ingress = open.arrivals.into_iter().enumerate();
-        let ingress: Vec<Ingress> =
-            ingress.map(|(worker, arrivals)| Ingress { batch: batch.clone(), mappings: self.lesson(worker), arrivals }).collect();
+        let (thaw, ingress) = (open.thaw, open.arrivals.into_iter().enumerate());
+        let ingress: Vec<Ingress> = ingress
+            .map(|(worker, arrivals)| Ingress { batch: batch.clone(), mappings: self.lesson(worker), arrivals, thaw })
+            .collect();
         let part = match &mut self.host {
             Host::Local(local) => ingress.into_iter().map(|ingress| local.run(ingress)).next_back().unwrap_or_default(),
             Host::Threads(threads) => threads.run(ingress),
@@ -239,6 +261,7 @@ impl Driver {
 
     /// Gives every worker what it must remember of its documents.
     pub fn import(&mut self, state: EngineState) {
+        self.restoring = true;
         let workers = self.workers();
         let owner = |key: &[Value]| KeyHash::of(key).owner(workers);
         let mut parts = vec![EngineState::default(); workers];

@@ -64,15 +64,16 @@ impl Engine {
         outcome
     }
 
-    /// Takes over what rows cannot rebuild; call it on a new engine, before the first push. Each document gets its part back when a
-    /// fill brings it.
+    /// Takes over what rows cannot rebuild; call it on a new engine, before the first push. Then bring the rows back by fills, in any
+    /// number of steps, and end with [`Engine::resume_at`] or with the first transaction that is no fill.
     pub fn import(&mut self, state: EngineState) {
         self.epoch = state.epoch;
         self.driver.import(state);
     }
 
-    /// Numbers the epochs from `epoch` on: what was filled from a snapshot of that epoch counts as there at its end.
+    /// Ends a restart. Numbers the epochs from `epoch` on: what was filled from a snapshot of that epoch counts as there at its end.
     pub fn resume_at(&mut self, epoch: Epoch) {
+        self.driver.thaw(epoch);
         self.epoch = epoch;
     }
 

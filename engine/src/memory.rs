@@ -1,4 +1,4 @@
-//! What a restart brings from before and hands to each document at its birth during the fill.
+//! What a restart brings from before and hands to each document when its row is there again.
 
 use std::sync::Arc;
 
@@ -16,11 +16,6 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Nothing is left, the usual case: then births need not ask.
-    pub fn is_empty(&self) -> bool {
-        self.selves.is_empty() && self.held.is_empty()
-    }
-
     /// Remembers the value of a self-reference.
     pub fn remember_self(&mut self, name: Arc<str>, key: Key, value: Value) {
         self.selves.entry(name).or_default().insert(key, value);
@@ -36,9 +31,14 @@ impl Memory {
         take(&mut self.selves, name, key)
     }
 
-    /// The last good value behind an error, once.
-    pub fn take_held(&mut self, name: &str, key: &Key) -> Option<Value> {
-        take(&mut self.held, name, key)
+    /// The last good value of a self-reference whose last step failed.
+    pub fn held(&self, name: &str, key: &Key) -> Option<&Value> {
+        self.held.get(name)?.get(key)
+    }
+
+    /// All last good values of one name, once.
+    pub fn take_all_held(&mut self, name: &str) -> HashMap<Key, Value> {
+        self.held.remove(name).unwrap_or_default()
     }
 }
 

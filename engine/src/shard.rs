@@ -15,6 +15,7 @@ use crate::context::{Batch, Context, GroupTarget, LookupTarget};
 use crate::edges::lookup::LookupIndex;
 use crate::edges::mail::{Note, NoteKind, Parcel};
 use crate::intake::{Arrival, Image, Mapping, MappingId};
+use crate::memory::Memory;
 use crate::names::Target;
 use crate::region::layout::Layout;
 use crate::region::{Home, Region};
@@ -29,6 +30,8 @@ pub struct Ingress {
     pub mappings: Vec<Arc<Mapping>>,
     /// What concerns this worker's documents, in epoch order.
     pub arrivals: Vec<Arrival>,
+    /// All rows of a restart are there: its history-dependent state comes into force.
+    pub thaw: bool,
 }
 
 /// One worker's share.
@@ -90,6 +93,10 @@ impl Shard {
             if let Some(home) = self.homes[arrival.table.0 as usize] {
                 self.context.arrivals[home as usize].push(arrival);
             }
+        }
+        if ingress.thaw {
+            self.context.restoring = false;
+            self.regions.iter_mut().for_each(|region| region.thaw(self.context.batch.first, &mut self.context));
         }
         if !std::mem::replace(&mut self.started, true) {
             self.bear_global_document(self.context.batch.first);
@@ -166,11 +173,18 @@ impl Shard {
         self.regions[home as usize].peek(mapping, identity, &self.context)
     }
 
-    /// Takes over what rows cannot rebuild. `state` holds this worker's documents only.
+    /// Takes over what rows cannot rebuild, until the thaw. `state` holds this worker's documents only.
     pub fn import(&mut self, state: EngineState) {
+        self.context.restoring = true;
         state.selves.into_iter().for_each(|(name, key, value)| self.context.memory.remember_self(name, key, value));
         state.held.into_iter().for_each(|(name, key, value)| self.context.memory.remember_held(name, key, value));
         state.triggers.into_iter().for_each(|(name, key, count)| self.context.triggers.import(&name, key, count));
+    }
+
+    /// The thaw has run: what is left of the state from before comes to its place.
+    pub fn thawed(&mut self) {
+        self.regions.iter_mut().for_each(|region| region.restore_held(&mut self.context));
+        self.context.memory = Memory::default();
     }
 
     /// What rows cannot rebuild, in no order.

@@ -11,3 +11,7 @@ mod random;
 mod first_path;
 #[path = "it/properties.rs"]
 mod properties;
+#[path = "it/restart.rs"]
+mod restart;
+#[path = "it/twins.rs"]
+mod twins;

@@ -26,6 +26,8 @@ pub enum NoteKind {
     Birth,
     /// Its document is gone.
     Death,
+    /// Its self-references that a restart did not bring, or brought in error, step.
+    Thaw,
     /// A carried or looked-up slot has this value.
     Set(u32, Cell),
     /// A child's contribution to one of the row's aggregates (numbered within the region) changed.

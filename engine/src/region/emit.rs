@@ -5,7 +5,6 @@
 //! - An effect fires when its condition rises: it is true and was not, errors in between left out.
 
 use std::cell::OnceCell;
-use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Value};
 use thalweg_graph::Epoch;
@@ -34,86 +33,122 @@ struct Telling<'a> {
 impl Region {
     /// A living document changed.
     pub(super) fn emit_change(&mut self, epoch: Epoch, row: u32, moved: &[Moved], context: &mut Context) {
-        for entry in moved {
-            self.touched[entry.slot as usize] += 1;
-        }
-        let telling = Telling { region: self, epoch, row, moved: Some(moved), lives: true, key: OnceCell::new() };
+        let mut fields = std::mem::take(&mut self.changed_fields);
         for (at, entry) in moved.iter().enumerate() {
+            self.touched[entry.slot as usize] += 1;
             for consumer in &self.layout.consumers[entry.slot as usize] {
-                telling.tell(consumer, entry.slot, Some(entry.old), &moved[..at], context);
+                if let Consumer::Field(field) = consumer {
+                    fields.mark(*field, at);
+                }
             }
         }
+        let telling = Telling { region: self, epoch, row, moved: Some(moved), lives: true, key: OnceCell::new() };
+        fields.drain(|field, at| telling.field(field, Some(moved[at].old), context));
+        if self.layout.tells_more {
+            for (at, entry) in moved.iter().enumerate() {
+                for consumer in &self.layout.consumers[entry.slot as usize] {
+                    telling.tell(consumer, entry, &moved[..at], context);
+                }
+            }
+        }
+        self.changed_fields = fields;
     }
 
     /// A document appeared: every watched slot is new.
     pub(super) fn emit_birth(&mut self, epoch: Epoch, row: u32, context: &mut Context) {
         self.touched.iter_mut().for_each(|touched| *touched += 1);
-        let telling = Telling { region: self, epoch, row, moved: None, lives: true, key: OnceCell::new() };
-        telling.tell_all(context);
+        Telling { region: self, epoch, row, moved: None, lives: true, key: OnceCell::new() }.tell_all(context);
     }
 
     /// A document is about to go: every watched slot ends.
     pub(super) fn emit_death(&mut self, epoch: Epoch, row: u32, context: &mut Context) {
         self.touched.iter_mut().for_each(|touched| *touched += 1);
-        let telling = Telling { region: self, epoch, row, moved: None, lives: false, key: OnceCell::new() };
-        telling.tell_all(context);
+        Telling { region: self, epoch, row, moved: None, lives: false, key: OnceCell::new() }.tell_all(context);
+    }
+}
+
+/// The fields that a row's change moves, in the order of their names, whatever the order in which they moved.
+#[derive(Debug, Default)]
+pub struct ChangedFields {
+    bits: Vec<u64>,
+    at: Vec<u32>,
+}
+
+impl ChangedFields {
+    /// For so many fields.
+    pub fn new(fields: usize) -> ChangedFields {
+        ChangedFields { bits: vec![0; fields.div_ceil(64)], at: vec![0; fields] }
+    }
+
+    fn mark(&mut self, field: u32, at: usize) {
+        self.bits[field as usize / 64] |= 1 << (field % 64);
+        self.at[field as usize] = at as u32;
+    }
+
+    /// Gives each marked field and where it stands among what moved; none is marked afterwards.
+    fn drain(&mut self, mut each: impl FnMut(u32, usize)) {
+        for (word, bits) in self.bits.iter_mut().enumerate() {
+            let mut bits = std::mem::take(bits);
+            while bits != 0 {
+                let field = word as u32 * 64 + bits.trailing_zeros();
+                bits &= bits - 1;
+                each(field, self.at[field as usize] as usize);
+            }
+        }
     }
 }
 
 impl Telling<'_> {
+    /// Everybody, at birth or death.
     fn tell_all(&self, context: &mut Context) {
-        for (at, slot) in self.region.layout.watched.iter().enumerate() {
-            for consumer in &self.region.layout.consumers[*slot as usize] {
-                let earlier = &self.region.layout.watched[..at];
-                let first = |slots: &[u32]| !slots.iter().any(|slot| earlier.contains(slot));
-                match consumer {
-                    Consumer::Group(at) => {
-                        let out = &self.region.layout.groups_out[*at as usize];
-                        if first(&out.reads) {
-                            self.group(out, context);
-                        }
-                    }
-                    Consumer::Refer(at) => {
-                        let out = &self.region.layout.references[*at as usize];
-                        if first(&out.via.slots) {
-                            self.reference(out, context);
-                        }
-                    }
-                    consumer => self.tell(consumer, *slot, None, &[], context),
+        let layout = &self.region.layout;
+        (0..layout.fields.len() as u32).for_each(|field| self.field(field, None, context));
+        for slot in layout.watched.iter().filter(|_| layout.tells_more) {
+            for consumer in &layout.consumers[*slot as usize] {
+                self.tell_value(consumer, *slot, context);
+            }
+        }
+        layout.groups_out.iter().for_each(|out| self.group(out, context));
+        layout.references.iter().for_each(|out| self.reference(out, context));
+        layout.effects.iter().for_each(|effect| self.effect(effect, None, context));
+    }
+
+    /// One consumer of a slot that moved; an edge that reads several slots is told at the first of them.
+    fn tell(&self, consumer: &Consumer, entry: &Moved, earlier: &[Moved], context: &mut Context) {
+        let told = |slots: &[u32]| earlier.iter().any(|entry| slots.contains(&entry.slot));
+        let layout = &self.region.layout;
+        match consumer {
+            Consumer::Field(_) => {}
+            Consumer::Carry { .. } | Consumer::Value { .. } => self.tell_value(consumer, entry.slot, context),
+            Consumer::Group(at) => {
+                let out = &layout.groups_out[*at as usize];
+                if !told(&out.reads) {
+                    self.group(out, context);
                 }
             }
+            Consumer::Refer(at) => {
+                let out = &layout.references[*at as usize];
+                if !told(&out.via.slots) {
+                    self.reference(out, context);
+                }
+            }
+            Consumer::Effect(at) => self.effect(&layout.effects[*at as usize], Some(entry.old), context),
         }
     }
 
-    /// One consumer of one slot; an edge that reads several slots is told at the first of them.
-    fn tell(&self, consumer: &Consumer, slot: u32, old: Option<Raw>, earlier: &[Moved], context: &mut Context) {
-        let told = |slots: &[u32]| earlier.iter().any(|entry| slots.contains(&entry.slot));
+    /// A slot that is wanted elsewhere as it is.
+    fn tell_value(&self, consumer: &Consumer, slot: u32, context: &mut Context) {
         match consumer {
-            Consumer::Field(name) => self.field(name, slot, old, context),
-            Consumer::Carry { region, slot: to } => {
-                if self.lives {
-                    let what = NoteKind::Set(*to, self.new_cell(slot));
-                    context.inboxes[*region as usize].push(Note { epoch: self.epoch, row: self.row, what });
-                }
+            Consumer::Carry { region, slot: to } if self.lives => {
+                let what = NoteKind::Set(*to, self.new_cell(slot));
+                context.inboxes[*region as usize].push(Note { epoch: self.epoch, row: self.row, what });
             }
             Consumer::Value { lookup, position } => {
                 let cell = if self.lives { self.new_cell(slot) } else { Ok(Value::Null) };
                 let what = AskKind::Value(*position, cell);
                 context.asks[*lookup as usize].push(Ask { epoch: self.epoch, row: self.row, what });
             }
-            Consumer::Group(at) => {
-                let out = &self.region.layout.groups_out[*at as usize];
-                if !told(&out.reads) {
-                    self.group(out, context);
-                }
-            }
-            Consumer::Refer(at) => {
-                let out = &self.region.layout.references[*at as usize];
-                if !told(&out.via.slots) {
-                    self.reference(out, context);
-                }
-            }
-            Consumer::Effect(at) => self.effect(&self.region.layout.effects[*at as usize], old, context),
+            Consumer::Carry { .. } | Consumer::Field(_) | Consumer::Group(_) | Consumer::Refer(_) | Consumer::Effect(_) => {}
         }
     }
 
@@ -138,8 +173,11 @@ impl Telling<'_> {
     }
 
     /// The lines of a field: its error withdrawn, its new error, its new value.
-    fn field(&self, name: &Arc<str>, slot: u32, old: Option<Raw>, context: &mut Context) {
+    #[inline]
+    fn field(&self, field: u32, old: Option<Raw>, context: &mut Context) {
         let rows = &self.region.rows;
+        let (name, slot) = &self.region.layout.fields[field as usize];
+        let slot = *slot;
         let here = rows.raw(self.row, slot);
         let (before, after) = match (old, self.lives) {
             (Some(old), _) => (old, here),

@@ -90,9 +90,14 @@ impl Region {
 
     /// The living row of a document; of a multiset's, the last of its occurrences.
     fn find(&self, mapping: &Mapping, identity: &[Value], context: &Context) -> Option<u32> {
-        let occurrence = self.occurrence(mapping, identity);
-        let key = document_key(identity, occurrence);
-        let row = context.directories[self.layout.table.0 as usize].find(&key, KeyHash::of(&key))?;
+        let directory = &context.directories[self.layout.table.0 as usize];
+        let row = match self.occurrence(mapping, identity) {
+            None => directory.find(identity, KeyHash::of(identity))?,
+            some => {
+                let key = document_key(identity, some);
+                directory.find(&key, KeyHash::of(&key))?
+            }
+        };
         self.lives(row).then_some(row)
     }
 

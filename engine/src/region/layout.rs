@@ -14,8 +14,8 @@ use crate::state::Kind;
 /// Who wants to know when a slot changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Consumer {
-    /// A user's field of this name: deltas and errors.
-    Field(Arc<str>),
+    /// A user's field: deltas and errors (place in [`Layout::fields`]).
+    Field(u32),
     /// A slot of a higher region of the same table.
     Carry {
         /// The region.
@@ -155,10 +155,16 @@ pub struct Layout {
     pub far: Vec<Far>,
     /// Words of dirty bits.
     pub dirty_words: usize,
+    /// The cells that are self-references, by word of dirty bits.
+    pub selves: Vec<u64>,
     /// By slot.
     pub consumers: Vec<Vec<Consumer>>,
     /// Slots with a consumer.
     pub watched: Vec<u32>,
+    /// Somebody other than fields wants to know.
+    pub tells_more: bool,
+    /// Names and slots of users' fields, sorted by name: the order in which a row tells them.
+    pub fields: Vec<(Arc<str>, u32)>,
     /// Aggregates that end here, in the order of their places.
     pub groups_in: Vec<GroupIn>,
     /// Group edges that start here.
@@ -205,8 +211,11 @@ impl Layout {
             readers,
             far: fan.far,
             dirty_words: region.cells.len().div_ceil(64),
+            selves: selves(region),
             consumers: vec![Vec::new(); region.slots.len()],
             watched: Vec::new(),
+            tells_more: false,
+            fields: fields_in(plan, id),
             groups_in: groups_into(plan, id),
             groups_out: groups_from(plan, id),
             references: references_from(plan, id),
@@ -221,8 +230,8 @@ impl Layout {
     /// Enters everybody who wants to know of a slot.
     fn connect(&mut self, plan: &Plan) {
         let id = self.id;
-        for field in plan.fields.iter().filter(|field| field.region.0 == id) {
-            self.want(field.slot.0, Consumer::Field(field.name.clone()));
+        for at in 0..self.fields.len() {
+            self.want(self.fields[at].1, Consumer::Field(at as u32));
         }
         for (region, slot, source) in carried_slots(&plan.regions) {
             if let SlotSource::Carried(from, of) = source
@@ -245,6 +254,7 @@ impl Layout {
         for at in 0..self.effects.len() {
             self.want(self.effects[at].when, Consumer::Effect(at as u32));
         }
+        self.tells_more = self.consumers.iter().flatten().any(|consumer| !matches!(consumer, Consumer::Field(_)));
         self.watched = (0..self.consumers.len() as u32).filter(|slot| !self.consumers[*slot as usize].is_empty()).collect();
     }
 
@@ -324,6 +334,23 @@ fn carried_slots(regions: &[PlannedRegion]) -> impl Iterator<Item = (u32, u32, &
     regions.iter().enumerate().flat_map(|(region, planned)| {
         planned.slots.iter().enumerate().map(move |(slot, planned)| (region as u32, slot as u32, &planned.source))
     })
+}
+
+fn selves(region: &PlannedRegion) -> Vec<u64> {
+    let mut masks = vec![0; region.cells.len().div_ceil(64)];
+    for (at, cell) in region.cells.iter().enumerate() {
+        if matches!(cell.kind, CellKind::SelfReference { .. }) {
+            masks[at / 64] |= 1 << (at % 64);
+        }
+    }
+    masks
+}
+
+fn fields_in(plan: &Plan, id: u32) -> Vec<(Arc<str>, u32)> {
+    let here = plan.fields.iter().filter(|field| field.region.0 == id);
+    let mut fields: Vec<_> = here.map(|field| (field.name.clone(), field.slot.0)).collect();
+    fields.sort();
+    fields
 }
 
 fn groups_into(plan: &Plan, id: u32) -> Vec<GroupIn> {

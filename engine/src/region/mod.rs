@@ -15,6 +15,7 @@ pub mod layout;
 pub mod pad;
 pub mod propagate;
 mod reactions;
+mod restart;
 mod run;
 mod view;
 
@@ -26,6 +27,7 @@ use thalweg_formulas::Value;
 use crate::intake::RowMap;
 use crate::state::Rows;
 use aggregates::Aggregates;
+use emit::ChangedFields;
 use layout::Layout;
 use pad::{Moved, Pad};
 use propagate::Scratch;
@@ -44,6 +46,9 @@ pub struct Region {
     scratch: Scratch,
     moved: Vec<Moved>,
     touched: Vec<u64>,
+    changed_fields: ChangedFields,
+    /// After a restart: cells by row that must step once all rows are there.
+    thawing: HashMap<u32, Vec<u32>>,
 }
 
 /// What only the region has that takes its table's row changes.

@@ -23,11 +23,22 @@ pub struct Scratch {
 }
 
 /// Runs every dirty cell of a row, and those that become dirty by it. Gives the number of cells run; `moved` gets what changed.
-pub fn propagate(layout: &Layout, rows: &mut Rows, row: u32, scratch: &mut Scratch, moved: &mut Vec<Moved>) -> u64 {
+/// With `FROZEN`, self-references do not step: a restart has brought their values, and rows are still coming.
+pub fn propagate<const FROZEN: bool>(
+    layout: &Layout,
+    rows: &mut Rows,
+    row: u32,
+    scratch: &mut Scratch,
+    moved: &mut Vec<Moved>,
+) -> u64 {
     let mut count = 0;
     for word in 0..layout.dirty_words {
         let mut bits = std::mem::take(&mut scratch.dirty[word]);
         while bits != 0 {
+            if FROZEN && layout.selves[word] & bits & bits.wrapping_neg() != 0 {
+                bits &= bits - 1;
+                continue;
+            }
             let at = word * 64 + bits.trailing_zeros() as usize;
             bits &= bits - 1;
             let cell = &layout.cells[at];

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use thalweg_graph::Epoch;
 
 use super::aggregates::Aggregates;
+use super::emit::ChangedFields;
 use super::layout::Layout;
 use super::pad::{Moved, Pad, Touch, net};
 use super::propagate::{Scratch, propagate};
@@ -32,6 +33,8 @@ impl Region {
             },
             moved: Vec::new(),
             touched: vec![0; slots],
+            thawing: hashbrown::HashMap::new(),
+            changed_fields: ChangedFields::new(layout.fields.len()),
             layout,
         }
     }
@@ -77,6 +80,7 @@ impl Region {
                 self.touch(note.row);
                 self.set_alive(note.row, false);
             }
+            NoteKind::Thaw => drop(self.touch(note.row)),
             NoteKind::Set(slot, cell) => {
                 let touch = self.touch(note.row);
                 if let Some(old) = self.rows.set(note.row, slot, cell) {
@@ -152,10 +156,19 @@ impl Region {
         for entry in moved.iter() {
             self.layout.mark_readers(entry.slot, &mut self.scratch.dirty);
         }
-        context.out.counts.cells += propagate(&self.layout, &mut self.rows, row, &mut self.scratch, moved);
+        if !context.restoring {
+            self.mark_thawed(row);
+        }
+        self.propagate(row, moved, context);
         self.emit_change(epoch, row, moved, context);
         self.react_to_change(epoch, touch, context);
         moved.iter().for_each(|entry| self.rows.release(entry.old));
+    }
+
+    /// Runs the dirty cells of a row; self-references stand still while a restart brings rows.
+    pub(super) fn propagate(&mut self, row: u32, moved: &mut Vec<Moved>, context: &mut Context) {
+        let run = if context.restoring { propagate::<true> } else { propagate::<false> };
+        context.out.counts.cells += run(&self.layout, &mut self.rows, row, &mut self.scratch, moved);
     }
 
     /// Writes the values of aggregates that got contributions to their slots.

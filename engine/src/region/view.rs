@@ -1,14 +1,11 @@
 //! A region as others read it between batches: cells, documents, state to export, sizes.
 
-use std::sync::Arc;
-
 use thalweg_formulas::{Cell, Value};
 use thalweg_graph::outcome::{Document, Key, NodeStats};
 use thalweg_graph::plan::RegionId;
 use thalweg_graph::state::EngineState;
 
 use super::Region;
-use super::layout::Consumer;
 use crate::context::Context;
 use crate::state::KeyHash;
 
@@ -34,25 +31,17 @@ impl Region {
 
     /// The fields of every living document.
     pub(crate) fn documents(&self, context: &Context, out: &mut Vec<Document>) {
-        let fields: Vec<(u32, Arc<str>)> = self.layout.watched.iter().flat_map(|slot| self.fields_at(*slot)).collect();
-        if fields.is_empty() {
+        if self.layout.fields.is_empty() {
             return;
         }
         for row in self.living() {
             let key = self.key(row, context);
-            for (slot, name) in &fields {
+            for (name, slot) in &self.layout.fields {
                 let raw = self.rows.raw(row, *slot);
                 let error = self.rows.failure(raw).map(|failure| failure.error.clone());
                 out.push(Document { node: name.clone(), key: key.clone(), value: self.rows.last_good(*slot, raw), error });
             }
         }
-    }
-
-    fn fields_at(&self, slot: u32) -> impl Iterator<Item = (u32, Arc<str>)> + '_ {
-        self.layout.consumers[slot as usize].iter().filter_map(move |consumer| match consumer {
-            Consumer::Field(name) => Some((slot, name.clone())),
-            _ => None,
-        })
     }
 
     /// Self-references and the values behind errors.

@@ -24,7 +24,7 @@ pub struct Oracle {
     plan: Arc<Plan>,
     epoch: Epoch,
     /// By table: rows by key, columns by name.
-    tables: Vec<BTreeMap<Key, Whole>>,
+    pub tables: Vec<BTreeMap<Key, Whole>>,
     /// By region: every slot of every living document, as of the last epoch.
     cells: Vec<BTreeMap<Key, Vec<Cell>>>,
     /// The last good value of each slot.

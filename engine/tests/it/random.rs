@@ -207,7 +207,7 @@ fn bool_text(rng: &mut Rng, table: &str, fields: &BTreeMap<&str, Vec<String>>) -
 
 /// Makes transactions for the tables above and remembers which rows there are, about.
 pub struct History {
-    schemas: Vec<Arc<Schema>>,
+    pub schemas: Vec<Arc<Schema>>,
     /// By table: images of rows that are there.
     rows: Vec<Vec<Vec<Value>>>,
     at: i64,

@@ -118,3 +118,6 @@ pub struct Straight {
     /// Tag words and the bits in them that must be clear: every input stands inline.
     needs: Box<[(u32, u64)]>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! Figures of the engine alone: ns a cell, µs a transaction, transactions and rows a second.
+//!
+//! `cargo run --release -p thalweg-engine --example speed [NAME]`
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use thalweg_engine::{Engine, Options};
+use thalweg_formulas::{Timestamp, Type, Value};
+use thalweg_graph::planning::plan;
+use thalweg_graph::spec::{EffectSpec, FieldSpec, GraphSpec, OneOrMany, RelationSpec, TableSpec};
+use thalweg_graph::transaction::{Body, SchemaColumn};
+use thalweg_graph::{Change, Op, Schema, Transaction};
+
+fn table(name: &str, columns: &[(&str, &str)], relations: &[(&str, RelationSpec)]) -> TableSpec {
+    TableSpec {
+        name: name.into(),
+        key: Some(vec!["id".into()]),
+        columns: columns.iter().map(|(name, ty)| ((*name).into(), (*ty).into())).collect(),
+        column_order: columns.iter().map(|(name, _)| (*name).into()).collect(),
+        relations: relations.iter().map(|(name, relation)| ((*name).into(), relation.clone())).collect(),
+        ..TableSpec::default()
+    }
+}
+
+fn field(name: impl Into<String>, formula: impl Into<String>) -> FieldSpec {
+    FieldSpec { name: name.into(), formula: formula.into(), ..FieldSpec::default() }
+}
+
+fn schema(table: &str, columns: &[(&str, Type)]) -> Arc<Schema> {
+    let columns = columns.iter().map(|(name, ty)| SchemaColumn { name: (*name).into(), ty: ty.clone() }).collect();
+    Arc::new(Schema { table: table.into(), columns, key: vec![0] })
+}
+
+fn change<const N: usize>(schema: &Arc<Schema>, op: Op, row: [Value; N]) -> Change {
+    Change { schema: schema.clone(), op, key: None, before: None, after: Some(row.into_iter().map(Some).collect()) }
+}
+
+fn tx(body: Body) -> Transaction {
+    Transaction { source: empty(), origin: empty(), at: Timestamp(0), body }
+}
+
+fn empty() -> Arc<str> {
+    thread_local!(static EMPTY: Arc<str> = "".into());
+    EMPTY.with(Clone::clone)
+}
+
+fn engine(spec: &GraphSpec, workers: usize) -> Engine {
+    let (plan, _) = plan(spec, &[]).unwrap_or_else(|findings| panic!("{findings:#?}"));
+    Engine::new(Arc::new(plan), Options { workers, ..Options::default() })
+}
+
+/// The middle of the measured times.
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// One edit of a row with `n` cells in a chain or a fan; ns a cell, the step's fixed cost taken off.
+fn cells(shape: &str, n: usize) {
+    let formula = |i: usize| match shape {
+        "chain" if i == 0 => "x * 1.0000001 + 1.0".to_owned(),
+        "chain" => format!("f{} * 1.0000001 + 1.0", i - 1),
+        _ => format!("x * {i}.5"),
+    };
+    let spec = GraphSpec {
+        tables: vec![table("T", &[("id", "int"), ("x", "double")], &[])],
+        fields: (0..n).map(|i| field(format!("T.f{i}"), formula(i))).collect(),
+        ..GraphSpec::default()
+    };
+    let mut engine = engine(&spec, 1);
+    let layout = schema("T", &[("id", Type::Int), ("x", Type::Double)]);
+    engine.push(tx(Body::Changes(vec![change(&layout, Op::Insert, [Value::Int(1), Value::double(0.0)])])));
+    engine.step();
+    let edits = 200.min(2_000_000 / n);
+    let mut round = 0.0;
+    let times = (0..40).map(|_| {
+        let start = Instant::now();
+        for _ in 0..edits {
+            round += 1.0;
+            engine.push(tx(Body::Changes(vec![change(&layout, Op::Update, [Value::Int(1), Value::double(round)])])));
+        }
+        let outcome = engine.step();
+        assert_eq!(outcome.counts.cells, (edits * n) as u64);
+        start.elapsed().as_nanos() as f64 / (edits * n) as f64
+    });
+    println!("{shape} of {n}: {:.1} ns a cell, deltas and all", median(times.collect()));
+}
+
+fn orders() -> (GraphSpec, Arc<Schema>) {
+    let spec = GraphSpec {
+        tables: vec![table("Order", &[("id", "int"), ("price", "decimal(10,2)"), ("qty", "int")], &[])],
+        fields: vec![field("Order.total", "price * qty"), field("Order.big", "total > 100000")],
+        effects: vec![EffectSpec { name: "big".into(), on: Some("Order".into()), when: "big".into(), ..EffectSpec::default() }],
+        ..GraphSpec::default()
+    };
+    let layout = schema("Order", &[("id", Type::Int), ("price", Type::Decimal { precision: 10, scale: 2 }), ("qty", Type::Int)]);
+    (spec, layout)
+}
+
+fn order(layout: &Arc<Schema>, op: Op, id: i64, qty: i64) -> Change {
+    let price = thalweg_formulas::decimal::Decimal::Small { mantissa: 1_000 + id % 997, scale: 2 };
+    change(layout, op, [Value::Int(id), Value::Decimal(price), Value::Int(qty)])
+}
+
+/// Rows that were there before, as one fill.
+fn backfill(rows: i64) {
+    let (spec, layout) = orders();
+    let mut engine = engine(&spec, 1);
+    let fill: Vec<Change> = (0..rows).map(|id| order(&layout, Op::Insert, id, id % 7)).collect();
+    engine.push(tx(Body::Fill(fill)));
+    let start = Instant::now();
+    let outcome = engine.step();
+    let took = start.elapsed().as_secs_f64();
+    assert_eq!(outcome.counts.changes, rows as u64);
+    println!("backfill of {rows} rows, {} deltas: {:.2} M rows/s", outcome.deltas.len(), rows as f64 / took / 1e6);
+    for node in engine.stats() {
+        println!("  {} {:?}: {} rows, {:.1} B a row", node.node, node.region, node.rows, node.state_bytes as f64 / rows as f64);
+    }
+}
+
+/// Single-row transactions on random documents, `batch` to a step.
+fn transactions(documents: i64, batch: usize) {
+    let (spec, layout) = orders();
+    let mut engine = engine(&spec, 1);
+    engine.push(tx(Body::Fill((0..documents).map(|id| order(&layout, Op::Insert, id, 1)).collect())));
+    engine.step();
+    let mut at: u64 = 1;
+    let total = if batch == 1 { 200_000 } else { 1_000_000 };
+    let mut times = Vec::new();
+    for round in 0..total / batch {
+        let start = Instant::now();
+        for _ in 0..batch {
+            at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let id = (at >> 33) as i64 % documents;
+            engine.push(tx(Body::Changes(vec![order(&layout, Op::Update, id, 2 + round as i64 % 1000 + at as i64 % 13)])));
+        }
+        std::hint::black_box(engine.step());
+        times.push(start.elapsed().as_nanos() as f64 / batch as f64);
+    }
+    let middle = median(times);
+    println!("{documents} documents, {batch} a step: {middle:.0} ns a transaction, {:.2} M/s", 1e3 / middle);
+}
+
+/// One edit of a child in a document of `children`.
+fn child(children: i64) {
+    let items = RelationSpec::Children { table: "Item".into(), key: OneOrMany::One("order".into()) };
+    let spec = GraphSpec {
+        tables: vec![
+            table("Order", &[("id", "int")], &[("items", items)]),
+            table("Item", &[("id", "int"), ("order", "int"), ("price", "double")], &[]),
+        ],
+        fields: vec![field("Order.total", "sum(items[*].price)"), field("Order.most", "max(items[*].price)")],
+        ..GraphSpec::default()
+    };
+    let mut engine = engine(&spec, 1);
+    let orders = schema("Order", &[("id", Type::Int)]);
+    let layout = schema("Item", &[("id", Type::Int), ("order", Type::Int), ("price", Type::Double)]);
+    let item = |op, id: i64, price: f64| change(&layout, op, [Value::Int(id), Value::Int(id / children), Value::double(price)]);
+    let mut fill: Vec<Change> = (0..100).map(|id| change(&orders, Op::Insert, [Value::Int(id)])).collect();
+    fill.extend((0..100 * children).map(|id| item(Op::Insert, id, id as f64)));
+    engine.push(tx(Body::Fill(fill)));
+    engine.step();
+    for batch in [1, 1000] {
+        let mut price = 0.0;
+        let times = (0..2_000 / batch * 10).map(|round| {
+            let start = Instant::now();
+            for at in 0..batch {
+                price += 0.25;
+                engine.push(tx(Body::Changes(vec![item(Op::Update, (round * 7919 + at * 104_729) % (100 * children), price)])));
+            }
+            std::hint::black_box(engine.step());
+            start.elapsed().as_nanos() as f64 / batch as f64
+        });
+        println!("an item of {children}, {batch} a step: {:.0} ns an edit", median(times.collect()));
+    }
+}
+
+fn main() {
+    let only = std::env::args().nth(1).unwrap_or_default();
+    let wanted = |name: &str| only.is_empty() || name.starts_with(&only);
+    if wanted("cells") {
+        for n in [10, 60, 1000] {
+            cells("chain", n);
+            cells("fan", n);
+        }
+    }
+    if wanted("backfill") {
+        backfill(1_000_000);
+    }
+    if wanted("transactions") {
+        for (documents, batch) in [(1_000, 1), (1_000, 1_000), (100_000, 1), (100_000, 1_000)] {
+            transactions(documents, batch);
+        }
+    }
+    if wanted("child") {
+        child(10);
+        child(1_000);
+    }
+}

@@ -1,0 +1,56 @@
+//! A restart: rows come back by fills, in any order and in several epochs, before the history-dependent state is in place.
+//!
+//! While rows come back, self-references stand still at the values from before; their inputs are not yet what they were. When all
+//! rows are there, those **thaw** that are new, and those whose last step had failed: they step on the inputs as they are, so an
+//! error is there again. Then the last good values are put behind the errors.
+
+use thalweg_formulas::Value;
+use thalweg_graph::Epoch;
+
+use super::Region;
+use crate::context::Context;
+use crate::edges::mail::{Note, NoteKind};
+
+impl Region {
+    /// The value of a self-reference from before the restart. Remembers it for the thaw if it must step.
+    pub(super) fn restored_self(&mut self, row: u32, cell: usize, context: &mut Context) -> Option<Value> {
+        let key = self.key(row, context);
+        let name = self.node_name(self.layout.cells[cell].slot);
+        let value = context.memory.take_self(&name, &key);
+        if value.is_none() || context.memory.held(&name, &key).is_some() {
+            self.thawing.entry(row).or_default().push(cell as u32);
+        }
+        value
+    }
+
+    /// All rows are there: asks the rows that must step to do so in `epoch`.
+    pub(crate) fn thaw(&mut self, epoch: Epoch, context: &mut Context) {
+        let inbox = &mut context.inboxes[self.layout.id as usize];
+        inbox.extend(self.thawing.keys().map(|row| Note { epoch, row: *row, what: NoteKind::Thaw }));
+    }
+
+    /// Marks the self-references of a row that thaw.
+    pub(super) fn mark_thawed(&mut self, row: u32) {
+        if self.thawing.is_empty() {
+            return;
+        }
+        for cell in self.thawing.remove(&row).unwrap_or_default() {
+            self.scratch.dirty[cell as usize / 64] |= 1 << (cell % 64);
+        }
+    }
+
+    /// Puts the last good values from before behind the errors that are there again; where none is known there was none.
+    pub(crate) fn restore_held(&mut self, context: &mut Context) {
+        for at in 0..self.layout.cells.len() {
+            let slot = self.layout.cells[at].slot;
+            let Some(name) = self.held_names(slot).pop() else { continue };
+            let mut held = context.memory.take_all_held(&name);
+            for row in 0..self.alive.len() as u32 {
+                if self.rows.failure(self.rows.raw(row, slot)).is_some() {
+                    let last = held.remove(&self.key(row, context)).unwrap_or(Value::Null);
+                    self.rows.set_last_good(row, slot, last);
+                }
+            }
+        }
+    }
+}

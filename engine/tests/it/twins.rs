@@ -1,0 +1,241 @@
+//! The edges against differential dataflow, which computes the same by other means.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use differential_dataflow::input::InputSession;
+use thalweg_engine::{Engine, Options};
+use thalweg_formulas::{Type, Value};
+use thalweg_graph::outcome::Delta;
+use thalweg_graph::planning::plan;
+use thalweg_graph::spec::{FieldSpec, GraphSpec, OneOrMany, RelationSpec, TableSpec};
+use thalweg_graph::{Op, Plan, Schema, Transaction};
+
+use crate::by_hand::{change, row, schema, tx};
+use crate::random::Rng;
+
+type Updates<D> = Vec<(D, u64, isize)>;
+
+fn planned(tables: Vec<TableSpec>, fields: &[(&str, &str)]) -> Arc<Plan> {
+    let fields = fields.iter().map(|(name, formula)| FieldSpec {
+        name: (*name).into(),
+        formula: (*formula).into(),
+        ..FieldSpec::default()
+    });
+    let spec = GraphSpec { tables, fields: fields.collect(), ..GraphSpec::default() };
+    Arc::new(plan(&spec, &[]).unwrap_or_else(|findings| panic!("{findings:#?}")).0)
+}
+
+fn table(name: &str, columns: &[&str], relation: Option<(&str, RelationSpec)>) -> TableSpec {
+    TableSpec {
+        name: name.into(),
+        key: Some(vec!["id".into()]),
+        columns: columns.iter().map(|column| ((*column).into(), Type::Int.to_string())).collect(),
+        relations: relation.into_iter().map(|(name, relation)| (name.into(), relation)).collect(),
+        ..TableSpec::default()
+    }
+}
+
+/// Runs the engine in steps of `step` epochs; the deltas by epoch.
+fn deltas(plan: &Arc<Plan>, workers: usize, step: usize, history: &[Transaction]) -> BTreeMap<u64, Vec<Delta>> {
+    let mut engine = Engine::new(plan.clone(), Options { workers, ..Options::default() });
+    let mut by_epoch: BTreeMap<u64, Vec<Delta>> = BTreeMap::new();
+    for batch in history.chunks(step) {
+        for transaction in batch {
+            engine.push(transaction.clone());
+        }
+        engine.step().deltas.into_iter().for_each(|delta| by_epoch.entry(delta.epoch).or_default().push(delta));
+    }
+    by_epoch
+}
+
+/// What a differential collection holds after each epoch.
+fn states<D: Ord + Clone>(mut updates: Updates<D>, epochs: u64) -> Vec<BTreeSet<D>> {
+    updates.sort_by_key(|(_, epoch, _)| *epoch);
+    let mut held: BTreeMap<D, isize> = BTreeMap::new();
+    let mut updates = updates.into_iter().peekable();
+    (0..=epochs)
+        .map(|epoch| {
+            while let Some((data, _, diff)) = updates.next_if(|(_, at, _)| *at <= epoch) {
+                *held.entry(data).or_insert(0) += diff;
+            }
+            held.retain(|_, count| *count != 0);
+            held.keys().cloned().collect()
+        })
+        .collect()
+}
+
+const PARENTS: i64 = 8;
+
+/// Items that come, change, move to another order and go; every order exists.
+fn item_history(rng: &mut Rng, orders: &Arc<Schema>, items: &Arc<Schema>) -> (Vec<Transaction>, Updates<(i64, (i64, i64))>) {
+    let int = Value::Int;
+    let mut all = vec![tx((0..PARENTS).map(|id| change(orders, Op::Insert, None, Some(row([int(id)])))).collect())];
+    let mut held: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+    let mut updates = Vec::new();
+    for epoch in 2..=250 {
+        let ids: BTreeSet<i64> = (0..rng.below(4) + 1).map(|_| rng.below(40) as i64).collect();
+        let changes = ids.into_iter().map(|id| {
+            let image = |(order, x): (i64, i64)| Some(row([int(id), int(order), int(x)]));
+            let old = held.get(&id).copied();
+            let new = if old.is_some() && rng.chance(30) {
+                None
+            } else {
+                Some((rng.below(PARENTS as usize) as i64, rng.below(20) as i64 - 9))
+            };
+            updates.extend(old.map(|(order, x)| ((order, (id, x)), epoch, -1)));
+            updates.extend(new.map(|(order, x)| ((order, (id, x)), epoch, 1)));
+            match new {
+                Some(new) => {
+                    held.insert(id, new);
+                    change(items, Op::Upsert, None, image(new))
+                }
+                None => {
+                    held.remove(&id);
+                    change(items, Op::Delete, old.and_then(image), None)
+                }
+            }
+        });
+        all.push(tx(changes.collect()));
+    }
+    (all, updates)
+}
+
+#[test]
+fn the_group_edge_is_a_differential_reduce() {
+    let children = RelationSpec::Children { table: "Item".into(), key: OneOrMany::One("order".into()) };
+    let fields = [
+        ("Order.sum", "sum(items[*].x)"),
+        ("Order.count", "count(items[*].x)"),
+        ("Order.min", "min(items[*].x)"),
+        ("Order.max", "max(items[*].x)"),
+    ];
+    let plan =
+        planned(vec![table("Order", &["id"], Some(("items", children))), table("Item", &["id", "order", "x"], None)], &fields);
+    let (orders, items) = (schema("Order", &["id"], &[0]), schema("Item", &["id", "order", "x"], &[0]));
+    for seed in 0..4 {
+        let (history, updates) = item_history(&mut Rng(seed), &orders, &items);
+        let reduced = states(reduce(updates), history.len() as u64);
+        for (workers, step) in [(1, 1), (1, 7), (1, 250), (2, 7), (4, 100)] {
+            let by_epoch = deltas(&plan, workers, step, &history);
+            let mut shown: BTreeMap<(Arc<str>, i64), Value> = BTreeMap::new();
+            for epoch in 1..=history.len() as u64 {
+                for delta in by_epoch.get(&epoch).into_iter().flatten() {
+                    let Value::Int(order) = delta.key[0] else { panic!("an order has an int key") };
+                    shown.insert((delta.node.clone(), order), delta.new.clone());
+                }
+                for order in 0..PARENTS {
+                    let group = reduced[epoch as usize].iter().find(|(of, _)| *of == order).map(|(_, group)| *group);
+                    let (sum, count, min, max) = group.unwrap_or((0, 0, 0, 0));
+                    let extreme = |x| if count == 0 { Value::Null } else { Value::Int(x) };
+                    for (name, value) in
+                        [("sum", Value::Int(sum)), ("count", Value::Int(count)), ("min", extreme(min)), ("max", extreme(max))]
+                    {
+                        let field: Arc<str> = format!("Order.{name}").into();
+                        let here = shown.get(&(field, order)).cloned().unwrap_or(Value::Null);
+                        assert_eq!(
+                            here, value,
+                            "seed {seed}, {workers} workers, steps of {step}, epoch {epoch}, {name} of {order}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn reduce(updates: Updates<(i64, (i64, i64))>) -> Updates<(i64, (i64, i64, i64, i64))> {
+    timely::execute_directly(move |worker| {
+        let mut input = InputSession::new();
+        let (send, receive) = std::sync::mpsc::channel();
+        worker.dataflow(|scope| {
+            let groups = input.to_collection(scope).reduce(|_, items: &[(&(i64, i64), isize)], out| {
+                let values = || items.iter().map(|((_, x), _)| *x);
+                let (min, max) = (values().min().unwrap_or(0), values().max().unwrap_or(0));
+                out.push(((values().sum::<i64>(), items.len() as i64, min, max), 1));
+            });
+            groups.inspect(move |update| send.send(*update).expect("the test listens"));
+        });
+        for (data, epoch, diff) in updates {
+            input.update_at(data, epoch, diff);
+        }
+        drop(input);
+        while worker.step() {}
+        receive.try_iter().collect()
+    })
+}
+
+#[test]
+fn the_lookup_edge_is_a_differential_join() {
+    let lookup = RelationSpec::Lookup { to: "Customer".into(), key: OneOrMany::One("customer".into()) };
+    let tables = vec![table("Order", &["id", "customer"], Some(("buyer", lookup))), table("Customer", &["id", "region"], None)];
+    let plan = planned(tables, &[("Order.region", "buyer.region")]);
+    let (orders, customers) = (schema("Order", &["id", "customer"], &[0]), schema("Customer", &["id", "region"], &[0]));
+    for seed in 0..4 {
+        let mut rng = Rng(seed + 50);
+        let mut history = Vec::new();
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        let mut held: [BTreeMap<i64, i64>; 2] = Default::default();
+        for epoch in 1..=250_u64 {
+            let touched: BTreeSet<(usize, i64)> = (0..rng.below(3) + 1)
+                .map(|_| if rng.chance(60) { (0, rng.below(30) as i64) } else { (1, rng.below(6) as i64) })
+                .collect();
+            let changes = touched.into_iter().map(|(side, id)| {
+                let (schema, updates) = if side == 0 { (&orders, &mut left) } else { (&customers, &mut right) };
+                let image = |value: i64| Some(row([Value::Int(id), Value::Int(value)]));
+                let old = held[side].get(&id).copied();
+                let new =
+                    if old.is_some() && rng.chance(25) { None } else { Some(rng.below(if side == 0 { 6 } else { 100 }) as i64) };
+                // Orders by customer, customers by their own id.
+                let keyed = |value: i64| if side == 0 { (value, id) } else { (id, value) };
+                updates.extend(old.map(|value| (keyed(value), epoch, -1)));
+                updates.extend(new.map(|value| (keyed(value), epoch, 1)));
+                match new {
+                    Some(value) => drop(held[side].insert(id, value)),
+                    None => drop(held[side].remove(&id)),
+                }
+                match new {
+                    Some(value) => change(schema, Op::Upsert, None, image(value)),
+                    None => change(schema, Op::Delete, old.and_then(image), None),
+                }
+            });
+            history.push(tx(changes.collect()));
+        }
+        let joined = states(join(left, right), 250);
+        for (workers, step) in [(1, 1), (1, 7), (1, 250), (2, 7), (4, 100)] {
+            let by_epoch = deltas(&plan, workers, step, &history);
+            let mut shown: BTreeSet<(i64, i64)> = BTreeSet::new();
+            for epoch in 1..=250_u64 {
+                for delta in by_epoch.get(&epoch).into_iter().flatten() {
+                    let Value::Int(order) = delta.key[0] else { panic!("an order has an int key") };
+                    shown.retain(|(of, _)| *of != order);
+                    if let Value::Int(region) = delta.new {
+                        shown.insert((order, region));
+                    }
+                }
+                assert_eq!(shown, joined[epoch as usize], "seed {seed}, {workers} workers, steps of {step}, epoch {epoch}");
+            }
+        }
+    }
+}
+
+fn join(left: Updates<(i64, i64)>, right: Updates<(i64, i64)>) -> Updates<(i64, i64)> {
+    timely::execute_directly(move |worker| {
+        let (mut orders, mut customers) = (InputSession::new(), InputSession::new());
+        let (send, receive) = std::sync::mpsc::channel();
+        worker.dataflow(|scope| {
+            let pairs =
+                orders.to_collection(scope).join_map(customers.to_collection(scope), |_, order, region| (*order, *region));
+            pairs.inspect(move |update| send.send(*update).expect("the test listens"));
+        });
+        for (data, epoch, diff) in left {
+            orders.update_at(data, epoch, diff);
+        }
+        for (data, epoch, diff) in right {
+            customers.update_at(data, epoch, diff);
+        }
+        drop((orders, customers));
+        while worker.step() {}
+        receive.try_iter().collect()
+    })
+}
