@@ -286,3 +286,6 @@ pub(super) fn report_status(source: &str, status: &SourceStatus) {
         SourceStatus::Stopped(reason) => tracing::error!("source {source} stopped: {reason}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

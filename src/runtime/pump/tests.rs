@@ -1,0 +1,73 @@
+use thalweg_engine::{Engine, Options};
+use thalweg_formulas::Timestamp;
+use thalweg_graph::{GraphSpec, planning};
+use thalweg_sinks::{Secret, SinkContext};
+use thalweg_store::{MemoryStore, StoreConfig};
+
+use super::*;
+use crate::runtime::actions::Actions;
+use crate::runtime::clock::SystemClock;
+use crate::runtime::commit;
+
+/// What a source brings: a transaction with the position after it, or a position alone.
+#[derive(Clone, Copy)]
+enum Brings {
+    Transaction(&'static str),
+    Position(&'static str),
+}
+use Brings::{Position as P, Transaction as T};
+
+/// The positions that are durable after all of this was taken in one go.
+fn committed(arrivals: &[(&str, Brings)]) -> Vec<(String, String)> {
+    let (plan, _) = planning::plan(&GraphSpec::default(), &[]).expect("an empty definition is right");
+    let plan = Arc::new(plan);
+    let engine = Engine::new(plan.clone(), Options { workers: 1, state_deltas: false });
+    let actions = Actions::new(SinkContext::new(Secret::new("none"))).of_plan(&plan);
+    let board = Arc::new(Board::new([], std::path::PathBuf::new()));
+    let (committer, outbox, thread) = commit::start(Box::new(MemoryStore::new(StoreConfig::default())), board.clone());
+    let mut pump = Pump {
+        sequencer: Sequencer::new(engine, plan, Vec::new(), Timestamp(0)),
+        actions: actions.unwrap_or_else(|findings| panic!("{findings:?}")),
+        committer,
+        board,
+        clock: Arc::new(SystemClock),
+        snapshot_every: u64::MAX,
+        schemas: Vec::new(),
+        positions: VecDeque::new(),
+        idle_positions: Vec::new(),
+        since_snapshot: 0,
+    };
+    for (source, brings) in arrivals {
+        let message = match *brings {
+            P(position) => SourceMessage::Position(position.into()),
+            T(position) => {
+                let (source, origin) = ((*source).into(), position.into());
+                let transaction = Transaction { source, origin, at: Timestamp(0), body: Body::Changes(Vec::new()) };
+                SourceMessage::Transaction(transaction, position.into())
+            }
+        };
+        assert!(pump.arrive((*source).into(), message).is_none());
+    }
+    assert!(pump.step_all());
+    drop((pump, outbox));
+    let store = thread.join().expect("the commit thread does not panic").expect("a store in memory does not fail");
+    let mut positions: Vec<_> = store.recovered().positions.into_iter().map(|(s, p)| (s.to_string(), p)).collect();
+    positions.sort();
+    positions
+}
+
+#[test]
+fn inv_pump_1_a_position_that_came_before_a_transaction_is_not_committed_after_it() {
+    for (arrivals, expected) in [
+        (&[("a", P("1"))][..], &[("a", "1")][..]),
+        (&[("a", P("1")), ("a", P("2"))], &[("a", "2")]),
+        (&[("a", P("1")), ("a", T("2"))], &[("a", "2")]),
+        (&[("a", T("1")), ("a", P("2"))], &[("a", "2")]),
+        (&[("a", P("1")), ("a", T("2")), ("a", P("3")), ("a", T("4"))], &[("a", "4")]),
+        (&[("a", T("1")), ("b", T("1")), ("a", P("2")), ("a", T("3"))], &[("a", "3"), ("b", "1")]),
+        (&[("a", P("1")), ("b", T("1")), ("a", T("2")), ("b", P("2"))], &[("a", "2"), ("b", "2")]),
+    ] {
+        let expected: Vec<_> = expected.iter().map(|(s, p)| (s.to_string(), p.to_string())).collect();
+        assert_eq!(committed(arrivals), expected);
+    }
+}
