@@ -17,7 +17,7 @@ use thalweg_graph::transaction::{Body, Change, Epoch, Op, Schema, Transaction};
 use crate::config::StoreConfig;
 use crate::error::{ORDER, fatal};
 use crate::fold::{Fold, TableRows};
-use crate::sqlite::{commit::check_order, outbox};
+use crate::sqlite::{commit::check_order, due, outbox};
 
 /// A store in memory.
 #[derive(Clone, Default)]
@@ -197,7 +197,7 @@ impl Store for MemoryStore {
         let mut deferred: Vec<PendingDelivery> =
             waiting().filter(|d| d.not_before > Timestamp(0) && d.not_before <= now).collect();
         deferred.sort_by_key(|d| d.not_before);
-        Ok(outbox::merge(fresh, deferred, limit))
+        Ok(due::merge(fresh, deferred, limit))
     }
 
     fn next_delivery_at(&mut self) -> Result<Option<Timestamp>, StoreError> {

@@ -8,7 +8,7 @@
 //! - a table's key is the declared one, else that of the first schema seen; without a key its rows are a multiset;
 //! - columns are known by name, so a column may come, go, and change its place; what a later layout lacks stays as it was.
 //!
-//! Cost: O(1) per change; memory for every row. Next to read: [`table`].
+//! Cost: O(1) per change; memory for every row. Next to read: `table`.
 
 mod table;
 

@@ -4,10 +4,11 @@
 //! has said yes, so a failed commit can be tried again with the same batch. The write-ahead log is checkpointed here, on the caller's
 //! thread, when it has grown beyond [`WAL_PAGES`]; nothing else writes.
 //!
-//! Next to read: [`commit`], [`log`], [`outbox`], [`open`].
+//! Next to read: [`commit`], [`log`], [`outbox`], [`due`], [`open`].
 
 pub(crate) mod commit;
 pub(crate) mod crc;
+pub(crate) mod due;
 pub(crate) mod log;
 pub(crate) mod open;
 pub(crate) mod outbox;
@@ -27,6 +28,7 @@ use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Epoch, Transaction};
 
 use self::commit::{check_order, raise_fence, seal, write_epochs, write_small};
+use self::due::Ask;
 use self::log::{Joiner, Span};
 use self::open::Meta;
 use self::state::State;
@@ -269,16 +271,15 @@ impl Store for SqliteStore {
         in_flight: &dyn Fn(&str) -> bool,
         busy: &dyn Fn(&str, u32) -> bool,
     ) -> Result<Vec<PendingDelivery>, StoreError> {
-        let passed = |id: &str, node: &str, action: u32| in_flight(id) || busy(node, action);
-        outbox::due(&self.conn, &self.dir.database(), now, limit, &passed)
+        due::due(&self.conn, &self.dir.database(), &Ask { now, limit, in_flight, busy })
     }
 
     fn next_delivery_at(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        outbox::next_at(&self.conn).map_err(|e| self.failed("read", &e))
+        due::next_at(&self.conn).map_err(|e| self.failed("read", &e))
     }
 
     fn next_delivery_after(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        outbox::next_after(&self.conn, now).map_err(|e| self.failed("read", &e))
+        due::next_after(&self.conn, now).map_err(|e| self.failed("read", &e))
     }
 
     fn timers(&mut self) -> Result<Vec<Timer>, StoreError> {

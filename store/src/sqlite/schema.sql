@@ -5,11 +5,11 @@ CREATE TABLE schema_history(number INTEGER PRIMARY KEY, name TEXT NOT NULL, epoc
 CREATE TABLE tables(name TEXT PRIMARY KEY, schema INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE log(seq INTEGER PRIMARY KEY, first_epoch INTEGER NOT NULL, last_epoch INTEGER NOT NULL, more INTEGER NOT NULL, raw_len INTEGER NOT NULL, crc INTEGER NOT NULL, blob BLOB NOT NULL) STRICT;
 CREATE INDEX log_epochs ON log(last_epoch);
-CREATE TABLE outbox(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, epoch INTEGER NOT NULL, node TEXT NOT NULL, action INTEGER NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, fired_at INTEGER NOT NULL, crc INTEGER NOT NULL, lane INTEGER NOT NULL, head INTEGER NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL, not_before INTEGER NOT NULL, error TEXT NOT NULL, state_crc INTEGER NOT NULL) STRICT;
+CREATE TABLE outbox(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, epoch INTEGER NOT NULL, node TEXT NOT NULL, action INTEGER NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, fired_at INTEGER NOT NULL, crc INTEGER NOT NULL, rule INTEGER NOT NULL, lane INTEGER NOT NULL, head INTEGER NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL, not_before INTEGER NOT NULL, error TEXT NOT NULL, state_crc INTEGER NOT NULL) STRICT;
 CREATE TABLE outbox_body(seq INTEGER PRIMARY KEY, settings TEXT NOT NULL, body BLOB NOT NULL) STRICT;
 CREATE INDEX outbox_lane ON outbox(lane, seq) WHERE state = 'pending';
-CREATE INDEX outbox_fresh ON outbox(seq) WHERE head = 1 AND not_before = 0;
-CREATE INDEX outbox_deferred ON outbox(not_before, seq) WHERE head = 1 AND not_before > 0;
+CREATE INDEX outbox_fresh ON outbox(rule, seq) WHERE head = 1 AND not_before = 0;
+CREATE INDEX outbox_deferred ON outbox(rule, not_before, seq) WHERE head = 1 AND not_before > 0;
 CREATE TABLE timers(id TEXT PRIMARY KEY, event TEXT NOT NULL, doc TEXT NOT NULL, key BLOB NOT NULL, due INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX timers_due ON timers(due, id);
 CREATE TABLE snapshots(epoch INTEGER PRIMARY KEY, manifest_crc INTEGER NOT NULL, rows INTEGER NOT NULL, bytes INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT;

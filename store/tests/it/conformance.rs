@@ -1,7 +1,7 @@
 //! What every store does, asked of each of them.
 
 use thalweg_formulas::{Timestamp, Value};
-use thalweg_graph::ports::{CommitBatch, OutboxCounts, OutboxState, Store};
+use thalweg_graph::ports::{CommitBatch, OutboxCounts, OutboxRow, OutboxState, Store};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Body, Change, Op, TimerFired, Transaction};
 use thalweg_store::fold::TableRows;
@@ -152,6 +152,31 @@ fn deliveries_of_one_lane_go_one_after_another_and_lanes_go_side_by_side() {
 }
 
 #[test]
+fn a_busy_action_does_not_stand_before_the_others() {
+    on_each_store(|s| {
+        let of = |id: &str, epoch, action, node: &str| OutboxRow { action, node: node.into(), ..delivery(id, epoch, id) };
+        let rows = vec![
+            of("a", 1, 0, "slow"),
+            of("b", 1, 1, "slow"),
+            of("c", 2, 0, "slow"),
+            of("d", 2, 0, "fast"),
+            of("e", 3, 1, "slow"),
+        ];
+        s.store().commit(&CommitBatch { outbox: rows, ..batch(1, 3) }).unwrap();
+        s.store().update_outbox(&[outcome("c", OutboxState::Pending, 1, 1), outcome("e", OutboxState::Pending, 1, 2)]).unwrap();
+        let due = |s: &mut dyn Store, limit, in_flight: &dyn Fn(&str) -> bool, busy: &dyn Fn(&str, u32) -> bool| {
+            let due = s.due_deliveries_except(Timestamp(9_000_000), limit, in_flight, busy).unwrap();
+            due.iter().map(|d| d.row.id.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(due(s.store(), 9, &|_| false, &|_, _| false), "c a b e d");
+        assert_eq!(due(s.store(), 9, &|_| false, &|node, action| (node, action) == ("slow", 0)), "b e d");
+        assert_eq!(due(s.store(), 1, &|id| id == "b", &|node, action| (node, action) == ("slow", 0)), "e");
+        assert_eq!(due(s.store(), 9, &|_| false, &|_, _| true), "");
+        assert_eq!(s.store().next_delivery_after(Timestamp(1_000_000)).unwrap(), Some(Timestamp(2_000_000)));
+    });
+}
+
+#[test]
 fn the_next_delivery_time_is_that_of_the_first_head() {
     on_each_store(|s| {
         assert_eq!(s.store().next_delivery_at().unwrap(), None);
@@ -169,7 +194,7 @@ fn a_delivery_keeps_its_id_and_its_bytes_on_every_attempt() {
     on_each_store(|s| {
         let first = delivery("a1", 1, "a");
         s.store().commit(&CommitBatch { outbox: vec![first.clone()], ..batch(1, 1) }).unwrap();
-        let again = thalweg_graph::ports::OutboxRow { body: b"other bytes".as_slice().into(), ..delivery("a1", 2, "a") };
+        let again = OutboxRow { body: b"other bytes".as_slice().into(), ..delivery("a1", 2, "a") };
         s.store().commit(&CommitBatch { outbox: vec![again], ..batch(2, 2) }).unwrap();
         s.store().update_outbox(&[outcome("a1", OutboxState::Pending, 3, 5)]).unwrap();
         s.reopen();
@@ -251,7 +276,7 @@ fn the_newest_schema_of_a_table_is_recovered_also_when_an_old_one_returns() {
             let transactions = vec![transaction(1, vec![insert(schema, &values)])];
             s.store().commit(&CommitBatch { first: epoch, transactions, ..CommitBatch::default() }).unwrap();
             s.reopen();
-            assert_eq!(s.store().recovered().schemas, [schema.clone()]);
+            assert_eq!(s.store().recovered().schemas, std::slice::from_ref(schema));
         }
         assert_eq!(replayed(s.store(), 1).unwrap().len(), 2);
     });

@@ -29,7 +29,7 @@ fn victim() {
         println!("committed {last}");
         store.update_outbox(&[outcome(&format!("d{first}"), OutboxState::Acked, 1, 0)]).unwrap();
         println!("acked {first}");
-        if first % 5 == 0 {
+        if first.is_multiple_of(5) {
             store.snapshot(&EngineState { epoch: last, ..EngineState::default() }).unwrap();
         }
     }

@@ -82,7 +82,7 @@ fn answers(store: &mut dyn Store) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
     #[test]
     fn the_durable_store_answers_as_the_plain_one(steps in prop::collection::vec(arb_step(), 1..14)) {
         let dir = tempfile::tempdir().unwrap();
