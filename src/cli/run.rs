@@ -43,6 +43,10 @@ pub fn run(args: &RunArgs, console: &mut Console) -> Result<Exit, Failure> {
     let config = definition::load(&args.config)?;
     let (_, warnings) = definition::plan(&config, &[]).map_err(Failure::Findings)?;
     console.show(&warnings);
+    if config.sources.is_empty() {
+        let cure = "add [[source]] with kind = \"mysql\", \"jsonl\" or \"generate\"";
+        return Err(Failure::Said(Exit::Findings, format!("error: there is no source to follow\n  = help: {cure}")));
+    }
     log_to_stderr(console.look().color);
     let launched = config.clone();
     let (data, until_idle) = (args.data.clone(), args.until_idle);
