@@ -48,7 +48,7 @@ fn partial_derivatives_agree_with_finite_differences() {
         }
         for op in [BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Div, BinaryOp::Rem] {
             let expr = Expr::new(ExprKind::Binary(op, inputs(2)[0].clone(), inputs(2)[1].clone()), Type::Double);
-            assert_partials_match_differences(ops::symbol(op), ops::binary_derivative(op), &expr, &inputs(2), &x);
+            assert_partials_match_differences(op.symbol(), ops::binary_derivative(op), &expr, &inputs(2), &x);
         }
         let negated = Expr::new(ExprKind::Unary(UnaryOp::Neg, inputs(1)[0].clone()), Type::Double);
         assert_partials_match_differences("neg", ops::unary_derivative(UnaryOp::Neg), &negated, &inputs(1), &x[..1]);

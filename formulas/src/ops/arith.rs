@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{symbol, type_name};
+use super::type_name;
 use crate::ast::BinaryOp;
 use crate::decimal::Decimal;
 use crate::errors;
@@ -81,7 +81,7 @@ fn refuse(op: BinaryOp, a: &Value, b: &Value) -> Cell {
         (Value::Int(_), Value::Uint(_)) | (Value::Uint(_), Value::Int(_)) => ": convert one with int() or uint()",
         _ => "",
     };
-    Err(errors::no_overload(format!("{} {} {} has no meaning{cure}", type_name(a), symbol(op), type_name(b))))
+    Err(errors::no_overload(format!("{} {} {} has no meaning{cure}", type_name(a), op.symbol(), type_name(b))))
 }
 
 pub(super) fn neg(a: &Value) -> Cell {

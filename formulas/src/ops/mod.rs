@@ -145,25 +145,5 @@ pub fn type_name(value: &Value) -> &'static str {
     }
 }
 
-/// How an operator is written.
-pub fn symbol(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Add => "+",
-        BinaryOp::Sub => "-",
-        BinaryOp::Mul => "*",
-        BinaryOp::Div => "/",
-        BinaryOp::Rem => "%",
-        BinaryOp::Eq => "==",
-        BinaryOp::Ne => "!=",
-        BinaryOp::Lt => "<",
-        BinaryOp::Le => "<=",
-        BinaryOp::Gt => ">",
-        BinaryOp::Ge => ">=",
-        BinaryOp::In => "in",
-        BinaryOp::And => "&&",
-        BinaryOp::Or => "||",
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests;

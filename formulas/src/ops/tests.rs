@@ -63,7 +63,7 @@ fn table(op: BinaryOp) -> String {
     let mut out = String::new();
     for ((a, _), kind) in samples().iter().zip(kinds) {
         let row: Vec<_> = samples().iter().map(|(b, _)| told(&binary(op, a, b)).replace("E0303", ".")).collect();
-        out.push_str(&format!("{kind:6} {} {}\n", symbol(op), row.join(" ")));
+        out.push_str(&format!("{kind:6} {} {}\n", op.symbol(), row.join(" ")));
     }
     out
 }
@@ -259,7 +259,7 @@ fn arithmetic_at_its_edges() {
         (Sub, Value::Duration(Duration(i64::MIN)), Value::Duration(Duration(1)), "E0312: duration is out of range"),
         (Sub, Value::Timestamp(Timestamp(0)), Value::Duration(Duration(1)), r#"{"$timestamp":"1969-12-31T23:59:59.999999Z"}"#),
     ] {
-        assert_eq!(text(op, a.clone(), b.clone()), expected, "{a:?} {} {b:?}", symbol(op));
+        assert_eq!(text(op, a.clone(), b.clone()), expected, "{a:?} {} {b:?}", op.symbol());
     }
     let neg = |a: Value| unary(UnaryOp::Neg, &a).map_or_else(|e| e.to_string(), |v| told(&Ok(v)));
     assert_eq!(neg(Value::Int(i64::MIN)), "E0301: -int overflows");
@@ -373,8 +373,8 @@ fn types_and_values_agree() {
         for (a, ta) in samples() {
             for (b, tb) in samples() {
                 match (binary_type(op, &ta, &tb), binary(op, &a, &b)) {
-                    (Ok(ty), Ok(value)) => assert!(fits(&value, &ty), "{ta} {} {tb}: {value:?} is not {ty}", symbol(op)),
-                    (Ok(ty), Err(e)) => assert_ne!(e.code.0, 303, "{ta} {} {tb} is {ty}, but: {e}", symbol(op)),
+                    (Ok(ty), Ok(value)) => assert!(fits(&value, &ty), "{ta} {} {tb}: {value:?} is not {ty}", op.symbol()),
+                    (Ok(ty), Err(e)) => assert_ne!(e.code.0, 303, "{ta} {} {tb} is {ty}, but: {e}", op.symbol()),
                     (Err(reason), Ok(value)) => assert!(
                         // What can never be equal is unequal, and what is decided is decided: the checker tells the writer, the evaluator goes on.
                         value.is_null()

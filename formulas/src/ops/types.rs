@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::symbol;
 use crate::ast::{BinaryOp, UnaryOp};
 use crate::types::Type;
 
@@ -44,13 +43,13 @@ pub fn binary_type(op: BinaryOp, a: &Type, b: &Type) -> Result<Type, String> {
         },
         BinaryOp::And | BinaryOp::Or => match [a, b].into_iter().find(|t| !matches!(t, Type::Bool | Type::Dyn | Type::Null)) {
             None => Ok(Type::Bool),
-            Some(t) => Err(format!("{} wants bools, not {t}", symbol(op))),
+            Some(t) => Err(format!("{} wants bools, not {t}", op.symbol())),
         },
     }
 }
 
 fn arithmetic(op: BinaryOp, a: &Type, b: &Type) -> Result<Type, String> {
-    let fail = |cure: &str| Err(format!("{a} {} {b} has no meaning{cure}", symbol(op)));
+    let fail = |cure: &str| Err(format!("{a} {} {b} has no meaning{cure}", op.symbol()));
     match (a, b) {
         (Type::Null, _) | (_, Type::Null) => Ok(Type::Null),
         (Type::Dyn, _) | (_, Type::Dyn) => Ok(Type::Dyn),
