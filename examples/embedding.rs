@@ -33,12 +33,8 @@ impl Ledger {
 
     fn transfer(&mut self, out_of: &'static str, into: &'static str, amount: &'static str) {
         self.transfers += 1;
-        let row = [
-            ("id", Value::Int(self.transfers)),
-            ("out_of", out_of.into()),
-            ("into", into.into()),
-            ("amount", amount.into()),
-        ];
+        let row =
+            [("id", Value::Int(self.transfers)), ("out_of", out_of.into()), ("into", into.into()), ("amount", amount.into())];
         self.live.push(Changes::new(&format!("transfer {}", self.transfers)).insert("Transfer", row));
     }
 }

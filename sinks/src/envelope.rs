@@ -30,7 +30,11 @@ pub(crate) fn data(payload: &Value) -> String {
     let row = |name: &str| matches!(name, "key" | "old" | "new");
     let of_reaction = matches!(payload, Value::Map(fields) if fields.contains_key(&Value::text("op")));
     record(payload, &mut out, |name, value, out| {
-        if of_reaction && row(name) { record(value, out, |_, value, out| json::write(value, out)) } else { json::write(value, out) }
+        if of_reaction && row(name) {
+            record(value, out, |_, value, out| json::write(value, out))
+        } else {
+            json::write(value, out)
+        }
     });
     out
 }

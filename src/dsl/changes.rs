@@ -47,7 +47,8 @@ impl Changes {
     }
 
     fn change<V: Into<Value>>(mut self, table: &str, op: Op, row: impl IntoIterator<Item = (&'static str, V)>) -> Changes {
-        let (names, values): (Vec<&str>, Vec<Option<Value>>) = row.into_iter().map(|(name, value)| (name, Some(value.into()))).unzip();
+        let (names, values): (Vec<&str>, Vec<Option<Value>>) =
+            row.into_iter().map(|(name, value)| (name, Some(value.into()))).unzip();
         let columns = names.into_iter().map(|name| SchemaColumn { name: name.into(), ty: Type::Dyn }).collect();
         let schema = Arc::new(Schema { table: table.into(), columns, key: Vec::new() });
         let row: Row = values.into();

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use thalweg_engine::{Engine, Options};
 use thalweg_formulas::ast::Ast;
 use thalweg_formulas::{Problem, Value, parse};
-use thalweg_graph::spec::{
-    ClassifySpec, EffectSpec, FieldSpec, Finding, OneOrMany, ReactionSpec, RelationSpec, TableSpec,
-};
+use thalweg_graph::spec::{ClassifySpec, EffectSpec, FieldSpec, Finding, OneOrMany, ReactionSpec, RelationSpec, TableSpec};
 use thalweg_graph::{GraphSpec, planning};
 
 use super::live::{Handler, LiveGraph};

@@ -52,7 +52,11 @@ impl Actions {
                 problems.into_iter().map(|p| format!("{}: {}", p.problem.code, p.problem.message)).collect::<Vec<_>>().join("; ")
             })
         });
-        Arc::new(built.unwrap_or_else(|error| Action { settings: settings.clone(), sink: Err(error), retry: RetryPolicy::default() }))
+        Arc::new(built.unwrap_or_else(|error| Action {
+            settings: settings.clone(),
+            sink: Err(error),
+            retry: RetryPolicy::default(),
+        }))
     }
 
     /// Every action of a plan: `[effects, reactions][rule][action]`.

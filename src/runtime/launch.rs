@@ -64,7 +64,8 @@ pub fn setup(launch: Launch) -> Result<Setup, LaunchError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let env = Environment::process();
     let sinks = sink_context(&config, &env, secrets, store.instance_secret())?;
-    let sources = config.sources.iter().map(|source| source_setup(source, &config.spec, &env, clock.as_ref())).collect::<Result<_, _>>()?;
+    let sources =
+        config.sources.iter().map(|source| source_setup(source, &config.spec, &env, clock.as_ref())).collect::<Result<_, _>>()?;
     Ok(Setup {
         spec: config.spec,
         sources,
@@ -104,7 +105,12 @@ fn store_config(spec: &GraphSpec) -> StoreConfig {
     store
 }
 
-fn sink_context(config: &Config, env: &Environment, secrets: Resolver, instance_secret: &str) -> Result<SinkContext, LaunchError> {
+fn sink_context(
+    config: &Config,
+    env: &Environment,
+    secrets: Resolver,
+    instance_secret: &str,
+) -> Result<SinkContext, LaunchError> {
     let mut context = SinkContext::new(thalweg_sinks::Secret::new(instance_secret));
     let allow: Vec<&str> = config.egress.allow.iter().map(String::as_str).collect();
     let egress = EgressPolicy::parse(&allow);

@@ -218,7 +218,11 @@ pub fn snapshot(report: &Report, now: Timestamp) -> page::StatusSnapshot {
             pending: report.outbox.pending,
             oldest_pending_seconds: None,
         },
-        store: page::Store { path: report.directory.display().to_string(), bytes: bytes_below(&report.directory), snapshot_epoch: None },
+        store: page::Store {
+            path: report.directory.display().to_string(),
+            bytes: bytes_below(&report.directory),
+            snapshot_epoch: None,
+        },
         counters: page::Counters {
             transactions: report.totals.transactions,
             deltas: report.totals.deltas,
