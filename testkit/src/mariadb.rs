@@ -66,7 +66,7 @@ impl MariaDb {
         let name = format!("thalweg-db-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
         std::fs::remove_dir_all(&folder).ok();
-        std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
+        std::fs::create_dir_all(folder.join("tmp")).expect("the temporary folder can be written");
         template::copy(&template::template(&programs), &folder.join("data"));
         let options = options.iter().map(ToString::to_string).collect();
         let mut server = MariaDb { programs, folder, port: free_port(), options, running: None };
@@ -186,6 +186,8 @@ impl MariaDb {
             .args(template::run_as_root())
             .args(OPTIONS)
             .args([format!("--datadir={}", at("data")), format!("--socket={}", at("s")), format!("--pid-file={}", at("pid"))])
+            // A starting server deletes what others have in the same folder for temporary tables, and those then crash.
+            .arg(format!("--tmpdir={}", at("tmp")))
             .arg(format!("--port={}", self.port))
             .args(&self.options)
             .stdin(Stdio::null())
@@ -242,7 +244,7 @@ impl Drop for MariaDb {
 /// A small process that ends the server and removes its folder when this one is gone: it reads a pipe, and an end without a line means
 /// that nobody is left.
 fn watch(pid: u32, folder: &Path) -> (Child, ChildStdin) {
-    let script = r#"read line || { kill -9 "$0"; sleep 0.2; rm -rf "$1"; }"#;
+    let script = r#"trap "" TERM INT HUP; read line || { kill -9 "$0"; sleep 0.2; rm -rf "$1"; }"#;
     let mut watchdog = Command::new("sh")
         .args(["-c", script, &pid.to_string()])
         .arg(folder)

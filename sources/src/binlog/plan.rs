@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use thalweg_formulas::{Type, Value};
-use thalweg_graph::Schema;
 use thalweg_graph::transaction::SchemaColumn;
+use thalweg_graph::{Row, Schema};
 
 use super::DecodeError;
 use super::bytes::Reader;
@@ -135,17 +135,21 @@ impl Plan {
         self.ops.len()
     }
 
-    /// Reads one image whose columns are all there.
+    /// Reads one image whose columns are all there. Text and bytes that are the same in `before`, the image before it, are shared with it.
     ///
     /// # Errors
     /// Bytes that do not fit the table map.
     #[inline]
-    pub(crate) fn read_row(&self, r: &mut Reader<'_>) -> Result<Box<[Option<Value>]>, DecodeError> {
+    pub(crate) fn read_row(&self, r: &mut Reader<'_>, before: Option<&Row>) -> Result<Row, DecodeError> {
         let nulls = r.take(self.ops.len().div_ceil(8))?;
         let mut row = Vec::with_capacity(self.ops.len());
         for (i, op) in self.ops.iter().enumerate() {
             let is_null = nulls[i / 8] & (1 << (i % 8)) != 0;
-            row.push(Some(if is_null { Value::Null } else { op.read(r)? }));
+            row.push(Some(match (op, before) {
+                _ if is_null => Value::Null,
+                (Op::String { prefix, charset }, Some(before)) => shared(*charset, counted(r, *prefix)?, before[i].as_ref()),
+                _ => op.read(r)?,
+            }));
         }
         Ok(row.into_boxed_slice())
     }
@@ -313,6 +317,16 @@ pub(crate) fn json(text: Value) -> Value {
     match &text {
         Value::Text(t) => super::json::parse(t).unwrap_or(text),
         _ => text,
+    }
+}
+
+/// The value of `bytes`, which is that of the image before if its bytes are the same: most columns of most updates.
+#[inline]
+fn shared(charset: Charset, bytes: &[u8], before: Option<&Value>) -> Value {
+    match (charset, before) {
+        (Charset::Utf8, Some(Value::Text(text))) if text.as_bytes() == bytes => Value::Text(text.clone()),
+        (Charset::Binary, Some(Value::Bytes(same))) if **same == *bytes => Value::Bytes(same.clone()),
+        _ => charset.decode(bytes),
     }
 }
 

@@ -83,10 +83,13 @@ pub fn decode(kind: RowsKind, body: &[u8], plan: &Plan, changes: &mut Vec<Change
 fn decode_images(op: Op, rows: &[u8], plan: &Plan, changes: &mut Vec<Change>) -> Result<(), DecodeError> {
     let mut r = Reader::new(rows, "a row");
     while !r.is_empty() {
-        let first = plan.read_row(&mut r)?;
+        let first = plan.read_row(&mut r, None)?;
         let (before, after) = match op {
             Op::Delete => (Some(first), None),
-            Op::Update => (Some(first), Some(plan.read_row(&mut r)?)),
+            Op::Update => {
+                let after = plan.read_row(&mut r, Some(&first))?;
+                (Some(first), Some(after))
+            }
             Op::Insert | Op::Upsert => (None, Some(first)),
         };
         changes.push(Change { schema: plan.schema.clone(), op, key: None, before, after });

@@ -31,8 +31,7 @@ pub(crate) mod code {
 }
 
 /// How to read the tables anew, the cure of all that has lost the thread.
-pub(crate) const NEW_SNAPSHOT: &str =
-    "start with a new data directory to read the tables anew";
+pub(crate) const NEW_SNAPSHOT: &str = "start with a new data directory to read the tables anew";
 
 /// How an attempt to follow the server ended.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thalweg_formulas::Value;
 use thalweg_graph::ports::{BoxFuture, Outlet, SourceMessage, SourceStatus};
@@ -96,7 +96,9 @@ impl Running {
 
     /// The next transaction.
     pub fn transaction(&mut self) -> Transaction {
+        let begin = Instant::now();
         loop {
+            assert!(begin.elapsed() < PATIENCE, "waiting for a transaction; statuses: {:?}", self.statuses);
             if let Some(transaction) = self.receive("a transaction") {
                 return transaction;
             }
@@ -106,7 +108,9 @@ impl Running {
     /// Waits for a status.
     pub fn until(&mut self, what: &str, wanted: impl Fn(&SourceStatus) -> bool) -> SourceStatus {
         let mut seen = self.statuses.len();
+        let begin = Instant::now();
         loop {
+            assert!(begin.elapsed() < PATIENCE, "waiting for {what}; statuses: {:?}", self.statuses);
             let transaction = self.receive(what);
             assert!(transaction.is_none(), "a transaction while waiting for {what}: {transaction:?}");
             if self.statuses.len() > seen {
@@ -133,7 +137,9 @@ impl Running {
 
     /// Waits until the position is `wanted`, and fails if a transaction comes before.
     pub fn until_position(&mut self, wanted: &str) {
+        let begin = Instant::now();
         while self.position.as_deref() != Some(wanted) {
+            assert!(begin.elapsed() < PATIENCE, "waiting for {wanted}, at {:?}; statuses: {:?}", self.position, self.statuses);
             let transaction = self.receive("a position");
             assert!(transaction.is_none(), "{transaction:?}");
         }
