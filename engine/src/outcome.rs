@@ -38,9 +38,10 @@ fn by_place(a: &Delta, b: &Delta) -> Ordering {
 /// Sorts deltas that come row by row: (epoch, node) as one number first, then keys where they are not in order already. Rows
 /// that come in key order, as in a fill, thus cost no comparison of keys beyond one each.
 fn sort_deltas(deltas: &mut [Delta]) {
-    let ranks = ranks(deltas);
+    let nodes = Nodes::of(deltas);
     let first = deltas.iter().map(|delta| delta.epoch).min().unwrap_or(0);
-    let place = |delta: &Delta| (delta.epoch - first) << 32 | u64::from(ranks[&address(delta)]);
+    let mut guess = 0;
+    let mut place = |delta: &Delta| (delta.epoch - first) << 32 | u64::from(nodes.rank(delta, &mut guess));
     let mut order: Vec<(u64, u32)> = deltas.iter().zip(0..).map(|(delta, at)| (place(delta), at)).collect();
     order.sort_by_key(|(place, _)| *place);
     for group in order.chunk_by_mut(|a, b| a.0 == b.0) {
@@ -50,18 +51,51 @@ fn sort_deltas(deltas: &mut [Delta]) {
     permute(deltas, &mut order);
 }
 
-/// Nodes are shared texts, so their addresses tell them apart.
-fn address(delta: &Delta) -> usize {
-    delta.node.as_ptr() as usize
+/// The nodes of some deltas and their places among the names. Nodes are shared texts, so their addresses tell them apart.
+struct Nodes {
+    /// (address, rank), in the order of first appearance: rows tell the same nodes one after the other.
+    seen: Vec<(usize, u32)>,
+    by_address: HashMap<usize, usize, foldhash::fast::FixedState>,
 }
 
-/// The place of each node among the names.
-fn ranks(deltas: &[Delta]) -> HashMap<usize, u32, foldhash::fast::FixedState> {
-    let nodes: HashMap<usize, &Arc<str>, foldhash::fast::FixedState> =
-        deltas.iter().map(|delta| (address(delta), &delta.node)).collect();
-    let names: BTreeSet<&Arc<str>> = nodes.values().copied().collect();
-    let places: HashMap<&Arc<str>, u32> = names.into_iter().zip(0..).collect();
-    nodes.into_iter().map(|(address, name)| (address, places[name])).collect()
+impl Nodes {
+    fn of(deltas: &[Delta]) -> Nodes {
+        let mut nodes = Nodes { seen: Vec::new(), by_address: HashMap::default() };
+        let mut names: Vec<&Arc<str>> = Vec::new();
+        let mut guess = 0;
+        for delta in deltas {
+            if nodes.position(delta, &mut guess).is_none() {
+                nodes.by_address.insert(address(delta), nodes.seen.len());
+                nodes.seen.push((address(delta), 0));
+                names.push(&delta.node);
+            }
+        }
+        let sorted: BTreeSet<&Arc<str>> = names.iter().copied().collect();
+        let ranks: HashMap<&Arc<str>, u32> = sorted.into_iter().zip(0..).collect();
+        nodes.seen.iter_mut().zip(names).for_each(|(seen, name)| seen.1 = ranks[name]);
+        nodes
+    }
+
+    /// Where the delta's node stands in `seen`; `guess` follows.
+    #[inline]
+    fn position(&self, delta: &Delta, guess: &mut usize) -> Option<usize> {
+        let address = address(delta);
+        let at = match self.seen.get(*guess) {
+            Some((seen, _)) if *seen == address => *guess,
+            _ => *self.by_address.get(&address)?,
+        };
+        *guess = if at + 1 < self.seen.len() { at + 1 } else { 0 };
+        Some(at)
+    }
+
+    #[inline]
+    fn rank(&self, delta: &Delta, guess: &mut usize) -> u32 {
+        self.position(delta, guess).map_or(0, |at| self.seen[at].1)
+    }
+}
+
+fn address(delta: &Delta) -> usize {
+    delta.node.as_ptr() as usize
 }
 
 /// Brings `items[order[i].1]` to place `i`, along the cycles of the permutation.

@@ -7,6 +7,8 @@ mod oracle;
 #[path = "it/random.rs"]
 mod random;
 
+#[path = "it/cost.rs"]
+mod cost;
 #[path = "it/first_path.rs"]
 mod first_path;
 #[path = "it/properties.rs"]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use thalweg_formulas::coerce::coerce;
+use thalweg_formulas::decimal::Decimal;
 use thalweg_formulas::{Error, Type, Value};
 use thalweg_graph::plan::{ColumnId, TableId};
 use thalweg_graph::{Change, Op, Plan, Row, Schema};
@@ -328,6 +329,11 @@ pub fn coerced(value: Value, ty: &Type) -> Result<Value, String> {
         (_, Type::Dyn) | (Value::Null, _) => Ok(value),
         (Value::Int(_), Type::Int) | (Value::Uint(_), Type::Uint) | (Value::Double(_), Type::Double) => Ok(value),
         (Value::Bool(_), Type::Bool) | (Value::Text(_), Type::Text) | (Value::Timestamp(_), Type::Timestamp) => Ok(value),
+        (Value::Decimal(Decimal::Small { mantissa, scale: has }), Type::Decimal { precision, scale })
+            if has == scale && *precision < 19 && mantissa.unsigned_abs() < 10_u64.pow((*precision).into()) =>
+        {
+            Ok(value)
+        }
         _ => coerce(value, ty),
     }
 }

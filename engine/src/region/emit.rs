@@ -5,6 +5,7 @@
 //! - An effect fires when its condition rises: it is true and was not, errors in between left out.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Value};
 use thalweg_graph::Epoch;
@@ -17,7 +18,7 @@ use super::pad::Moved;
 use crate::context::Context;
 use crate::edges::mail::{Ask, AskKind, Contribution, Note, NoteKind};
 use crate::intake::mapping::coerced;
-use crate::state::{KeyBuf, Raw};
+use crate::state::{KeyBuf, Raw, Tag};
 
 /// One row in one epoch, as its consumers hear of it.
 struct Telling<'a> {
@@ -172,29 +173,37 @@ impl Telling<'_> {
         }
     }
 
-    /// The lines of a field: its error withdrawn, its new error, its new value.
+    /// The lines of a field: its new value, and errors where there are any.
     #[inline]
     fn field(&self, field: u32, old: Option<Raw>, context: &mut Context) {
         let rows = &self.region.rows;
         let (name, slot) = &self.region.layout.fields[field as usize];
-        let slot = *slot;
-        let here = rows.raw(self.row, slot);
+        let here = rows.raw(self.row, *slot);
         let (before, after) = match (old, self.lives) {
             (Some(old), _) => (old, here),
             (None, true) => (Raw::NULL, here),
             (None, false) => (here, Raw::NULL),
         };
+        let unusual = before.tag == Tag::Failed || after.tag == Tag::Failed;
+        let moved = if unusual { self.errors(name, *slot, before, after, context) } else { before != after };
+        if moved {
+            let (old, new) = (rows.last_good(*slot, before), rows.last_good(*slot, after));
+            let (epoch, key, gone) = (self.epoch, self.key(context), !self.lives);
+            context.out.deltas.push(Delta { epoch, node: name.clone(), key, old, new, gone });
+        }
+    }
+
+    /// A field's error withdrawn, and its new error; whether what it shows is another value.
+    #[cold]
+    fn errors(&self, name: &Arc<str>, slot: u32, before: Raw, after: Raw, context: &mut Context) -> bool {
+        let rows = &self.region.rows;
         for (failure, cleared) in [(rows.failure(before), true), (rows.failure(after), false)] {
             if let Some(failure) = failure {
                 let (key, error) = (self.key(context), failure.error.clone());
                 context.out.errors.push(ErrorChange { epoch: self.epoch, node: name.clone(), key, error, cleared });
             }
         }
-        let (old, new) = (rows.last_good(slot, before), rows.last_good(slot, after));
-        if old != new {
-            let key = self.key(context);
-            context.out.deltas.push(Delta { epoch: self.epoch, node: name.clone(), key, old, new, gone: !self.lives });
-        }
+        rows.last_good(slot, before) != rows.last_good(slot, after)
     }
 
     fn group(&self, out: &GroupOut, context: &mut Context) {

@@ -9,7 +9,6 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
 use thalweg_formulas::{Error, Value};
 use thalweg_graph::outcome::ErrorChange;
 use thalweg_graph::{Change, Epoch, Op, Row};
@@ -93,8 +92,8 @@ impl Region {
         let directory = &context.directories[self.layout.table.0 as usize];
         let row = match self.occurrence(mapping, identity) {
             None => directory.find(identity, KeyHash::of(identity))?,
-            some => {
-                let key = document_key(identity, some);
+            Some(count) => {
+                let key = document_key(identity, count);
                 directory.find(&key, KeyHash::of(&key))?
             }
         };
@@ -114,7 +113,7 @@ impl Region {
 
     fn insert(&mut self, folding: &Folding<'_>, key: KeyBuf, change: Change, context: &mut Context) -> Result<(), Error> {
         let after = change.after.ok_or_else(|| errors::no_image(verb(change.op), "after"))?;
-        let given = self.coerce(folding.mapping, after)?;
+        let mut given = self.coerce(folding.mapping, after)?;
         let (touch, row) = self.come_alive(folding, &key, context);
         for (slot, value) in folding.mapping.key_slots(&key) {
             self.write(touch, row, slot, value.clone());
@@ -125,10 +124,10 @@ impl Region {
             folding.mapping.write_key(&mut whole, &key);
             self.put_whole(row, whole);
         }
-        for (at, value) in given.iter() {
-            let slot = folding.mapping.columns[*at as usize].slot;
+        for (at, value) in given.drain(..) {
+            let slot = folding.mapping.columns[at as usize].slot;
             if let Some(slot) = slot.filter(|slot| !folding.mapping.is_key_slot(*slot)) {
-                self.write(touch, row, slot, value.clone());
+                self.write(touch, row, slot, value);
             }
         }
         self.give_back(given);
@@ -137,13 +136,13 @@ impl Region {
 
     fn update(&mut self, folding: &Folding<'_>, row: u32, change: Change, context: &mut Context) -> Result<(), Error> {
         let after = change.after.ok_or_else(|| errors::no_image(verb(change.op), "after"))?;
-        let given = self.coerce(folding.mapping, after)?;
+        let mut given = self.coerce(folding.mapping, after)?;
         self.compare_before(folding, row, change.before.as_ref(), context);
         let touch = self.touch_again(row);
         let mut changed = self.update_whole(folding.mapping, row, &given);
-        for (at, value) in given.iter() {
-            if let Some(slot) = folding.mapping.columns[*at as usize].slot {
-                changed |= self.write(touch, row, slot, value.clone());
+        for (at, value) in given.drain(..) {
+            if let Some(slot) = folding.mapping.columns[at as usize].slot {
+                changed |= self.write(touch, row, slot, value);
             }
         }
         context.out.counts.redundant += u64::from(!changed);
@@ -207,9 +206,14 @@ impl Region {
 
     /// The document lives from now on, with all its columns NULL. Gives its touch and its row.
     fn come_alive(&mut self, folding: &Folding<'_>, identity: &[Value], context: &mut Context) -> (usize, u32) {
-        let occurrence = self.occurrence(folding.mapping, identity).map(|count| count + 1);
-        let key = document_key(identity, occurrence);
-        let row = context.directories[self.layout.table.0 as usize].intern(&key, KeyHash::of(&key));
+        let directory = &mut context.directories[self.layout.table.0 as usize];
+        let row = match self.occurrence(folding.mapping, identity) {
+            None => directory.intern(identity, KeyHash::of(identity)),
+            Some(count) => {
+                let key = document_key(identity, count + 1);
+                directory.intern(&key, KeyHash::of(&key))
+            }
+        };
         let known = self.pad.has(row);
         let touch = self.touch_again(row);
         self.set_alive(row, true);
@@ -310,9 +314,9 @@ impl Region {
     }
 }
 
-/// A document's key: the identity, and which occurrence of a multiset's value.
-fn document_key(identity: &[Value], occurrence: Option<u64>) -> SmallVec<[Value; 2]> {
-    identity.iter().cloned().chain(occurrence.map(|n| Value::Int(n as i64))).collect()
+/// The key of a multiset's document: its values, and which of their occurrences it is.
+fn document_key(values: &[Value], occurrence: u64) -> KeyBuf {
+    values.iter().cloned().chain([Value::Int(occurrence as i64)]).collect()
 }
 
 /// Every column of the layout: what is given, else what is there, else NULL.

@@ -6,5 +6,5 @@ pub mod raw;
 pub mod rows;
 
 pub use directory::{Directory, KeyBuf, KeyHash};
-pub use raw::{Kind, Raw};
+pub use raw::{Kind, Raw, Tag};
 pub use rows::Rows;

@@ -16,7 +16,7 @@ use crate::random::Rng;
 
 type Updates<D> = Vec<(D, u64, isize)>;
 
-fn planned(tables: Vec<TableSpec>, fields: &[(&str, &str)]) -> Arc<Plan> {
+pub fn planned(tables: Vec<TableSpec>, fields: &[(&str, &str)]) -> Arc<Plan> {
     let fields = fields.iter().map(|(name, formula)| FieldSpec {
         name: (*name).into(),
         formula: (*formula).into(),
@@ -26,7 +26,7 @@ fn planned(tables: Vec<TableSpec>, fields: &[(&str, &str)]) -> Arc<Plan> {
     Arc::new(plan(&spec, &[]).unwrap_or_else(|findings| panic!("{findings:#?}")).0)
 }
 
-fn table(name: &str, columns: &[&str], relation: Option<(&str, RelationSpec)>) -> TableSpec {
+pub fn table(name: &str, columns: &[&str], relation: Option<(&str, RelationSpec)>) -> TableSpec {
     TableSpec {
         name: name.into(),
         key: Some(vec!["id".into()]),

@@ -1,0 +1,65 @@
+//! P4: one edit costs what it touches, counted in cells run and rows touched, not in time.
+
+use std::collections::BTreeMap;
+
+use expect_test::expect;
+use thalweg_engine::{Engine, Options};
+use thalweg_formulas::Value;
+use thalweg_graph::spec::{OneOrMany, RelationSpec};
+use thalweg_graph::transaction::Body;
+use thalweg_graph::{Change, Op, Transaction};
+
+use crate::by_hand::{change, row, schema, tx};
+use crate::twins::{planned, table};
+
+/// Cells run, and rows touched by node, when the price of one item changes: of an order with `children` items, in a graph with
+/// `bystanders` more orders of one item each.
+fn cost_of_one_edit(children: i64, bystanders: i64) -> (u64, BTreeMap<String, u64>) {
+    let items = RelationSpec::Children { table: "Item".into(), key: OneOrMany::One("order".into()) };
+    let buyer = RelationSpec::Lookup { to: "Order".into(), key: OneOrMany::One("order".into()) };
+    let tables = vec![
+        table("Order", &["id"], Some(("items", items))),
+        table("Item", &["id", "order", "price"], None),
+        table("Invoice", &["id", "order"], Some(("order_row", buyer))),
+    ];
+    let fields = [
+        ("Order.total", "sum(items[*].price)"),
+        ("Order.most", "max(items[*].price)"),
+        ("Order.large", "total > 1000000"),
+        ("Invoice.due", "order_row.total * 2"),
+    ];
+    let mut engine = Engine::new(planned(tables, &fields), Options::default());
+    let orders = schema("Order", &["id"], &[0]);
+    let layout = schema("Item", &["id", "order", "price"], &[0]);
+    let invoices = schema("Invoice", &["id", "order"], &[0]);
+    let item = |op, id: i64, order: i64, price: i64| change(&layout, op, None, Some(row([id, order, price].map(Value::Int))));
+    let mut fill: Vec<Change> =
+        (0..=bystanders).map(|id| change(&orders, Op::Insert, None, Some(row([Value::Int(id)])))).collect();
+    fill.extend((0..children).map(|id| item(Op::Insert, id, 0, id)));
+    fill.extend((0..bystanders).map(|id| item(Op::Insert, children + id, id + 1, id)));
+    fill.push(change(&invoices, Op::Insert, None, Some(row([1, 0].map(Value::Int)))));
+    engine.push(Transaction { body: Body::Fill(fill), ..tx(vec![]) });
+    engine.step();
+
+    let touched = |engine: &mut Engine| engine.stats().into_iter().map(|node| node.rows_touched).collect::<Vec<_>>();
+    let before = touched(&mut engine);
+    engine.push(tx(vec![item(Op::Update, 3, 0, 5_000)]));
+    let cells = engine.step().counts.cells;
+    let after = touched(&mut engine);
+    let mut by_node: BTreeMap<String, u64> = BTreeMap::new();
+    for (node, (before, after)) in engine.stats().into_iter().zip(before.into_iter().zip(after)) {
+        if after > before {
+            *by_node.entry(node.node.to_string()).or_default() += after - before;
+        }
+    }
+    (cells, by_node)
+}
+
+#[test]
+fn p4_cost_follows_the_change() {
+    let alone = cost_of_one_edit(10, 0);
+    assert_eq!(cost_of_one_edit(1_000, 0), alone, "1000 children cost what 10 cost");
+    assert_eq!(cost_of_one_edit(10, 100_000), alone, "100000 bystanders cost nothing");
+    let nodes: Vec<String> = alone.1.iter().map(|(node, rows)| format!("{node}: {rows}")).collect();
+    expect!["4 cells; Invoice.due: 1, Invoice.order -> Order: 1, Order.large: 1, Order.most: 1, Order.total: 1, max(items[*].price): 1, order_row.total: 1, price: 1, sum(items[*].price): 1"].assert_eq(&format!("{} cells; {}", alone.0, nodes.join(", ")));
+}
