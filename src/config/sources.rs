@@ -41,8 +41,8 @@ pub enum SourceKind {
 pub struct MysqlConfig {
     /// How to reach the server.
     pub server: Server,
-    /// Our id among the server's replicas; unique there.
-    pub server_id: u32,
+    /// Our id among the server's replicas, unique there; `None`: a random one for each process.
+    pub server_id: Option<u32>,
     /// Patterns `db.table`, `db.*`; empty: the tables that the definition names.
     pub tables: Vec<String>,
     /// When the tables are read in full.
@@ -157,8 +157,8 @@ fn mysql(section: &mut Section<'_>) -> Option<SourceKind> {
     Some(SourceKind::Mysql(MysqlConfig { server: Server::Url(url?), server_id, tables, snapshot, snapshot_effects }))
 }
 
-fn server_id(section: &mut Section<'_>) -> u32 {
-    section.integer("server_id", 1..=i64::from(u32::MAX)).map_or(100, |id| id as u32)
+fn server_id(section: &mut Section<'_>) -> Option<u32> {
+    section.integer("server_id", 1..=i64::from(u32::MAX)).map(|id| id as u32)
 }
 
 fn checked_url(out: &Collector, url: String, origin: &Origin) -> Option<Secret> {

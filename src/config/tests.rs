@@ -38,7 +38,9 @@ fn a_reactor_file_runs_unchanged() {
                             user: "root",
                             password: None,
                         },
-                        server_id: 100,
+                        server_id: Some(
+                            100,
+                        ),
                         tables: [],
                         snapshot: Initial,
                         snapshot_effects: Suppress,
@@ -218,7 +220,9 @@ fn every_section_is_read_in_the_order_written() {
                         server: Url(
                             Secret(mysql://root:${PW}@localhost:3306),
                         ),
-                        server_id: 7,
+                        server_id: Some(
+                            7,
+                        ),
                         tables: [
                             "shop.*",
                         ],

@@ -25,7 +25,7 @@ mod session;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thalweg_graph::GraphSpec;
 use thalweg_graph::ports::{BoxFuture, Outlet, Source, SourceMessage, SourceStatus, Store, StoreError};
@@ -204,15 +204,24 @@ async fn raised(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// Ends when nothing has moved for `idle`, or, with `idle` set, when a source has stopped for good. Never ends without.
+/// Ends when nothing has moved for `idle`, or, with `idle` set, when a source has stopped for good or could not connect for so
+/// long. Never ends without.
 async fn idle_or_stopped(board: &Board, idle: Option<Duration>) -> Option<RunError> {
     let Some(idle) = idle else { return std::future::pending().await };
+    let mut connected = Instant::now();
     loop {
         tokio::time::sleep(Duration::from_millis(20).min(idle)).await;
         if let Some(stopped) = stopped_source(board) {
             return Some(stopped);
         }
         let report = board.read();
+        match report.sources.iter().find_map(|(name, source)| Some((name, source.unreachable()?))) {
+            Some((name, error)) if connected.elapsed() >= idle => {
+                return Some(RunError::SourceStopped { source_name: name.clone(), reason: error.to_owned() });
+            }
+            Some(_) => {}
+            None => connected = Instant::now(),
+        }
         let caught_up = report.sources.values().all(status::SourceReport::caught_up);
         if caught_up && report.epoch == report.committed && report.moved.elapsed() >= idle {
             return None;

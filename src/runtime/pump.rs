@@ -124,8 +124,7 @@ impl Pump {
             SourceMessage::Schemas(schemas) if self.schemas_differ(&schemas) => return Some(Ended::Schemas(source, schemas)),
             SourceMessage::Schemas(_) => {}
             SourceMessage::Status(status) => {
-                report_status(&source, &status);
-                self.board.source(&source, |report| report.status = status);
+                report_status(&self.board, &source, status);
             }
             SourceMessage::End => self.board.source(&source, |report| report.ended = true),
         }
@@ -276,8 +275,12 @@ fn outbox_row(
     }
 }
 
-pub(super) fn report_status(source: &str, status: &SourceStatus) {
-    match status {
+/// Notes how a source is doing; says it where it is news.
+pub(super) fn report_status(board: &Board, source: &Arc<str>, status: SourceStatus) {
+    if board.read().sources.get(source).is_some_and(|report| report.status == status) {
+        return;
+    }
+    match &status {
         SourceStatus::Connecting { error: Some(error) } => tracing::warn!("source {source}: {error}; connecting again"),
         SourceStatus::Connecting { error: None } => tracing::info!("source {source}: connecting"),
         SourceStatus::Snapshot(rows) => tracing::info!("source {source}: snapshot, {rows} rows"),
@@ -285,6 +288,7 @@ pub(super) fn report_status(source: &str, status: &SourceStatus) {
         SourceStatus::Live(false) => tracing::info!("source {source}: catching up"),
         SourceStatus::Stopped(reason) => tracing::error!("source {source} stopped: {reason}"),
     }
+    board.source(source, |report| report.status = status);
 }
 
 #[cfg(test)]

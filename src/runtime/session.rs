@@ -71,8 +71,7 @@ impl Sessions {
                     self.learn(schemas);
                 }
                 Some((source, SourceMessage::Status(status))) => {
-                    super::pump::report_status(&source, &status);
-                    self.board.source(&source, |report| report.status = status);
+                    super::pump::report_status(&self.board, &source, status);
                 }
                 Some(other) => arrivals.early.push_back(other),
                 None => return false,

@@ -82,6 +82,14 @@ impl SourceReport {
         self.ended || self.status == SourceStatus::Live(true)
     }
 
+    /// Why it cannot connect, if it has tried and could not.
+    pub fn unreachable(&self) -> Option<&str> {
+        match &self.status {
+            SourceStatus::Connecting { error } => error.as_deref(),
+            _ => None,
+        }
+    }
+
     /// Whether timers wait for it: it is about to bring what happened before now. One that has ended, stopped or cannot connect is not waited for.
     pub fn is_waited_for(&self) -> bool {
         match &self.status {

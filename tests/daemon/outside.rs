@@ -53,6 +53,15 @@ fn a_wrong_password_an_unknown_table_and_a_missing_log_are_each_said_with_their_
 }
 
 #[test]
+fn a_server_that_is_not_there_ends_a_run_that_waits_for_idleness() {
+    // A port that was free a moment ago: nobody listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text = refused(&Home::new(&shop(&format!("mysql://root@127.0.0.1:{port}"), LOG)));
+    assert!(text.starts_with("error: source `shop` stopped: E0400: "), "{text}");
+    assert!(text.contains(&format!("127.0.0.1:{port}")), "{text}");
+}
+
+#[test]
 fn a_purged_log_stops_the_restart_and_the_data_stays_as_it_is() {
     if !require() {
         return;

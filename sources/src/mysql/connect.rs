@@ -22,7 +22,14 @@ pub(crate) fn options(url: &str) -> Result<Opts, Failure> {
 /// A new connection.
 pub(crate) async fn connect(opts: &Opts) -> Result<Conn, Failure> {
     match tokio::time::timeout(CONNECT_MAX, Conn::new(opts.clone())).await {
-        Ok(connected) => Ok(connected?),
+        Ok(Ok(connected)) => Ok(connected),
+        Ok(Err(mysql_async::Error::Io(mysql_async::IoError::Io(why)))) => Err(Failure::Retry(format!(
+            "E0400: cannot connect to {}:{}: {}; is the server running, and does it listen there?",
+            opts.ip_or_hostname(),
+            opts.tcp_port(),
+            plain(&why)
+        ))),
+        Ok(Err(why)) => Err(why.into()),
         Err(_) => Err(Failure::Retry(format!(
             "E0400: {}:{} does not answer within {} seconds",
             opts.ip_or_hostname(),
@@ -30,6 +37,12 @@ pub(crate) async fn connect(opts: &Opts) -> Result<Conn, Failure> {
             CONNECT_MAX.as_secs()
         ))),
     }
+}
+
+/// "connection refused", without the number that the system gives it.
+fn plain(why: &std::io::Error) -> String {
+    let text = why.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
 /// What kind of server it is; each kind has its own GTIDs, snapshot and way to start a stream.

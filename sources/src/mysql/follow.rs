@@ -47,7 +47,6 @@ pub(crate) async fn run(config: MysqlConfig, position: Option<String>, outlet: A
         Err(failure) => failure,
     };
     if let Failure::Stop(text) = failure {
-        tracing::error!("{text}");
         port.status(SourceStatus::Stopped(text)).await.ok();
     }
 }
@@ -116,7 +115,6 @@ impl Follower {
                 }
                 over => return over,
             };
-            tracing::warn!("{text}");
             let was_good = begin.elapsed() > GOOD_CONNECTION || stood != self.position;
             pause = if was_good { PAUSE_MIN } else { pause }.max(at_least);
             if let Err(gone) = port.status(SourceStatus::Connecting { error: Some(text.clone()) }).await {
