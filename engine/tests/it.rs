@@ -15,5 +15,7 @@ mod first_path;
 mod properties;
 #[path = "it/restart.rs"]
 mod restart;
+#[path = "it/stories.rs"]
+mod stories;
 #[path = "it/twins.rs"]
 mod twins;

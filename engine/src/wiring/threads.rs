@@ -53,6 +53,7 @@ impl Threads {
         let guards = initialize_from(builders, guard, move |allocator: Allocator| {
             let config = WorkerConfig::default().progress_mode(ProgressMode::Eager).idle_spin(std::time::Duration::ZERO);
             let mut worker = Worker::new(config, allocator, Some(Instant::now()));
+            let _watch = StopsTheProcess;
             let inbox = inboxes[worker.index()].lock().ok().and_then(|mut inbox| inbox.take());
             let shard = Shard::new(plan.clone(), state_deltas, worker.index(), worker.peers());
             if let Some(inbox) = inbox {
@@ -88,13 +89,24 @@ impl Threads {
 }
 
 fn send(to: &Sender<Command>, command: Command) {
-    to.send(command).ok().expect("invariant INV-WORKERS: a worker lives as long as its engine");
+    to.send(command).expect("invariant INV-WORKERS: a worker lives as long as its engine");
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
         self.commands.clear();
         drop(self.guards.take());
+    }
+}
+
+/// A worker that panics has met a broken invariant and has named it; the others would wait for it for ever.
+struct StopsTheProcess;
+
+impl Drop for StopsTheProcess {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use thalweg_formulas::{Cell, Error, Expr, ExprKind, InputId, Type, Value};
 use thalweg_graph::outcome::{Delta, Document, ErrorChange, Fired, RuleId};
 use thalweg_graph::plan::*;
 use thalweg_graph::transaction::Body;
-use thalweg_graph::{Change, Epoch, Op, Outcome, Plan, Transaction};
+use thalweg_graph::{Change, Epoch, Op, Outcome, Plan, Row, Transaction};
 
 type Key = Vec<Value>;
 type Whole = BTreeMap<Value, Value>;
@@ -242,7 +242,7 @@ impl Oracle {
         let values = |row: &Whole| -> Key {
             names.iter().map(|name| row.get(&Value::Text(name.clone())).cloned().unwrap_or(Value::Null)).collect()
         };
-        let typed = |image: &Box<[Option<Value>]>| self.typed(table, change, image).map_err(|error| (Key::new(), error));
+        let typed = |image: &Row| self.typed(table, change, image).map_err(|error| (Key::new(), error));
         let count = |rows: &BTreeMap<Key, Whole>, values: &Key| {
             rows.keys().filter(|key| key[..key.len() - 1] == values[..]).count() as i64
         };
@@ -263,7 +263,7 @@ impl Oracle {
             rows.remove(&key);
             Ok(())
         };
-        let full = |image: &&Box<[Option<Value>]>| image.iter().all(Option::is_some);
+        let full = |image: &&Row| image.iter().all(Option::is_some);
         match change.op {
             Op::Insert | Op::Upsert => add(rows, typed(change.after.as_ref().ok_or_else(|| lacks("after"))?)?),
             Op::Delete => take(rows, &typed(change.before.as_ref().filter(full).ok_or_else(|| lacks("before"))?)?)?,

@@ -34,8 +34,11 @@ impl Rng {
     }
 }
 
-/// Customers have orders, orders have items; items look up products; categories are a tree; notes have no key.
-const TABLES: [(&str, &[(&str, &str)], &[&str]); 5] = [
+/// A name, columns with their types, the key.
+type TableText = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+
+/// Customers have orders and a chief, orders have items and notes; nodes are a tree; notes have no key.
+const TABLES: [TableText; 5] = [
     ("Customer", &[("id", "int"), ("credit", "decimal(10,2)"), ("vip", "bool"), ("boss", "int")], &["id"]),
     ("Order", &[("id", "int"), ("customer", "int"), ("qty", "int"), ("w", "double"), ("tag", "text")], &["id"]),
     (
@@ -111,7 +114,7 @@ pub fn random_plan(rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
     (spec, Arc::new(planned))
 }
 
-fn table_spec((name, columns, key): &(&str, &[(&str, &str)], &[&str])) -> TableSpec {
+fn table_spec((name, columns, key): &TableText) -> TableSpec {
     let relations = RELATIONS.iter().filter(|relation| relation.0 == *name).map(|(_, relation, other, key, children)| {
         let key = OneOrMany::One((*key).to_owned());
         let to = match children {

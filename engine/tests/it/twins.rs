@@ -16,6 +16,9 @@ use crate::random::Rng;
 
 type Updates<D> = Vec<(D, u64, isize)>;
 
+/// (order, (item, x)).
+type Item = (i64, (i64, i64));
+
 pub fn planned(tables: Vec<TableSpec>, fields: &[(&str, &str)]) -> Arc<Plan> {
     let fields = fields.iter().map(|(name, formula)| FieldSpec {
         name: (*name).into(),
@@ -68,7 +71,7 @@ fn states<D: Ord + Clone>(mut updates: Updates<D>, epochs: u64) -> Vec<BTreeSet<
 const PARENTS: i64 = 8;
 
 /// Items that come, change, move to another order and go; every order exists.
-fn item_history(rng: &mut Rng, orders: &Arc<Schema>, items: &Arc<Schema>) -> (Vec<Transaction>, Updates<(i64, (i64, i64))>) {
+fn item_history(rng: &mut Rng, orders: &Arc<Schema>, items: &Arc<Schema>) -> (Vec<Transaction>, Updates<Item>) {
     let int = Value::Int;
     let mut all = vec![tx((0..PARENTS).map(|id| change(orders, Op::Insert, None, Some(row([int(id)])))).collect())];
     let mut held: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
@@ -144,7 +147,7 @@ fn the_group_edge_is_a_differential_reduce() {
     }
 }
 
-fn reduce(updates: Updates<(i64, (i64, i64))>) -> Updates<(i64, (i64, i64, i64, i64))> {
+fn reduce(updates: Updates<Item>) -> Updates<(i64, (i64, i64, i64, i64))> {
     timely::execute_directly(move |worker| {
         let mut input = InputSession::new();
         let (send, receive) = std::sync::mpsc::channel();

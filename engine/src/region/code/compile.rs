@@ -220,11 +220,11 @@ impl Compiler<'_> {
             (Kind::Duration, Kind::Duration) => self.emit(ints, a, b, Kind::Duration),
             (Kind::Timestamp, Kind::Timestamp) if op == BinaryOp::Sub => self.emit(ints, a, b, Kind::Duration),
             (Kind::Double, _) | (_, Kind::Double) => {
-                let (a, b) = (self.to_double(a)?, self.to_double(b)?);
+                let (a, b) = (self.as_double(a)?, self.as_double(b)?);
                 self.emit(doubles, a, b, Kind::Double)
             }
             (Kind::Decimal(_), _) | (_, Kind::Decimal(_)) => {
-                let (a, b, scale) = self.to_one_scale(a, b)?;
+                let (a, b, scale) = self.at_one_scale(a, b)?;
                 self.emit(ints, a, b, Kind::Decimal(scale))
             }
             _ => None,
@@ -236,11 +236,11 @@ impl Compiler<'_> {
             (Kind::Int, Kind::Int) => self.emit(Op::MulI, a, b, Kind::Int),
             (Kind::Uint, Kind::Uint) => self.emit(Op::MulU, a, b, Kind::Uint),
             (Kind::Double, _) | (_, Kind::Double) => {
-                let (a, b) = (self.to_double(a)?, self.to_double(b)?);
+                let (a, b) = (self.as_double(a)?, self.as_double(b)?);
                 self.emit(Op::MulF, a, b, Kind::Double)
             }
             (Kind::Decimal(_), _) | (_, Kind::Decimal(_)) => {
-                let ((a, s), (b, t)) = (self.to_mantissa(a)?, self.to_mantissa(b)?);
+                let ((a, s), (b, t)) = (self.as_mantissa(a)?, self.as_mantissa(b)?);
                 if s + t > SCALE_MAX {
                     return None;
                 }
@@ -257,7 +257,7 @@ impl Compiler<'_> {
             (Kind::Int, Kind::Int) => self.emit(ints, a, b, Kind::Int),
             (Kind::Uint, Kind::Uint) => self.emit(uints, a, b, Kind::Uint),
             (Kind::Double, _) | (_, Kind::Double) => {
-                let (a, b) = (self.to_double(a)?, self.to_double(b)?);
+                let (a, b) = (self.as_double(a)?, self.as_double(b)?);
                 self.emit(doubles, a, b, Kind::Double)
             }
             _ => None,
@@ -268,11 +268,11 @@ impl Compiler<'_> {
         let [words, doubles] = if op == BinaryOp::Eq { [Op::Eq, Op::EqF] } else { [Op::Ne, Op::NeF] };
         match (a.kind, b.kind) {
             (Kind::Double, _) | (_, Kind::Double) => {
-                let (a, b) = (self.to_double_exactly(a)?, self.to_double_exactly(b)?);
+                let (a, b) = (self.as_exact_double(a)?, self.as_exact_double(b)?);
                 self.emit(doubles, a, b, Kind::Bool)
             }
             (Kind::Decimal(_), _) | (_, Kind::Decimal(_)) => {
-                let (a, b, _) = self.to_one_scale(a, b)?;
+                let (a, b, _) = self.at_one_scale(a, b)?;
                 self.emit(words, a, b, Kind::Bool)
             }
             (x, y) if x == y => self.emit(words, a, b, Kind::Bool),
@@ -283,11 +283,11 @@ impl Compiler<'_> {
     fn order(&mut self, ints: Op, uints: Op, doubles: Op, a: Operand, b: Operand) -> Option<Operand> {
         match (a.kind, b.kind) {
             (Kind::Double, _) | (_, Kind::Double) => {
-                let (a, b) = (self.to_double_exactly(a)?, self.to_double_exactly(b)?);
+                let (a, b) = (self.as_exact_double(a)?, self.as_exact_double(b)?);
                 self.emit(doubles, a, b, Kind::Bool)
             }
             (Kind::Decimal(_), _) | (_, Kind::Decimal(_)) => {
-                let (a, b, _) = self.to_one_scale(a, b)?;
+                let (a, b, _) = self.at_one_scale(a, b)?;
                 self.emit(ints, a, b, Kind::Bool)
             }
             (Kind::Uint, Kind::Uint) | (Kind::Bool, Kind::Bool) => self.emit(uints, a, b, Kind::Bool),
@@ -299,7 +299,7 @@ impl Compiler<'_> {
     }
 
     /// As arithmetic promotes: rounded to the nearest double.
-    fn to_double(&mut self, a: Operand) -> Option<Operand> {
+    fn as_double(&mut self, a: Operand) -> Option<Operand> {
         match (a.kind, a.constant) {
             (Kind::Double, _) => Some(a),
             (Kind::Int, Some(word)) => self.constant(Kind::Double, (word as i64 as f64).to_bits()),
@@ -310,7 +310,7 @@ impl Compiler<'_> {
     }
 
     /// As comparison needs it: on one number line, so nothing may be rounded.
-    fn to_double_exactly(&mut self, a: Operand) -> Option<Operand> {
+    fn as_exact_double(&mut self, a: Operand) -> Option<Operand> {
         match (a.kind, a.constant) {
             (Kind::Double, _) => Some(a),
             (Kind::Int, Some(word)) if (word as i64).unsigned_abs() <= 1 << 53 => {
@@ -322,7 +322,7 @@ impl Compiler<'_> {
     }
 
     /// An int, uint or decimal as mantissa and scale.
-    fn to_mantissa(&mut self, a: Operand) -> Option<(Operand, u8)> {
+    fn as_mantissa(&mut self, a: Operand) -> Option<(Operand, u8)> {
         match a.kind {
             Kind::Decimal(scale) if scale <= SCALE_MAX => Some((a, scale)),
             Kind::Int => Some((a, 0)),
@@ -332,8 +332,8 @@ impl Compiler<'_> {
     }
 
     /// Two mantissas of the greater scale.
-    fn to_one_scale(&mut self, a: Operand, b: Operand) -> Option<(Operand, Operand, u8)> {
-        let ((a, s), (b, t)) = (self.to_mantissa(a)?, self.to_mantissa(b)?);
+    fn at_one_scale(&mut self, a: Operand, b: Operand) -> Option<(Operand, Operand, u8)> {
+        let ((a, s), (b, t)) = (self.as_mantissa(a)?, self.as_mantissa(b)?);
         let scale = s.max(t);
         Some((self.scaled(a, scale - s)?, self.scaled(b, scale - t)?, scale))
     }
