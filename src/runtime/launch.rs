@@ -47,10 +47,10 @@ pub enum LaunchError {
     Unresolved(Arc<str>, Unresolved),
     /// `[egress] allow` holds what is no network.
     #[error("{}: {}", .0.code, .0.message)]
-    Egress(thalweg_formulas::Problem),
+    Egress(Box<thalweg_formulas::Problem>),
     /// An action's secret has no value.
     #[error("{}: {}", .0.problem.code, .0.problem.message)]
-    Secret(SettingProblem),
+    Secret(Box<SettingProblem>),
 }
 
 /// Opens and builds everything; nothing runs yet.
@@ -114,7 +114,7 @@ fn sink_context(
     let mut context = SinkContext::new(thalweg_sinks::Secret::new(instance_secret));
     let allow: Vec<&str> = config.egress.allow.iter().map(String::as_str).collect();
     let egress = EgressPolicy::parse(&allow);
-    context.egress = Arc::new(egress.map_err(|mut wrong| LaunchError::Egress(wrong.swap_remove(0).1))?);
+    context.egress = Arc::new(egress.map_err(|mut wrong| LaunchError::Egress(Box::new(wrong.swap_remove(0).1)))?);
     context.directory = beside(config);
     context.secrets = secrets;
     for source in &config.sources {
@@ -127,7 +127,7 @@ fn sink_context(
     let effects = config.spec.effects.iter().flat_map(|effect| &effect.actions);
     let reactions = config.spec.reactions.iter().flat_map(|reaction| &reaction.actions);
     match effects.chain(reactions).flat_map(|action| unresolved_secrets(action, &context)).next() {
-        Some(missing) => Err(LaunchError::Secret(missing)),
+        Some(missing) => Err(LaunchError::Secret(Box::new(missing))),
         None => Ok(context),
     }
 }
