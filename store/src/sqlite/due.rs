@@ -3,6 +3,8 @@
 //! The two indexes over heads are ordered by rule (a node's action) and within a rule by the time at which a head became due. So a
 //! question goes rule by rule, leaves out those that are busy without looking at their rows, and merges what the others have.
 //!
+//! The statements of one question run in one read transaction, so that the file's locks are taken once.
+//!
 //! Cost: O(rules with something due + rows in the answer + rows in flight), each times the depth of an index.
 
 use std::path::Path;
@@ -64,6 +66,7 @@ pub(super) struct Ask<'a> {
 /// Heads that are due, longest due first: a row that never failed has been due since it fired, another since its `not_before`.
 pub(super) fn due(conn: &Connection, path: &Path, ask: &Ask<'_>) -> Result<Vec<PendingDelivery>, StoreError> {
     let failed = |e: rusqlite::Error| from_sqlite("read", path, &e);
+    let _one_view = conn.unchecked_transaction().map_err(failed)?;
     let read = |heads: Heads| -> Result<Vec<PendingDelivery>, StoreError> {
         let whole = |seq| load(conn, seq).map_err(failed)?.ok_or_else(|| damaged(path, format!("delivery number {seq}")));
         candidates(conn, heads, ask).map_err(failed)?.into_iter().map(whole).collect()
@@ -158,6 +161,7 @@ pub(super) fn next_at(conn: &Connection) -> rusqlite::Result<Option<Timestamp>> 
 
 /// When the first head becomes due that is not due at `now`.
 pub(super) fn next_after(conn: &Connection, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
+    let _one_view = conn.unchecked_transaction()?;
     let mut soonest: Option<i64> = None;
     let mut from = Some(i64::MIN);
     while let Some((rule, ..)) = from.map(|from| next_rule(conn, Heads::Deferred, from)).transpose()?.flatten() {
