@@ -37,7 +37,7 @@ pub struct Delta {
     pub epoch: Epoch,
     /// The field, `Order.total`; a state column with `--state`.
     pub node: Arc<str>,
-    /// The document; see [`KeyNames`] for the names of its columns.
+    /// The document; the engine knows the names of its key columns.
     pub key: Key,
     /// The value before; NULL if there was none.
     pub old: Value,

@@ -4,7 +4,7 @@
 //! address is refused unless `[egress] allow` names it: private, loopback, link-local (and with it the metadata address
 //! 169.254.169.254), carrier-grade NAT, multicast, unspecified, documentation, IPv4 inside IPv6 in all its forms.
 //!
-//! - INV-EGRESS: the address that is judged is the address that is dialled. Names are resolved by [`Guard`], which hands on only
+//! - INV-EGRESS: the address that is judged is the address that is dialled. Names are resolved by `Guard`, which hands on only
 //!   permitted addresses, at every connect; a literal address in a URL does not pass a resolver and is judged by [`EgressPolicy::check_url`].
 //!   The client follows no redirects and uses no proxy.
 //!

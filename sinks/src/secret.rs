@@ -4,7 +4,7 @@
 //! delivery) keeps the reference; an attempt resolves it, so a rotated secret is used by the next attempt.
 //!
 //! - INV-SECRET: what a reference resolved to is in no `Debug`, no `Display`, no error text and no log line: it lives in [`Secret`],
-//!   and every text from outside passes [`redact`] before it becomes an error.
+//!   and every text from outside passes `redact` before it becomes an error.
 
 use std::fmt;
 use std::sync::Arc;
@@ -111,7 +111,7 @@ pub(crate) fn has_reference(text: &str) -> bool {
     parse(text).is_ok_and(|pieces| pieces.iter().any(|piece| matches!(piece, Piece::Reference(_))))
 }
 
-/// A setting with its references resolved, and each resolved part by itself, for [`redact`].
+/// A setting with its references resolved, and each resolved part by itself, for `redact`.
 pub(crate) fn resolve(text: &str, resolver: &Resolver) -> Result<(Secret, Vec<Secret>), String> {
     let mut whole = String::with_capacity(text.len());
     let mut parts = Vec::new();

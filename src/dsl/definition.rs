@@ -98,7 +98,7 @@ impl Derived {
         Derived::formula(&format!("avg(slice({path}, -{n}))"))
     }
 
-    /// A self-reference: the field's own value before and the input named by [`Derived::of`] give the value now. It steps once in every
+    /// A self-reference: the field's own value before and the input named by [`Accumulate::of`] give the value now. It steps once in every
     /// transaction in which the input changes.
     pub fn accumulate(step: impl Fn(Traced, Traced) -> Traced + 'static) -> Accumulate {
         Accumulate { step: Box::new(step), init: None }

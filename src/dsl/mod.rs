@@ -32,6 +32,6 @@ mod live;
 pub mod trace;
 
 pub use changes::Changes;
-pub use definition::{DefinitionError, Derived, Effect, Graph, Pattern, State};
+pub use definition::{Accumulate, DefinitionError, Derived, Effect, Graph, Pattern, State};
 pub use live::{Handler, LiveGraph};
 pub use trace::{Ctx, Traced, if_else};

@@ -8,7 +8,7 @@
 //!   with the same content, and nothing after it overtakes it.
 //! - INV-COMMIT-2: when durability is in doubt (a failed fsync) the thread ends and so does the process.
 //!
-//! Bound: [`WAITING_MAX`] batches wait, then the engine does.
+//! Bound: `WAITING_MAX` batches wait, then the engine does.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -5,10 +5,10 @@
 //! - INV-DISPATCH-2: per (effect, action, key) one delivery is under way at a time, in version order; the store's query sees to it.
 //! - INV-DISPATCH-3: a delivery leaves `in_flight` only when what became of it is durable, so it is never attempted twice at once.
 //!
-//! - INV-DISPATCH-4: one action has at most [`IN_FLIGHT_PER_ACTION`] attempts under way, so that a receiver that never answers does not
+//! - INV-DISPATCH-4: one action has at most `IN_FLIGHT_PER_ACTION` attempts under way, so that a receiver that never answers does not
 //!   take the place of all others.
 //!
-//! Bound: [`IN_FLIGHT_MAX`] attempts at a time.
+//! Bound: `IN_FLIGHT_MAX` attempts at a time.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -42,7 +42,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// How long deliveries that are due may take after the run was asked to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
-/// Delivers until `stop` turns true; then drains, for [`DRAIN_MAX`] at most.
+/// Delivers until `stop` turns true; then drains, for `DRAIN_MAX` at most.
 pub struct Dispatcher {
     outbox: Outbox,
     actions: Arc<Actions>,

@@ -8,8 +8,8 @@
 //! let source = MysqlSource::new(config);
 //! ```
 //!
-//! The life of a connection: connect, check the settings ([`check`]), read the layout of the watched tables ([`catalog`]), take the
-//! snapshot if there is no position yet ([`snapshot`]), then stream ([`stream`]); [`follow`] starts over with backoff when it breaks.
+//! The life of a connection: connect, check the settings (`check`), read the layout of the watched tables (`catalog`), take the
+//! snapshot if there is no position yet (`snapshot`), then stream (`stream`); `follow` starts over with backoff when it breaks.
 //!
 //! Invariants:
 //! - MYSQL-1: what the outlet gets is one sequence of whole transactions, each once, whatever breaks; after a restart it goes on behind
