@@ -263,14 +263,14 @@ mod tests {
         assert_eq!(traced(|ctx| ctx.get("Revenue") - ctx.get("Costs")), "Revenue - Costs");
         assert_eq!(traced(|ctx| 2.0 * ctx.get("price") + 1), "2.0 * price + 1");
         assert_eq!(traced(|ctx| (ctx.get("a") + ctx.get("b")) * -ctx.get("c")), "(a + b) * -c");
-        assert_eq!(traced(|ctx| ctx.get("name").call("startsWith", ["x".into()])), "startsWith(name, \"x\")");
+        assert_eq!(traced(|ctx| ctx.get("name").call("startsWith", ["x".into()])), "startsWith(name, 'x')");
         assert_eq!(traced(|ctx| ctx.get_field("Stream.complete") == Value::Bool(true)), "Stream.complete == true");
     }
 
     #[test]
     fn a_branch_is_taken_both_ways() {
         let tier = |ctx: &Ctx| if ctx.get("total") > 1000 { Traced::from("gold") } else { Traced::from("std") };
-        assert_eq!(traced(tier), "total > 1000 ? \"gold\" : \"std\"");
+        assert_eq!(traced(tier), "total > 1000 ? 'gold' : 'std'");
         assert_eq!(traced(|ctx| ctx.get("a") > 1 && ctx.get("b") != 2), "a > 1 ? b != 2 : false");
         assert_eq!(traced(|ctx| if_else(ctx.get("a").greater_than(1), 2, 3)), "a > 1 ? 2 : 3");
     }

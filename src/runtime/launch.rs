@@ -95,12 +95,15 @@ fn beside(config: &Config) -> PathBuf {
 fn store_config(spec: &GraphSpec) -> StoreConfig {
     let mut store = StoreConfig::default();
     for table in &spec.tables {
-        let from = table.from.clone().unwrap_or_else(|| table.name.clone());
-        if let Some(key) = &table.key {
-            store.keys.insert(from.clone(), key.clone());
-        }
         let types = table.columns.iter().filter_map(|(name, ty)| Some((name.clone(), thalweg_formulas::Type::parse(ty).ok()?)));
-        store.types.insert(from, types.collect::<BTreeMap<_, _>>());
+        let types: BTreeMap<_, _> = types.collect();
+        // A source may call a table by the name behind it or by its document type.
+        for name in table.from.iter().chain([&table.name]) {
+            if let Some(key) = &table.key {
+                store.keys.insert(name.clone(), key.clone());
+            }
+            store.types.insert(name.clone(), types.clone());
+        }
     }
     store
 }
