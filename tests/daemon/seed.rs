@@ -39,14 +39,13 @@ fn the_seed_configuration_fires_signed_webhooks_and_fills_the_event_table() {
     home.configure(&format!("{config}\n[egress]\nallow = [\"127.0.0.0/8\"]\n"));
     let daemon = home.start_live();
 
-    server.exec("INSERT INTO my_app.issues (title, priority) VALUES ('the pump leaks', 1)");
-    let gtid = server.gtid();
+    // The GTID of the statement's own session: the sink's inserts into the same server have their own.
+    let commit = |sql: &str| server.query(&format!("{sql}; SELECT @@last_gtid")).concat().concat();
+    let gtid = commit("INSERT INTO my_app.issues (title, priority) VALUES ('the pump leaks', 1)");
     server.exec("INSERT INTO my_app.issues (title, priority) VALUES ('paint it', 3)");
-    server.exec("UPDATE my_app.issues SET status = 'closed' WHERE id = 1");
-    let closed = server.gtid();
+    let closed = commit("UPDATE my_app.issues SET status = 'closed' WHERE id = 1");
     server.exec("UPDATE my_app.issues SET title = 'paint it blue' WHERE id = 2");
-    server.exec("INSERT INTO my_app.issues (title, type, priority) VALUES ('which pump?', 'decision', 2)");
-    let asked = server.gtid();
+    let asked = commit("INSERT INTO my_app.issues (title, type, priority) VALUES ('which pump?', 'decision', 2)");
     for receiver in [&urgent, &status, &decision] {
         until("one webhook of each kind", || receiver.totals().accepted >= 1);
     }
