@@ -8,12 +8,13 @@
 //! `cargo bench -p thalweg-benches --bench cells [-- --quick]`
 
 use incremental::{Incr, IncrState, Observer, Var};
-use thalweg_benches::clock::median_ns;
+use thalweg_benches::clock::time_ns;
 use thalweg_benches::dataflow::Cells;
 use thalweg_benches::graphs::{Doc, Transactions, double, engine};
 use thalweg_benches::{Effort, Table, Target, Unit};
 use thalweg_engine::Engine;
 use thalweg_formulas::Value;
+use thalweg_graph::Transaction;
 
 const KEY: i64 = 1;
 
@@ -59,30 +60,41 @@ impl Shape {
 /// Our contestant.
 struct Ours {
     engine: Engine,
+    cells: u64,
+}
+
+/// Edits of the row as transactions.
+struct Inputs {
     doc: Doc,
     transactions: Transactions,
     now: f64,
-    cells: u64,
+}
+
+impl Inputs {
+    fn new() -> Inputs {
+        let doc = Doc::new("T", &[("id", "int"), ("x", "double")]);
+        Inputs { doc, transactions: Transactions::default(), now: 0.0 }
+    }
+
+    fn of(&mut self, edits: &[f64]) -> Vec<Transaction> {
+        let row = |x: f64| [Value::Int(KEY), Value::Double(x)];
+        let update = |x: &f64| self.doc.update(row(std::mem::replace(&mut self.now, *x)), row(*x));
+        edits.iter().map(update).map(|change| self.transactions.one(change)).collect()
+    }
 }
 
 impl Ours {
     fn new(shape: Shape, n: usize) -> Ours {
-        let doc = Doc::new("T", &[("id", "int"), ("x", "double")]);
+        let Inputs { doc, transactions, now } = Inputs::new();
         let fields: Vec<(String, String)> = (0..n).map(|i| (format!("T.f{i}"), shape.formula(i))).collect();
         let fields: Vec<(&str, &str)> = fields.iter().map(|(name, formula)| (name.as_str(), formula.as_str())).collect();
         let mut engine = engine(&[&doc], &fields);
-        let transactions = Transactions::default();
-        engine.push(transactions.one(doc.insert([Value::Int(KEY), Value::Double(0.0)])));
+        engine.push(transactions.one(doc.insert([Value::Int(KEY), Value::Double(now)])));
         engine.step();
-        Ours { engine, doc, transactions, now: 0.0, cells: 0 }
+        Ours { engine, cells: 0 }
     }
 
-    fn input(&mut self, edits: &[f64]) -> Vec<thalweg_graph::Transaction> {
-        let row = |x: f64| [Value::Int(KEY), Value::Double(x)];
-        edits.iter().map(|x| self.transactions.one(self.doc.update(row(std::mem::replace(&mut self.now, *x)), row(*x)))).collect()
-    }
-
-    fn run(&mut self, input: Vec<thalweg_graph::Transaction>, per_step: usize) {
+    fn run(&mut self, input: Vec<Transaction>, per_step: usize) {
         let mut waiting = 0;
         for transaction in input {
             self.engine.push(transaction);
@@ -147,8 +159,7 @@ fn differential(shape: Shape, n: usize) -> Cells {
 fn check(shape: Shape, n: usize) {
     let (mut ours, peer, mut flow) = (Ours::new(shape, n), Peer::new(shape, n), differential(shape, n));
     let edits = [0.25, 17.5, -3.0];
-    let input = ours.input(&edits);
-    ours.run(input, 3);
+    ours.run(Inputs::new().of(&edits), 3);
     peer.run(&edits);
     flow.run(&edits, 3);
     let values = ours.values(shape.ends(n));
@@ -186,20 +197,19 @@ fn measure(shape: Shape, n: usize, per_step: usize, effort: Effort, table: &mut 
     let cells = chunk * n;
     let mut round = 0;
     let mut ours = Ours::new(shape, n);
-    let inputs: Vec<_> = (0..=chunks).map(|_| ours.input(&edits(&mut round, chunk))).collect();
-    let mut inputs = inputs.into_iter();
-    ours.run(inputs.next().expect("one chunk to warm up"), per_step);
-    let figure = median_ns(chunks, cells, || inputs.next().expect("a chunk for each"), |input| ours.run(input, per_step));
+    let mut inputs = Inputs::new();
+    ours.run(inputs.of(&edits(&mut round, chunk)), per_step);
+    let figure = time_ns(chunks, cells, || inputs.of(&edits(&mut round, chunk)), |input| ours.run(input, per_step));
     let target = if per_step > 1 { Target::Reach(10.0) } else { Target::None };
     let case = format!("{} of {n}, {per_step} edits a step", shape.name());
     table.ours(&case, figure, Unit::Ns("cell"), target);
     let peer = Peer::new(shape, n);
     peer.run(&edits(&mut round, chunk));
-    let figure = median_ns(chunks, cells, || edits(&mut round, chunk), |edits| peer.run(&edits));
+    let figure = time_ns(chunks, cells, || edits(&mut round, chunk), |edits| peer.run(&edits));
     table.peer("incremental 0.2.8", figure, if per_step > 1 { Target::Times(5.0) } else { Target::None });
     let mut flow = differential(shape, n);
     flow.run(&edits(&mut round, chunk), per_step);
     let chunks = chunks.div_ceil(if n < 1000 { 1 } else { 8 });
-    let figure = median_ns(chunks, cells, || edits(&mut round, chunk), |edits| flow.run(&edits, per_step));
+    let figure = time_ns(chunks, cells, || edits(&mut round, chunk), |edits| flow.run(&edits, per_step));
     table.peer("differential, a map a cell", figure, Target::None);
 }

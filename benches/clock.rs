@@ -15,13 +15,37 @@ pub fn cpu_ns_of(work: impl FnOnce()) -> f64 {
     (thread_cpu_ns() - start) as f64
 }
 
-/// Runs `chunk` so many times, each on fresh input that is made outside the clock; the median time of an item, in nanoseconds.
-pub fn median_ns<I>(chunks: usize, items: usize, mut input: impl FnMut() -> I, mut chunk: impl FnMut(I)) -> f64 {
+/// A figure over many chunks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figure {
+    /// The middle one: what is judged.
+    pub median: f64,
+    /// The best tenth, where there are chunks: what the median comes to on a quiet machine. A neighbour on the other half of a core,
+    /// or in the same cache, makes processor time longer too.
+    pub best: Option<f64>,
+}
+
+impl Figure {
+    /// In another unit.
+    pub fn map(self, convert: impl Fn(f64) -> f64) -> Figure {
+        Figure { median: convert(self.median), best: self.best.map(convert) }
+    }
+}
+
+impl From<f64> for Figure {
+    fn from(median: f64) -> Figure {
+        Figure { median, best: None }
+    }
+}
+
+/// Runs `chunk` so many times, each on fresh input that is made outside the clock; the time of an item, in nanoseconds.
+pub fn time_ns<I>(chunks: usize, items: usize, mut input: impl FnMut() -> I, mut chunk: impl FnMut(I)) -> Figure {
     let times = (0..chunks).map(|_| {
         let input = input();
         cpu_ns_of(|| chunk(input)) / items as f64
     });
-    median(times.collect())
+    let times: Vec<f64> = times.collect();
+    Figure { median: median(times.clone()), best: Some(quantile(times, 0.1)) }
 }
 
 /// The middle one.

@@ -97,6 +97,11 @@ impl Transactions {
         self.of(Body::Changes(vec![change]))
     }
 
+    /// Each edit as a transaction of its own.
+    pub fn each<E>(&self, edits: &[E], change: impl Fn(&E) -> Change) -> Vec<Transaction> {
+        edits.iter().map(|edit| self.one(change(edit))).collect()
+    }
+
     /// Rows that were there before: one epoch.
     pub fn fill(&self, rows: Vec<Change>) -> Transaction {
         self.of(Body::Fill(rows))

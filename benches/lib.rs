@@ -1,7 +1,7 @@
 //! The benchmark suite: one question a file, peers side by side.
 //!
 //! Every bench first checks that all contestants give the same answers, then times them in the same run, on the same rows. Figures are
-//! processor time of the thread that works ([`clock`]), so that a busy neighbour does not show; medians over many chunks. All results come
+//! processor time of the thread that works ([`clock`]), so that time given to a neighbour does not count; medians over many chunks. All results come
 //! as rows of one [`Table`], the lost ones like the won ones. `--quick` is for a look, not for a figure to quote.
 //!
 //! The last results stand in `README.md`, with machine and commit.

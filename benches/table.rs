@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::clock::Figure;
+
 /// What a figure counts, and whether less of it is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
@@ -64,8 +66,9 @@ impl Table {
     }
 
     /// Our figure for a case; the peers of the case follow.
-    pub fn ours(&mut self, case: impl Into<String>, figure: f64, unit: Unit, target: Target) {
-        let case = case.into();
+    pub fn ours(&mut self, case: impl Into<String>, figure: impl Into<Figure>, unit: Unit, target: Target) {
+        let (case, best) = (case.into(), figure.into());
+        let figure = best.median;
         let verdict = match target {
             Target::Reach(bound) => {
                 let met = if unit.more_is_better() { figure >= bound } else { figure <= bound };
@@ -74,7 +77,7 @@ impl Table {
             }
             Target::None | Target::Times(_) => String::new(),
         };
-        self.line(&case, "**thalweg**", figure, unit, "", &verdict);
+        self.line(&case, "**thalweg**", best, unit, "", &verdict);
         self.ours = Some((case, figure, unit));
     }
 
@@ -82,28 +85,40 @@ impl Table {
     ///
     /// # Panics
     /// If no case was begun.
-    pub fn peer(&mut self, who: &str, figure: f64, target: Target) {
+    pub fn peer(&mut self, who: &str, figure: impl Into<Figure>, target: Target) {
+        let best = figure.into();
+        let figure = best.median;
         let (case, ours, unit) = self.ours.clone().expect("a peer follows our own figure");
         let times = if unit.more_is_better() { ours / figure } else { figure / ours };
         let verdict = match target {
             Target::Times(bound) => format!(">= {}x: {}", number(bound), verdict(times >= bound)),
             Target::None | Target::Reach(_) => String::new(),
         };
-        self.line(&case, who, figure, unit, &format!("{times:.1}x"), &verdict);
+        self.line(&case, who, best, unit, &times_text(times), &verdict);
     }
 
-    fn line(&mut self, case: &str, who: &str, figure: f64, unit: Unit, times: &str, verdict: &str) {
-        let figure = format!("{} {}", number(figure), unit.text());
+    fn line(&mut self, case: &str, who: &str, figure: Figure, unit: Unit, times: &str, verdict: &str) {
+        let best = figure.best.map_or(String::new(), number);
+        let figure = format!("{} {}", number(figure.median), unit.text());
         eprintln!("  {case}: {who} {figure} {times} {verdict}");
-        writeln!(self.lines, "| {case} | {who} | {figure} | {times} | {verdict} |").expect("writing to a string does not fail");
+        writeln!(self.lines, "| {case} | {who} | {figure} | {best} | {times} | {verdict} |")
+            .expect("writing to a string does not fail");
     }
 }
 
 impl Drop for Table {
     fn drop(&mut self) {
         println!("\n**{}**\n", self.question);
-        println!("| case | contestant | figure | thalweg is better by | target |\n|---|---|---|---|---|\n{}", self.lines);
+        println!(
+            "| case | contestant | median | best tenth | thalweg is better by | target |\n|---|---|---|---|---|---|\n{}",
+            self.lines
+        );
     }
+}
+
+/// How many times better we are; below 1 we have lost, which a rounded 0 would not say.
+fn times_text(times: f64) -> String {
+    if times < 1.0 { format!("{times:.2}x") } else { format!("{times:.1}x") }
 }
 
 fn verdict(met: bool) -> &'static str {

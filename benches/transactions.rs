@@ -7,7 +7,7 @@
 //!
 //! `cargo bench -p thalweg-benches --bench transactions [-- --quick]`
 
-use thalweg_benches::clock::median_ns;
+use thalweg_benches::clock::time_ns;
 use thalweg_benches::dataflow::{self, Edit, Join, Peer, price_of};
 use thalweg_benches::graphs::{Doc, Transactions, cents, engine, in_cents};
 use thalweg_benches::{Effort, Numbers, Table, Target, Unit};
@@ -153,10 +153,6 @@ fn run(engine: &mut Engine, input: Vec<Transaction>, per_step: usize) {
 }
 
 impl World {
-    fn input(&self, edits: &[Edit]) -> Vec<Transaction> {
-        edits.iter().map(|edit| self.transactions.one((self.change)(edit))).collect()
-    }
-
     /// All contestants have the same answers.
     fn check(&mut self) {
         for id in (0..self.answers).step_by(7) {
@@ -176,30 +172,29 @@ fn main() {
     }
 }
 
-/// Each size of step goes over its own part of the same edits, first ours, then each peer.
+/// Each size of step goes over its own part of the same edits, first ours, then each peer. Transactions are built chunk by chunk, just
+/// before they are timed, so that they are as warm as those of a source.
 fn measure(world: &mut World, effort: Effort, table: &mut Table) {
     let chunk = 2_000;
     let chunks = effort.pick(15, 3);
     let sizes = [1, 10, 100, 1000];
     let all = edits(world, chunk * (1 + chunks * sizes.len()));
     let (warm, rest) = all.split_at(chunk);
-    let input = world.input(warm);
-    run(&mut world.engine, input, 100);
+    run(&mut world.engine, world.transactions.each(warm, &world.change), 100);
     world.peers.iter_mut().for_each(|(_, _, peer)| peer.run(warm, 100));
     world.check();
     for (per_step, part) in sizes.into_iter().zip(rest.chunks(chunk * chunks)) {
         let case = format!("{}, {} rows, {per_step} a step", world.name, world.rows);
-        let mut inputs: Vec<_> = part.chunks(chunk).rev().map(|edits| world.input(edits)).collect();
-        let engine = &mut world.engine;
-        let ns = median_ns(chunks, chunk, || inputs.pop().expect("a chunk for each"), |input| run(engine, input, per_step));
-        match per_step {
-            1 => table.ours(&case, ns / 1e3, Unit::Us("transaction"), Target::Reach(world.alone_us)),
-            _ => table.ours(&case, ns / 1e3, Unit::Us("transaction"), Target::Reach(1.0)),
-        }
+        let World { engine, transactions, change, .. } = world;
+        let mut parts = part.chunks(chunk);
+        let mut input = || transactions.each(parts.next().expect("a chunk for each"), &*change);
+        let ns = time_ns(chunks, chunk, &mut input, |input| run(engine, input, per_step));
+        let target = Target::Reach(if per_step == 1 { world.alone_us } else { 1.0 });
+        table.ours(&case, ns.map(|ns| ns / 1e3), Unit::Us("transaction"), target);
         for (who, target, peer) in &mut world.peers {
             let mut parts = part.chunks(chunk);
-            let ns = median_ns(chunks, chunk, || parts.next().expect("a chunk for each"), |edits| peer.run(edits, per_step));
-            table.peer(who, ns / 1e3, *target);
+            let ns = time_ns(chunks, chunk, || parts.next().expect("a chunk for each"), |edits| peer.run(edits, per_step));
+            table.peer(who, ns.map(|ns| ns / 1e3), *target);
         }
         world.check();
     }
