@@ -5,6 +5,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+/// The allocator of the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use thalweg_engine::{Engine, Options};
 use thalweg_formulas::{Timestamp, Type, Value};
 use thalweg_graph::planning::plan;
@@ -61,6 +65,7 @@ fn cells(shape: &str, n: usize) {
     let formula = |i: usize| match shape {
         "chain" if i == 0 => "x * 1.0000001 + 1.0".to_owned(),
         "chain" => format!("f{} * 1.0000001 + 1.0", i - 1),
+        "quiet" => format!("x + {i}.5 > -1.0 ? 1.0 : 0.0"),
         _ => format!("x * {i}.5"),
     };
     let spec = GraphSpec {
@@ -185,6 +190,7 @@ fn main() {
         for n in [10, 60, 1000] {
             cells("chain", n);
             cells("fan", n);
+            cells("quiet", n);
         }
     }
     if wanted("backfill") {

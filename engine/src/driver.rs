@@ -41,6 +41,7 @@ pub struct Driver {
     taught: Vec<usize>,
     /// A restart is bringing rows back.
     restoring: bool,
+    started: bool,
 }
 
 /// A batch while it is being filled.
@@ -67,7 +68,7 @@ impl Driver {
             _ => Host::Threads(Threads::new(&plan, options.state_deltas, workers)),
         };
         let router = Router::new(plan.clone());
-        Driver { plan, router, host, taught: vec![0; workers], restoring: false }
+        Driver { plan, router, host, taught: vec![0; workers], restoring: false, started: false }
     }
 
     fn workers(&self) -> usize {
@@ -99,10 +100,9 @@ impl Driver {
     pub fn thaw(&mut self, epoch: Epoch) -> Outcome {
         let mut all = Outcome::default();
         if std::mem::take(&mut self.restoring) {
-            let info = EpochInfo { at: Timestamp::default(), origin: "".into(), fill: true };
             // The first of the two brings the global document back if no row has.
             for thaw in [false, true] {
-                let open = Open { infos: vec![info.clone()], thaw, ..Open::new(epoch, self.workers()) };
+                let open = Open { infos: vec![filled()], thaw, ..Open::new(epoch, self.workers()) };
                 self.close(open, &mut all);
             }
             (0..self.workers()).for_each(|worker| self.with(worker, Shard::thawed));
@@ -149,6 +149,7 @@ impl Driver {
         if open.infos.is_empty() {
             return;
         }
+        self.started = true;
         let batch = Batch { first: open.first, infos: Arc::new(open.infos) };
         let (thaw, ingress) = (open.thaw, open.arrivals.into_iter().enumerate());
         let ingress: Vec<Ingress> = ingress
@@ -303,6 +304,19 @@ impl Driver {
         (0..self.workers()).flat_map(|worker| self.with(worker, |shard| shard.documents())).collect()
     }
 
+    /// Whether any epoch has been closed.
+    pub fn has_started(&self) -> bool {
+        self.started
+    }
+
+    /// The documents that are there without any row.
+    pub fn unborn(&self) -> Vec<Document> {
+        let mut blank = Driver::new(self.plan.clone(), &Options::default());
+        let (info, mut outcome) = (filled(), Outcome::default());
+        blank.close(Open { infos: vec![info], ..Open::new(1, 1) }, &mut outcome);
+        blank.documents()
+    }
+
     /// A table's key columns, once they are known.
     pub fn key_names(&self, table: TableId) -> Option<Arc<[Arc<str>]>> {
         self.router.key(table).map(|key| key.names.clone())
@@ -320,6 +334,11 @@ impl Driver {
         }
         all
     }
+}
+
+/// An epoch without a transaction, in which nothing fires.
+fn filled() -> EpochInfo {
+    EpochInfo { at: Timestamp::default(), origin: "".into(), fill: true }
 }
 
 /// The worker of the document that a change is about; a change that names none is refused on the first.

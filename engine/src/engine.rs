@@ -92,9 +92,9 @@ impl Engine {
         self.driver.read(self.names.target(node)?, key)
     }
 
-    /// Every live document's derived fields, sorted by node and key.
+    /// Every live document's derived fields, sorted by node and key. Before the first epoch: the global document as it will be born.
     pub fn documents(&mut self) -> Vec<Document> {
-        let mut documents = self.driver.documents();
+        let mut documents = if self.driver.has_started() { self.driver.documents() } else { self.driver.unborn() };
         documents.sort_by(|a, b| a.node.cmp(&b.node).then_with(|| a.key.cmp(&b.key)));
         documents
     }

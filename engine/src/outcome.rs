@@ -129,6 +129,9 @@ fn by_key(a: &Key, b: &Key) -> Ordering {
 
 /// Adds one worker's part of a step.
 pub fn merge(into: &mut Outcome, mut part: Outcome) {
+    if into.deltas.is_empty() {
+        std::mem::swap(&mut into.deltas, &mut part.deltas);
+    }
     into.deltas.append(&mut part.deltas);
     into.fired.append(&mut part.fired);
     into.errors.append(&mut part.errors);

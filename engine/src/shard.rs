@@ -45,6 +45,9 @@ pub struct Shard {
     started: bool,
 }
 
+/// The most deltas that room is made for in advance.
+const DELTAS_EXPECTED_MAX: usize = 16_384;
+
 /// Whether each table keeps whole rows.
 fn whole_rows(plan: &Plan, state_deltas: bool) -> Vec<bool> {
     let reacts = |at: usize| plan.reactions.iter().any(|reaction| reaction.table.0 as usize == at);
@@ -89,17 +92,29 @@ impl Shard {
     pub fn begin(&mut self, ingress: Ingress) {
         self.learn(ingress.mappings);
         self.context.batch = ingress.batch;
-        for arrival in ingress.arrivals {
-            if let Some(home) = self.homes[arrival.table.0 as usize] {
-                self.context.arrivals[home as usize].push(arrival);
-            }
-        }
+        self.sort_by_home(ingress.arrivals);
         if ingress.thaw {
             self.context.restoring = false;
             self.regions.iter_mut().for_each(|region| region.thaw(self.context.batch.first, &mut self.context));
         }
         if !std::mem::replace(&mut self.started, true) {
             self.bear_global_document(self.context.batch.first);
+        }
+    }
+
+    /// Puts arrivals where they are folded; those of a single table as they are.
+    fn sort_by_home(&mut self, arrivals: Vec<Arrival>) {
+        let home = |arrival: &Arrival| self.homes[arrival.table.0 as usize];
+        if let Some(first) = arrivals.first().and_then(home)
+            && arrivals.iter().all(|arrival| home(arrival) == Some(first))
+        {
+            self.context.arrivals[first as usize] = arrivals;
+            return;
+        }
+        for arrival in arrivals {
+            if let Some(home) = self.homes[arrival.table.0 as usize] {
+                self.context.arrivals[home as usize].push(arrival);
+            }
         }
     }
 
@@ -152,7 +167,9 @@ impl Shard {
     /// Ends the batch: what it has produced here, in no order.
     pub fn finish(&mut self) -> Outcome {
         self.context.directories.iter_mut().for_each(|directory| directory.sweep());
-        std::mem::take(&mut self.context.out)
+        // Batches of one kind follow each other, so the next will have about as many deltas.
+        let room = self.context.out.deltas.len().min(DELTAS_EXPECTED_MAX);
+        std::mem::replace(&mut self.context.out, Outcome { deltas: Vec::with_capacity(room), ..Outcome::default() })
     }
 
     /// Folds an arrival of the next batch's only epoch ahead of it, so that [`Shard::peek`] sees it.
@@ -160,7 +177,9 @@ impl Shard {
         self.learn(mappings);
         self.context.batch = batch;
         if let Some(home) = self.homes[arrival.table.0 as usize] {
-            self.regions[home as usize].fold(arrival.epoch, arrival.what, &mut self.context);
+            let mappings = std::mem::take(&mut self.context.mappings);
+            self.regions[home as usize].fold(arrival.epoch, arrival.what, &mappings, &mut self.context);
+            self.context.mappings = mappings;
         }
     }
 
@@ -216,7 +235,9 @@ impl Shard {
         let mut stats = Vec::new();
         for (at, table) in self.plan.tables.iter().enumerate().filter(|(_, table)| !table.name.is_empty()) {
             let directory = &self.context.directories[at];
-            let (rows, state_bytes) = (directory.len() as u64, directory.bytes());
+            let regions = self.regions.iter().filter(|region| region.layout.table.0 as usize == at);
+            let state_bytes = directory.bytes() + regions.map(Region::row_bytes).sum::<u64>();
+            let rows = directory.len() as u64;
             stats.push(NodeStats { node: table.name.clone(), region: None, rows, state_bytes, rows_touched: 0 });
         }
         self.regions.iter().for_each(|region| region.stats(&mut stats));

@@ -58,10 +58,12 @@ impl Region {
 
     /// Gives self-references their value before the first step, or the one from before a restart.
     fn start_selves(&mut self, row: u32, context: &mut Context) {
+        if self.layout.selves.iter().all(|selves| *selves == 0) {
+            return;
+        }
         for at in 0..self.layout.cells.len() {
-            let cell = &self.layout.cells[at];
-            let Some(init) = cell.init.clone() else { continue };
-            let slot = cell.slot;
+            let Some(init) = self.layout.inits[at].clone() else { continue };
+            let slot = self.layout.cells[at].slot;
             let value = if context.restoring { self.restored_self(row, at, context) } else { None };
             if let Some(old) = self.rows.set(row, slot, Ok(value.unwrap_or(init))) {
                 self.rows.release(old);

@@ -26,13 +26,13 @@ struct Folding<'a> {
 }
 
 impl Region {
-    /// Folds one arrival into the epoch at hand.
-    pub(crate) fn fold(&mut self, epoch: Epoch, what: What, context: &mut Context) {
+    /// Folds one arrival into the epoch at hand; `mappings` are all, by number.
+    pub(crate) fn fold(&mut self, epoch: Epoch, what: What, mappings: &[Arc<Mapping>], context: &mut Context) {
         match what {
             What::Change(id, change) => {
                 context.out.counts.changes += 1;
-                let mapping = context.mappings[id as usize].clone();
-                let folding = Folding { epoch, mapping: &mapping };
+                let mapping = &mappings[id as usize];
+                let folding = Folding { epoch, mapping };
                 match mapping.identity(&change) {
                     Ok(identity) => self.fold_change(&folding, identity, change, context),
                     Err(NoDocument { key, error }) => self.refuse(epoch, &key, error, context),
@@ -40,15 +40,15 @@ impl Region {
             }
             What::Take(id, identity, before) => {
                 context.out.counts.changes += 1;
-                let mapping = context.mappings[id as usize].clone();
-                if let Some(row) = self.find(&mapping, &identity, context) {
-                    self.compare_before(&Folding { epoch, mapping: &mapping }, row, before.as_ref(), context);
+                let mapping = &mappings[id as usize];
+                if let Some(row) = self.find(mapping, &identity, context) {
+                    self.compare_before(&Folding { epoch, mapping }, row, before.as_ref(), context);
                 }
-                self.vanish(&mapping, &identity, context);
+                self.vanish(mapping, &identity, context);
             }
             What::Place(id, identity, image) => {
-                let mapping = context.mappings[id as usize].clone();
-                self.appear(&Folding { epoch, mapping: &mapping }, &identity, image, context);
+                let mapping = &mappings[id as usize];
+                self.appear(&Folding { epoch, mapping }, &identity, image, context);
             }
             What::Timer(_) => {}
         }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use thalweg_formulas::eval::Program;
 use thalweg_formulas::{Agg, Type, Value};
 use thalweg_graph::Plan;
-use thalweg_graph::plan::{CellKind, Rearm, Region as PlannedRegion, SlotSource, TableId};
+use thalweg_graph::plan::{Cell as PlannedCell, CellKind, Rearm, Region as PlannedRegion, SlotSource, TableId};
 
-use super::code::{self, Straight};
+use super::code::{Assembler, Code, Straight};
 use crate::state::Kind;
 
 /// Who wants to know when a slot changes.
@@ -38,28 +38,17 @@ pub enum Consumer {
     Effect(u32),
 }
 
-/// How a cell is computed.
-#[derive(Debug)]
-pub enum Body {
-    /// Words in, a word out; whatever is unusual is left to the program.
-    Straight(Straight, Program),
-    /// The general evaluator.
-    General(Program),
-}
-
-/// One cell, ready to run.
-#[derive(Debug)]
+/// One cell, ready to run: what the loop needs, and no more.
+#[derive(Clone, Copy, Debug)]
 pub struct CellCode {
     /// The slot it writes.
     pub slot: u32,
-    /// How.
-    pub body: Body,
+    /// Its straight code, if its expression has one; its program is [`Layout::programs`] at its place.
+    pub straight: Option<Straight>,
     /// The cells that read it and share its word of dirty bits.
     pub near: u64,
     /// The other cells that read it: a range of [`Layout::far`].
     pub far: (u32, u32),
-    /// A self-reference's value before its first step.
-    pub init: Option<Value>,
 }
 
 /// An aggregate that ends here.
@@ -147,8 +136,12 @@ pub struct Layout {
     pub kinds: Vec<Kind>,
     /// The cells, in topological order.
     pub cells: Vec<CellCode>,
-    /// Constants and scratch of straight code.
-    pub frame: Vec<u64>,
+    /// The straight code of the cells.
+    pub code: Code,
+    /// The general form of each cell.
+    pub programs: Vec<Program>,
+    /// By cell: a self-reference's value before its first step.
+    pub inits: Vec<Option<Value>>,
     /// The cells that read each slot: ranges of `far`.
     pub readers: Vec<(u32, u32)>,
     /// Masks of dirty bits, by range.
@@ -183,31 +176,29 @@ impl Layout {
     /// Compiles region `id` of `plan`.
     pub fn new(plan: &Plan, id: u32, is_home: bool) -> Layout {
         let region = &plan.regions[id as usize];
-        let mut frame = code::FrameBuilder::new(region.slots.iter().map(|slot| Kind::of_type(&slot.ty)).collect());
+        let kinds: Vec<Kind> = region.slots.iter().map(|slot| Kind::of_type(&slot.ty)).collect();
+        let mut assembler = Assembler::new(kinds.clone());
         let mut fan = Fan::new(region);
         let cells = region.cells.iter().enumerate().map(|(at, cell)| {
             let (near, far) = fan.of_cell(cell.slot.0, at);
-            let program = Program::compile(&cell.expr);
-            let body = match code::compile(&cell.expr, cell.slot.0, &mut frame) {
-                Some(straight) => Body::Straight(straight, program),
-                None => Body::General(program),
-            };
-            let init = match &cell.kind {
-                CellKind::Formula => None,
-                CellKind::SelfReference { init } => Some(init.clone()),
-            };
-            CellCode { slot: cell.slot.0, body, near, far, init }
+            CellCode { slot: cell.slot.0, straight: assembler.compile(&cell.expr, cell.slot.0), near, far }
         });
         let cells: Vec<CellCode> = cells.collect();
+        let init = |cell: &PlannedCell| match &cell.kind {
+            CellKind::Formula => None,
+            CellKind::SelfReference { init } => Some(init.clone()),
+        };
         let readers = (0..region.slots.len() as u32).map(|slot| fan.of_slot(slot)).collect();
         let mut layout = Layout {
             id,
             table: region.table,
             level: region.level,
             names: region.slots.iter().map(|slot| slot.name.clone()).collect(),
-            kinds: region.slots.iter().map(|slot| Kind::of_type(&slot.ty)).collect(),
+            kinds,
             cells,
-            frame: frame.finish(),
+            code: assembler.finish(),
+            programs: region.cells.iter().map(|cell| Program::compile(&cell.expr)).collect(),
+            inits: region.cells.iter().map(init).collect(),
             readers,
             far: fan.far,
             dirty_words: region.cells.len().div_ceil(64),

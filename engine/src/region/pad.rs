@@ -75,6 +75,11 @@ impl Pad {
         self.marks.get(row as usize).is_some_and(|mark| *mark != 0)
     }
 
+    /// Bytes held between epochs.
+    pub fn bytes(&self) -> u64 {
+        self.marks.capacity() as u64 * 4
+    }
+
     /// Whether nothing is touched.
     pub fn is_empty(&self) -> bool {
         self.touches.is_empty()

@@ -4,10 +4,9 @@
 //! the cells that read it become dirty; if not, the change ends there (cut-off). So a change costs the cells that it reaches, and
 //! a cell runs at most once per row and epoch.
 
-use thalweg_formulas::eval::Program;
-use thalweg_formulas::{Cell, InputId, Value};
+use thalweg_formulas::{Cell, InputId};
 
-use super::layout::{Body, CellCode, Layout};
+use super::layout::{CellCode, Layout};
 use super::pad::Moved;
 use crate::state::{Raw, Rows};
 
@@ -41,10 +40,10 @@ pub fn propagate<const FROZEN: bool>(
             }
             let at = word * 64 + bits.trailing_zeros() as usize;
             bits &= bits - 1;
-            let cell = &layout.cells[at];
             count += 1;
             scratch.evaluated[at] += 1;
-            let Some(old) = run(cell, rows, row, &mut scratch.frame) else { continue };
+            let cell = &layout.cells[at];
+            let Some(old) = run(layout, at, cell, rows, row, &mut scratch.frame) else { continue };
             moved.push(Moved { slot: cell.slot, old });
             bits |= cell.near;
             for far in &layout.far[cell.far.0 as usize..cell.far.1 as usize] {
@@ -56,33 +55,23 @@ pub fn propagate<const FROZEN: bool>(
 }
 
 /// Runs one cell; gives its content before if that was another.
-#[inline]
-fn run(cell: &CellCode, rows: &mut Rows, row: u32, frame: &mut [u64]) -> Option<Raw> {
-    match &cell.body {
-        Body::Straight(code, program) => match code.run(rows.row(row), frame) {
-            Some(new) => {
-                let old = rows.raw(row, cell.slot);
-                (new != old).then(|| {
-                    rows.put(row, cell.slot, new);
-                    old
-                })
-            }
-            None => run_general(cell, program, rows, row),
-        },
-        Body::General(program) => run_general(cell, program, rows, row),
+#[inline(always)]
+fn run(layout: &Layout, at: usize, cell: &CellCode, rows: &mut Rows, row: u32, frame: &mut [u64]) -> Option<Raw> {
+    let straight = cell.straight.and_then(|straight| layout.code.run(straight, rows.row(row), frame));
+    match straight {
+        Some(new) => rows.replace(row, cell.slot, new),
+        None => run_general(layout, at, rows, row),
     }
 }
 
-fn run_general(cell: &CellCode, program: &Program, rows: &mut Rows, row: u32) -> Option<Raw> {
-    let value = evaluate(cell, program, rows, row);
-    rows.set(row, cell.slot, value)
-}
-
-/// A cell's value on the row as it is. A self-reference in error goes on from its last good value.
-pub fn evaluate(cell: &CellCode, program: &Program, rows: &Rows, row: u32) -> Cell {
-    let own = cell.init.is_some().then_some(cell.slot);
-    program.eval(&|id: InputId| match own {
-        Some(slot) if slot == id.0 => Ok::<Value, _>(rows.last_good(slot, rows.raw(row, slot))),
-        _ => rows.cell(row, id.0),
-    })
+/// The same by the program, which knows NULL, errors and every type. A self-reference in error goes on from its last good value.
+#[inline(never)]
+fn run_general(layout: &Layout, at: usize, rows: &mut Rows, row: u32) -> Option<Raw> {
+    let slot = layout.cells[at].slot;
+    let own = layout.inits[at].is_some().then_some(slot);
+    let input = |id: InputId| -> Cell {
+        if own == Some(id.0) { Ok(rows.last_good(slot, rows.raw(row, slot))) } else { rows.cell(row, id.0) }
+    };
+    let value = layout.programs[at].eval(&input);
+    rows.set(row, slot, value)
 }

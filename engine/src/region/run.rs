@@ -1,6 +1,7 @@
 //! One batch through a region, epoch by epoch.
 
 use std::sync::Arc;
+use std::vec::IntoIter;
 
 use thalweg_graph::Epoch;
 
@@ -28,7 +29,7 @@ impl Region {
             pad: Pad::default(),
             scratch: Scratch {
                 dirty: vec![0; layout.dirty_words],
-                frame: layout.frame.clone(),
+                frame: layout.code.frame(),
                 evaluated: vec![0; layout.cells.len()],
             },
             moved: Vec::new(),
@@ -47,27 +48,31 @@ impl Region {
         if !notes.is_sorted_by_key(|note| (note.epoch, note.row)) {
             notes.sort_by_key(|note| (note.epoch, note.row));
         }
-        let mut arrivals = arrivals.into_iter().peekable();
-        let mut notes = notes.into_iter().peekable();
+        if context.batch.infos.iter().any(|info| info.fill) {
+            self.rows.reserve(arrivals.len());
+            context.directories[self.layout.table.0 as usize].reserve(arrivals.len());
+            context.out.deltas.reserve(arrivals.len() * self.layout.fields.len());
+        }
+        let mappings = std::mem::take(&mut context.mappings);
+        let (mut arrivals, mut notes) = (arrivals.into_iter(), notes.into_iter());
         // What was staged for a change of key belongs to the batch's only epoch.
         let mut staged = (!self.pad.is_empty()).then_some(context.batch.first);
-        loop {
-            let next = arrivals.peek().map(|arrival: &Arrival| arrival.epoch).into_iter();
-            let next = next.chain(notes.peek().map(|note: &Note| note.epoch)).chain(staged.take()).min();
-            let Some(epoch) = next else { break };
-            let mut timers = Vec::new();
-            while let Some(arrival) = arrivals.next_if(|arrival| arrival.epoch == epoch) {
-                match arrival.what {
-                    What::Timer(timer) => timers.push(timer),
-                    what => self.fold(epoch, what, context),
+        let mut timers = Vec::new();
+        while let Some(epoch) = next_epoch(&arrivals, &notes, staged.take()) {
+            while arrivals.as_slice().first().is_some_and(|arrival| arrival.epoch == epoch) {
+                match arrivals.next().map(|arrival| arrival.what) {
+                    Some(What::Timer(timer)) => timers.push(timer),
+                    Some(what) => self.fold(epoch, what, &mappings, context),
+                    None => {}
                 }
             }
-            while let Some(note) = notes.next_if(|note| note.epoch == epoch) {
-                self.take_note(note);
+            while notes.as_slice().first().is_some_and(|note| note.epoch == epoch) {
+                notes.next().into_iter().for_each(|note| self.take_note(note));
             }
             self.settle(epoch, context);
-            timers.into_iter().for_each(|timer| self.timer(epoch, &timer, context));
+            timers.drain(..).for_each(|timer| self.timer(epoch, &timer, context));
         }
+        context.mappings = mappings;
     }
 
     fn take_note(&mut self, note: Note) {
@@ -143,7 +148,7 @@ impl Region {
             (true, true) => self.change(epoch, touch, moved, context),
             (false, true) => self.birth(epoch, touch, moved, context),
             (true, false) => self.death(epoch, touch, moved, context),
-            (false, false) => self.discard(touch.row, moved),
+            (false, false) => self.discard(touch.row, moved, context),
         }
     }
 
@@ -184,10 +189,11 @@ impl Region {
     }
 
     /// A row that did not live before the epoch and does not after it: as if nothing had been written.
-    fn discard(&mut self, row: u32, moved: &[Moved]) {
+    fn discard(&mut self, row: u32, moved: &[Moved], context: &mut Context) {
         moved.iter().for_each(|entry| self.rows.release(entry.old));
         self.rows.wipe(row);
         self.forget_whole(row);
+        context.directories[self.layout.table.0 as usize].suspect(row);
     }
 
     pub(super) fn forget_whole(&mut self, row: u32) {
@@ -205,4 +211,11 @@ impl Region {
     pub(super) fn whole(&self, row: u32) -> Option<Arc<crate::intake::RowMap>> {
         self.home.as_ref()?.whole.as_ref()?.get(row as usize)?.clone()
     }
+}
+
+/// The lowest epoch that has something to do.
+fn next_epoch(arrivals: &IntoIter<Arrival>, notes: &IntoIter<Note>, staged: Option<Epoch>) -> Option<Epoch> {
+    let arrival = arrivals.as_slice().first().map(|arrival| arrival.epoch);
+    let note = notes.as_slice().first().map(|note| note.epoch);
+    [arrival, note, staged].into_iter().flatten().min()
 }

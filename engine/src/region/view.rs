@@ -8,6 +8,7 @@ use thalweg_graph::state::EngineState;
 use super::Region;
 use crate::context::Context;
 use crate::state::KeyHash;
+use crate::state::rows::heap_bytes;
 
 impl Region {
     /// The cell of a slot of a living document.
@@ -46,7 +47,8 @@ impl Region {
 
     /// Self-references and the values behind errors.
     pub(crate) fn export(&self, context: &Context, state: &mut EngineState) {
-        let cells: Vec<(u32, bool)> = self.layout.cells.iter().map(|cell| (cell.slot, cell.init.is_some())).collect();
+        let cells: Vec<(u32, bool)> =
+            self.layout.cells.iter().zip(&self.layout.inits).map(|(cell, init)| (cell.slot, init.is_some())).collect();
         let watched: Vec<_> =
             cells.into_iter().filter(|(slot, is_self)| *is_self || !self.held_names(*slot).is_empty()).collect();
         if watched.is_empty() {
@@ -71,6 +73,13 @@ impl Region {
                 }
             }
         }
+    }
+
+    /// Bytes that belong to the rows as such: which live, what the epoch touches, whole rows.
+    pub(crate) fn row_bytes(&self) -> u64 {
+        let whole = self.home.iter().flat_map(|home| home.whole.iter().flatten());
+        let whole: u64 = whole.map(|row| 8 + row.as_ref().map_or(0, |row| heap_bytes(&Value::Map(row.clone())))).sum();
+        self.alive.len() as u64 + self.pad.bytes() + whole
     }
 
     /// What each slot holds and has cost.

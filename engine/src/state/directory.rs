@@ -86,7 +86,7 @@ impl Directory {
         self.index.find(spread(short), same).map(|entry| entry.row)
     }
 
-    /// The row of a key, new if need be.
+    /// The row of a key, new if need be. Who asks holds it, or gives it up by [`Directory::suspect`].
     pub fn intern(&mut self, key: &[Value], hash: KeyHash) -> u32 {
         if let Some(row) = self.find(key, hash) {
             return row;
@@ -106,8 +106,14 @@ impl Directory {
         }
         let short = hash.short();
         self.index.insert_unique(spread(short), Entry { short, row }, |entry| spread(entry.short));
-        self.suspects.push(row);
         row
+    }
+
+    /// Expects so many more keys.
+    pub fn reserve(&mut self, keys: usize) {
+        self.index.reserve(keys, |entry| spread(entry.short));
+        self.holds.reserve(keys);
+        self.keys.iter_mut().for_each(|rows| rows.reserve(keys));
     }
 
     /// The key of a row.
@@ -139,6 +145,11 @@ impl Directory {
         if *holds == 0 {
             self.suspects.push(row);
         }
+    }
+
+    /// The next sweep is to look whether anything holds the id.
+    pub fn suspect(&mut self, row: u32) {
+        self.suspects.push(row);
     }
 
     /// Gives back the ids that nothing holds. Between batches only: what is in flight names rows by id.

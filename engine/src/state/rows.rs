@@ -50,6 +50,11 @@ impl Rows {
         self.kinds.len()
     }
 
+    /// Expects so many more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.words.reserve(rows * self.stride);
+    }
+
     /// Makes room for row `row`, all NULL.
     pub fn ensure(&mut self, row: u32) {
         let end = (row as usize + 1) * self.stride;
@@ -91,6 +96,22 @@ impl Rows {
         let tags = &mut words[slot as usize >> 5];
         *tags = *tags & !(3 << shift) | (raw.tag as u64) << shift;
         words[tag_words + slot as usize] = raw.word;
+    }
+
+    /// Puts `new` into a slot, unless it is there already; gives the content before, for the caller to release.
+    #[inline]
+    pub fn replace(&mut self, row: u32, slot: u32, new: Raw) -> Option<Raw> {
+        let at = self.tag_words + slot as usize;
+        let words = self.row_mut(row);
+        let shift = (slot & 31) * 2;
+        let tags = words[slot as usize >> 5];
+        let old = Raw { tag: Tag::from_bits(tags >> shift), word: words[at] };
+        if old == new {
+            return None;
+        }
+        words[slot as usize >> 5] = tags & !(3 << shift) | (new.tag as u64) << shift;
+        words[at] = new.word;
+        Some(old)
     }
 
     /// Writes a cell; gives the content before, for the caller to release, if that was another value.
@@ -166,9 +187,13 @@ impl Rows {
     /// The value that a content of `slot` shows: the last good one where it is an error.
     #[inline]
     pub fn last_good(&self, slot: u32, raw: Raw) -> Value {
+        if raw.tag == Tag::Inline { self.kinds[slot as usize].value(raw.word) } else { self.last_good_elsewhere(raw) }
+    }
+
+    #[inline(never)]
+    fn last_good_elsewhere(&self, raw: Raw) -> Value {
         match raw.tag {
-            Tag::Inline => self.kinds[slot as usize].value(raw.word),
-            Tag::Null => Value::Null,
+            Tag::Inline | Tag::Null => Value::Null,
             Tag::Boxed => self.values.get(raw.word as u32).clone(),
             Tag::Failed => self.failures.get(raw.word as u32).last.clone(),
         }

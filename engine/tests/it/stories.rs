@@ -504,6 +504,16 @@ fn a_global_field_is_there_from_the_first_epoch_on() {
 }
 
 #[test]
+fn the_global_document_can_be_seen_before_anything_has_happened() {
+    let spec = shop(&[("Count", "count(Order[*].id)"), ("Twice", "Count * 2 + 1"), ("Order.double", "qty * 2")], &[]);
+    let mut engine = Engine::new(planned(&spec), Options { workers: 2, ..Options::default() });
+    let seen: Vec<String> = engine.documents().iter().map(|d| format!("{} {}", d.node, json::display(&d.value))).collect();
+    assert_eq!(seen, ["Count 0", "Twice 1"]);
+    engine.push(transaction(&spec, 1, "+Order 1 null 3"));
+    assert_eq!(engine.step().deltas.len(), 3, "and is still born in the first epoch");
+}
+
+#[test]
 fn documents_columns_and_keys_can_be_read() {
     let spec = shop(&[("Order.double", "qty * 2"), ("Order.where", "buyer.region")], &[]);
     for workers in [1, 3] {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use thalweg_formulas::ast::{BinaryOp, UnaryOp};
 use thalweg_formulas::{Expr, ExprKind, Type, Value};
 
-use super::{ANSWER, Instr, Op, Straight};
+use super::{ANSWER, Code, Instr, Op, Straight};
 use crate::state::Kind;
 
 /// Words of scratch that the cells of a region share.
@@ -14,17 +14,38 @@ const SCRATCH: u32 = 64;
 /// More digits behind the point than this are left to the program.
 const SCALE_MAX: u8 = 18;
 
-/// The frame of a region while its cells are compiled: scratch, then the constants of all cells.
-pub struct FrameBuilder {
+/// Compiles the cells of one region, one after the other.
+pub struct Assembler {
     kinds: Vec<Kind>,
     constants: Vec<u64>,
     places: BTreeMap<u64, u32>,
+    code: Code,
 }
 
-impl FrameBuilder {
+impl Assembler {
     /// For rows of slots of these kinds.
-    pub fn new(kinds: Vec<Kind>) -> FrameBuilder {
-        FrameBuilder { kinds, constants: Vec::new(), places: BTreeMap::new() }
+    pub fn new(kinds: Vec<Kind>) -> Assembler {
+        Assembler { kinds, constants: Vec::new(), places: BTreeMap::new(), code: Code::default() }
+    }
+
+    /// Straight code for the cell of slot `slot`, or `None` where the expression needs the general evaluator.
+    pub fn compile(&mut self, expr: &Expr, slot: u32) -> Option<Straight> {
+        let kind = self.kinds[slot as usize];
+        let mut compiler = Compiler { region: self, code: Vec::new(), needs: BTreeMap::new(), scratch: 0 };
+        compiler.answer(expr, kind)?;
+        let Compiler { mut code, needs, .. } = compiler;
+        let start = self.code.instrs.len() as u32;
+        code.iter_mut().filter(|instr| matches!(instr.op, Op::Jump | Op::Unless)).for_each(|jump| jump.out += start);
+        self.code.instrs.extend(code);
+        let first = self.code.needs.len() as u32;
+        self.code.needs.extend(needs);
+        Some(Straight { start, needs: (first, self.code.needs.len() as u32) })
+    }
+
+    /// The code of all cells.
+    pub fn finish(self) -> Code {
+        let frame = std::iter::repeat_n(0, SCRATCH as usize).chain(self.constants).collect();
+        Code { frame, ..self.code }
     }
 
     fn tag_words(&self) -> u32 {
@@ -44,22 +65,6 @@ impl FrameBuilder {
         });
         self.base() + place
     }
-
-    /// The frame's words.
-    pub fn finish(self) -> Vec<u64> {
-        let mut frame = vec![0; SCRATCH as usize];
-        frame.extend(self.constants);
-        frame
-    }
-}
-
-/// Straight code for the cell of slot `slot`, or `None` where the expression needs the general evaluator.
-pub fn compile(expr: &Expr, slot: u32, frame: &mut FrameBuilder) -> Option<Straight> {
-    let kind = frame.kinds[slot as usize];
-    let mut compiler = Compiler { frame, code: Vec::new(), needs: BTreeMap::new(), scratch: 0 };
-    compiler.answer(expr, kind)?;
-    let Compiler { code, needs, .. } = compiler;
-    Some(Straight { code: code.into(), needs: needs.into_iter().collect() })
 }
 
 /// An operand and how its word is read.
@@ -72,7 +77,7 @@ struct Operand {
 }
 
 struct Compiler<'a> {
-    frame: &'a mut FrameBuilder,
+    region: &'a mut Assembler,
     code: Vec<Instr>,
     needs: BTreeMap<u32, u64>,
     scratch: u32,
@@ -83,7 +88,7 @@ impl Compiler<'_> {
     fn answer(&mut self, expr: &Expr, kind: Kind) -> Option<()> {
         match expr.kind() {
             ExprKind::Const(Value::Null) => {
-                let at = self.frame.constant(0);
+                let at = self.region.constant(0);
                 self.code.push(Instr { op: Op::Null, a: at, b: at, out: ANSWER });
             }
             ExprKind::If(condition, yes, no) => {
@@ -105,7 +110,7 @@ impl Compiler<'_> {
 
     /// The last instruction gives the answer if it computed `value`; else a copy does.
     fn end_with(&mut self, value: Operand) {
-        let base = self.frame.base();
+        let base = self.region.base();
         let jumped_to = self.code.iter().any(|i| matches!(i.op, Op::Jump | Op::Unless) && i.out as usize == self.code.len());
         match self.code.last_mut() {
             Some(last) if !jumped_to && value.at >= base && last.out == value.at - base && last.op != Op::Jump => {
@@ -146,16 +151,16 @@ impl Compiler<'_> {
     }
 
     fn constant(&mut self, kind: Kind, word: u64) -> Option<Operand> {
-        Some(Operand { at: self.frame.constant(word), kind, constant: Some(word) })
+        Some(Operand { at: self.region.constant(word), kind, constant: Some(word) })
     }
 
     fn input(&mut self, slot: u32, ty: &Type) -> Option<Operand> {
         let kind = Kind::of_type(ty);
-        if matches!(kind, Kind::Boxed | Kind::Open) || kind != *self.frame.kinds.get(slot as usize)? {
+        if matches!(kind, Kind::Boxed | Kind::Open) || kind != *self.region.kinds.get(slot as usize)? {
             return None;
         }
         *self.needs.entry(slot / 32).or_insert(0) |= 3 << (slot % 32 * 2);
-        Some(Operand { at: self.frame.tag_words() + slot, kind, constant: None })
+        Some(Operand { at: self.region.tag_words() + slot, kind, constant: None })
     }
 
     fn choice(&mut self, condition: &Expr, yes: &Expr, no: &Expr) -> Option<Operand> {
@@ -172,7 +177,7 @@ impl Compiler<'_> {
         }
         self.code.push(Instr { op: Op::Copy, a: no.at, b: no.at, out });
         self.code[end].out = self.code.len() as u32;
-        Some(Operand { at: self.frame.base() + out, kind: yes.kind, constant: None })
+        Some(Operand { at: self.region.base() + out, kind: yes.kind, constant: None })
     }
 
     fn new_scratch(&mut self) -> Option<u32> {
@@ -183,7 +188,7 @@ impl Compiler<'_> {
     fn emit(&mut self, op: Op, a: Operand, b: Operand, kind: Kind) -> Option<Operand> {
         let out = self.new_scratch()?;
         self.code.push(Instr { op, a: a.at, b: b.at, out });
-        Some(Operand { at: self.frame.base() + out, kind, constant: None })
+        Some(Operand { at: self.region.base() + out, kind, constant: None })
     }
 
     fn unary(&mut self, op: UnaryOp, a: Operand) -> Option<Operand> {

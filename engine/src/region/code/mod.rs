@@ -12,7 +12,7 @@
 mod compile;
 mod run;
 
-pub use compile::{FrameBuilder, compile};
+pub use compile::Assembler;
 
 /// What an instruction does with words `a` and `b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,12 +111,30 @@ pub struct Instr {
 /// As `out`: the result is the cell's value, and the code ends.
 pub const ANSWER: u32 = u32::MAX;
 
-/// A cell's expression as instructions.
-#[derive(Debug)]
+/// The straight code of all cells of a region, one after the other, so that cells that run one after the other stand together.
+#[derive(Debug, Default)]
+pub struct Code {
+    instrs: Vec<Instr>,
+    /// Tag words and the bits in them that must be clear: the inputs of a cell stand inline.
+    needs: Vec<(u32, u64)>,
+    /// Scratch, then the constants.
+    frame: Vec<u64>,
+}
+
+impl Code {
+    /// The scratch and constants to run with.
+    pub fn frame(&self) -> Vec<u64> {
+        self.frame.clone()
+    }
+}
+
+/// Where a cell's straight code stands.
+#[derive(Clone, Copy, Debug)]
 pub struct Straight {
-    code: Box<[Instr]>,
-    /// Tag words and the bits in them that must be clear: every input stands inline.
-    needs: Box<[(u32, u64)]>,
+    /// Its first instruction.
+    start: u32,
+    /// Its needs: a range.
+    needs: (u32, u32),
 }
 
 #[cfg(test)]

@@ -1,18 +1,19 @@
 //! Running straight code.
 
-use super::{ANSWER, Op, Straight};
+use super::{ANSWER, Code, Op, Straight};
 use crate::state::Raw;
 
-impl Straight {
-    /// The cell's content, or `None` where only the program can tell.
+impl Code {
+    /// A cell's content, or `None` where only the program can tell.
     #[inline]
-    pub fn run(&self, row: &[u64], frame: &mut [u64]) -> Option<Raw> {
-        if self.needs.iter().any(|(word, mask)| row[*word as usize] & mask != 0) {
+    pub fn run(&self, cell: Straight, row: &[u64], frame: &mut [u64]) -> Option<Raw> {
+        let needs = &self.needs[cell.needs.0 as usize..cell.needs.1 as usize];
+        if needs.iter().any(|(word, mask)| row[*word as usize] & mask != 0) {
             return None;
         }
-        let mut at = 0;
+        let mut at = cell.start as usize;
         loop {
-            let instr = self.code[at];
+            let instr = self.instrs[at];
             at += 1;
             let a = operand(row, frame, instr.a);
             let b = operand(row, frame, instr.b);

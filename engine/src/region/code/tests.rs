@@ -6,7 +6,7 @@ use thalweg_formulas::eval::Program;
 use thalweg_formulas::ops::{binary_type, unary_type};
 use thalweg_formulas::{Duration, Expr, ExprKind, InputId, Timestamp, Type, Value};
 
-use super::{FrameBuilder, compile};
+use super::Assembler;
 use crate::state::{Kind, Rows};
 
 /// SplitMix64.
@@ -133,10 +133,11 @@ fn straight_code_never_differs_from_the_program() {
         let slot = slots.len() as u32;
         slots.push(expr.ty().clone());
         let kinds: Vec<Kind> = slots.iter().map(Kind::of_type).collect();
-        let mut frame = FrameBuilder::new(kinds.clone());
-        let Some(code) = compile(&expr, slot, &mut frame) else { continue };
+        let mut assembler = Assembler::new(kinds.clone());
+        let Some(cell) = assembler.compile(&expr, slot) else { continue };
         straight += 1;
-        let (mut frame, program) = (frame.finish(), Program::compile(&expr));
+        let (code, program) = (assembler.finish(), Program::compile(&expr));
+        let mut frame = code.frame();
         let mut rows = Rows::new(kinds);
         rows.ensure(0);
         for _ in 0..8 {
@@ -147,7 +148,7 @@ fn straight_code_never_differs_from_the_program() {
             }
             runs += 1;
             let expected = program.eval(&|id: InputId| rows.cell(0, id.0));
-            if let Some(raw) = code.run(rows.row(0), &mut frame) {
+            if let Some(raw) = code.run(cell, rows.row(0), &mut frame) {
                 answered += 1;
                 assert_eq!(rows.cell_of(slot, raw), expected, "case {case}: {expr:?}\n{code:?}");
             }
