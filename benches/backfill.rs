@@ -49,6 +49,14 @@ impl Graph {
         }
     }
 
+    /// What a row may hold: 8 bytes a slot (its columns, and the field of its own) and 24 for its key.
+    fn bytes_max(self) -> f64 {
+        match self {
+            Graph::Plain => 4.0 * 8.0 + 24.0,
+            Graph::Children => 3.0 * 8.0 + 24.0,
+        }
+    }
+
     fn ids(self, rows: u64) -> u64 {
         match self {
             Graph::Plain => rows,
@@ -223,8 +231,8 @@ fn main() {
         table.ours(format!("{case}, one fill"), speed("thalweg"), Unit::MillionPerS("rows"), Target::Reach(3.0));
         graph.peers().iter().for_each(|who| table.peer(who, speed(who), Target::None));
         let memory = apart(graph, "thalweg", "memory", rows);
-        table.ours(format!("{case}, by its own account"), memory.counted, Unit::Bytes("row"), Target::None);
-        table.ours(format!("{case}, resident"), memory.resident, Unit::Bytes("row"), Target::None);
+        table.ours(format!("{case}, by its own account"), memory.counted, Unit::Bytes("row"), Target::Reach(graph.bytes_max()));
+        table.ours(format!("{case}, resident"), memory.resident, Unit::Bytes("row"), Target::Reach(graph.bytes_max()));
         graph.peers().iter().for_each(|who| table.peer(who, apart(graph, who, "memory", rows).resident, Target::None));
     }
 }
