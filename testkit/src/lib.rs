@@ -1,7 +1,8 @@
-//! For tests only: private MariaDB servers on free ports, and a TCP proxy between a client and its server.
+//! For tests only: private MariaDB and MySQL servers on free ports, and a TCP proxy between a client and its server.
 //!
 //! A server is a copy of a template data directory that is made once per build folder, so that a fresh one starts in about half a
-//! second. It ends with its [`MariaDb`], also when the test process is killed: a watchdog waits on a pipe that the process holds.
+//! second (MySQL: two). It ends with its [`Server`], also when the test process is killed: a watchdog waits on a pipe that the process
+//! holds.
 //!
 //! ```no_run
 //! let server = thalweg_testkit::MariaDb::start();
@@ -10,10 +11,14 @@
 //! ```
 
 mod mariadb;
+mod mysql;
 mod programs;
 mod proxy;
+mod server;
 mod template;
 
-pub use mariadb::{Client, MariaDb};
-pub use programs::require;
+pub use mariadb::MariaDb;
+pub use mysql::MySql;
+pub use programs::{require, require_mysql};
 pub use proxy::Proxy;
+pub use server::{Client, Server};

@@ -40,6 +40,37 @@ pub fn require() -> bool {
     }
 }
 
+/// Whether tests against a real MySQL can run here; call it first and return when it is `false`. The names of such tests contain
+/// `mysql9`: where no server can be had, `./test` leaves them out by that name and says how many they are.
+///
+/// # Panics
+/// If no server is there, with how to get one, unless `THALWEG_NO_SERVERS=1` says that this is wanted.
+pub fn require_mysql() -> bool {
+    if !require() {
+        return false;
+    }
+    if mysqld().is_none() {
+        let folder = mysql_folder().display().to_string();
+        panic!(
+            "no MySQL server in {folder}; run\n  testkit/get-mysql.sh {folder}\nor ./test, which does that, or leaves these tests out"
+        );
+    }
+    true
+}
+
+/// Where `get-mysql.sh` puts the server: `$THALWEG_MYSQL`, else in the user's cache.
+fn mysql_folder() -> PathBuf {
+    let own = std::env::var_os("THALWEG_MYSQL").map(PathBuf::from);
+    let cache = || std::env::var_os("XDG_CACHE_HOME").filter(|v| !v.is_empty()).map(PathBuf::from);
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
+    own.unwrap_or_else(|| cache().unwrap_or_else(home).join("thalweg/mysql"))
+}
+
+/// MySQL's server, if it is there.
+pub(crate) fn mysqld() -> Option<PathBuf> {
+    Some(mysql_folder().join("mysqld")).filter(|p| p.is_file())
+}
+
 fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let fixed = ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/usr/libexec"].map(PathBuf::from);

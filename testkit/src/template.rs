@@ -8,17 +8,26 @@ use std::process::{Command, Stdio};
 
 use crate::programs::Programs;
 
-/// The template, made if it is not there yet (about 4 s).
-pub(crate) fn template(programs: &Programs) -> PathBuf {
+/// MariaDB's template, made if it is not there yet (about 4 s).
+pub(crate) fn mariadb(programs: &Programs) -> PathBuf {
+    made(&format!("mariadb-{}", version(&programs.server)), |half| install_mariadb(programs, half))
+}
+
+/// MySQL's template, made if it is not there yet (5 to 10 s).
+pub(crate) fn mysql(server: &Path) -> PathBuf {
+    made(&format!("mysql-{}", version(server)), |half| install_mysql(server, half))
+}
+
+fn made(name: &str, install: impl FnOnce(&Path)) -> PathBuf {
     let home = build_folder();
     fs::create_dir_all(&home).expect("the build folder can be written");
-    let lock = File::create(home.join("lock")).expect("the lock file can be made");
+    let lock = File::create(home.join(format!("{name}.lock"))).expect("the lock file can be made");
     lock.lock().expect("the lock can be taken");
-    let done = home.join(format!("mariadb-{}", version(programs)));
+    let done = home.join(name);
     if !done.exists() {
-        let half = home.join("half-made");
+        let half = home.join(format!("{name}.half-made"));
         fs::remove_dir_all(&half).ok();
-        install(programs, &half);
+        install(&half);
         fs::rename(&half, &done).expect("the template can be renamed");
     }
     done
@@ -30,7 +39,7 @@ pub(crate) fn copy(template: &Path, datadir: &Path) {
     assert!(status.success(), "the template could not be copied to {}", datadir.display());
 }
 
-fn install(programs: &Programs, datadir: &Path) {
+fn install_mariadb(programs: &Programs, datadir: &Path) {
     let output = Command::new(&programs.install_db)
         .arg("--no-defaults")
         .arg(format!("--datadir={}", datadir.display()))
@@ -42,14 +51,26 @@ fn install(programs: &Programs, datadir: &Path) {
     assert!(output.status.success(), "mariadb-install-db failed:\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
+fn install_mysql(server: &Path, datadir: &Path) {
+    let output = Command::new(server)
+        .args(["--initialize-insecure", "--innodb-redo-log-capacity=8388608"])
+        .arg(format!("--datadir={}", datadir.display()))
+        .args(run_as_root())
+        .stdin(Stdio::null())
+        .output()
+        .expect("`mysqld` runs");
+    assert!(output.status.success(), "mysqld --initialize-insecure failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    fs::remove_file(datadir.join("auto.cnf")).ok(); // Every copy makes up a uuid of its own.
+}
+
 /// `--user=root` where the tests run as root: the server refuses to start without it, and as anybody else it must not be given.
 pub(crate) fn run_as_root() -> Option<&'static str> {
     let uid = Command::new("id").arg("-u").output().expect("`id` runs").stdout;
     (uid.trim_ascii() == b"0").then_some("--user=root")
 }
 
-fn version(programs: &Programs) -> String {
-    let text = Command::new(&programs.server).arg("--version").output().expect("`mariadbd --version` runs").stdout;
+fn version(server: &Path) -> String {
+    let text = Command::new(server).arg("--version").output().expect("the server tells its version").stdout;
     let text = String::from_utf8_lossy(&text).into_owned();
     let word = text.split_whitespace().skip_while(|w| *w != "Ver").nth(1).unwrap_or("unknown");
     word.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect()
