@@ -77,7 +77,7 @@ fn cells(shape: &str, n: usize) {
     let layout = schema("T", &[("id", Type::Int), ("x", Type::Double)]);
     engine.push(tx(Body::Changes(vec![change(&layout, Op::Insert, [Value::Int(1), Value::double(0.0)])])));
     engine.step();
-    let edits = 200.min(2_000_000 / n);
+    let edits = (12_000 / n).clamp(10, 1_000);
     let mut round = 0.0;
     let times = (0..40).map(|_| {
         let start = Instant::now();
@@ -110,9 +110,10 @@ fn order(layout: &Arc<Schema>, op: Op, id: i64, qty: i64) -> Change {
 }
 
 /// Rows that were there before, as one fill.
-fn backfill(rows: i64) {
+fn backfill(rows: i64, deltas: bool) {
     let (spec, layout) = orders();
     let mut engine = engine(&spec, 1);
+    engine.report_fills(deltas);
     let fill: Vec<Change> = (0..rows).map(|id| order(&layout, Op::Insert, id, id % 7)).collect();
     engine.push(tx(Body::Fill(fill)));
     let start = Instant::now();
@@ -120,7 +121,7 @@ fn backfill(rows: i64) {
     let took = start.elapsed().as_secs_f64();
     assert_eq!(outcome.counts.changes, rows as u64);
     println!("backfill of {rows} rows, {} deltas: {:.2} M rows/s", outcome.deltas.len(), rows as f64 / took / 1e6);
-    for node in engine.stats() {
+    for node in engine.stats().into_iter().filter(|_| deltas) {
         println!("  {} {:?}: {} rows, {:.1} B a row", node.node, node.region, node.rows, node.state_bytes as f64 / rows as f64);
     }
 }
@@ -194,7 +195,8 @@ fn main() {
         }
     }
     if wanted("backfill") {
-        backfill(1_000_000);
+        backfill(1_000_000, true);
+        backfill(1_000_000, false);
     }
     if wanted("transactions") {
         for (documents, batch) in [(1_000, 1), (1_000, 1_000), (100_000, 1), (100_000, 1_000)] {

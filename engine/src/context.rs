@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Timestamp, Value};
-use thalweg_graph::outcome::Key;
+use thalweg_graph::outcome::deltas::Legend;
+use thalweg_graph::outcome::{Deltas, Key};
 use thalweg_graph::plan::TableId;
 use thalweg_graph::{Epoch, Outcome, Plan};
 
 use crate::edges::mail::{Ask, AskKind, Contribution, Note, NoteKind, Parcel, ParcelKind, Referrer};
 use crate::intake::{Arrival, Mapping};
 use crate::memory::Memory;
-use crate::state::{Directory, KeyHash};
+use crate::state::{Directory, KeyHash, Kind};
 use crate::triggers::Triggers;
 
 /// What every worker knows of a transaction.
@@ -94,12 +95,16 @@ pub struct Context {
     column_nodes: HashMap<(TableId, Value), Arc<str>>,
     /// The epochs at hand.
     pub batch: Batch,
+    /// The nodes that deltas name.
+    pub legend: Arc<Legend>,
     /// What the batch has produced.
     pub out: Outcome,
     /// Firings so far.
     pub triggers: Triggers,
     /// What a restart brought from before.
     pub memory: Memory,
+    /// Fills report deltas, as changes do.
+    pub reports_fills: bool,
     /// A restart is bringing rows back; see [`crate::region`].
     pub restoring: bool,
 }
@@ -111,6 +116,10 @@ impl Context {
             let key = table.key.as_ref()?;
             Some(key.iter().map(|column| table.columns[column.0 as usize].ty.clone()).collect::<Vec<_>>())
         };
+        let node = |field: &thalweg_graph::plan::Field| {
+            (field.name.clone(), Kind::of_type(&plan.regions[field.region.0 as usize].slots[field.slot.0 as usize].ty))
+        };
+        let legend = Arc::new(Legend { nodes: plan.fields.iter().map(node).collect() });
         Context {
             me,
             workers,
@@ -126,11 +135,19 @@ impl Context {
             table_names: plan.tables.iter().map(|table| table.name.clone()).collect(),
             column_nodes: HashMap::new(),
             batch: Batch::default(),
-            out: Outcome::default(),
+            out: Outcome { deltas: Deltas::new(legend.clone()), ..Outcome::default() },
+            legend,
             triggers: Triggers::default(),
             memory: Memory::default(),
+            reports_fills: true,
             restoring: false,
         }
+    }
+
+    /// Whether the epoch's deltas are wanted.
+    #[inline]
+    pub fn reports(&self, epoch: Epoch) -> bool {
+        self.reports_fills || !self.batch.info(epoch).fill
     }
 
     /// Tells a parent's aggregate what a child of it gives.

@@ -117,6 +117,9 @@ impl Driver {
         open.infos.push(EpochInfo { at, origin, fill });
         match body {
             Body::Changes(changes) | Body::Fill(changes) => {
+                if let [all] = &mut open.arrivals[..] {
+                    all.reserve(changes.len());
+                }
                 for change in changes {
                     self.add_change(epoch, change, open);
                 }
@@ -258,6 +261,11 @@ impl Driver {
             Host::Local(local) => f(&mut local.shard()),
             Host::Threads(threads) => threads.with(worker, f),
         }
+    }
+
+    /// Whether fills report deltas.
+    pub fn report_fills(&mut self, wanted: bool) {
+        (0..self.workers()).for_each(|worker| self.with(worker, move |shard| shard.report_fills(wanted)));
     }
 
     /// Gives every worker what it must remember of its documents.

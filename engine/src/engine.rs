@@ -64,6 +64,12 @@ impl Engine {
         outcome
     }
 
+    /// Whether fills report deltas, as they do unless told otherwise. A fill of millions of rows whose deltas nobody wants is faster and
+    /// needs half the memory without. Errors are reported in any case.
+    pub fn report_fills(&mut self, wanted: bool) {
+        self.driver.report_fills(wanted);
+    }
+
     /// Takes over what rows cannot rebuild; call it on a new engine, before the first push. Then bring the rows back by fills, in any
     /// number of steps, and end with [`Engine::resume_at`] or with the first transaction that is no fill.
     pub fn import(&mut self, state: EngineState) {

@@ -22,7 +22,7 @@
 //! engine.push(Transaction { source: "".into(), origin: "t1".into(), at: Timestamp(0), body });
 //!
 //! let outcome = engine.step();
-//! assert_eq!(outcome.deltas[0].new, Value::Int(60));
+//! assert_eq!(outcome.deltas.sorted()[0].new, Value::Int(60));
 //! assert_eq!(engine.read("Order.total", &[Value::Int(1)]), Some(Ok(Value::Int(60))));
 //! ```
 //!

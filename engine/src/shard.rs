@@ -168,8 +168,8 @@ impl Shard {
     pub fn finish(&mut self) -> Outcome {
         self.context.directories.iter_mut().for_each(|directory| directory.sweep());
         // Batches of one kind follow each other, so the next will have about as many deltas.
-        let room = self.context.out.deltas.len().min(DELTAS_EXPECTED_MAX);
-        std::mem::replace(&mut self.context.out, Outcome { deltas: Vec::with_capacity(room), ..Outcome::default() })
+        let deltas = self.context.out.deltas.like(DELTAS_EXPECTED_MAX);
+        std::mem::replace(&mut self.context.out, Outcome { deltas, ..Outcome::default() })
     }
 
     /// Folds an arrival of the next batch's only epoch ahead of it, so that [`Shard::peek`] sees it.
@@ -198,6 +198,11 @@ impl Shard {
         state.selves.into_iter().for_each(|(name, key, value)| self.context.memory.remember_self(name, key, value));
         state.held.into_iter().for_each(|(name, key, value)| self.context.memory.remember_held(name, key, value));
         state.triggers.into_iter().for_each(|(name, key, count)| self.context.triggers.import(&name, key, count));
+    }
+
+    /// Whether fills report deltas.
+    pub fn report_fills(&mut self, wanted: bool) {
+        self.context.reports_fills = wanted;
     }
 
     /// The thaw has run: what is left of the state from before comes to its place.

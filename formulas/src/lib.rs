@@ -39,6 +39,7 @@ pub mod tensor;
 pub mod time;
 pub mod types;
 pub mod value;
+pub mod word;
 
 pub mod ast;
 pub mod check;

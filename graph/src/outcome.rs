@@ -1,6 +1,6 @@
 //! What flows out of a step: deltas, firings, errors, timers to arm; each with its epoch.
 //!
-//! Order within an outcome: epoch, kind (delta, effect, error), node name (bytes), key (typed, column by column), version.
+//! Order: epoch, kind (delta, effect, error), node name (bytes), key (typed, column by column), version.
 //! It is the same for any batching and any number of workers.
 
 use std::sync::Arc;
@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use thalweg_formulas::{Error, Timestamp, Value};
 
 use crate::transaction::Epoch;
+
+pub mod deltas;
+
+pub use deltas::Deltas;
 
 /// A document's key: its key columns' values, in key order. Empty for the global document.
 pub type Key = Arc<[Value]>;
@@ -19,7 +23,7 @@ pub struct Outcome {
     /// The last closed epoch.
     pub through: Epoch,
     /// Changed derived fields.
-    pub deltas: Vec<Delta>,
+    pub deltas: Deltas,
     /// Firings of effects and reactions.
     pub fired: Vec<Fired>,
     /// Fields and rows that went into or out of error.

@@ -14,6 +14,7 @@ impl Region {
     /// The document lives from this epoch on: every cell runs, every watched slot is told.
     pub(super) fn birth(&mut self, epoch: Epoch, touch: &Touch, moved: &mut Vec<Moved>, context: &mut Context) {
         let row = touch.row;
+        self.births_and_deaths += 1;
         self.release_all(moved);
         self.show_aggregates(row, u64::MAX, moved);
         self.layout.mark_all(&mut self.scratch.dirty);
@@ -31,6 +32,7 @@ impl Region {
     /// The document is gone: the row goes back to how it was before the epoch, takes its leave, and is blank.
     pub(super) fn death(&mut self, epoch: Epoch, touch: &Touch, moved: &mut Vec<Moved>, context: &mut Context) {
         let row = touch.row;
+        self.births_and_deaths += 1;
         for entry in moved.drain(..).rev() {
             let written = self.rows.raw(row, entry.slot);
             self.rows.put(row, entry.slot, entry.old);
@@ -73,22 +75,17 @@ impl Region {
 
     /// The name under which a cell's state is exported: its field's, else its slot's.
     pub(super) fn node_name(&self, slot: u32) -> std::sync::Arc<str> {
-        let field = self.layout.consumers[slot as usize].iter().find_map(|consumer| match consumer {
-            Consumer::Field(at) => Some(self.layout.fields[*at as usize].0.clone()),
-            _ => None,
-        });
-        field.unwrap_or_else(|| self.layout.names[slot as usize].clone())
+        self.layout.names[slot as usize].clone()
     }
 
     /// The names under which the value behind a cell's error is held.
     pub(super) fn held_names(&self, slot: u32) -> Vec<std::sync::Arc<str>> {
-        let consumers = self.layout.consumers[slot as usize].iter();
-        let names = consumers.filter_map(|consumer| match consumer {
-            Consumer::Field(at) => Some(self.layout.fields[*at as usize].0.clone()),
+        let field = self.layout.told[slot as usize].map(|_| self.node_name(slot));
+        let conditions = self.layout.consumers[slot as usize].iter().filter_map(|consumer| match consumer {
             Consumer::Effect(at) => Some(condition_name(&self.layout.effects[*at as usize].name)),
             _ => None,
         });
-        names.collect()
+        field.into_iter().chain(conditions).collect()
     }
 
     /// The key of a row's document.

@@ -5,15 +5,15 @@
 //! - An effect fires when its condition rises: it is true and was not, errors in between left out.
 
 use std::cell::OnceCell;
-use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Value};
 use thalweg_graph::Epoch;
-use thalweg_graph::outcome::{Delta, ErrorChange, Fired, Key, RuleId};
+use thalweg_graph::outcome::deltas::Side;
+use thalweg_graph::outcome::{ErrorChange, Fired, Key, RuleId};
 use thalweg_graph::plan::Rearm;
 
 use super::Region;
-use super::layout::{Consumer, EffectHere, GroupOut, KeySlots, ReferOut};
+use super::layout::{Consumer, EffectHere, GroupOut, KeySlots, ReferOut, Told};
 use super::pad::Moved;
 use crate::context::Context;
 use crate::edges::mail::{Ask, AskKind, Contribution, Note, NoteKind};
@@ -28,23 +28,21 @@ struct Telling<'a> {
     /// What moved; `None` at birth and death.
     moved: Option<&'a [Moved]>,
     lives: bool,
+    /// Deltas are wanted.
+    reports: bool,
     key: OnceCell<Key>,
 }
 
 impl Region {
     /// A living document changed.
-    pub(super) fn emit_change(&mut self, epoch: Epoch, row: u32, moved: &[Moved], context: &mut Context) {
-        let mut fields = std::mem::take(&mut self.changed_fields);
-        for (at, entry) in moved.iter().enumerate() {
-            self.touched[entry.slot as usize] += 1;
-            for consumer in &self.layout.consumers[entry.slot as usize] {
-                if let Consumer::Field(field) = consumer {
-                    fields.mark(*field, at);
-                }
+    pub(super) fn emit_change(&self, epoch: Epoch, row: u32, moved: &[Moved], context: &mut Context) {
+        let telling = self.telling(epoch, row, Some(moved), true, context);
+        for entry in moved {
+            if let Some(told) = self.layout.told[entry.slot as usize] {
+                telling.field(told, entry.slot, entry.old, self.rows.raw(row, entry.slot), context);
             }
         }
-        let telling = Telling { region: self, epoch, row, moved: Some(moved), lives: true, key: OnceCell::new() };
-        fields.drain(|field, at| telling.field(field, Some(moved[at].old), context));
+        telling.end_record(context);
         if self.layout.tells_more {
             for (at, entry) in moved.iter().enumerate() {
                 for consumer in &self.layout.consumers[entry.slot as usize] {
@@ -52,50 +50,20 @@ impl Region {
                 }
             }
         }
-        self.changed_fields = fields;
     }
 
     /// A document appeared: every watched slot is new.
-    pub(super) fn emit_birth(&mut self, epoch: Epoch, row: u32, context: &mut Context) {
-        self.touched.iter_mut().for_each(|touched| *touched += 1);
-        Telling { region: self, epoch, row, moved: None, lives: true, key: OnceCell::new() }.tell_all(context);
+    pub(super) fn emit_birth(&self, epoch: Epoch, row: u32, context: &mut Context) {
+        self.telling(epoch, row, None, true, context).tell_all(context);
     }
 
     /// A document is about to go: every watched slot ends.
-    pub(super) fn emit_death(&mut self, epoch: Epoch, row: u32, context: &mut Context) {
-        self.touched.iter_mut().for_each(|touched| *touched += 1);
-        Telling { region: self, epoch, row, moved: None, lives: false, key: OnceCell::new() }.tell_all(context);
-    }
-}
-
-/// The fields that a row's change moves, in the order of their names, whatever the order in which they moved.
-#[derive(Debug, Default)]
-pub struct ChangedFields {
-    bits: Vec<u64>,
-    at: Vec<u32>,
-}
-
-impl ChangedFields {
-    /// For so many fields.
-    pub fn new(fields: usize) -> ChangedFields {
-        ChangedFields { bits: vec![0; fields.div_ceil(64)], at: vec![0; fields] }
+    pub(super) fn emit_death(&self, epoch: Epoch, row: u32, context: &mut Context) {
+        self.telling(epoch, row, None, false, context).tell_all(context);
     }
 
-    fn mark(&mut self, field: u32, at: usize) {
-        self.bits[field as usize / 64] |= 1 << (field % 64);
-        self.at[field as usize] = at as u32;
-    }
-
-    /// Gives each marked field and where it stands among what moved; none is marked afterwards.
-    fn drain(&mut self, mut each: impl FnMut(u32, usize)) {
-        for (word, bits) in self.bits.iter_mut().enumerate() {
-            let mut bits = std::mem::take(bits);
-            while bits != 0 {
-                let field = word as u32 * 64 + bits.trailing_zeros();
-                bits &= bits - 1;
-                each(field, self.at[field as usize] as usize);
-            }
-        }
+    fn telling<'a>(&'a self, epoch: Epoch, row: u32, moved: Option<&'a [Moved]>, lives: bool, context: &Context) -> Telling<'a> {
+        Telling { region: self, epoch, row, moved, lives, reports: context.reports(epoch), key: OnceCell::new() }
     }
 }
 
@@ -103,7 +71,12 @@ impl Telling<'_> {
     /// Everybody, at birth or death.
     fn tell_all(&self, context: &mut Context) {
         let layout = &self.region.layout;
-        (0..layout.fields.len() as u32).for_each(|field| self.field(field, None, context));
+        for (slot, told) in &layout.fields {
+            let here = self.region.rows.raw(self.row, *slot);
+            let (before, after) = if self.lives { (Raw::NULL, here) } else { (here, Raw::NULL) };
+            self.field(*told, *slot, before, after, context);
+        }
+        self.end_record(context);
         for slot in layout.watched.iter().filter(|_| layout.tells_more) {
             for consumer in &layout.consumers[*slot as usize] {
                 self.tell_value(consumer, *slot, context);
@@ -119,7 +92,6 @@ impl Telling<'_> {
         let told = |slots: &[u32]| earlier.iter().any(|entry| slots.contains(&entry.slot));
         let layout = &self.region.layout;
         match consumer {
-            Consumer::Field(_) => {}
             Consumer::Carry { .. } | Consumer::Value { .. } => self.tell_value(consumer, entry.slot, context),
             Consumer::Group(at) => {
                 let out = &layout.groups_out[*at as usize];
@@ -149,7 +121,7 @@ impl Telling<'_> {
                 let what = AskKind::Value(*position, cell);
                 context.asks[*lookup as usize].push(Ask { epoch: self.epoch, row: self.row, what });
             }
-            Consumer::Carry { .. } | Consumer::Field(_) | Consumer::Group(_) | Consumer::Refer(_) | Consumer::Effect(_) => {}
+            Consumer::Carry { .. } | Consumer::Group(_) | Consumer::Refer(_) | Consumer::Effect(_) => {}
         }
     }
 
@@ -173,34 +145,52 @@ impl Telling<'_> {
         }
     }
 
-    /// The lines of a field: its new value, and errors where there are any.
+    /// What a field tells: its new value, and errors where there are any.
     #[inline]
-    fn field(&self, field: u32, old: Option<Raw>, context: &mut Context) {
-        let rows = &self.region.rows;
-        let (name, slot) = &self.region.layout.fields[field as usize];
-        let here = rows.raw(self.row, *slot);
-        let (before, after) = match (old, self.lives) {
-            (Some(old), _) => (old, here),
-            (None, true) => (Raw::NULL, here),
-            (None, false) => (here, Raw::NULL),
-        };
-        let unusual = before.tag == Tag::Failed || after.tag == Tag::Failed;
-        let moved = if unusual { self.errors(name, *slot, before, after, context) } else { before != after };
-        if moved {
-            let (old, new) = (rows.last_good(*slot, before), rows.last_good(*slot, after));
-            let (epoch, key, gone) = (self.epoch, self.key(context), !self.lives);
-            context.out.deltas.push(Delta { epoch, node: name.clone(), key, old, new, gone });
+    fn field(&self, told: Told, slot: u32, before: Raw, after: Raw, context: &mut Context) {
+        if told.in_words && before.tag == Tag::Inline && after.tag == Tag::Inline {
+            if self.reports && before.word != after.word {
+                context.out.deltas.words(told.node, before.word, after.word);
+            }
+        } else {
+            self.field_of_any_kind(told, slot, before, after, context);
         }
+    }
+
+    fn field_of_any_kind(&self, told: Told, slot: u32, before: Raw, after: Raw, context: &mut Context) {
+        let failed = before.tag == Tag::Failed || after.tag == Tag::Failed;
+        let moved = if failed { self.errors(told, slot, before, after, context) } else { before != after };
+        if self.reports && moved {
+            context.out.deltas.change(told.node, self.side(told, slot, before), self.side(told, slot, after));
+        }
+    }
+
+    fn side(&self, told: Told, slot: u32, raw: Raw) -> Side {
+        match raw.tag {
+            Tag::Null => Side::Null,
+            Tag::Inline if told.in_words => Side::Word(raw.word),
+            Tag::Inline | Tag::Boxed | Tag::Failed => match self.region.rows.last_good(slot, raw) {
+                Value::Null => Side::Null,
+                value => Side::Value(value),
+            },
+        }
+    }
+
+    /// The fields that were told are those of this document.
+    #[inline]
+    fn end_record(&self, context: &mut Context) {
+        let directory = &context.directories[self.region.layout.table.0 as usize];
+        context.out.deltas.end_record(self.epoch, !self.lives, |keys| directory.write_key(self.row, keys));
     }
 
     /// A field's error withdrawn, and its new error; whether what it shows is another value.
     #[cold]
-    fn errors(&self, name: &Arc<str>, slot: u32, before: Raw, after: Raw, context: &mut Context) -> bool {
+    fn errors(&self, told: Told, slot: u32, before: Raw, after: Raw, context: &mut Context) -> bool {
         let rows = &self.region.rows;
         for (failure, cleared) in [(rows.failure(before), true), (rows.failure(after), false)] {
             if let Some(failure) = failure {
-                let (key, error) = (self.key(context), failure.error.clone());
-                context.out.errors.push(ErrorChange { epoch: self.epoch, node: name.clone(), key, error, cleared });
+                let (node, error) = (context.legend.nodes[told.node as usize].0.clone(), failure.error.clone());
+                context.out.errors.push(ErrorChange { epoch: self.epoch, node, key: self.key(context), error, cleared });
             }
         }
         rows.last_good(slot, before) != rows.last_good(slot, after)

@@ -11,11 +11,9 @@ use thalweg_graph::plan::{Cell as PlannedCell, CellKind, Rearm, Region as Planne
 use super::code::{Assembler, Code, Straight};
 use crate::state::Kind;
 
-/// Who wants to know when a slot changes.
+/// Who wants to know when a slot changes, beside those who read fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Consumer {
-    /// A user's field: deltas and errors (place in [`Layout::fields`]).
-    Field(u32),
     /// A slot of a higher region of the same table.
     Carry {
         /// The region.
@@ -38,13 +36,22 @@ pub enum Consumer {
     Effect(u32),
 }
 
+/// How a slot that is a user's field is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// The field's place in the plan.
+    pub node: u32,
+    /// By words: the slot's type alone says how they are read.
+    pub in_words: bool,
+}
+
 /// One cell, ready to run: what the loop needs, and no more.
 #[derive(Clone, Copy, Debug)]
 pub struct CellCode {
     /// The slot it writes.
     pub slot: u32,
-    /// Its straight code, if its expression has one; its program is [`Layout::programs`] at its place.
-    pub straight: Option<Straight>,
+    /// Its straight code, if its expression has one; its program is in [`Layout::programs`] at its place.
+    pub straight: Straight,
     /// The cells that read it and share its word of dirty bits.
     pub near: u64,
     /// The other cells that read it: a range of [`Layout::far`].
@@ -130,7 +137,7 @@ pub struct Layout {
     pub table: TableId,
     /// Its level.
     pub level: u32,
-    /// The slots' names, for `stats`.
+    /// What each slot is called: as its field, or as the plan calls it.
     pub names: Vec<Arc<str>>,
     /// How each slot's words are read.
     pub kinds: Vec<Kind>,
@@ -154,10 +161,12 @@ pub struct Layout {
     pub consumers: Vec<Vec<Consumer>>,
     /// Slots with a consumer.
     pub watched: Vec<u32>,
-    /// Somebody other than fields wants to know.
+    /// There are slots with a consumer.
     pub tells_more: bool,
-    /// Names and slots of users' fields, sorted by name: the order in which a row tells them.
-    pub fields: Vec<(Arc<str>, u32)>,
+    /// By slot: whether it is a user's field. It is one at most: fields of equal formulas are cells of their own.
+    pub told: Vec<Option<Told>>,
+    /// The slots that are.
+    pub fields: Vec<(u32, Told)>,
     /// Aggregates that end here, in the order of their places.
     pub groups_in: Vec<GroupIn>,
     /// Group edges that start here.
@@ -181,7 +190,12 @@ impl Layout {
         let mut fan = Fan::new(region);
         let cells = region.cells.iter().enumerate().map(|(at, cell)| {
             let (near, far) = fan.of_cell(cell.slot.0, at);
-            CellCode { slot: cell.slot.0, straight: assembler.compile(&cell.expr, cell.slot.0), near, far }
+            CellCode {
+                slot: cell.slot.0,
+                straight: assembler.compile(&cell.expr, cell.slot.0).unwrap_or(Straight::NONE),
+                near,
+                far,
+            }
         });
         let cells: Vec<CellCode> = cells.collect();
         let init = |cell: &PlannedCell| match &cell.kind {
@@ -206,6 +220,7 @@ impl Layout {
             consumers: vec![Vec::new(); region.slots.len()],
             watched: Vec::new(),
             tells_more: false,
+            told: Vec::new(),
             fields: fields_in(plan, id),
             groups_in: groups_into(plan, id),
             groups_out: groups_from(plan, id),
@@ -221,8 +236,11 @@ impl Layout {
     /// Enters everybody who wants to know of a slot.
     fn connect(&mut self, plan: &Plan) {
         let id = self.id;
-        for at in 0..self.fields.len() {
-            self.want(self.fields[at].1, Consumer::Field(at as u32));
+        self.told = vec![None; self.kinds.len()];
+        for (slot, told) in &self.fields {
+            let before = self.told[*slot as usize].replace(*told);
+            assert!(before.is_none(), "invariant INV-TOLD: a slot is one field at most");
+            self.names[*slot as usize] = plan.fields[told.node as usize].name.clone();
         }
         for (region, slot, source) in carried_slots(&plan.regions) {
             if let SlotSource::Carried(from, of) = source
@@ -245,7 +263,7 @@ impl Layout {
         for at in 0..self.effects.len() {
             self.want(self.effects[at].when, Consumer::Effect(at as u32));
         }
-        self.tells_more = self.consumers.iter().flatten().any(|consumer| !matches!(consumer, Consumer::Field(_)));
+        self.tells_more = self.consumers.iter().any(|consumers| !consumers.is_empty());
         self.watched = (0..self.consumers.len() as u32).filter(|slot| !self.consumers[*slot as usize].is_empty()).collect();
     }
 
@@ -337,11 +355,13 @@ fn selves(region: &PlannedRegion) -> Vec<u64> {
     masks
 }
 
-fn fields_in(plan: &Plan, id: u32) -> Vec<(Arc<str>, u32)> {
-    let here = plan.fields.iter().filter(|field| field.region.0 == id);
-    let mut fields: Vec<_> = here.map(|field| (field.name.clone(), field.slot.0)).collect();
-    fields.sort();
-    fields
+fn fields_in(plan: &Plan, id: u32) -> Vec<(u32, Told)> {
+    let here = plan.fields.iter().enumerate().filter(|(_, field)| field.region.0 == id);
+    here.map(|(node, field)| {
+        let kind = Kind::of_type(&plan.regions[id as usize].slots[field.slot.0 as usize].ty);
+        (field.slot.0, Told { node: node as u32, in_words: kind.is_word() })
+    })
+    .collect()
 }
 
 fn groups_into(plan: &Plan, id: u32) -> Vec<GroupIn> {

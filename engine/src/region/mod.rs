@@ -27,7 +27,6 @@ use thalweg_formulas::Value;
 use crate::intake::RowMap;
 use crate::state::Rows;
 use aggregates::Aggregates;
-use emit::ChangedFields;
 use layout::Layout;
 use pad::{Moved, Pad};
 use propagate::Scratch;
@@ -45,8 +44,9 @@ pub struct Region {
     pad: Pad,
     scratch: Scratch,
     moved: Vec<Moved>,
+    /// By slot that is no cell: how many changes of living rows wrote it.
     touched: Vec<u64>,
-    changed_fields: ChangedFields,
+    births_and_deaths: u64,
     /// After a restart: cells by row that must step once all rows are there.
     thawing: HashMap<u32, Vec<u32>>,
 }

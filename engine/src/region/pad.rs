@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::intake::RowMap;
-use crate::state::{Raw, Rows};
+use crate::state::{Raw, Rows, Tag};
 
 /// A slot and what it held before.
 #[derive(Clone, Copy, Debug)]
@@ -63,9 +63,12 @@ impl Pad {
         &mut self.touches[touch]
     }
 
-    /// Remembers what a slot of a touched row held.
+    /// Remembers what a slot of a touched row held. Of a row that did not live, NULL need not be remembered.
     #[inline]
     pub fn log(&mut self, touch: usize, slot: u32, old: Raw) {
+        if old.tag == Tag::Null && !self.touches[touch].lived {
+            return;
+        }
         self.mixed |= self.log.last().is_some_and(|(last, _)| *last as usize > touch);
         self.log.push((touch as u32, Moved { slot, old }));
     }

@@ -57,8 +57,7 @@ pub fn propagate<const FROZEN: bool>(
 /// Runs one cell; gives its content before if that was another.
 #[inline(always)]
 fn run(layout: &Layout, at: usize, cell: &CellCode, rows: &mut Rows, row: u32, frame: &mut [u64]) -> Option<Raw> {
-    let straight = cell.straight.and_then(|straight| layout.code.run(straight, rows.row(row), frame));
-    match straight {
+    match layout.code.run(cell.straight, rows.row(row), frame) {
         Some(new) => rows.replace(row, cell.slot, new),
         None => run_general(layout, at, rows, row),
     }

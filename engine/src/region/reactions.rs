@@ -147,7 +147,7 @@ impl Region {
             return;
         }
         let key = self.key(touch.row, context);
-        if home.tells_columns {
+        if home.tells_columns && context.reports(epoch) {
             self.column_deltas(epoch, &key, (old.as_deref(), new.as_deref()), context);
         }
         let trigger = match (&old, &new) {

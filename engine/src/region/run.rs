@@ -6,7 +6,6 @@ use std::vec::IntoIter;
 use thalweg_graph::Epoch;
 
 use super::aggregates::Aggregates;
-use super::emit::ChangedFields;
 use super::layout::Layout;
 use super::pad::{Moved, Pad, Touch, net};
 use super::propagate::{Scratch, propagate};
@@ -35,7 +34,7 @@ impl Region {
             moved: Vec::new(),
             touched: vec![0; slots],
             thawing: hashbrown::HashMap::new(),
-            changed_fields: ChangedFields::new(layout.fields.len()),
+            births_and_deaths: 0,
             layout,
         }
     }
@@ -51,7 +50,6 @@ impl Region {
         if context.batch.infos.iter().any(|info| info.fill) {
             self.rows.reserve(arrivals.len());
             context.directories[self.layout.table.0 as usize].reserve(arrivals.len());
-            context.out.deltas.reserve(arrivals.len() * self.layout.fields.len());
         }
         let mappings = std::mem::take(&mut context.mappings);
         let (mut arrivals, mut notes) = (arrivals.into_iter(), notes.into_iter());
@@ -159,6 +157,7 @@ impl Region {
         }
         self.show_aggregates(row, touch.groups, moved);
         for entry in moved.iter() {
+            self.touched[entry.slot as usize] += 1;
             self.layout.mark_readers(entry.slot, &mut self.scratch.dirty);
         }
         if !context.restoring {

@@ -37,10 +37,10 @@ impl Region {
         }
         for row in self.living() {
             let key = self.key(row, context);
-            for (name, slot) in &self.layout.fields {
+            for (slot, _) in &self.layout.fields {
                 let raw = self.rows.raw(row, *slot);
                 let error = self.rows.failure(raw).map(|failure| failure.error.clone());
-                out.push(Document { node: name.clone(), key: key.clone(), value: self.rows.last_good(*slot, raw), error });
+                out.push(Document { node: self.node_name(*slot), key: key.clone(), value: self.rows.last_good(*slot, raw), error });
             }
         }
     }
@@ -86,6 +86,7 @@ impl Region {
     pub(crate) fn stats(&self, out: &mut Vec<NodeStats>) {
         let evaluated: hashbrown::HashMap<u32, u64> =
             self.layout.cells.iter().zip(&self.scratch.evaluated).map(|(cell, count)| (cell.slot, *count)).collect();
+        let touched = |slot: u32| self.touched[slot as usize] + self.births_and_deaths;
         for slot in 0..self.layout.names.len() as u32 {
             let group = self.layout.groups_in.iter().position(|group| group.slot == slot);
             let (groups, accumulators) = group.map_or((0, 0), |place| self.aggregates.size(place));
@@ -94,7 +95,7 @@ impl Region {
                 region: Some(RegionId(self.layout.id)),
                 rows: self.living.max(groups),
                 state_bytes: self.rows.slot_bytes(slot) + accumulators,
-                rows_touched: evaluated.get(&slot).copied().unwrap_or(self.touched[slot as usize]),
+                rows_touched: evaluated.get(&slot).copied().unwrap_or_else(|| touched(slot)),
             });
         }
     }

@@ -121,6 +121,12 @@ impl Directory {
         (0..self.arity()).map(|slot| self.value(row, slot)).collect()
     }
 
+    /// Writes the key of a row behind others.
+    #[inline]
+    pub fn write_key(&self, row: u32, out: &mut Vec<Value>) {
+        (0..self.arity()).for_each(|slot| out.push(self.value(row, slot)));
+    }
+
     /// One value of a row's key.
     pub fn value(&self, row: u32, slot: u32) -> Value {
         let keys = self.keys.as_ref().expect("invariant INV-HOLD: a row id comes from a key");

@@ -46,7 +46,7 @@ fn orders() -> Arc<Plan> {
 }
 
 fn show(outcome: &Outcome) -> String {
-    let deltas = outcome.deltas.iter().map(|d| {
+    let deltas = outcome.deltas.sorted().into_iter().map(|d| {
         format!("{} {} {:?}: {:?} -> {:?}{}\n", d.epoch, d.node, d.key, d.old, d.new, if d.gone { " gone" } else { "" })
     });
     let fired = outcome.fired.iter().map(|f| format!("{} {} {:?} v{} {:?}\n", f.epoch, f.node, f.key, f.version, f.payload));

@@ -528,7 +528,6 @@ impl Oracle {
 
     /// The lines in the order in which the engine gives them.
     pub fn sorted(mut self) -> Outcome {
-        self.out.deltas.sort_by(|a, b| (a.epoch, &a.node, &a.key).cmp(&(b.epoch, &b.node, &b.key)));
         self.out.fired.sort_by(|a, b| (a.epoch, &a.node, &a.key, a.version).cmp(&(b.epoch, &b.node, &b.key, b.version)));
         let place = |e: &ErrorChange| (e.epoch, e.node.clone(), e.key.clone(), !e.cleared, e.error.clone());
         self.out.errors.sort_by_key(place);

@@ -127,7 +127,7 @@ fn transaction(spec: &GraphSpec, at: usize, text: &str) -> Transaction {
 
 fn lines(outcome: &Outcome) -> String {
     let key = |key: &[Value]| key.iter().map(json::display).collect::<Vec<_>>().join(",");
-    let deltas = outcome.deltas.iter().map(|d| {
+    let deltas = outcome.deltas.sorted().into_iter().map(|d| {
         let gone = if d.gone { " gone" } else { "" };
         (
             d.epoch,
@@ -161,7 +161,7 @@ fn run(spec: &GraphSpec, options: Options, batch: usize, history: &[&str]) -> St
         engine.push(transaction(spec, at + 1, text));
         if (at + 1) % batch == 0 || at + 1 == history.len() {
             let part = engine.step();
-            all.deltas.extend(part.deltas);
+            all.deltas.append(part.deltas);
             all.fired.extend(part.fired);
             all.errors.extend(part.errors);
             all.timers.extend(part.timers);
@@ -405,6 +405,21 @@ fn a_fill_sets_latches_and_does_not_fire() {
             5 some[1] fires v1 {"id":1,"qty":9}
         "#]],
     );
+}
+
+#[test]
+fn fills_can_be_told_to_report_no_deltas() {
+    let spec = shop(&[("Order.double", "qty * 2"), ("Order.per", "12 / qty")], &[]);
+    let mut engine = Engine::new(planned(&spec), Options::default());
+    engine.report_fills(false);
+    engine.push(transaction(&spec, 1, "fill +Order 1 null 0; +Order 2 null 3"));
+    engine.push(transaction(&spec, 2, "=Order 1 null 4"));
+    expect![[r#"
+        1 Order.per[1] E0302: division by zero
+        2 Order.double[1]: 0 -> 8
+        2 Order.per[1]: null -> 3
+        2 Order.per[1] E0302: division by zero cleared
+    "#]].assert_eq(&lines(&engine.step()));
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn deltas(plan: &Arc<Plan>, workers: usize, step: usize, history: &[Transaction]
         for transaction in batch {
             engine.push(transaction.clone());
         }
-        engine.step().deltas.into_iter().for_each(|delta| by_epoch.entry(delta.epoch).or_default().push(delta));
+        engine.step().deltas.sorted().into_iter().for_each(|delta| by_epoch.entry(delta.epoch).or_default().push(delta));
     }
     by_epoch
 }

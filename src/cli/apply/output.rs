@@ -61,7 +61,8 @@ impl Output {
     /// All lines of a batch, sorted.
     pub fn batch(&mut self, batch: &Batch, engine: &Engine, out: &mut dyn Write) -> io::Result<()> {
         let outcome = &batch.outcome;
-        let mut events: Vec<Event<'_>> = outcome.deltas.iter().map(Event::Delta).collect();
+        let deltas = outcome.deltas.sorted();
+        let mut events: Vec<Event<'_>> = deltas.iter().map(Event::Delta).collect();
         events.extend(outcome.fired.iter().map(Event::Effect));
         events.extend(outcome.errors.iter().map(Event::Error));
         events.sort_by(|a, b| a.place().cmp(&b.place()));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use thalweg_formulas::ast::{BinaryOp, UnaryOp};
 use thalweg_formulas::{Expr, ExprKind, Type, Value};
 
-use super::{ANSWER, Code, Instr, Op, Straight};
+use super::{ANSWER, Code, Instr, LAST, Op, Straight};
 use crate::state::Kind;
 
 /// Words of scratch that the cells of a region share.
@@ -34,6 +34,7 @@ impl Assembler {
         let mut compiler = Compiler { region: self, code: Vec::new(), needs: BTreeMap::new(), scratch: 0 };
         compiler.answer(expr, kind)?;
         let Compiler { mut code, needs, .. } = compiler;
+        keep_in_register(&mut code, self.base());
         let start = self.code.instrs.len() as u32;
         code.iter_mut().filter(|instr| matches!(instr.op, Op::Jump | Op::Unless)).for_each(|jump| jump.out += start);
         self.code.instrs.extend(code);
@@ -67,6 +68,27 @@ impl Assembler {
     }
 }
 
+/// Whether the value stands somewhere already.
+fn is_leaf(expr: &Expr) -> bool {
+    matches!(expr.kind(), ExprKind::Input(_)) || matches!(expr.kind(), ExprKind::Const(value) if !value.is_null())
+}
+
+/// Lets an instruction take what the one before has computed from a register, unless a jump may come between.
+fn keep_in_register(code: &mut [Instr], base: u32) {
+    let jumps = |op: Op| matches!(op, Op::Jump | Op::Unless);
+    let targets: Vec<u32> = code.iter().filter(|instr| jumps(instr.op)).map(|instr| instr.out).collect();
+    for at in 1..code.len() {
+        let before = code[at - 1];
+        if jumps(before.op) || before.out == ANSWER || targets.contains(&(at as u32)) {
+            continue;
+        }
+        let computed = base + before.out;
+        let instr = &mut code[at];
+        instr.a = if instr.a == computed { LAST } else { instr.a };
+        instr.b = if instr.b == computed { LAST } else { instr.b };
+    }
+}
+
 /// An operand and how its word is read.
 #[derive(Clone, Copy)]
 struct Operand {
@@ -91,7 +113,7 @@ impl Compiler<'_> {
                 let at = self.region.constant(0);
                 self.code.push(Instr { op: Op::Null, a: at, b: at, out: ANSWER });
             }
-            ExprKind::If(condition, yes, no) => {
+            ExprKind::If(condition, yes, no) if !(is_leaf(yes) && is_leaf(no)) => {
                 let skip = self.unless(condition)?;
                 self.answer(yes, kind)?;
                 self.code[skip].out = self.code.len() as u32;
@@ -145,6 +167,7 @@ impl Compiler<'_> {
                 let (a, b) = (self.value(a)?, self.value(b)?);
                 self.binary(*op, a, b)
             }
+            ExprKind::If(condition, yes, no) if is_leaf(yes) && is_leaf(no) => self.select(condition, yes, no),
             ExprKind::If(condition, yes, no) => self.choice(condition, yes, no),
             _ => None,
         }
@@ -161,6 +184,20 @@ impl Compiler<'_> {
         }
         *self.needs.entry(slot / 32).or_insert(0) |= 3 << (slot % 32 * 2);
         Some(Operand { at: self.region.tag_words() + slot, kind, constant: None })
+    }
+
+    /// A choice between two words that are there anyway.
+    fn select(&mut self, condition: &Expr, yes: &Expr, no: &Expr) -> Option<Operand> {
+        let (yes, no, condition) = (self.value(yes)?, self.value(no)?, self.value(condition)?);
+        if condition.kind != Kind::Bool || yes.kind != no.kind {
+            return None;
+        }
+        let base = self.region.base();
+        let computed = |instr: &Instr| !matches!(instr.op, Op::Jump | Op::Unless) && base + instr.out == condition.at;
+        if !self.code.last().is_some_and(computed) {
+            self.emit(Op::Copy, condition, condition, Kind::Bool)?;
+        }
+        self.emit(Op::Select, yes, no, yes.kind)
     }
 
     fn choice(&mut self, condition: &Expr, yes: &Expr, no: &Expr) -> Option<Operand> {

@@ -87,6 +87,8 @@ pub enum Op {
     Not,
     /// The word `a`.
     Copy,
+    /// `a` if the bool that the instruction before has computed is true, else `b`.
+    Select,
     /// Goes on at instruction `out`.
     Jump,
     /// Goes on at instruction `out` if the bool `a` is false.
@@ -107,6 +109,9 @@ pub struct Instr {
     /// A word of the frame, [`ANSWER`], or where to go on.
     pub out: u32,
 }
+
+/// As an operand: what the instruction before has computed, still in a register.
+pub const LAST: u32 = u32::MAX;
 
 /// As `out`: the result is the cell's value, and the code ends.
 pub const ANSWER: u32 = u32::MAX;
@@ -131,10 +136,18 @@ impl Code {
 /// Where a cell's straight code stands.
 #[derive(Clone, Copy, Debug)]
 pub struct Straight {
-    /// Its first instruction.
+    /// Its first instruction; [`NOWHERE`] if the cell has no straight code.
     start: u32,
     /// Its needs: a range.
     needs: (u32, u32),
+}
+
+/// No straight code.
+const NOWHERE: u32 = u32::MAX;
+
+impl Straight {
+    /// Of a cell that needs the general evaluator.
+    pub const NONE: Straight = Straight { start: NOWHERE, needs: (0, 0) };
 }
 
 #[cfg(test)]

@@ -1,22 +1,26 @@
 //! Running straight code.
 
-use super::{ANSWER, Code, Op, Straight};
+use super::{ANSWER, Code, LAST, NOWHERE, Op, Straight};
 use crate::state::Raw;
 
 impl Code {
     /// A cell's content, or `None` where only the program can tell.
-    #[inline]
+    #[inline(always)]
     pub fn run(&self, cell: Straight, row: &[u64], frame: &mut [u64]) -> Option<Raw> {
+        if cell.start == NOWHERE {
+            return None;
+        }
         let needs = &self.needs[cell.needs.0 as usize..cell.needs.1 as usize];
         if needs.iter().any(|(word, mask)| row[*word as usize] & mask != 0) {
             return None;
         }
         let mut at = cell.start as usize;
+        let mut last = 0;
         loop {
             let instr = self.instrs[at];
             at += 1;
-            let a = operand(row, frame, instr.a);
-            let b = operand(row, frame, instr.b);
+            let a = operand(row, frame, last, instr.a);
+            let b = operand(row, frame, last, instr.b);
             let word = match instr.op {
                 Op::AddI => (a as i64).checked_add(b as i64)? as u64,
                 Op::SubI => (a as i64).checked_sub(b as i64)? as u64,
@@ -53,6 +57,13 @@ impl Code {
                 Op::Or => a | b,
                 Op::Not => a ^ 1,
                 Op::Copy => a,
+                Op::Select => {
+                    if last == 0 {
+                        b
+                    } else {
+                        a
+                    }
+                }
                 Op::Jump => {
                     at = instr.out as usize;
                     continue;
@@ -69,14 +80,16 @@ impl Code {
                 return Some(Raw::inline(word));
             }
             frame[instr.out as usize] = word;
+            last = word;
         }
     }
 }
 
-#[inline]
-fn operand(row: &[u64], frame: &[u64], at: u32) -> u64 {
+#[inline(always)]
+fn operand(row: &[u64], frame: &[u64], last: u64, at: u32) -> u64 {
     match row.get(at as usize) {
         Some(word) => *word,
+        None if at == LAST => last,
         None => frame[at as usize - row.len()],
     }
 }
