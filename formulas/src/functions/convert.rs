@@ -195,8 +195,8 @@ fn int(value: &Value) -> Cell {
     let converted = match value {
         Value::Int(x) => Some(*x),
         Value::Uint(x) => i64::try_from(*x).ok(),
-        // -2^63 is a double and 2^63 is the next above the largest int.
-        Value::Double(x) => (x.trunc() >= -(2f64.powi(63)) && x.trunc() < 2f64.powi(63)).then_some(*x as i64),
+        // ±2^63 are what the ints at either end round to, so CEL takes neither for an int.
+        Value::Double(x) => (x.abs() < 2f64.powi(63)).then_some(*x as i64),
         Value::Decimal(x) => x.to_i64(),
         Value::Bool(x) => Some(i64::from(*x)),
         Value::Text(text) => text.parse().ok(),
@@ -210,8 +210,9 @@ fn uint(value: &Value) -> Cell {
     let converted = match value {
         Value::Uint(x) => Some(*x),
         Value::Int(x) => u64::try_from(*x).ok(),
-        Value::Double(x) => (x.trunc() >= 0.0 && x.trunc() < 2f64.powi(64)).then_some(*x as u64),
-        Value::Decimal(x) => x.to_u64(),
+        // Below zero is out of range, also where the whole part is 0: so say CEL's evaluators.
+        Value::Double(x) => (0.0..2f64.powi(64)).contains(x).then_some(*x as u64),
+        Value::Decimal(x) => x.to_u64().filter(|_| x.is_zero() || !x.is_negative()),
         Value::Bool(x) => Some(u64::from(*x)),
         Value::Text(text) => text.parse().ok(),
         _ => return Err(unsupported("uint", std::slice::from_ref(value))),
@@ -221,7 +222,7 @@ fn uint(value: &Value) -> Cell {
 
 fn double(value: &Value) -> Cell {
     match value {
-        Value::Text(text) => text.trim().parse().map(Value::double).map_err(|_| refuse(value, "a double")),
+        Value::Text(text) => text.parse().map(Value::double).map_err(|_| refuse(value, "a double")),
         value => as_double("double", value).map(Value::double),
     }
 }
@@ -243,7 +244,7 @@ fn decimal(v: &[Value], _: &mut Fuel) -> Cell {
         Value::Uint(x) => Decimal::from(*x),
         Value::Decimal(x) => x.clone(),
         Value::Double(x) => Decimal::from_f64(*x).ok_or_else(|| refuse(&v[0], "a decimal of 76 digits"))?,
-        Value::Text(text) => text.trim().parse().map_err(|_| refuse(&v[0], "a decimal of 76 digits"))?,
+        Value::Text(text) => text.parse().map_err(|_| refuse(&v[0], "a decimal of 76 digits"))?,
         value => return Err(unsupported("decimal", std::slice::from_ref(value))),
     };
     let Some(scale) = v.get(1) else { return Ok(Value::Decimal(exact)) };

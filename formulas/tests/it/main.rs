@@ -2,5 +2,6 @@
 
 mod cel;
 mod definitions;
+mod oracle;
 mod soundness;
 mod syntax;
