@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Error, Timestamp, Value};
-use thalweg_graph::outcome::{Document, ErrorChange, NodeStats};
+use thalweg_graph::outcome::{Deltas, Document, ErrorChange, NodeStats};
 use thalweg_graph::plan::TableId;
 use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::Body;
@@ -260,6 +260,13 @@ impl Driver {
         match &mut self.host {
             Host::Local(local) => f(&mut local.shard()),
             Host::Threads(threads) => threads.with(worker, f),
+        }
+    }
+
+    /// Takes back deltas for their memory. Those of several workers are one's and the others' copies: nobody could use them.
+    pub fn recycle(&mut self, deltas: Deltas) {
+        if let Host::Local(local) = &self.host {
+            local.shard().recycle(deltas);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Value};
-use thalweg_graph::outcome::{Document, NodeStats};
+use thalweg_graph::outcome::{Deltas, Document, NodeStats};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Epoch, Outcome, Plan, Transaction};
 
@@ -62,6 +62,11 @@ impl Engine {
         outcome.through = self.epoch;
         outcome::sort(&mut outcome);
         outcome
+    }
+
+    /// Takes back deltas that have been read, so that the next step writes into their memory instead of new.
+    pub fn recycle(&mut self, deltas: Deltas) {
+        self.driver.recycle(deltas);
     }
 
     /// Whether fills report deltas, as they do unless told otherwise. A fill of millions of rows whose deltas nobody wants is faster and

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Value};
-use thalweg_graph::outcome::{Document, NodeStats};
+use thalweg_graph::outcome::{Deltas, Document, NodeStats};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Epoch, Outcome, Plan};
 
@@ -42,6 +42,7 @@ pub struct Shard {
     homes: Vec<Option<u32>>,
     levels: Vec<u32>,
     context: Context,
+    spare: Option<Deltas>,
     started: bool,
 }
 
@@ -80,7 +81,7 @@ impl Shard {
         levels.sort_unstable();
         levels.dedup();
         let context = Context::new(&plan, group_targets(&plan), lookup_targets(&plan), me, workers);
-        Shard { regions, lookups, homes, levels, context, started: false, plan }
+        Shard { regions, lookups, homes, levels, context, spare: None, started: false, plan }
     }
 
     /// The levels, ascending; each is to be run once a batch.
@@ -168,8 +169,13 @@ impl Shard {
     pub fn finish(&mut self) -> Outcome {
         self.context.directories.iter_mut().for_each(|directory| directory.sweep());
         // Batches of one kind follow each other, so the next will have about as many deltas.
-        let deltas = self.context.out.deltas.like(DELTAS_EXPECTED_MAX);
+        let deltas = self.spare.take().unwrap_or_else(|| self.context.out.deltas.like(DELTAS_EXPECTED_MAX));
         std::mem::replace(&mut self.context.out, Outcome { deltas, ..Outcome::default() })
+    }
+
+    /// Takes back deltas for the next batch but one.
+    pub fn recycle(&mut self, deltas: Deltas) {
+        self.spare = Some(deltas.cleared());
     }
 
     /// Folds an arrival of the next batch's only epoch ahead of it, so that [`Shard::peek`] sees it.

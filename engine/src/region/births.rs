@@ -19,7 +19,7 @@ impl Region {
         self.show_aggregates(row, u64::MAX, moved);
         self.layout.mark_all(&mut self.scratch.dirty);
         self.start_selves(row, context);
-        self.propagate(row, moved, context);
+        self.propagate(row, moved, false, context);
         self.release_all(moved);
         if self.home.is_some() {
             context.directories[self.layout.table.0 as usize].hold(row);

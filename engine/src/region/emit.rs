@@ -37,7 +37,7 @@ impl Region {
     /// A living document changed.
     pub(super) fn emit_change(&self, epoch: Epoch, row: u32, moved: &[Moved], context: &mut Context) {
         let telling = self.telling(epoch, row, Some(moved), true, context);
-        for entry in moved {
+        for entry in moved.iter().filter(|entry| !entry.told) {
             if let Some(told) = self.layout.told[entry.slot as usize] {
                 telling.field(told, entry.slot, entry.old, self.rows.raw(row, entry.slot), context);
             }

@@ -48,15 +48,20 @@ pub struct Told {
 /// One cell, ready to run: what the loop needs, and no more.
 #[derive(Clone, Copy, Debug)]
 pub struct CellCode {
-    /// The slot it writes.
-    pub slot: u32,
-    /// Its straight code, if its expression has one; its program is in [`Layout::programs`] at its place.
-    pub straight: Straight,
     /// The cells that read it and share its word of dirty bits.
     pub near: u64,
     /// The other cells that read it: a range of [`Layout::far`].
     pub far: (u32, u32),
+    /// Its straight code, if its expression has one; its program is in [`Layout::programs`] at its place.
+    pub straight: Straight,
+    /// The slot it writes.
+    pub slot: u32,
+    /// The field that it is, if it is told in words; else [`UNTOLD`].
+    pub node: u32,
 }
+
+/// No field, or one whose values are not told in words.
+pub const UNTOLD: u32 = u32::MAX;
 
 /// An aggregate that ends here.
 #[derive(Clone, Debug)]
@@ -190,12 +195,8 @@ impl Layout {
         let mut fan = Fan::new(region);
         let cells = region.cells.iter().enumerate().map(|(at, cell)| {
             let (near, far) = fan.of_cell(cell.slot.0, at);
-            CellCode {
-                slot: cell.slot.0,
-                straight: assembler.compile(&cell.expr, cell.slot.0).unwrap_or(Straight::NONE),
-                near,
-                far,
-            }
+            let straight = assembler.compile(&cell.expr, cell.slot.0).unwrap_or(Straight::NONE);
+            CellCode { near, far, straight, slot: cell.slot.0, node: UNTOLD }
         });
         let cells: Vec<CellCode> = cells.collect();
         let init = |cell: &PlannedCell| match &cell.kind {
@@ -240,6 +241,8 @@ impl Layout {
         for (slot, told) in &self.fields {
             let before = self.told[*slot as usize].replace(*told);
             assert!(before.is_none(), "invariant INV-TOLD: a slot is one field at most");
+            let cell = self.cells.iter_mut().find(|cell| cell.slot == *slot && told.in_words);
+            cell.into_iter().for_each(|cell| cell.node = told.node);
             self.names[*slot as usize] = plan.fields[told.node as usize].name.clone();
         }
         for (region, slot, source) in carried_slots(&plan.regions) {

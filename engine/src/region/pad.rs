@@ -15,6 +15,15 @@ pub struct Moved {
     pub slot: u32,
     /// Its old content; whoever drains the list releases it.
     pub old: Raw,
+    /// Its delta is told already.
+    pub told: bool,
+}
+
+impl Moved {
+    /// Not told yet.
+    pub fn new(slot: u32, old: Raw) -> Moved {
+        Moved { slot, old, told: false }
+    }
 }
 
 /// A row that the epoch touches.
@@ -70,7 +79,7 @@ impl Pad {
             return;
         }
         self.mixed |= self.log.last().is_some_and(|(last, _)| *last as usize > touch);
-        self.log.push((touch as u32, Moved { slot, old }));
+        self.log.push((touch as u32, Moved::new(slot, old)));
     }
 
     /// Whether the epoch has touched `row`.

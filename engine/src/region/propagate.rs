@@ -5,9 +5,12 @@
 //! a cell runs at most once per row and epoch.
 
 use thalweg_formulas::{Cell, InputId};
+use thalweg_graph::outcome::Deltas;
 
-use super::layout::{CellCode, Layout};
+use super::code::{Code, Ran};
+use super::layout::{CellCode, Layout, UNTOLD};
 use super::pad::Moved;
+use crate::state::rows::RowMut;
 use crate::state::{Raw, Rows};
 
 /// Scratch of one region: which cells are dirty, words for straight code, how often each cell has run.
@@ -21,7 +24,9 @@ pub struct Scratch {
     pub evaluated: Vec<u64>,
 }
 
-/// Runs every dirty cell of a row, and those that become dirty by it. Gives the number of cells run; `moved` gets what changed.
+/// Runs every dirty cell of a row, and those that become dirty by it. Gives the number of cells run. `deltas` gets the changes of
+/// fields that go from word to word, `moved` the others, and all where somebody besides wants to know.
+///
 /// With `FROZEN`, self-references do not step: a restart has brought their values, and rows are still coming.
 pub fn propagate<const FROZEN: bool>(
     layout: &Layout,
@@ -29,22 +34,37 @@ pub fn propagate<const FROZEN: bool>(
     row: u32,
     scratch: &mut Scratch,
     moved: &mut Vec<Moved>,
+    mut deltas: Option<&mut Deltas>,
 ) -> u64 {
     let mut count = 0;
     for word in 0..layout.dirty_words {
         let mut bits = std::mem::take(&mut scratch.dirty[word]);
         while bits != 0 {
-            if FROZEN && layout.selves[word] & bits & bits.wrapping_neg() != 0 {
-                bits &= bits - 1;
+            let at = word * 64 + bits.trailing_zeros() as usize;
+            let lowest = bits & bits.wrapping_neg();
+            bits ^= lowest;
+            if FROZEN && layout.selves[word] & lowest != 0 {
                 continue;
             }
-            let at = word * 64 + bits.trailing_zeros() as usize;
-            bits &= bits - 1;
             count += 1;
             scratch.evaluated[at] += 1;
             let cell = &layout.cells[at];
-            let Some(old) = run(layout, at, cell, rows, row, &mut scratch.frame) else { continue };
-            moved.push(Moved { slot: cell.slot, old });
+            match rows.row_mut(row).run(&layout.code, cell, &mut scratch.frame) {
+                Step::Same => continue,
+                Step::Word(old, new) => match &mut deltas {
+                    Some(deltas) if cell.node != UNTOLD => {
+                        deltas.words(cell.node, old, new);
+                        if layout.tells_more {
+                            moved.push(Moved { slot: cell.slot, old: Raw::inline(old), told: true });
+                        }
+                    }
+                    _ => moved.push(Moved::new(cell.slot, Raw::inline(old))),
+                },
+                Step::Unusual => match run_unusual(layout, at, rows, row, &mut scratch.frame) {
+                    None => continue,
+                    Some(old) => moved.push(Moved::new(cell.slot, old)),
+                },
+            }
             bits |= cell.near;
             for far in &layout.far[cell.far.0 as usize..cell.far.1 as usize] {
                 scratch.dirty[far.word as usize] |= far.mask;
@@ -54,19 +74,42 @@ pub fn propagate<const FROZEN: bool>(
     count
 }
 
-/// Runs one cell; gives its content before if that was another.
-#[inline(always)]
-fn run(layout: &Layout, at: usize, cell: &CellCode, rows: &mut Rows, row: u32, frame: &mut [u64]) -> Option<Raw> {
-    match layout.code.run(cell.straight, rows.row(row), frame) {
-        Some(new) => rows.replace(row, cell.slot, new),
-        None => run_general(layout, at, rows, row),
+/// What a cell's run comes to.
+enum Step {
+    /// The value is what it was.
+    Same,
+    /// From one word to another.
+    Word(u64, u64),
+    /// Something is no word, or the straight code gives up.
+    Unusual,
+}
+
+impl RowMut<'_> {
+    /// Runs a cell from words to a word.
+    #[inline(always)]
+    fn run(&mut self, code: &Code, cell: &CellCode, frame: &mut [u64]) -> Step {
+        match code.run(&cell.straight, self.all(), frame) {
+            Ran::Word(new) if self.is_inline(cell.slot) => match self.swap(cell.slot, new) {
+                old if old == new => Step::Same,
+                old => Step::Word(old, new),
+            },
+            _ => Step::Unusual,
+        }
     }
 }
 
-/// The same by the program, which knows NULL, errors and every type. A self-reference in error goes on from its last good value.
+/// Runs a cell by its program where straight code gives up, and gives its content before if that was another. The program knows NULL, errors
+/// and every type. A self-reference in error goes on from its last good value.
 #[inline(never)]
-fn run_general(layout: &Layout, at: usize, rows: &mut Rows, row: u32) -> Option<Raw> {
-    let slot = layout.cells[at].slot;
+fn run_unusual(layout: &Layout, at: usize, rows: &mut Rows, row: u32, frame: &mut [u64]) -> Option<Raw> {
+    let cell = &layout.cells[at];
+    let mut here = rows.row_mut(row);
+    match layout.code.run(&cell.straight, here.all(), frame) {
+        Ran::Word(word) => return here.replace(cell.slot, Raw::inline(word)),
+        Ran::Null => return here.replace(cell.slot, Raw::NULL),
+        Ran::GaveUp => {}
+    }
+    let slot = cell.slot;
     let own = layout.inits[at].is_some().then_some(slot);
     let input = |id: InputId| -> Cell {
         if own == Some(id.0) { Ok(rows.last_good(slot, rows.raw(row, slot))) } else { rows.cell(row, id.0) }

@@ -163,16 +163,18 @@ impl Region {
         if !context.restoring {
             self.mark_thawed(row);
         }
-        self.propagate(row, moved, context);
+        self.propagate(row, moved, context.reports(epoch), context);
         self.emit_change(epoch, row, moved, context);
         self.react_to_change(epoch, touch, context);
         moved.iter().for_each(|entry| self.rows.release(entry.old));
     }
 
-    /// Runs the dirty cells of a row; self-references stand still while a restart brings rows.
-    pub(super) fn propagate(&mut self, row: u32, moved: &mut Vec<Moved>, context: &mut Context) {
+    /// Runs the dirty cells of a row; self-references stand still while a restart brings rows. Of a row that lives on, `tells` tells
+    /// the deltas that are words; the others are in `moved`.
+    pub(super) fn propagate(&mut self, row: u32, moved: &mut Vec<Moved>, tells: bool, context: &mut Context) {
         let run = if context.restoring { propagate::<true> } else { propagate::<false> };
-        context.out.counts.cells += run(&self.layout, &mut self.rows, row, &mut self.scratch, moved);
+        let deltas = tells.then_some(&mut context.out.deltas);
+        context.out.counts.cells += run(&self.layout, &mut self.rows, row, &mut self.scratch, moved, deltas);
     }
 
     /// Writes the values of aggregates that got contributions to their slots.
@@ -182,7 +184,7 @@ impl Region {
         }
         for (place, group) in self.layout.groups_in.iter().enumerate().filter(|(place, _)| groups & 1 << (place % 64) != 0) {
             if let Some(old) = self.rows.set(row, group.slot, self.aggregates.value(row, place as u32)) {
-                moved.push(Moved { slot: group.slot, old });
+                moved.push(Moved::new(group.slot, old));
             }
         }
     }

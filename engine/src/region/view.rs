@@ -40,7 +40,12 @@ impl Region {
             for (slot, _) in &self.layout.fields {
                 let raw = self.rows.raw(row, *slot);
                 let error = self.rows.failure(raw).map(|failure| failure.error.clone());
-                out.push(Document { node: self.node_name(*slot), key: key.clone(), value: self.rows.last_good(*slot, raw), error });
+                out.push(Document {
+                    node: self.node_name(*slot),
+                    key: key.clone(),
+                    value: self.rows.last_good(*slot, raw),
+                    error,
+                });
             }
         }
     }

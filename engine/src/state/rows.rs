@@ -72,11 +72,11 @@ impl Rows {
         &self.words[start..start + self.stride]
     }
 
-    /// The words of a row, to be written by one who keeps the invariants.
+    /// A row, to be written by one who keeps the invariants.
     #[inline]
-    pub fn row_mut(&mut self, row: u32) -> &mut [u64] {
+    pub fn row_mut(&mut self, row: u32) -> RowMut<'_> {
         let start = row as usize * self.stride;
-        &mut self.words[start..start + self.stride]
+        RowMut { words: &mut self.words[start..start + self.stride], tag_words: self.tag_words }
     }
 
     /// What a slot holds.
@@ -90,28 +90,7 @@ impl Rows {
     /// Puts `raw` into a slot. The content before is the caller's to release.
     #[inline]
     pub fn put(&mut self, row: u32, slot: u32, raw: Raw) {
-        let tag_words = self.tag_words;
-        let words = self.row_mut(row);
-        let shift = (slot & 31) * 2;
-        let tags = &mut words[slot as usize >> 5];
-        *tags = *tags & !(3 << shift) | (raw.tag as u64) << shift;
-        words[tag_words + slot as usize] = raw.word;
-    }
-
-    /// Puts `new` into a slot, unless it is there already; gives the content before, for the caller to release.
-    #[inline]
-    pub fn replace(&mut self, row: u32, slot: u32, new: Raw) -> Option<Raw> {
-        let at = self.tag_words + slot as usize;
-        let words = self.row_mut(row);
-        let shift = (slot & 31) * 2;
-        let tags = words[slot as usize >> 5];
-        let old = Raw { tag: Tag::from_bits(tags >> shift), word: words[at] };
-        if old == new {
-            return None;
-        }
-        words[slot as usize >> 5] = tags & !(3 << shift) | (new.tag as u64) << shift;
-        words[at] = new.word;
-        Some(old)
+        self.row_mut(row).put(slot, raw);
     }
 
     /// Writes a cell; gives the content before, for the caller to release, if that was another value.
@@ -263,6 +242,57 @@ impl Rows {
             })
             .sum();
         count * 8 + count.div_ceil(4) + boxed
+    }
+}
+
+/// One row, being written.
+pub struct RowMut<'a> {
+    words: &'a mut [u64],
+    tag_words: usize,
+}
+
+impl RowMut<'_> {
+    /// Its words: tags, then slots.
+    #[inline]
+    pub fn all(&self) -> &[u64] {
+        self.words
+    }
+
+    /// Puts `raw` into a slot. The content before is the caller's to release.
+    #[inline]
+    pub fn put(&mut self, slot: u32, raw: Raw) {
+        let shift = (slot & 31) * 2;
+        let tags = &mut self.words[slot as usize >> 5];
+        *tags = *tags & !(3 << shift) | (raw.tag as u64) << shift;
+        self.words[self.tag_words + slot as usize] = raw.word;
+    }
+
+    /// Whether a slot's word is its value.
+    #[inline]
+    pub fn is_inline(&self, slot: u32) -> bool {
+        self.words[slot as usize >> 5] >> ((slot & 31) * 2) & 3 == Tag::Inline as u64
+    }
+
+    /// Puts a word into a slot that is inline and stays so; gives the word before.
+    #[inline]
+    pub fn swap(&mut self, slot: u32, word: u64) -> u64 {
+        std::mem::replace(&mut self.words[self.tag_words + slot as usize], word)
+    }
+
+    /// Puts `new` into a slot, unless it is there already; gives the content before, for the caller to release.
+    #[inline]
+    pub fn replace(&mut self, slot: u32, new: Raw) -> Option<Raw> {
+        let tags = self.words[slot as usize >> 5] >> ((slot & 31) * 2);
+        let old = Raw { tag: Tag::from_bits(tags), word: self.words[self.tag_words + slot as usize] };
+        if old == new {
+            return None;
+        }
+        if old.tag == new.tag {
+            self.words[self.tag_words + slot as usize] = new.word;
+        } else {
+            self.put(slot, new);
+        }
+        Some(old)
     }
 }
 

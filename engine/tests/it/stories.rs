@@ -419,7 +419,8 @@ fn fills_can_be_told_to_report_no_deltas() {
         2 Order.double[1]: 0 -> 8
         2 Order.per[1]: null -> 3
         2 Order.per[1] E0302: division by zero cleared
-    "#]].assert_eq(&lines(&engine.step()));
+    "#]]
+    .assert_eq(&lines(&engine.step()));
 }
 
 #[test]

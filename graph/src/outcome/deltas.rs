@@ -93,6 +93,16 @@ impl Deltas {
         }
     }
 
+    /// None any more, with the memory of those there were.
+    pub fn cleared(mut self) -> Deltas {
+        self.records.clear();
+        self.keys.clear();
+        self.changes.clear();
+        self.values.clear();
+        self.others.clear();
+        self
+    }
+
     /// How many fields changed.
     pub fn len(&self) -> usize {
         self.changes.len() + self.others.len()
@@ -154,17 +164,11 @@ impl Deltas {
 
     fn append_records(&mut self, other: &mut Deltas) {
         let [keys, changes, values] = [self.keys.len(), self.changes.len(), self.values.len()].map(|len| len as u64);
-        let moved = |record: &Record| Record {
-            keys_end: record.keys_end + keys,
-            changes_end: record.changes_end + changes,
-            ..*record
-        };
+        let moved =
+            |record: &Record| Record { keys_end: record.keys_end + keys, changes_end: record.changes_end + changes, ..*record };
         let place = |is: Is, word: u64| if is == Is::Value { word + values } else { word };
-        let placed = |change: &Change| Change {
-            old: place(change.old_is, change.old),
-            new: place(change.new_is, change.new),
-            ..*change
-        };
+        let placed =
+            |change: &Change| Change { old: place(change.old_is, change.old), new: place(change.new_is, change.new), ..*change };
         self.records.extend(other.records.iter().map(moved));
         self.changes.extend(other.changes.iter().map(placed));
         self.keys.append(&mut other.keys);

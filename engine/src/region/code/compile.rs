@@ -36,11 +36,16 @@ impl Assembler {
         let Compiler { mut code, needs, .. } = compiler;
         keep_in_register(&mut code, self.base());
         let start = self.code.instrs.len() as u32;
-        code.iter_mut().filter(|instr| matches!(instr.op, Op::Jump | Op::Unless)).for_each(|jump| jump.out += start);
+        let mut needs = needs.into_iter();
+        let [first, second] = [(); 2].map(|()| needs.next().unwrap_or((0, 0)));
+        for (word, mask) in needs {
+            let check = Instr { op: Op::Check, a: word, b: self.constant(mask), out: 0 };
+            self.code.instrs.push(check);
+        }
+        let moved = self.code.instrs.len() as u32;
+        code.iter_mut().filter(|instr| matches!(instr.op, Op::Jump | Op::Unless)).for_each(|jump| jump.out += moved);
         self.code.instrs.extend(code);
-        let first = self.code.needs.len() as u32;
-        self.code.needs.extend(needs);
-        Some(Straight { start, needs: (first, self.code.needs.len() as u32) })
+        Some(Straight { masks: [first.1, second.1], words: [first.0, second.0], start })
     }
 
     /// The code of all cells.

@@ -95,6 +95,8 @@ pub enum Op {
     Unless,
     /// The answer is NULL.
     Null,
+    /// Gives up if the words have a bit in common: tags of inputs that must stand inline.
+    Check,
 }
 
 /// One instruction: `out = a op b`.
@@ -120,8 +122,6 @@ pub const ANSWER: u32 = u32::MAX;
 #[derive(Debug, Default)]
 pub struct Code {
     instrs: Vec<Instr>,
-    /// Tag words and the bits in them that must be clear: the inputs of a cell stand inline.
-    needs: Vec<(u32, u64)>,
     /// Scratch, then the constants.
     frame: Vec<u64>,
 }
@@ -133,21 +133,39 @@ impl Code {
     }
 }
 
-/// Where a cell's straight code stands.
+/// Where a cell's straight code stands, and when it may run.
 #[derive(Clone, Copy, Debug)]
 pub struct Straight {
-    /// Its first instruction; [`NOWHERE`] if the cell has no straight code.
+    /// Two tag words, and the bits in them that must be clear: the inputs stand inline. Of more, [`Op::Check`] takes care.
+    masks: [u64; 2],
+    words: [u32; 2],
+    /// Its first instruction.
     start: u32,
-    /// Its needs: a range.
-    needs: (u32, u32),
+}
+
+impl Straight {
+    /// Of a cell that needs the general evaluator.
+    pub const NONE: Straight = Straight { masks: [0; 2], words: [0; 2], start: NOWHERE };
+
+    /// Not 0 if an input does not stand inline.
+    #[inline(always)]
+    fn tags(&self, row: &[u64]) -> u64 {
+        (row[self.words[0] as usize] & self.masks[0]) | (row[self.words[1] as usize] & self.masks[1])
+    }
 }
 
 /// No straight code.
 const NOWHERE: u32 = u32::MAX;
 
-impl Straight {
-    /// Of a cell that needs the general evaluator.
-    pub const NONE: Straight = Straight { start: NOWHERE, needs: (0, 0) };
+/// What straight code comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ran {
+    /// The word of the cell's value.
+    Word(u64),
+    /// NULL.
+    Null,
+    /// Only the program can tell.
+    GaveUp,
 }
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
 //! Running straight code.
 
-use super::{ANSWER, Code, LAST, NOWHERE, Op, Straight};
-use crate::state::Raw;
+use super::{ANSWER, Code, LAST, NOWHERE, Op, Ran, Straight};
 
 impl Code {
-    /// A cell's content, or `None` where only the program can tell.
+    /// Runs a cell on the words of a row.
     #[inline(always)]
-    pub fn run(&self, cell: Straight, row: &[u64], frame: &mut [u64]) -> Option<Raw> {
-        if cell.start == NOWHERE {
-            return None;
+    pub fn run(&self, cell: &Straight, row: &[u64], frame: &mut [u64]) -> Ran {
+        if cell.tags(row) != 0 || cell.start == NOWHERE {
+            return Ran::GaveUp;
         }
-        let needs = &self.needs[cell.needs.0 as usize..cell.needs.1 as usize];
-        if needs.iter().any(|(word, mask)| row[*word as usize] & mask != 0) {
-            return None;
-        }
-        let mut at = cell.start as usize;
+        self.run_from(cell.start, row, frame).unwrap_or(Ran::GaveUp)
+    }
+
+    #[inline(always)]
+    fn run_from(&self, start: u32, row: &[u64], frame: &mut [u64]) -> Option<Ran> {
+        let mut at = start as usize;
         let mut last = 0;
         loop {
             let instr = self.instrs[at];
@@ -74,10 +74,12 @@ impl Code {
                     }
                     continue;
                 }
-                Op::Null => return Some(Raw::NULL),
+                Op::Check if a & b == 0 => continue,
+                Op::Check => return None,
+                Op::Null => return Some(Ran::Null),
             };
             if instr.out == ANSWER {
-                return Some(Raw::inline(word));
+                return Some(Ran::Word(word));
             }
             frame[instr.out as usize] = word;
             last = word;
