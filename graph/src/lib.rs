@@ -16,6 +16,7 @@
 //!
 //! Next to read: [`spec`], [`plan`], [`planning`], [`drawing`], [`transaction`], [`outcome`].
 
+pub mod cause;
 pub mod drawing;
 mod find;
 pub mod ids;

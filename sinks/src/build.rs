@@ -13,11 +13,11 @@ use crate::egress::EgressPolicy;
 use crate::log::LogSink;
 use crate::secret::{self, Resolver, Secret};
 use crate::settings::{SettingProblem, with_near};
-use crate::sql::SqlInsert;
+use crate::sql::{SqlInsert, SqlWrite};
 use crate::webhook::{SharedClient, Webhook};
 
 /// The action types.
-const KINDS: [&str; 4] = ["webhook", "dolt-insert", "sql-insert", "log"];
+const KINDS: [&str; 7] = ["webhook", "dolt-insert", "sql-insert", "sql-upsert", "sql-delete", "sql-sync", "log"];
 
 /// What the sinks of one process share. Clones share the connection pool.
 #[derive(Clone)]
@@ -71,6 +71,7 @@ pub fn build(action: &ActionSpec, context: &SinkContext) -> Result<Arc<dyn Sink>
     match action.kind.as_str() {
         "webhook" => Ok(Arc::new(Webhook::new(action, context)?)),
         "dolt-insert" | "sql-insert" => Ok(Arc::new(SqlInsert::new(action, context)?)),
+        "sql-upsert" | "sql-delete" | "sql-sync" => Ok(Arc::new(SqlWrite::new(action, context)?)),
         "log" => Ok(Arc::new(LogSink::new(action, context)?)),
         other => Err(vec![SettingProblem { key: "type".to_owned(), problem: unknown_kind(other) }]),
     }

@@ -159,6 +159,25 @@ impl<'a> Reader<'a> {
         out
     }
 
+    /// A list of texts, or one text; `None` if it is not there (or something else, which is noted).
+    pub(crate) fn list(&mut self, key: &'static str) -> Option<Vec<&'a str>> {
+        let items = match self.raw(key)? {
+            Value::Array(items) => items.iter().map(Value::as_str).collect(),
+            Value::String(text) => Some(vec![text.as_str()]),
+            _ => None,
+        };
+        let bad = |items: &Vec<&str>| items.iter().find_map(|text| secret::parse(text).err());
+        let why = match &items {
+            None => Some("expected a list of texts".to_owned()),
+            Some(items) => bad(items),
+        };
+        if let Some(why) = why {
+            self.refuse(key, wrong(key, &why));
+            return None;
+        }
+        items
+    }
+
     /// Notes that these keys are read by somebody else.
     pub(crate) fn leave(&mut self, keys: &[&'static str]) {
         self.known.extend(keys);

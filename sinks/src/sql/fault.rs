@@ -85,6 +85,8 @@ fn classify(code: u16) -> Class {
         1062 | 1586 => Class::Duplicate,
         // No such database, table or column; a column too short; a column without a value; the wrong number of columns.
         1049 | 1051 | 1054 | 1109 | 1136 | 1146 | 1265 | 1364 | 1406 => Class::Catalogue,
+        // A foreign key: the row that it refers to, or the one that refers to it, may be under way.
+        1216 | 1217 | 1451 | 1452 => Class::Transient,
         // Disk full, no memory, too many connections, a handshake that failed, access denied while connecting, going down.
         1021 | 1037 | 1038 | 1040 | 1041 | 1042 | 1043 | 1045 | 1053 | 1077 | 1079 | 1080 | 1129 => Class::Transient,
         // The connection: aborted, packets out of order, read and write errors and their timeouts, killed.
@@ -109,7 +111,7 @@ mod tests {
                 Attempt::Done => "done".to_owned(),
             }
         };
-        for code in [1205, 1213, 1040, 1045, 1053, 1927, 1290] {
+        for code in [1205, 1452, 1213, 1040, 1045, 1053, 1927, 1290] {
             assert_eq!(attempt(code), format!("transient E0524: the database refused: no    good ({code})"));
         }
         for code in [1054, 1062, 1064, 1142, 1146, 1366, 1406, 3140, 4025] {

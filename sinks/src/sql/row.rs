@@ -1,5 +1,7 @@
 //! The row of a firing: the columns of `reactor_events`, or those that `columns` names.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json};
 use thalweg_formulas::Value;
 use thalweg_graph::ports::Firing;
@@ -101,9 +103,10 @@ fn cell(value: &Value) -> Json {
 }
 
 /// Everything that a template may name, as a map.
-fn known(firing: &Firing<'_>) -> Value {
+pub(super) fn known(firing: &Firing<'_>) -> Value {
     let (database, table) = envelope::split_table(firing.table);
     let key = Value::record(firing.key.iter().cloned());
+    let Images { op, old, new, row } = Images::of(firing.payload);
     Value::record([
         ("id", Value::text(firing.id)),
         ("timestamp", Value::Timestamp(firing.at)),
@@ -116,5 +119,40 @@ fn known(firing: &Firing<'_>) -> Value {
         ("txid", Value::text(firing.origin)),
         ("rule", Value::text(firing.node)),
         ("payload", firing.payload.clone()),
+        ("op", Value::text(op)),
+        ("old", old),
+        ("new", new),
+        ("row", row),
     ])
+}
+
+/// The row that a firing is about. An effect's payload is one row, as it is now; a reaction's holds both images.
+pub(super) struct Images {
+    /// `insert`, `update`, `delete`, `timer`; of an effect `upsert`.
+    pub(super) op: String,
+    /// The row before, or NULL.
+    pub(super) old: Value,
+    /// The row after, or NULL.
+    pub(super) new: Value,
+    /// The row after, or where there is none the one that went.
+    pub(super) row: Value,
+}
+
+impl Images {
+    pub(super) fn of(payload: &Value) -> Self {
+        let member = |name: &str| match payload {
+            Value::Map(members) => members.get(&Value::text(name)).cloned().unwrap_or(Value::Null),
+            _ => Value::Null,
+        };
+        let of_reaction = |members: &BTreeMap<Value, Value>| {
+            ["event", "table", "key", "old", "new"].iter().all(|name| members.contains_key(&Value::text(*name)))
+        };
+        let op = match (payload, member("op")) {
+            (Value::Map(members), Value::Text(op)) if of_reaction(members) => op,
+            _ => return Self { op: "upsert".to_owned(), old: Value::Null, new: payload.clone(), row: payload.clone() },
+        };
+        let (old, new) = (member("old"), member("new"));
+        let row = if matches!(new, Value::Map(_)) { new.clone() } else { old.clone() };
+        Self { op: op.to_string(), old, new, row }
+    }
 }

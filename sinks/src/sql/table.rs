@@ -1,9 +1,11 @@
 //! The target table as the server's catalogue describes it, and the statements that are made from it.
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Params, Value};
+use mysql_async::{Conn, Params, Value as Sql};
 use serde_json::{Map, Value as Json};
+use thalweg_formulas::Value;
 
+use super::column::{Column, Kind};
 use super::fault::Fault;
 use super::row::EVENT_COLUMNS;
 
@@ -12,59 +14,41 @@ const LEDGER: &str = "thalweg_applied";
 /// A table.
 #[derive(Debug)]
 pub(super) struct Table {
-    database: String,
-    name: String,
+    pub(super) database: String,
+    pub(super) name: String,
     columns: Vec<Column>,
+    /// The columns of each unique index, the primary key among them, in lower case.
+    unique: Vec<Vec<String>>,
 }
 
-/// A column.
-#[derive(Debug)]
-struct Column {
-    name: String,
-    kind: Kind,
-    is_primary: bool,
-    is_generated: bool,
-}
-
-/// What matters of a column's type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Text of at most so many characters.
-    Characters(u64),
-    /// Text or bytes of at most so many bytes.
-    Bytes(u64),
-    /// A date, with or without time, with so many decimals of a second; `None`: a date only.
-    Moment(Option<u32>),
-    /// Anything else: the server judges.
-    Other,
-}
+/// A statement and what is bound to its marks.
+pub(super) type Statement = (String, Vec<Sql>);
 
 impl Table {
-    /// Asks the catalogue.
-    pub(super) async fn load(conn: &mut Conn, database: &str, name: &str) -> Result<Self, Fault> {
-        type Described = (String, String, Option<u64>, Option<u32>, String, String);
+    /// Asks the catalogue; `None`: there is no such table.
+    pub(super) async fn find(conn: &mut Conn, database: &str, name: &str) -> Result<Option<Self>, Fault> {
+        type Described = (String, String, Option<u64>, Option<u32>, Option<u64>, Option<u64>, String, String);
         let described: Vec<Described> = conn
             .exec(
-                "SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, DATETIME_PRECISION, COLUMN_KEY, EXTRA \
-                 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION",
+                "SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, DATETIME_PRECISION, NUMERIC_PRECISION, \
+                 NUMERIC_SCALE, COLUMN_KEY, EXTRA FROM information_schema.COLUMNS \
+                 WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION",
                 (database, name),
             )
             .await
             .map_err(|why| Fault::of(&why))?;
-        if described.is_empty() {
-            let create = create_statement(database, name);
-            return Err(Fault::permanent(format!(
-                "E0520: there is no table {}; add create = true to the action, or run: {create}",
-                qualified(database, name)
-            )));
-        }
-        let columns = described.into_iter().map(|(name, kind, length, decimals, key, extra)| Column {
+        let columns = described.into_iter().map(|(name, kind, length, decimals, digits, scale, key, extra)| Column {
             name,
-            kind: kind_of(&kind.to_ascii_lowercase(), length, decimals),
+            kind: Kind::of(&kind.to_ascii_lowercase(), length, decimals, (digits, scale)),
             is_primary: key == "PRI",
             is_generated: extra.to_ascii_uppercase().contains("GENERATED"),
         });
-        Ok(Self { database: database.to_owned(), name: name.to_owned(), columns: columns.collect() })
+        let columns: Vec<Column> = columns.collect();
+        if columns.is_empty() {
+            return Ok(None);
+        }
+        let unique = unique_indexes(conn, database, name).await?;
+        Ok(Some(Self { database: database.to_owned(), name: name.to_owned(), columns, unique }))
     }
 
     /// Whether the table's primary key is `id` and the row carries the effect id there.
@@ -74,19 +58,27 @@ impl Table {
         row_has_id && matches!(only, (Some(column), None) if column.name.eq_ignore_ascii_case("id"))
     }
 
+    /// Whether these columns name one row at most: all columns of some unique index are among them.
+    pub(super) fn is_unique(&self, key: &[&str]) -> bool {
+        let has = |column: &String| key.iter().any(|name| name.eq_ignore_ascii_case(column));
+        self.unique.iter().any(|index| index.iter().all(has))
+    }
+
+    /// A column that can be written.
+    pub(super) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
     /// The columns to write, and their values. Of the usual row those that the table has; of a custom row (`whole`) all.
     pub(super) fn assign(&self, row: &Map<String, Json>, whole: bool) -> Result<(Vec<&str>, Params), Fault> {
         let (mut names, mut values) = (Vec::new(), Vec::new());
         for (name, value) in row {
-            let found = self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name) && !column.is_generated);
-            match found {
+            match self.column(name).filter(|column| !column.is_generated) {
                 Some(column) => {
                     names.push(column.name.as_str());
                     values.push(column.convert(value)?);
                 }
-                None if whole => {
-                    return Err(Fault::catalogue(format!("E0521: {} has no column `{name}`; {}", self.shown(), self.list())));
-                }
+                None if whole => return Err(self.no_column(name)),
                 None => {}
             }
         }
@@ -97,11 +89,30 @@ impl Table {
         Ok((names, Params::Positional(values)))
     }
 
+    /// E0521: a column that the table does not have.
+    pub(super) fn no_column(&self, name: &str) -> Fault {
+        Fault::catalogue(format!("E0521: {} has no column `{name}`; {}", self.shown(), self.list()))
+    }
+
     /// The insert of these columns.
     pub(super) fn insert_statement(&self, columns: &[&str]) -> String {
         let names: Vec<String> = columns.iter().map(|name| quote(name)).collect();
         let marks = vec!["?"; columns.len()].join(", ");
         format!("INSERT INTO {} ({}) VALUES ({marks})", self.shown(), names.join(", "))
+    }
+
+    /// Sets columns of the row with this key.
+    pub(super) fn update(&self, set: &[(&Column, Sql)], key: &[(&Column, Sql)]) -> Statement {
+        let sets: Vec<String> = set.iter().map(|(column, _)| format!("{} = ?", quote(&column.name))).collect();
+        let (condition, bound) = matching(key);
+        let values = set.iter().map(|(_, value)| value.clone()).chain(bound).collect();
+        (format!("UPDATE {} SET {} WHERE {condition}", self.shown(), sets.join(", ")), values)
+    }
+
+    /// Deletes the row with this key.
+    pub(super) fn delete(&self, key: &[(&Column, Sql)]) -> Statement {
+        let (condition, bound) = matching(key);
+        (format!("DELETE FROM {} WHERE {condition}", self.shown()), bound)
     }
 
     /// Asks whether the row with an id is there.
@@ -120,7 +131,8 @@ impl Table {
         format!("INSERT INTO {} (id, applied_at) VALUES (?, UTC_TIMESTAMP(3))", qualified(&self.database, LEDGER))
     }
 
-    fn shown(&self) -> String {
+    /// The table's name, quoted.
+    pub(super) fn shown(&self) -> String {
         qualified(&self.database, &self.name)
     }
 
@@ -130,55 +142,44 @@ impl Table {
     }
 }
 
-impl Column {
-    /// The value as the column takes it, measured before it is sent.
-    fn convert(&self, value: &Json) -> Result<Value, Fault> {
-        let text = match value {
-            Json::Null => return Ok(Value::NULL),
-            Json::Bool(flag) => return Ok(Value::Int(i64::from(*flag))),
-            Json::Number(number) => match (number.as_i64(), number.as_u64()) {
-                (Some(int), _) if self.kind == Kind::Other => return Ok(Value::Int(int)),
-                (None, Some(uint)) if self.kind == Kind::Other => return Ok(Value::UInt(uint)),
-                _ => number.to_string(),
-            },
-            Json::String(text) => match self.kind {
-                Kind::Moment(decimals) => moment(text, decimals).unwrap_or_else(|| text.clone()),
-                _ => text.clone(),
-            },
-            Json::Array(_) | Json::Object(_) => value.to_string(),
-        };
-        let (length, max, unit) = match self.kind {
-            Kind::Characters(max) => (text.chars().count() as u64, max, "characters"),
-            Kind::Bytes(max) => (text.len() as u64, max, "bytes"),
-            Kind::Moment(_) | Kind::Other => return Ok(Value::Bytes(text.into_bytes())),
-        };
-        if length > max {
-            return Err(Fault::catalogue(format!("E0522: column `{}` takes {max} {unit}, this value has {length}", self.name)));
+async fn unique_indexes(conn: &mut Conn, database: &str, name: &str) -> Result<Vec<Vec<String>>, Fault> {
+    type Part = (String, String, Option<u64>);
+    let parts: Vec<Part> = conn
+        .exec(
+            "SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS \
+             WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX",
+            (database, name),
+        )
+        .await
+        .map_err(|why| Fault::of(&why))?;
+    // An index over the first bytes of a column says that these are unique, which is more than is wanted.
+    let whole = |index: &&[Part]| index.iter().all(|(_, _, prefix)| prefix.is_none());
+    let indexes = parts.chunk_by(|(a, ..), (b, ..)| a == b).filter(whole);
+    Ok(indexes.map(|index| index.iter().map(|(_, column, _)| column.to_ascii_lowercase()).collect()).collect())
+}
+
+/// The condition that finds a row by its key, NULL included. A decimal is compared as one: a text would make both sides doubles.
+fn matching(key: &[(&Column, Sql)]) -> (String, Vec<Sql>) {
+    let (mut terms, mut bound) = (Vec::new(), Vec::new());
+    for (column, value) in key {
+        let name = quote(&column.name);
+        match value {
+            Sql::NULL => terms.push(format!("{name} IS NULL")),
+            value => {
+                match column.kind {
+                    Kind::Decimal(digits, scale) => terms.push(format!("{name} = CAST(? AS DECIMAL({digits},{scale}))")),
+                    _ => terms.push(format!("{name} = ?")),
+                }
+                bound.push(value.clone());
+            }
         }
-        Ok(Value::Bytes(text.into_bytes()))
     }
+    (terms.join(" AND "), bound)
 }
 
-fn kind_of(data_type: &str, length: Option<u64>, decimals: Option<u32>) -> Kind {
-    match (data_type, length) {
-        ("char" | "varchar", Some(max)) => Kind::Characters(max),
-        ("date", _) => Kind::Moment(None),
-        ("datetime" | "timestamp", _) => Kind::Moment(Some(decimals.unwrap_or(0))),
-        ("enum" | "set", _) | (_, None) => Kind::Other,
-        (_, Some(max)) => Kind::Bytes(max),
-    }
-}
-
-/// An RFC 3339 instant as SQL writes it, in UTC, cut to the column's decimals (servers differ: some cut, some round).
-fn moment(text: &str, decimals: Option<u32>) -> Option<String> {
-    let at: jiff::Timestamp = text.parse().ok()?;
-    let at = at.to_zoned(jiff::tz::TimeZone::UTC).datetime();
-    let Some(decimals) = decimals else { return Some(at.date().to_string()) };
-    let whole = format!("{} {:02}:{:02}:{:02}", at.date(), at.hour(), at.minute(), at.second());
-    match decimals.min(6) {
-        0 => Some(whole),
-        n => Some(format!("{whole}.{}", &format!("{:09}", at.subsec_nanosecond())[..n as usize])),
-    }
+/// A value as its column takes it, beside the column.
+pub(super) fn bound<'a>(column: &'a Column, value: &Value) -> Result<(&'a Column, Sql), Fault> {
+    Ok((column, column.bind(value)?))
 }
 
 /// Seed R's event table under a name of one's own.
@@ -196,7 +197,7 @@ pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.chars().count()) && !name.contains('\0') && !name.ends_with(' ')
 }
 
-fn qualified(database: &str, name: &str) -> String {
+pub(super) fn qualified(database: &str, name: &str) -> String {
     format!("{}.{}", quote(database), quote(name))
 }
 
@@ -208,35 +209,36 @@ fn quote(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn column(kind: Kind) -> Column {
-        Column { name: "c".to_owned(), kind, is_primary: false, is_generated: false }
+    fn column(name: &str, kind: Kind) -> Column {
+        Column { name: name.to_owned(), kind, is_primary: false, is_generated: false }
     }
 
-    #[test]
-    fn values_are_measured_in_the_columns_own_unit() {
-        let fault = |kind, text: &str| column(kind).convert(&Json::from(text)).err().map(|fault| fault.into_error());
-        assert_eq!(fault(Kind::Characters(3), "äöü"), None);
-        assert_eq!(fault(Kind::Characters(3), "äöüß").unwrap(), "E0522: column `c` takes 3 characters, this value has 4");
-        assert_eq!(fault(Kind::Bytes(5), "äöü").unwrap(), "E0522: column `c` takes 5 bytes, this value has 6");
-        assert_eq!(fault(Kind::Other, "anything"), None);
-    }
-
-    #[test]
-    fn instants_are_cut_to_what_the_column_keeps() {
-        for (text, decimals, expected) in [
-            ("2024-02-29T23:59:59.9999Z", Some(3), "2024-02-29 23:59:59.999"),
-            ("2024-02-29T23:59:59.9999Z", Some(0), "2024-02-29 23:59:59"),
-            ("2024-02-29T23:59:59Z", Some(6), "2024-02-29 23:59:59.000000"),
-            ("2024-03-01T00:30:00+01:00", None, "2024-02-29"),
-        ] {
-            assert_eq!(moment(text, decimals).unwrap(), expected);
-        }
-        assert_eq!(moment("yesterday", Some(0)), None);
+    fn table(columns: Vec<Column>) -> Table {
+        let unique = vec![vec!["a".to_owned(), "b".to_owned()]];
+        Table { database: "a`b".to_owned(), name: "x; DROP TABLE y".to_owned(), columns, unique }
     }
 
     #[test]
     fn names_are_quoted_whatever_they_hold() {
-        let table = Table { database: "a`b".to_owned(), name: "x; DROP TABLE y".to_owned(), columns: Vec::new() };
+        let table = table(vec![column("c`", Kind::Other), column("n", Kind::Decimal(9, 2))]);
         assert_eq!(table.insert_statement(&["c`", "d"]), "INSERT INTO `a``b`.`x; DROP TABLE y` (`c```, `d`) VALUES (?, ?)");
+        let [c, n] = [&table.columns[0], &table.columns[1]];
+        let one = |column| vec![(column, Sql::Int(1))];
+        assert_eq!(
+            table.update(&one(c), &[(c, Sql::NULL), (n, Sql::Int(2))]),
+            (
+                "UPDATE `a``b`.`x; DROP TABLE y` SET `c``` = ? WHERE `c``` IS NULL AND `n` = CAST(? AS DECIMAL(9,2))".to_owned(),
+                vec![Sql::Int(1), Sql::Int(2)]
+            )
+        );
+        assert_eq!(table.delete(&one(c)), ("DELETE FROM `a``b`.`x; DROP TABLE y` WHERE `c``` = ?".to_owned(), vec![Sql::Int(1)]));
+    }
+
+    #[test]
+    fn a_key_names_one_row_if_a_unique_index_lies_in_it() {
+        let table = table(Vec::new());
+        for (key, unique) in [(vec!["a"], false), (vec!["B", "A"], true), (vec!["c", "b", "a"], true), (vec![], false)] {
+            assert_eq!(table.is_unique(&key), unique, "{key:?}");
+        }
     }
 }

@@ -9,8 +9,23 @@ use thalweg_formulas::problem::did_you_mean;
 use crate::envelope;
 
 /// What a path may start with.
-pub(super) const ROOTS: [&str; 11] =
-    ["id", "timestamp", "event_type", "source_db", "source_table", "subject_id", "key", "version", "txid", "rule", "payload"];
+pub(super) const ROOTS: [&str; 15] = [
+    "id",
+    "timestamp",
+    "event_type",
+    "source_db",
+    "source_table",
+    "subject_id",
+    "key",
+    "version",
+    "txid",
+    "rule",
+    "payload",
+    "op",
+    "old",
+    "new",
+    "row",
+];
 
 /// A checked template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +76,11 @@ impl Template {
     /// Whether it is exactly the effect id.
     pub(super) fn is_id(&self) -> bool {
         matches!(self.0.as_slice(), [Piece::Path(path)] if *path == ["id"])
+    }
+
+    /// Whether it reads something that starts with this root.
+    pub(super) fn reads(&self, root: &str) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Path(path) if path[0] == root))
     }
 
     /// Its value, over a map of what is known.

@@ -5,6 +5,7 @@ mod secrets;
 mod settings;
 mod sql;
 mod webhook;
+mod write;
 
 use std::sync::Arc;
 

@@ -31,6 +31,11 @@ fn right_settings_have_no_problems() {
         json!({"type": "log", "path": "effects.jsonl"}),
         json!({"type": "sql-insert", "url": "mysql://root@localhost/my_app", "table": "event_log", "create": true}),
         json!({"type": "dolt-insert", "url": "mysql://root:${PW}@localhost", "database": "my_app", "table": "event_log"}),
+        json!({"type": "sql-sync", "url": "mysql://root@localhost/my_app"}),
+        json!({"type": "sql-sync", "url": "${DB}", "table": "t", "key": "id", "columns": {"id": "{row.id}", "n": "{new.n}"}, "echo": "follow"}),
+        json!({"type": "sql-upsert", "url": "${DB}", "table": "t", "except": ["secret"], "retries": 3}),
+        json!({"type": "sql-delete", "url": "${DB}", "table": "t", "key": ["a", "b"]}),
+        json!({"type": "sql-delete", "url": "${DB}", "table": "t", "columns": {"id": "{key.id}"}}),
         json!({"type": "sql-insert", "url": "${DB}", "table": "t", "columns": {"a": "{payload.id}", "b": "x"}, "timeout": "1s"}),
     ] {
         assert_eq!(problems(settings.clone()), "", "{settings}");
@@ -42,11 +47,13 @@ fn a_wrong_type_is_named_with_its_neighbours() {
     expect![[r#"
         type: E0501: unknown action type `webhok`
           help: did you mean `webhook`?
-          note: types: webhook, dolt-insert, sql-insert, log
-        type: E0501: unknown action type `shell`
-          note: types: webhook, dolt-insert, sql-insert, log
+          note: types: webhook, dolt-insert, sql-insert, sql-upsert, sql-delete, sql-sync, log
+        type: E0501: unknown action type `carrier-pigeon`
+          note: types: webhook, dolt-insert, sql-insert, sql-upsert, sql-delete, sql-sync, log
     "#]]
-    .assert_eq(&(problems(json!({"type": "webhok", "url": "x"})) + &problems(json!({"type": "shell", "command": ["x"]}))));
+    .assert_eq(
+        &(problems(json!({"type": "webhok", "url": "x"})) + &problems(json!({"type": "carrier-pigeon", "command": ["x"]}))),
+    );
 }
 
 #[test]
@@ -138,6 +145,36 @@ fn wrong_sql_settings_are_all_named() {
         columns.a: E0504: setting `columns.a`: a `{` is not closed; write `{{` for a brace
         columns.c: E0504: setting `columns.c`: `{SECRET}` names nothing; a column of the payload is `{payload.SECRET}`
         create: E0504: setting `create`: the table of `create` has its own columns; make the table yourself where `columns` names others
+    "#]].assert_eq(&out);
+}
+
+#[test]
+fn wrong_settings_of_upserts_and_deletes_are_all_named() {
+    let url = "mysql://root@localhost/d";
+    let mut out = problems(json!({"type": "sql-upsert", "url": url, "key": 7, "echo": "loop"}));
+    out += &problems(json!({"type": "sql-upsert", "url": url, "table": "t", "columns": {"a": "{new.x}"}, "except": ["b"]}));
+    out += &problems(json!({
+        "type": "sql-sync", "url": url, "key": ["id", "x"], "columns": {"ID": "{new.id}", "c": "{payload.old.c}", "d": "{neu.c}"}, "create": true,
+    }));
+    out += &problems(json!({"type": "sql-delete", "url": url, "table": "t", "key": [], "except": ["a"]}));
+    out += &problems(json!({"type": "sql-delete", "url": url, "table": "t", "key": ["a"], "columns": {"a": "{key.a}"}}));
+    expect![[r#"
+        table: E0503: an action of type `sql-upsert` needs the setting `table`
+          help: write table = "orders"
+        key: E0504: setting `key`: expected a list of texts
+        echo: E0504: setting `echo`: expected one of follow, skip, found `loop`
+        except: E0504: setting `except`: this does not go with `columns`, which names every column
+        key: E0503: `columns` needs the setting `key`, which tells the columns that name the row
+          help: write key = ["a"]
+        columns.d: E0504: setting `columns.d`: `{neu.c}` names nothing; did you mean `{new}`?
+        columns.ID: E0504: setting `columns.ID`: a column of the key must not read `new`, which is NULL when the row is deleted; read `row`
+        key: E0504: setting `key`: `x` is not among `columns`
+        create: E0502: unknown setting `create` of an action of type `sql-sync`
+          note: settings: backoff, columns, database, deadline, echo, except, key, retries, table, timeout, url
+        key: E0504: setting `key`: no column is named
+        except: E0502: unknown setting `except` of an action of type `sql-delete`
+          note: settings: backoff, columns, database, deadline, echo, key, retries, table, timeout, url
+        key: E0504: setting `key`: this does not go with `columns`, which names the row to delete
     "#]].assert_eq(&out);
 }
 

@@ -1,0 +1,123 @@
+//! `sql-insert`, also called `dolt-insert`: a row per firing, exactly once (INV-SQL-ONCE).
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Params, TxOpts};
+use serde_json::{Map, Value as Json};
+use thalweg_graph::ports::{Attempt, BoxFuture, Firing, PendingDelivery, Sink};
+use thalweg_graph::spec::ActionSpec;
+
+use super::fault::Fault;
+use super::row::RowShape;
+use super::table::{self, Table};
+use super::target::{Database, Target};
+use crate::settings::{Reader, SettingProblem, wrong};
+use crate::{SinkContext, retry};
+
+/// The action, set up. Connects at its first delivery.
+pub(crate) struct SqlInsert {
+    database: Database,
+    table: String,
+    create: bool,
+    shape: RowShape,
+}
+
+impl SqlInsert {
+    pub(crate) fn new(action: &ActionSpec, context: &SinkContext) -> Result<Self, Vec<SettingProblem>> {
+        let mut reader = Reader::new(&action.kind, &action.settings);
+        reader.leave(&retry::KEYS);
+        let database = Database::read(&mut reader, context);
+        let table = reader.required("table", "\"event_log\"").map(str::to_owned);
+        let create = reader.flag("create");
+        let shape = RowShape::read(&mut reader);
+        if create && shape.is_custom() {
+            let why = "the table of `create` has its own columns; make the table yourself where `columns` names others";
+            reader.refuse("create", wrong("create", why));
+        }
+        database.check(&mut reader, table.as_deref());
+        reader.finish()?;
+        let table = table.expect("invariant: a table that could not be read is a problem, and finish() refused");
+        Ok(Self { database, table, create, shape })
+    }
+
+    async fn attempt(&self, delivery: &PendingDelivery) -> Result<(), Fault> {
+        let row: Map<String, Json> = serde_json::from_slice(&delivery.row.body)
+            .map_err(|why| Fault::permanent(format!("E0523: the stored row cannot be read: {why}")))?;
+        let target = self.database.target().await?;
+        let mut conn = target.connect().await?;
+        let table = target.table(&self.table, self.load(&target, &mut conn)).await?;
+        let done = self.insert(&mut conn, &table, &delivery.row.id, &row).await;
+        if done.as_ref().is_err_and(Fault::contradicts_catalogue) {
+            target.forget(&self.table).await;
+        }
+        done
+    }
+
+    /// The row and its id, in one transaction.
+    async fn insert(&self, conn: &mut Conn, table: &Table, id: &str, row: &Map<String, Json>) -> Result<(), Fault> {
+        let (columns, values) = table.assign(row, self.shape.is_custom())?;
+        let insert = table.insert_statement(&columns);
+        match table.is_keyed_by_id(self.shape.writes_own_id()) {
+            true => insert_keyed(conn, table, id, &insert, values).await,
+            false => insert_with_ledger(conn, table, id, &insert, values).await,
+        }
+    }
+
+    /// What the catalogue says of the table; makes it first if it should.
+    async fn load(&self, target: &Target, conn: &mut Conn) -> Result<Table, Fault> {
+        if self.create {
+            let create = table::create_statement(&target.database, &self.table);
+            conn.query_drop(create).await.map_err(|why| Fault::of(&why))?;
+        }
+        let Some(table) = Table::find(conn, &target.database, &self.table).await? else {
+            let (database, name) = (&target.database, &self.table);
+            let (shown, create) = (table::qualified(database, name), table::create_statement(database, name));
+            let cure = format!("add create = true to the action, or run: {create}");
+            return Err(Fault::permanent(format!("E0520: there is no table {shown}; {cure}")));
+        };
+        if !table.is_keyed_by_id(self.shape.writes_own_id()) {
+            conn.query_drop(table.ledger_statement()).await.map_err(|why| Fault::of(&why))?;
+        }
+        Ok(table)
+    }
+}
+
+impl Sink for SqlInsert {
+    fn render(&self, firing: &Firing<'_>) -> Vec<u8> {
+        Json::Object(self.shape.row(firing)).to_string().into_bytes()
+    }
+
+    fn deliver<'a>(&'a self, delivery: &'a PendingDelivery) -> BoxFuture<'a, Attempt> {
+        Box::pin(self.database.attempt(self.attempt(delivery)))
+    }
+}
+
+/// One statement is one transaction; the row's own primary key refuses the repeat.
+async fn insert_keyed(conn: &mut Conn, table: &Table, id: &str, insert: &str, values: Params) -> Result<(), Fault> {
+    let Err(why) = conn.exec_drop(insert, values).await else { return Ok(()) };
+    let fault = Fault::of(&why);
+    if fault.is_duplicate() {
+        // Some other unique key may have refused it: only our id is our own row.
+        let found: Option<u8> = conn.exec_first(table.find_statement(), (id,)).await.map_err(|why| Fault::of(&why))?;
+        if found.is_some() {
+            return Ok(());
+        }
+    }
+    Err(fault)
+}
+
+/// Row and id in one transaction. The id goes first: a repeat touches nothing.
+async fn insert_with_ledger(conn: &mut Conn, table: &Table, id: &str, insert: &str, values: Params) -> Result<(), Fault> {
+    let mut transaction = conn.start_transaction(TxOpts::default()).await.map_err(|why| Fault::of(&why))?;
+    if let Err(why) = transaction.exec_drop(table.ledger_insert_statement(), (id,)).await {
+        let fault = Fault::of(&why);
+        transaction.rollback().await.map_err(|why| Fault::of(&why))?;
+        return if fault.is_duplicate() { Ok(()) } else { Err(fault) };
+    }
+    if let Err(why) = transaction.exec_drop(insert, values).await {
+        let fault = Fault::of(&why);
+        // If this fails too, the connection is gone, and the transaction with it.
+        let _ = transaction.rollback().await;
+        return Err(fault);
+    }
+    transaction.commit().await.map_err(|why| Fault::of(&why))
+}
