@@ -13,11 +13,12 @@ use crate::egress::EgressPolicy;
 use crate::log::LogSink;
 use crate::secret::{self, Resolver, Secret};
 use crate::settings::{SettingProblem, with_near};
+use crate::shell::Shell;
 use crate::sql::{SqlInsert, SqlWrite};
 use crate::webhook::{SharedClient, Webhook};
 
 /// The action types.
-const KINDS: [&str; 7] = ["webhook", "dolt-insert", "sql-insert", "sql-upsert", "sql-delete", "sql-sync", "log"];
+const KINDS: [&str; 8] = ["webhook", "dolt-insert", "sql-insert", "sql-upsert", "sql-delete", "sql-sync", "shell", "log"];
 
 /// What the sinks of one process share. Clones share the connection pool.
 #[derive(Clone)]
@@ -72,6 +73,7 @@ pub fn build(action: &ActionSpec, context: &SinkContext) -> Result<Arc<dyn Sink>
         "webhook" => Ok(Arc::new(Webhook::new(action, context)?)),
         "dolt-insert" | "sql-insert" => Ok(Arc::new(SqlInsert::new(action, context)?)),
         "sql-upsert" | "sql-delete" | "sql-sync" => Ok(Arc::new(SqlWrite::new(action, context)?)),
+        "shell" => Ok(Arc::new(Shell::new(action, context)?)),
         "log" => Ok(Arc::new(LogSink::new(action, context)?)),
         other => Err(vec![SettingProblem { key: "type".to_owned(), problem: unknown_kind(other) }]),
     }
@@ -91,12 +93,13 @@ pub fn unresolved_secrets(action: &ActionSpec, context: &SinkContext) -> Vec<Set
     texts(action).into_iter().filter_map(unresolved).collect()
 }
 
-/// Every text of an action with its key; those of a table as `headers.Name`.
+/// Every text of an action with its key; those of a table as `headers.Name`, those of a list with the list's.
 fn texts(action: &ActionSpec) -> Vec<(String, &str)> {
     let mut out = Vec::new();
     for (key, value) in &action.settings {
         match value {
             Value::String(text) => out.push((key.clone(), text.as_str())),
+            Value::Array(items) => out.extend(items.iter().filter_map(Value::as_str).map(|text| (key.clone(), text))),
             Value::Object(table) => {
                 out.extend(table.iter().filter_map(|(name, value)| value.as_str().map(|text| (format!("{key}.{name}"), text))));
             }

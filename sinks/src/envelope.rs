@@ -3,6 +3,33 @@
 use thalweg_formulas::{Value, json};
 use thalweg_graph::ports::Firing;
 
+use crate::settings::Reader;
+
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// The envelope with the payload in it.
+    CloudEvents,
+    /// The payload.
+    Raw,
+}
+
+impl Format {
+    /// Reads `format`.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
+        if reader.choice("format", &["cloudevents", "raw"]) == "raw" { Self::Raw } else { Self::CloudEvents }
+    }
+
+    /// The bytes to send.
+    pub(crate) fn render(self, firing: &Firing<'_>, source_prefix: &str) -> Vec<u8> {
+        match self {
+            Self::CloudEvents => cloud_event(firing, source_prefix),
+            Self::Raw => data(firing.payload),
+        }
+        .into_bytes()
+    }
+}
+
 /// The structured-mode envelope. `txid` and `version` are extension attributes: the transaction's origin, and the place of this
 /// firing in its key's order (2k−1).
 pub(crate) fn cloud_event(firing: &Firing<'_>, source_prefix: &str) -> String {

@@ -1,4 +1,4 @@
-//! Effects into the outside world: webhook, SQL, log.
+//! Effects into the outside world: webhook, SQL, programs, log.
 //!
 //! [`build`] turns one configured action into a [`Sink`](thalweg_graph::ports::Sink), strictly: an unknown, missing or wrong setting is a
 //! [`SettingProblem`] before anything runs. A sink renders a firing once, when it fires; what is stored is what every attempt sends.
@@ -26,10 +26,12 @@ mod build;
 pub mod egress;
 mod envelope;
 mod log;
+mod process;
 pub mod receiver;
 pub mod retry;
 pub mod secret;
 mod settings;
+mod shell;
 pub mod sign;
 mod sql;
 mod webhook;

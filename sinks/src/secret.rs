@@ -153,15 +153,20 @@ pub(crate) fn resolve_url(text: &str, resolver: &Resolver) -> Result<Secret, Str
 
 /// `text` with every secret in it replaced, control characters made visible, and cut to 300 characters: fit for an error.
 pub(crate) fn redact(text: &str, secrets: &[Secret]) -> String {
-    let mut out = text.to_owned();
-    for secret in secrets.iter().filter(|secret| !secret.reveal().is_empty()) {
-        out = out.replace(secret.reveal(), "••••");
-    }
+    let out = hide(text, secrets);
     let mut shown: String = out.chars().take(300).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if out.chars().nth(300).is_some() {
         shown.push('…');
     }
     shown
+}
+
+/// `text` with every secret in it replaced.
+pub(crate) fn hide(text: &str, secrets: &[Secret]) -> String {
+    // The longest first: one may begin like another.
+    let mut secrets: Vec<&str> = secrets.iter().map(Secret::reveal).filter(|secret| !secret.is_empty()).collect();
+    secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "••••"))
 }
 
 #[cfg(test)]

@@ -63,14 +63,29 @@ impl<'a> Reader<'a> {
 
     /// A text that must be there.
     pub(crate) fn required(&mut self, key: &'static str, example: &str) -> Option<&'a str> {
-        if self.settings.contains_key(key) {
-            return self.text(key);
-        }
+        if self.required_key(key, example) { self.text(key) } else { None }
+    }
+
+    /// Whether a setting that must be there is.
+    pub(crate) fn required_key(&mut self, key: &'static str, example: &str) -> bool {
         self.known.push(key);
+        if self.settings.contains_key(key) {
+            return true;
+        }
         let problem = Problem::new(503, format!("an action of type `{}` needs the setting `{key}`", self.kind))
             .help(format!("write {key} = {example}"));
         self.refuse(key, problem);
-        None
+        false
+    }
+
+    /// A whole number from 1 to `max`.
+    pub(crate) fn positive(&mut self, key: &'static str, max: u64) -> Option<u64> {
+        let value = self.raw(key)?;
+        let count = value.as_u64().filter(|n| (1..=max).contains(n));
+        if count.is_none() {
+            self.refuse(key, wrong(key, &format!("expected a whole number from 1 to {max}, found {value}")));
+        }
+        count
     }
 
     /// One of a few words, compared without case; the first is the default.
@@ -193,6 +208,7 @@ impl<'a> Reader<'a> {
         for key in self.settings.keys().filter(|key| !self.known.contains(&key.as_str())) {
             let mut known = self.known.clone();
             known.sort_unstable();
+            known.dedup();
             let problem = Problem::new(502, format!("unknown setting `{key}` of an action of type `{}`", self.kind))
                 .note(format!("settings: {}", known.join(", ")));
             let mut near = did_you_mean(key, known.iter().copied());

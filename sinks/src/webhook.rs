@@ -16,10 +16,11 @@ use thalweg_graph::ports::{Attempt, BoxFuture, Firing, PendingDelivery, Sink};
 use thalweg_graph::spec::ActionSpec;
 
 use crate::egress::{EgressPolicy, Guard, Refused};
+use crate::envelope::Format;
 use crate::secret::{self, Secret};
 use crate::settings::{Reader, SettingProblem, wrong};
 use crate::sign::Key;
-use crate::{SinkContext, envelope, retry};
+use crate::{SinkContext, retry};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -70,13 +71,6 @@ fn build_client(policy: &Arc<EgressPolicy>) -> Result<Client, String> {
         .map_err(|why| format!("E0511: the http client cannot be built: {why}"))
 }
 
-/// What is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    CloudEvents,
-    Raw,
-}
-
 /// The action, set up. Texts keep their references; an attempt resolves them.
 pub(crate) struct Webhook {
     url: String,
@@ -105,10 +99,7 @@ impl Webhook {
             reader.refuse("secret", wrong("secret", &why));
         }
         let timeout = reader.duration("timeout", TIMEOUT_MAX).unwrap_or(TIMEOUT);
-        let format = match reader.choice("format", &["cloudevents", "raw"]) {
-            "raw" => Format::Raw,
-            _ => Format::CloudEvents,
-        };
+        let format = Format::read(&mut reader);
         let max_body = reader.size("max_body").unwrap_or(BODY_BYTES_MAX);
         reader.finish()?;
         let url = url.expect("invariant: a url that could not be read is a problem, and finish() refused");
@@ -204,11 +195,7 @@ impl Webhook {
 
 impl Sink for Webhook {
     fn render(&self, firing: &Firing<'_>) -> Vec<u8> {
-        let body = match self.format {
-            Format::CloudEvents => envelope::cloud_event(firing, &self.context.source_prefix),
-            Format::Raw => envelope::data(firing.payload),
-        };
-        body.into_bytes()
+        self.format.render(firing, &self.context.source_prefix)
     }
 
     fn deliver<'a>(&'a self, delivery: &'a PendingDelivery) -> BoxFuture<'a, Attempt> {

@@ -3,6 +3,7 @@
 mod log;
 mod secrets;
 mod settings;
+mod shell;
 mod sql;
 mod webhook;
 mod write;

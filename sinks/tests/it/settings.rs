@@ -31,6 +31,8 @@ fn right_settings_have_no_problems() {
         json!({"type": "log", "path": "effects.jsonl"}),
         json!({"type": "sql-insert", "url": "mysql://root@localhost/my_app", "table": "event_log", "create": true}),
         json!({"type": "dolt-insert", "url": "mysql://root:${PW}@localhost", "database": "my_app", "table": "event_log"}),
+        json!({"type": "shell", "command": ["./notify.sh", "--token=${TOKEN}"], "env": {"A": "${file:/a}"}, "pass_env": "HOME", "timeout": "1m"}),
+        json!({"type": "shell", "command": ["true"], "retry_codes": [75, 69], "grace": "1s", "concurrency": 8, "directory": "/tmp", "format": "raw"}),
         json!({"type": "sql-sync", "url": "mysql://root@localhost/my_app"}),
         json!({"type": "sql-sync", "url": "${DB}", "table": "t", "key": "id", "columns": {"id": "{row.id}", "n": "{new.n}"}, "echo": "follow"}),
         json!({"type": "sql-upsert", "url": "${DB}", "table": "t", "except": ["secret"], "retries": 3}),
@@ -47,9 +49,9 @@ fn a_wrong_type_is_named_with_its_neighbours() {
     expect![[r#"
         type: E0501: unknown action type `webhok`
           help: did you mean `webhook`?
-          note: types: webhook, dolt-insert, sql-insert, sql-upsert, sql-delete, sql-sync, log
+          note: types: webhook, dolt-insert, sql-insert, sql-upsert, sql-delete, sql-sync, shell, log
         type: E0501: unknown action type `carrier-pigeon`
-          note: types: webhook, dolt-insert, sql-insert, sql-upsert, sql-delete, sql-sync, log
+          note: types: webhook, dolt-insert, sql-insert, sql-upsert, sql-delete, sql-sync, shell, log
     "#]]
     .assert_eq(
         &(problems(json!({"type": "webhok", "url": "x"})) + &problems(json!({"type": "carrier-pigeon", "command": ["x"]}))),
@@ -175,6 +177,39 @@ fn wrong_settings_of_upserts_and_deletes_are_all_named() {
         except: E0502: unknown setting `except` of an action of type `sql-delete`
           note: settings: backoff, columns, database, deadline, echo, key, retries, table, timeout, url
         key: E0504: setting `key`: this does not go with `columns`, which names the row to delete
+    "#]].assert_eq(&out);
+}
+
+#[test]
+fn wrong_shell_settings_are_all_named() {
+    let mut out = problems(json!({"type": "shell"}));
+    out += &problems(json!({"type": "shell", "command": "rm -rf ${DIR}"}));
+    out += &problems(json!({"type": "shell", "command": []}));
+    out += &problems(json!({"type": "shell", "command": ["a", 1]}));
+    out += &problems(json!({"type": "shell", "command": ["a\u{0}"]}));
+    out += &problems(json!({
+        "type": "shell", "command": ["a", "${1}"], "env": {"A=B": "x", "THALWEG_EFFECT_ID": "x", "C": 1}, "pass_env": ["", "THALWEG_TOKEN"],
+        "retry_codes": [0, 256], "concurrency": 0, "timeout": "forever", "grace": "1h", "shell": true,
+    }));
+    expect![[r#"
+        command: E0503: an action of type `shell` needs the setting `command`
+          help: write command = ["./notify.sh", "--urgent"]
+        command: E0504: setting `command`: expected a list, the program and its arguments; a shell reads a line only where you say so: ["sh", "-c", "…"]
+        command: E0504: setting `command`: expected a list, the program and its arguments; a shell reads a line only where you say so: ["sh", "-c", "…"]
+        command: E0504: setting `command`: expected a list of texts
+        command: E0504: setting `command`: `a\0` holds a NUL character
+        command: E0504: setting `command`: a reference is written ${NAME} or ${file:/path}
+        env.C: E0504: setting `env.C`: expected a text, found a number
+        env.A=B: E0504: setting `env.A=B`: `A=B` is not the name of a variable
+        env.THALWEG_EFFECT_ID: E0504: setting `env.THALWEG_EFFECT_ID`: `THALWEG_EFFECT_ID`: names that start with THALWEG_ are the delivery's own
+        pass_env: E0504: setting `pass_env`: `` is not the name of a variable
+        pass_env: E0504: setting `pass_env`: `THALWEG_TOKEN`: names that start with THALWEG_ are the delivery's own
+        timeout: E0504: setting `timeout`: `forever` is not a span of time like "15s", "10m" or "72h"
+        grace: E0504: setting `grace`: `1h` is not between 1ms and 30s
+        retry_codes: E0504: setting `retry_codes`: expected a list of exit codes from 1 to 255
+        concurrency: E0504: setting `concurrency`: expected a whole number from 1 to 64, found 0
+        shell: E0502: unknown setting `shell` of an action of type `shell`
+          note: settings: backoff, command, concurrency, deadline, directory, env, format, grace, pass_env, retries, retry_codes, timeout
     "#]].assert_eq(&out);
 }
 
