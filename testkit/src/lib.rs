@@ -10,6 +10,7 @@
 //! println!("{}", server.url_of("shop")); // mysql://root@127.0.0.1:41873/shop
 //! ```
 
+mod dolt;
 mod mariadb;
 mod mysql;
 mod programs;
@@ -17,6 +18,7 @@ mod proxy;
 mod server;
 mod template;
 
+pub use dolt::{Cell, DoltStandIn, Edit, Kind};
 pub use mariadb::MariaDb;
 pub use mysql::MySql;
 pub use programs::{require, require_mysql};

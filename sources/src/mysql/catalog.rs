@@ -11,7 +11,7 @@ use thalweg_formulas::problem::did_you_mean;
 use thalweg_graph::Schema;
 use thalweg_graph::transaction::SchemaColumn;
 
-use super::connect::quoted;
+use super::connect::{Flavour, quoted};
 use super::failure::{Failure, code};
 use crate::binlog::Watch;
 use crate::binlog::charset::Charset;
@@ -91,10 +91,12 @@ const TABLES: &str = "SELECT TABLE_SCHEMA AS `database`, TABLE_NAME AS name, TAB
 
 const COLUMNS: &str = "SELECT c.TABLE_SCHEMA AS `database`, c.TABLE_NAME AS `table`, c.COLUMN_NAME AS name, c.DATA_TYPE AS data_type, \
     c.COLUMN_TYPE AS column_type, c.CHARACTER_SET_NAME AS charset, c.NUMERIC_PRECISION AS `precision`, c.NUMERIC_SCALE AS scale, \
-    c.DATETIME_PRECISION AS digits, k.CHECK_CLAUSE IS NOT NULL AS is_json \
-    FROM information_schema.COLUMNS c LEFT JOIN information_schema.CHECK_CONSTRAINTS k ON k.CONSTRAINT_SCHEMA = c.TABLE_SCHEMA \
-    AND k.TABLE_NAME = c.TABLE_NAME AND k.CONSTRAINT_NAME = c.COLUMN_NAME AND k.CHECK_CLAUSE = CONCAT('json_valid(`', c.COLUMN_NAME, '`)') \
+    c.DATETIME_PRECISION AS digits, {is_json} AS is_json FROM information_schema.COLUMNS c {join}\
     WHERE c.TABLE_SCHEMA IN (%) ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION";
+
+/// MariaDB's JSON is LONGTEXT with a check of the column's name.
+const JSON_CHECKS: &str = "LEFT JOIN information_schema.CHECK_CONSTRAINTS k ON k.CONSTRAINT_SCHEMA = c.TABLE_SCHEMA \
+    AND k.TABLE_NAME = c.TABLE_NAME AND k.CONSTRAINT_NAME = c.COLUMN_NAME AND k.CHECK_CLAUSE = CONCAT('json_valid(`', c.COLUMN_NAME, '`)') ";
 
 const KEYS: &str = "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS \
     WHERE INDEX_NAME = 'PRIMARY' AND TABLE_SCHEMA IN (%) ORDER BY TABLE_SCHEMA, TABLE_NAME, SEQ_IN_INDEX";
@@ -104,7 +106,7 @@ impl Catalog {
     ///
     /// # Errors
     /// A plainly named table that is not there, nothing watched at all, or a table that cannot be followed.
-    pub(crate) async fn read(conn: &mut Conn, watch: &Watch) -> Result<Catalog, Failure> {
+    pub(crate) async fn read(conn: &mut Conn, flavour: Flavour, watch: &Watch) -> Result<Catalog, Failure> {
         let databases: Vec<String> = conn.query("SHOW DATABASES").await?;
         let reached: Vec<&str> = databases.iter().map(String::as_str).filter(|d| watch.reaches(d)).collect();
         require_databases(watch, &databases)?;
@@ -113,7 +115,7 @@ impl Catalog {
         let table = |(database, name, kind, engine)| TableRow { database, name, kind, engine };
         let known: Vec<TableRow> = conn.query_map(TABLES.replace('%', &list), table).await?;
         require_tables(watch, &known)?;
-        let columns: Vec<ColumnRow> = conn.query_map(COLUMNS.replace('%', &list), ColumnRow::new).await?;
+        let columns: Vec<ColumnRow> = conn.query_map(columns_of(flavour).replace('%', &list), ColumnRow::new).await?;
         let keys: Vec<(String, String, String)> = conn.query(KEYS.replace('%', &list)).await?;
         assemble(watch, known, &columns, &keys)
     }
@@ -122,6 +124,15 @@ impl Catalog {
     pub(crate) fn schemas(&self) -> Vec<Arc<Schema>> {
         self.tables.iter().map(|t| t.schema.clone()).collect()
     }
+}
+
+/// The query for columns.
+fn columns_of(flavour: Flavour) -> String {
+    let (is_json, join) = match flavour {
+        Flavour::MariaDb => ("k.CHECK_CLAUSE IS NOT NULL", JSON_CHECKS),
+        Flavour::MySql | Flavour::Dolt => ("c.DATA_TYPE = 'json'", ""),
+    };
+    COLUMNS.replace("{is_json}", is_json).replace("{join}", join)
 }
 
 /// A text in SQL.
@@ -229,7 +240,7 @@ impl ColumnRow {
 
     /// How the column is read, its type, and what the log must be told of it; or what makes it unreadable.
     fn reading(&self) -> Result<(Reading, Type, Option<Hint>), String> {
-        if self.column_type.contains("COMPRESSED") {
+        if self.column_type.ends_with("COMPRESSED*/") {
             return Err("COMPRESSED, which is not decoded".to_string());
         }
         let unsigned = self.column_type.contains("unsigned") || self.column_type.contains("zerofill");
@@ -251,15 +262,16 @@ impl ColumnRow {
             "uuid" => Ok((Reading::String(Charset::Ascii), Type::Text, Some(Hint::Uuid))),
             "inet4" => Ok((Reading::String(Charset::Ascii), Type::Text, Some(Hint::Inet4))),
             "inet6" => Ok((Reading::String(Charset::Ascii), Type::Text, Some(Hint::Inet6))),
+            "json" => plain(Reading::Json(Charset::Utf8), Type::Dyn),
             "longtext" if self.is_json && charset.is_text() => Ok((Reading::Json(charset), Type::Dyn, Some(Hint::Json))),
             "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" => {
                 plain(Reading::String(charset), text_or_bytes(charset))
             }
-            "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
+            "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" | "vector" => {
                 plain(Reading::String(Charset::Binary), Type::Bytes)
             }
             "point" | "linestring" | "polygon" | "geometry" | "multipoint" | "multilinestring" | "multipolygon"
-            | "geometrycollection" => plain(Reading::String(Charset::Binary), Type::Bytes),
+            | "geometrycollection" | "geomcollection" => plain(Reading::String(Charset::Binary), Type::Bytes),
             other => Err(format!("of the type {other}, which is not known here")),
         }
     }

@@ -1,11 +1,13 @@
 //! What a server must have before its log can be followed, each with the SQL that gives it.
 
+use std::collections::HashMap;
+
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use thalweg_formulas::Code;
 
 use super::catalog::Catalog;
-use super::connect::{connect, flavour, options, version};
+use super::connect::{Flavour, Server, connect, options};
 use super::failure::{Failure, code};
 use crate::binlog::{GtidState, Watch};
 
@@ -53,13 +55,12 @@ async fn look(url: &str, tables: &[String], checks: &mut Vec<Check>) -> Result<(
     let watch = watch(tables, opts.db_name())?;
     let mut conn = connect(&opts).await?;
     checks.push(Check::good("connection", format!("{}:{}", opts.ip_or_hostname(), opts.tcp_port())));
-    let version = version(&mut conn).await?;
-    flavour(&version)?;
-    checks.push(Check::good("version", version));
-    let facts = Facts::read(&mut conn).await?;
+    let server = Server::ask(&mut conn).await?;
+    checks.push(Check::good("version", server.version));
+    let facts = Facts::read(&mut conn, server.flavour).await?;
     checks.extend(facts.checks());
-    checks.push(replication_privilege(&mut conn, &facts.user).await?);
-    let catalog = Catalog::read(&mut conn, &watch).await?;
+    checks.extend(facts.privilege(&mut conn).await?);
+    let catalog = Catalog::read(&mut conn, server.flavour, &watch).await?;
     let names: Vec<&str> = catalog.tables.iter().map(|t| &*t.schema.table).collect();
     checks.push(Check::good("tables", names.join(", ")));
     Ok(())
@@ -95,84 +96,153 @@ pub(crate) fn watch(tables: &[String], database: Option<&str>) -> Result<Watch, 
     })
 }
 
+/// A position as a server prints it.
+pub(crate) fn own_position(text: &str) -> Result<GtidState, Failure> {
+    text.parse().map_err(|e| Failure::stop(code::SERVER, format!("the server's own position: {e}"), "report this"))
+}
+
 /// The server's settings that matter.
 #[derive(Debug)]
 pub(crate) struct Facts {
-    /// The latest transaction of every domain in its log.
-    pub(crate) position: GtidState,
+    pub(crate) flavour: Flavour,
+    /// All that its log has had.
+    pub(crate) executed: GtidState,
+    /// What its log no longer has; only MySQL and Dolt say.
+    pub(crate) purged: GtidState,
     user: String,
-    log: bool,
-    format: String,
-    image: String,
-    metadata: String,
+    variables: HashMap<String, String>,
 }
 
 impl Facts {
-    pub(crate) async fn read(conn: &mut Conn) -> Result<Facts, Failure> {
-        let sql = "SELECT CURRENT_USER(), @@global.log_bin, @@global.binlog_format, @@global.binlog_row_image, \
-                   @@global.binlog_row_metadata, @@global.gtid_binlog_pos";
-        let row: Option<(String, bool, String, String, String, String)> = conn.query_first(sql).await?;
-        let (user, log, format, image, metadata, position) = row.unwrap_or_default();
-        let position = position
-            .parse()
-            .map_err(|e| Failure::stop(code::SERVER, format!("the server's own position: {e}"), "report this"))?;
-        Ok(Facts { position, user, log, format, image, metadata })
+    pub(crate) async fn read(conn: &mut Conn, flavour: Flavour) -> Result<Facts, Failure> {
+        let names = "'log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_metadata', 'gtid_mode'";
+        let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})");
+        let variables: Vec<(String, String)> = conn.query(sql).await?;
+        let user: Option<String> = conn.query_first("SELECT CURRENT_USER()").await?;
+        let sql = match flavour {
+            Flavour::MariaDb => "SELECT @@global.gtid_binlog_pos, ''",
+            Flavour::MySql | Flavour::Dolt => "SELECT @@global.gtid_executed, @@global.gtid_purged",
+        };
+        let (executed, purged) = conn.query_first::<(String, String), _>(sql).await?.unwrap_or_default();
+        Ok(Facts {
+            flavour,
+            executed: own_position(&executed)?,
+            purged: own_position(&purged)?,
+            user: user.unwrap_or_default(),
+            variables: variables.into_iter().collect(),
+        })
+    }
+
+    fn variable(&self, name: &str) -> &str {
+        self.variables.get(name).map_or("", String::as_str)
     }
 
     /// Every setting, in the order in which they matter.
     fn checks(&self) -> Vec<Check> {
-        let log = match self.log {
-            true => Check::good("log_bin", "ON"),
-            false => Check::bad(
-                "log_bin",
-                "the server writes no binary log",
-                code::LOG_OFF,
-                "start it with --log-bin (`log_bin` in its configuration)",
-            ),
+        let wanted = |name, value, code| self.wanted(name, value, code);
+        let metadata = wanted("binlog_row_metadata", "FULL", code::ROW_METADATA);
+        match self.flavour {
+            Flavour::MariaDb => vec![
+                self.log(),
+                wanted("binlog_format", "ROW", code::LOG_FORMAT),
+                wanted("binlog_row_image", "FULL", code::ROW_IMAGE),
+                metadata,
+            ],
+            Flavour::MySql => vec![
+                self.log(),
+                self.gtids(),
+                wanted("binlog_format", "ROW", code::LOG_FORMAT),
+                wanted("binlog_row_image", "FULL", code::ROW_IMAGE),
+                metadata,
+            ],
+            // Its log has rows and full images, whatever these variables say.
+            Flavour::Dolt => vec![self.log(), self.gtids(), metadata],
+        }
+    }
+
+    fn log(&self) -> Check {
+        if matches!(self.variable("log_bin"), "ON" | "1") {
+            return Check::good("log_bin", "ON");
+        }
+        let cure = match self.flavour {
+            Flavour::MariaDb | Flavour::MySql => "start it with --log-bin (`log_bin` in its configuration)",
+            Flavour::Dolt => {
+                "run on the server: SET PERSIST log_bin = 1; SET PERSIST gtid_mode = ON; SET PERSIST enforce_gtid_consistency = ON; SET \
+                 PERSIST binlog_row_metadata = 'FULL'; and restart it"
+            }
         };
-        let variable = |name: &'static str, value: &str, wanted: &str, code: u16| match value.eq_ignore_ascii_case(wanted) {
-            true => Check::good(name, value),
-            false => Check::bad(
-                name,
-                format!("{name} is {value}, not {wanted}"),
-                code,
-                format!(
-                    "run on the server: SET GLOBAL {name} = '{wanted}'; write it into its configuration too, and let its clients reconnect"
-                ),
-            ),
+        Check::bad("log_bin", "the server writes no binary log", code::LOG_OFF, cure)
+    }
+
+    /// Without GTIDs there is no position that survives a failover.
+    fn gtids(&self) -> Check {
+        let mode = self.variable("gtid_mode");
+        if mode.eq_ignore_ascii_case("ON") {
+            return Check::good("gtid_mode", "ON");
+        }
+        let cure = match self.flavour {
+            Flavour::Dolt => {
+                "run on the server: SET PERSIST gtid_mode = ON; SET PERSIST enforce_gtid_consistency = ON; and restart it"
+                    .to_string()
+            }
+            Flavour::MariaDb | Flavour::MySql => {
+                let path = ["OFF", "OFF_PERMISSIVE", "ON_PERMISSIVE", "ON"];
+                let at = path.iter().position(|step| step.eq_ignore_ascii_case(mode)).unwrap_or(0);
+                let steps: String = path[at + 1..].iter().map(|step| format!("; SET PERSIST gtid_mode = {step}")).collect();
+                format!("run on the server: SET PERSIST enforce_gtid_consistency = ON{steps}")
+            }
         };
-        vec![
-            log,
-            variable("binlog_format", &self.format, "ROW", code::LOG_FORMAT),
-            variable("binlog_row_image", &self.image, "FULL", code::ROW_IMAGE),
-            variable("binlog_row_metadata", &self.metadata, "FULL", code::ROW_METADATA),
-        ]
+        Check::bad("gtid_mode", format!("gtid_mode is {mode}, not ON"), code::GTID_MODE, cure)
+    }
+
+    fn wanted(&self, name: &'static str, wanted: &str, code: u16) -> Check {
+        let value = self.variable(name);
+        if value.eq_ignore_ascii_case(wanted) {
+            return Check::good(name, value);
+        }
+        let cure = match self.flavour {
+            Flavour::MariaDb => format!(
+                "run on the server: SET GLOBAL {name} = '{wanted}'; write it into its configuration too, and let its clients reconnect"
+            ),
+            Flavour::MySql | Flavour::Dolt => {
+                format!("run on the server: SET PERSIST {name} = '{wanted}'; and let its clients reconnect")
+            }
+        };
+        Check::bad(name, format!("{name} is {value}, not {wanted}"), code, cure)
     }
 
     /// The first setting that is wrong, as a reason to stop.
     pub(crate) fn require(&self) -> Result<(), Failure> {
         self.checks().iter().find_map(Check::failure).map_or(Ok(()), Err)
     }
-}
 
-/// Whether this user may read the log.
-async fn replication_privilege(conn: &mut Conn, user: &str) -> Result<Check, Failure> {
-    let grants: Vec<String> = conn.query("SHOW GRANTS").await?;
-    let granted =
-        grants.iter().any(|g| g.contains(" ON *.* ") && (g.contains("REPLICATION SLAVE") || g.contains("ALL PRIVILEGES")));
-    Ok(match granted {
-        true => Check::good("privileges", "REPLICATION SLAVE"),
-        false => Check::bad("privileges", format!("{user} lacks the privilege REPLICATION SLAVE"), code::PRIVILEGE, grant(user)),
-    })
-}
+    /// Whether this user may read the log. Dolt asks nobody for a privilege.
+    async fn privilege(&self, conn: &mut Conn) -> Result<Option<Check>, Failure> {
+        if self.flavour == Flavour::Dolt {
+            return Ok(None);
+        }
+        let grants: Vec<String> = conn.query("SHOW GRANTS").await?;
+        let granted =
+            grants.iter().any(|g| g.contains(" ON *.* ") && (g.contains("REPLICATION SLAVE") || g.contains("ALL PRIVILEGES")));
+        Ok(Some(match granted {
+            true => Check::good("privileges", "REPLICATION SLAVE"),
+            false => {
+                let user = &self.user;
+                let found = format!("{user} lacks the privilege REPLICATION SLAVE");
+                Check::bad("privileges", found, code::PRIVILEGE, grant(self.flavour, user))
+            }
+        }))
+    }
 
-/// Requires the privilege to read the log.
-pub(crate) async fn require_privilege(conn: &mut Conn, facts: &Facts) -> Result<(), Failure> {
-    replication_privilege(conn, &facts.user).await?.failure().map_or(Ok(()), Err)
+    /// Requires the privilege to read the log.
+    pub(crate) async fn require_privilege(&self, conn: &mut Conn) -> Result<(), Failure> {
+        self.privilege(conn).await?.and_then(|check| check.failure()).map_or(Ok(()), Err)
+    }
 }
 
 /// `GRANT … TO 'reader'@'%'`.
-fn grant(user: &str) -> String {
+fn grant(flavour: Flavour, user: &str) -> String {
     let (name, host) = user.rsplit_once('@').unwrap_or((user, "%"));
-    format!("run on the server: GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO '{name}'@'{host}'")
+    let monitor = if flavour == Flavour::MariaDb { "BINLOG MONITOR" } else { "REPLICATION CLIENT" };
+    format!("run on the server: GRANT REPLICATION SLAVE, {monitor} ON *.* TO '{name}'@'{host}'")
 }

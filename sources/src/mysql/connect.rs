@@ -50,28 +50,63 @@ fn plain(why: &std::io::Error) -> String {
 pub(crate) enum Flavour {
     /// MariaDB from 10.5 on, which has full row metadata.
     MariaDb,
+    /// Oracle MySQL from 8.0 on, for the same reason, and what descends from it.
+    MySql,
+    /// Dolt, which speaks MySQL's protocol and writes its log.
+    Dolt,
 }
 
-/// The flavour of a server by its version text.
-///
-/// # Errors
-/// A server that is not known.
-pub(crate) fn flavour(version: &str) -> Result<Flavour, Failure> {
-    let lower = version.to_ascii_lowercase();
-    let number: Vec<u32> = lower.split(['.', '-']).map_while(|part| part.parse().ok()).take(2).collect();
-    match number[..] {
-        [major, minor] if lower.contains("mariadb") && (major, minor) >= (10, 5) => Ok(Flavour::MariaDb),
-        _ => Err(Failure::stop(
-            code::SERVER,
-            format!("the server is version {version}"),
-            "this source reads MariaDB 10.5 or later",
-        )),
+/// A server: its kind and what it says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) flavour: Flavour,
+    /// `10.11.19-MariaDB-log`, `9.7.4`, `Dolt 1.59.1`.
+    pub(crate) version: String,
+}
+
+impl Server {
+    /// Asks the server what it is.
+    ///
+    /// # Errors
+    /// One that is not known.
+    pub(crate) async fn ask(conn: &mut Conn) -> Result<Server, Failure> {
+        let version: String = conn.query_first("SELECT VERSION()").await?.unwrap_or_default();
+        let dolt = match version.contains("MariaDB") {
+            true => None,
+            false => dolt_version(conn).await?,
+        };
+        Server::from_texts(&version, dolt.as_deref())
+    }
+
+    /// From `VERSION()` and, if the server has that function, `dolt_version()`.
+    fn from_texts(version: &str, dolt: Option<&str>) -> Result<Server, Failure> {
+        if let Some(dolt) = dolt {
+            return Ok(Server { flavour: Flavour::Dolt, version: format!("Dolt {dolt}") });
+        }
+        let is_mariadb = version.to_ascii_lowercase().contains("mariadb");
+        let number: Vec<u32> = version.split(['.', '-']).map_while(|part| part.parse().ok()).take(2).collect();
+        let flavour = match number[..] {
+            [major, minor] if is_mariadb && (major, minor) >= (10, 5) => Flavour::MariaDb,
+            [major, _] if !is_mariadb && major >= 8 => Flavour::MySql,
+            _ => {
+                return Err(Failure::stop(
+                    code::SERVER,
+                    format!("the server is version {version}"),
+                    "this source reads MariaDB 10.5, MySQL 8.0 or later, and Dolt",
+                ));
+            }
+        };
+        Ok(Server { flavour, version: version.to_string() })
     }
 }
 
-/// The server's version text.
-pub(crate) async fn version(conn: &mut Conn) -> Result<String, Failure> {
-    Ok(conn.query_first::<String, _>("SELECT VERSION()").await?.unwrap_or_default())
+/// Dolt's version; `None` where the function is not known, which is everywhere else.
+async fn dolt_version(conn: &mut Conn) -> Result<Option<String>, Failure> {
+    match conn.query_first("SELECT dolt_version()").await {
+        Ok(version) => Ok(version),
+        Err(mysql_async::Error::Server(_)) => Ok(None),
+        Err(why) => Err(why.into()),
+    }
 }
 
 /// A name in SQL: `` `or``der` ``.
@@ -85,11 +120,19 @@ mod tests {
 
     #[test]
     fn servers_are_told_apart_by_version() {
-        assert_eq!(flavour("10.11.19-MariaDB-log").unwrap(), Flavour::MariaDb);
-        assert_eq!(flavour("11.8.6-MariaDB-ubu").unwrap(), Flavour::MariaDb);
-        for version in ["9.7.4", "10.4.1-MariaDB", "8.0.33"] {
-            let Err(Failure::Stop(text)) = flavour(version) else { panic!("{version}") };
-            assert_eq!(text, format!("E0402: the server is version {version}; this source reads MariaDB 10.5 or later"));
+        for (version, dolt, flavour) in [
+            ("10.11.19-MariaDB-log", None, Flavour::MariaDb),
+            ("11.8.6-MariaDB-ubu", None, Flavour::MariaDb),
+            ("8.0.33", None, Flavour::MySql),
+            ("9.7.4-2", None, Flavour::MySql),
+            ("8.0.33", Some("1.59.1"), Flavour::Dolt),
+        ] {
+            assert_eq!(Server::from_texts(version, dolt).unwrap().flavour, flavour, "{version}");
+        }
+        for version in ["5.7.44-log", "10.4.1-MariaDB", "what"] {
+            let Err(Failure::Stop(text)) = Server::from_texts(version, None) else { panic!("{version}") };
+            let cure = "this source reads MariaDB 10.5, MySQL 8.0 or later, and Dolt";
+            assert_eq!(text, format!("E0402: the server is version {version}; {cure}"));
         }
     }
 }

@@ -28,6 +28,7 @@ pub(crate) mod code {
     pub(crate) const INCIDENT: u16 = 417;
     pub(crate) const SETTING: u16 = 418;
     pub(crate) const PREPARED: u16 = 419;
+    pub(crate) const GTID_MODE: u16 = 420;
 }
 
 /// How to read the tables anew, the cure of all that has lost the thread.
@@ -131,7 +132,8 @@ fn of_dump(message: &str) -> Failure {
     if has("purged") || has("Could not find first log") || has("could not find next log") {
         return Failure::Purged(message.to_string());
     }
-    if has("not in the master's binlog") || has("missing the GTID") || has("is ahead") || has("diverge") {
+    if has("not in the master's binlog") || has("has more GTIDs") || has("missing the GTID") || has("is ahead") || has("diverge")
+    {
         return Failure::stop(code::DIVERGED, format!("the position is not in this server's log ({message})"), NEW_SNAPSHOT);
     }
     if has("not open") || has("Binary log is not") {
@@ -166,7 +168,7 @@ impl From<LogError> for Failure {
 }
 
 /// The server's messages begin with a capital, ours do not; a word in capitals stays as it is.
-fn lower(message: &str) -> String {
+pub(crate) fn lower(message: &str) -> String {
     let mut chars = message.chars();
     match (chars.next(), chars.clone().next()) {
         (Some(first), Some(second)) if second.is_lowercase() => first.to_lowercase().chain(chars).collect(),

@@ -11,12 +11,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::catalog::Catalog;
-use super::check::{Facts, require_privilege, watch};
-use super::connect::{connect, flavour, options, version};
+use super::check::{Facts, watch};
+use super::connect::{Server, connect, options};
 use super::failure::{Failure, code};
 use super::stream::{self, Out, QUEUE, Task};
 use super::{MysqlConfig, Snapshot, history, snapshot};
-use crate::binlog::{Assembler, GtidState, Position, Watch};
+use crate::binlog::{Assembler, Position, Watch};
 
 /// The first pause after a break; it doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(200);
@@ -136,17 +136,17 @@ impl Follower {
 
     async fn try_attempt(&mut self, port: &Port) -> Result<Failure, Failure> {
         let mut conn = connect(&self.opts).await?;
-        flavour(&version(&mut conn).await?)?;
-        let facts = Facts::read(&mut conn).await?;
+        let flavour = Server::ask(&mut conn).await?.flavour;
+        let facts = Facts::read(&mut conn, flavour).await?;
         facts.require()?;
-        require_privilege(&mut conn, &facts).await?;
+        facts.require_privilege(&mut conn).await?;
         let catalog = self.prepare(&mut conn, &facts, port).await?;
         // After the snapshot the connection has settings of its own.
         let conn = connect(&self.opts).await?;
-        match self.stream(conn, facts.position, catalog, port).await? {
+        match self.stream(conn, facts, catalog, port).await? {
             Failure::Purged(message) => {
                 let position = self.position.as_ref().expect("invariant: `prepare` leaves a position");
-                Ok(history::purged(&self.opts, position.start(), &message).await)
+                Ok(history::purged(&self.opts, flavour, position.start(), &message).await)
             }
             other => Ok(other),
         }
@@ -155,7 +155,7 @@ impl Follower {
     /// Snapshot or layout, as needed; afterwards there is a position.
     async fn prepare(&mut self, conn: &mut Conn, facts: &Facts, port: &Port) -> Result<Catalog, Failure> {
         if self.snapshot_due {
-            let taken = snapshot::take(conn, &self.config, &self.watch, port).await?;
+            let taken = snapshot::take(conn, &self.opts, facts.flavour, &self.config, &self.watch, port).await?;
             self.schemas = taken.catalog.schemas();
             let position = Position { done: taken.position, reread: None };
             port.message(SourceMessage::Transaction(taken.transaction, position.to_string())).await?;
@@ -163,15 +163,18 @@ impl Follower {
             self.snapshot_due = false;
             return Ok(taken.catalog);
         }
-        let catalog = Catalog::read(conn, &self.watch).await?;
+        let catalog = Catalog::read(conn, facts.flavour, &self.watch).await?;
         self.announce(catalog.schemas(), port).await?;
         match &self.position {
             None => {
-                let position = Position { done: facts.position.clone(), reread: None };
+                let position = Position { done: facts.executed.clone(), reread: None };
                 port.message(SourceMessage::Position(position.to_string())).await?;
                 self.position = Some(position);
             }
-            Some(position) => history::require_same(position, &facts.position)?,
+            Some(position) => {
+                history::require_same(position, &facts.executed)?;
+                history::require_log(position, &facts.purged)?;
+            }
         }
         Ok(catalog)
     }
@@ -186,7 +189,7 @@ impl Follower {
     }
 
     /// Follows the log in a task of its own and passes on what it hands over.
-    async fn stream(&mut self, conn: Conn, target: GtidState, catalog: Catalog, port: &Port) -> Result<Failure, Failure> {
+    async fn stream(&mut self, conn: Conn, facts: Facts, catalog: Catalog, port: &Port) -> Result<Failure, Failure> {
         let position = self.position.clone().expect("invariant: `prepare` leaves a position");
         let mut watch = self.watch.clone();
         watch.exclude(catalog.others);
@@ -194,11 +197,12 @@ impl Follower {
         let task = Task {
             source: self.config.name.as_str().into(),
             opts: self.opts.clone(),
+            flavour: facts.flavour,
             assembler: Assembler::new(watch.clone(), catalog.hints, position, &self.schemas),
             watch,
             server_id: self.config.server_id.unwrap_or_else(random_server_id),
             heartbeat: self.config.heartbeat,
-            target,
+            target: facts.executed,
             out,
         };
         port.status(SourceStatus::Live(false)).await?;

@@ -20,11 +20,13 @@
 mod catalog;
 mod check;
 mod connect;
+mod dolt;
 mod failure;
 mod follow;
 mod history;
 mod snapshot;
 mod stream;
+mod view;
 
 use std::fmt;
 use std::sync::Arc;

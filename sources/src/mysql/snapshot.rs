@@ -1,25 +1,22 @@
-//! The rows that are already there, all watched tables in one read view, and the log position that belongs to exactly that view.
+//! The initial snapshot: every row of every watched table as of one moment, and the place of the log that belongs to that moment.
 //!
-//! MariaDB gives both without a lock: `START TRANSACTION WITH CONSISTENT SNAPSHOT` opens the read view and fixes
-//! `Binlog_snapshot_file/position` under the lock of the commit order. That holds for InnoDB, so other engines are refused.
-//!
-//! Values come by the binary protocol with `character_set_results = NULL`, so that they are the ones that the log gives: FLOATs are whole,
-//! text arrives in its column's character set.
+//! How such a view is opened stands in [`super::view`]. Values come over the binary protocol with `character_set_results = NULL`, so that
+//! they are the ones that the log gives: FLOATs are whole, text arrives in its column's character set.
 
 use std::sync::Arc;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Row as SqlRow, Value as Sql};
+use mysql_async::{Conn, Opts, Row as SqlRow, Value as Sql};
 use thalweg_formulas::{Timestamp, Value};
 use thalweg_graph::ports::{SourceMessage, SourceStatus};
 use thalweg_graph::transaction::{Body, Change, Op};
 use thalweg_graph::{Schema, Transaction};
 
 use super::catalog::{Catalog, Reading, Table};
-use super::connect::quoted;
+use super::connect::{Flavour, quoted};
 use super::failure::{Failure, code};
 use super::follow::Port;
-use super::{MysqlConfig, SnapshotEffects};
+use super::{MysqlConfig, SnapshotEffects, view};
 use crate::binlog::plan::{float, json};
 use crate::binlog::temporal::Civil;
 use crate::binlog::{GtidState, Watch};
@@ -39,24 +36,22 @@ pub(crate) struct Taken {
 }
 
 /// Reads all watched tables as of one moment. `conn` serves for nothing else afterwards.
-pub(crate) async fn take(conn: &mut Conn, config: &MysqlConfig, watch: &Watch, port: &Port) -> Result<Taken, Failure> {
-    for sql in [
-        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-        "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 3600, character_set_results = NULL",
-        "START TRANSACTION WITH CONSISTENT SNAPSHOT",
-    ] {
-        conn.query_drop(sql).await?;
-    }
-    let position = position(conn).await?;
-    refuse_prepared(conn).await?;
+pub(crate) async fn take(
+    conn: &mut Conn,
+    opts: &Opts,
+    flavour: Flavour,
+    config: &MysqlConfig,
+    watch: &Watch,
+    port: &Port,
+) -> Result<Taken, Failure> {
+    let view = view::open(conn, opts, flavour, watch).await?;
+    let (position, catalog, as_of) = (view.position, view.catalog, view.as_of);
     let at: Option<f64> = conn.query_first("SELECT UNIX_TIMESTAMP(NOW(6))").await?;
-    let catalog = Catalog::read(conn, watch).await?;
-    refuse_engines(&catalog)?;
     port.message(SourceMessage::Schemas(catalog.schemas())).await?;
     port.status(SourceStatus::Snapshot(0)).await?;
     let mut rows = Vec::new();
     for table in &catalog.tables {
-        read_table(conn, table, &mut rows, port).await?;
+        read_table(conn, table, as_of.as_deref(), &mut rows, port).await?;
     }
     conn.query_drop("COMMIT").await?;
     port.status(SourceStatus::Snapshot(rows.len() as u64)).await?;
@@ -73,44 +68,16 @@ pub(crate) async fn take(conn: &mut Conn, config: &MysqlConfig, watch: &Watch, p
     Ok(Taken { position, catalog, transaction })
 }
 
-/// The log position of the read view.
-async fn position(conn: &mut Conn) -> Result<GtidState, Failure> {
-    let status: Vec<(String, String)> = conn.query("SHOW STATUS LIKE 'binlog_snapshot_%'").await?;
-    let value = |name: &str| status.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone());
-    let (file, at) = (value("Binlog_snapshot_file").unwrap_or_default(), value("Binlog_snapshot_position").unwrap_or_default());
-    let gtid: Option<Option<String>> =
-        conn.exec_first("SELECT BINLOG_GTID_POS(?, ?)", (&file, at.parse::<u64>().unwrap_or(0))).await?;
-    let lost = || Failure::Retry(format!("E0400: the position of the snapshot, {file}:{at}, is not in the log any more"));
-    gtid.flatten().ok_or_else(lost)?.parse().map_err(|_| lost())
-}
-
-/// A transaction that was prepared before the position and commits after it is in neither the rows nor the log that follows.
-async fn refuse_prepared(conn: &mut Conn) -> Result<(), Failure> {
-    let prepared: Vec<SqlRow> = conn.query("XA RECOVER").await?;
-    if prepared.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::Retry(format!(
-        "{}: the snapshot waits until no XA transaction is prepared ({} are); see XA RECOVER on the server",
-        thalweg_formulas::Code(code::PREPARED),
-        prepared.len()
-    )))
-}
-
-fn refuse_engines(catalog: &Catalog) -> Result<(), Failure> {
-    match catalog.tables.iter().find(|t| t.engine != "InnoDB") {
-        None => Ok(()),
-        Some(table) => Err(Failure::stop(
-            code::TABLE,
-            format!("{} is of engine {}, which cannot be read as of one moment", table.schema.table, table.engine),
-            format!("run on the server: ALTER TABLE {} ENGINE = InnoDB; or leave the table out of `tables`", table.sql),
-        )),
-    }
-}
-
-async fn read_table(conn: &mut Conn, table: &Table, rows: &mut Vec<Change>, port: &Port) -> Result<(), Failure> {
+async fn read_table(
+    conn: &mut Conn,
+    table: &Table,
+    as_of: Option<&str>,
+    rows: &mut Vec<Change>,
+    port: &Port,
+) -> Result<(), Failure> {
     let columns: Vec<String> = table.schema.columns.iter().map(|c| quoted(&c.name)).collect();
-    let sql = format!("SELECT {} FROM {}", columns.join(","), table.sql);
+    let as_of = as_of.map_or_else(String::new, |commit| format!(" AS OF '{commit}'"));
+    let sql = format!("SELECT {} FROM {}{as_of}", columns.join(","), table.sql);
     let mut result = conn.exec_iter(sql, ()).await?;
     while let Some(row) = result.next().await? {
         rows.push(insert(&table.schema, &table.readings, row)?);

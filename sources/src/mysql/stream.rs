@@ -11,16 +11,17 @@ use std::time::Duration;
 use futures_core::Stream;
 use mysql_async::binlog::events::Event;
 use mysql_async::prelude::Queryable;
-use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, Opts};
+use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, Opts, Sid};
 use thalweg_formulas::Timestamp;
 use thalweg_graph::transaction::Body;
 use thalweg_graph::{Schema, Transaction};
 use tokio::sync::mpsc;
 
 use super::catalog::Catalog;
-use super::connect::connect;
-use super::failure::Failure;
+use super::connect::{Flavour, connect};
+use super::failure::{Failure, NEW_SNAPSHOT, code};
 use crate::binlog::frame::{FLAG_ARTIFICIAL, Header, kind, verify};
+use crate::binlog::gtid_set::{GtidSet, Tag, Uuid};
 use crate::binlog::{Assembler, GtidState, Position, Step, Watch};
 
 /// What the task hands over.
@@ -43,11 +44,15 @@ const PASSED_MAX: u32 = 1000;
 /// Heartbeats without a byte until a connection is given up.
 const SILENT_HEARTBEATS: u32 = 3;
 
+/// Dolt's heartbeats come every 30 seconds, whatever it is asked for.
+pub(crate) const SILENCE_MIN_DOLT: Duration = Duration::from_secs(90);
+
 /// What a connection needs to know.
 #[derive(Debug)]
 pub(crate) struct Task {
     pub(crate) source: Arc<str>,
     pub(crate) opts: Opts,
+    pub(crate) flavour: Flavour,
     pub(crate) watch: Watch,
     pub(crate) server_id: u32,
     pub(crate) heartbeat: Duration,
@@ -67,12 +72,20 @@ pub(crate) async fn run(mut task: Task, conn: Conn) -> Failure {
 
 impl Task {
     async fn read(&mut self, conn: Conn) -> Result<(), Failure> {
-        let mut stream = open(conn, self.server_id, self.heartbeat, self.assembler.position().start()).await?;
+        let start = self.assembler.position().start();
+        let mut stream = open(conn, self.flavour, self.server_id, self.heartbeat, start).await?;
         let mut caught_up = self.announce_if_caught_up(false).await?;
         let mut passed = 0;
         let mut steps = Vec::new();
-        while let Some(event) = next(&mut stream, self.heartbeat * SILENT_HEARTBEATS).await? {
+        let silence_max = match self.flavour {
+            Flavour::Dolt => SILENCE_MIN_DOLT.max(self.heartbeat * SILENT_HEARTBEATS),
+            Flavour::MariaDb | Flavour::MySql => self.heartbeat * SILENT_HEARTBEATS,
+        };
+        while let Some(event) = next(&mut stream, silence_max).await? {
             let (header, body) = checked(&event)?;
+            if header.kind == kind::TRANSACTION_PAYLOAD {
+                continue; // The events in it follow one by one: the protocol library has unpacked them.
+            }
             let refused = self.assembler.event(header, body, &mut steps);
             for step in steps.drain(..) {
                 let is_heartbeat = matches!(step, Step::Heartbeat);
@@ -98,10 +111,10 @@ impl Task {
     async fn hand_over(&mut self, step: Step) -> Result<(), Failure> {
         match step {
             Step::Schema(schema) => self.send(Out::Schemas(vec![schema])).await,
-            Step::Transaction { gtid, seconds, changes } => {
+            Step::Transaction { id, seconds, changes } => {
                 let transaction = Transaction {
                     source: self.source.clone(),
-                    origin: gtid.to_string().into(),
+                    origin: id.to_string().into(),
                     at: Timestamp(i64::from(seconds) * 1_000_000),
                     body: Body::Changes(changes),
                 };
@@ -115,7 +128,7 @@ impl Task {
     /// Reads the layout of the tables again, on a connection of its own.
     async fn read_layout(&mut self) -> Result<(), Failure> {
         let mut conn = connect(&self.opts).await?;
-        let catalog = Catalog::read(&mut conn, &self.watch).await?;
+        let catalog = Catalog::read(&mut conn, self.flavour, &self.watch).await?;
         let schemas = catalog.schemas();
         self.assembler.learn(catalog.hints, &schemas);
         self.send(Out::Schemas(schemas)).await
@@ -135,19 +148,48 @@ impl Task {
 }
 
 /// Asks for the log from behind `start`.
-async fn open(mut conn: Conn, server_id: u32, heartbeat: Duration, start: &GtidState) -> Result<BinlogStream, Failure> {
-    for sql in [
-        "SET @mariadb_slave_capability = 4, @slave_gtid_strict_mode = 0, @slave_gtid_ignore_duplicates = 0".to_string(),
-        format!("SET @slave_connect_state = '{start}', @master_heartbeat_period = {}", heartbeat.as_nanos()),
-        "SET SESSION net_write_timeout = 3600".to_string(),
-    ] {
-        conn.query_drop(sql).await?;
+pub(crate) async fn open(
+    mut conn: Conn,
+    flavour: Flavour,
+    server_id: u32,
+    heartbeat: Duration,
+    start: &GtidState,
+) -> Result<BinlogStream, Failure> {
+    conn.query_drop("SET SESSION net_write_timeout = 3600").await?;
+    conn.query_drop(format!("SET @master_heartbeat_period = {0}, @source_heartbeat_period = {0}", heartbeat.as_nanos())).await?;
+    let request = BinlogStreamRequest::new(server_id);
+    let request = match flavour {
+        Flavour::MariaDb => {
+            conn.query_drop("SET @mariadb_slave_capability = 4, @slave_gtid_strict_mode = 0, @slave_gtid_ignore_duplicates = 0")
+                .await?;
+            conn.query_drop(format!("SET @slave_connect_state = '{start}'")).await?;
+            request
+        }
+        Flavour::MySql | Flavour::Dolt => request.with_gtid().with_gtid_set(sids(start.executed())?),
+    };
+    Ok(conn.get_binlog_stream(request).await?)
+}
+
+/// The set in the protocol library's terms: one entry for each server and tag.
+fn sids(set: &GtidSet) -> Result<Vec<Sid<'static>>, Failure> {
+    let mut texts: Vec<((Uuid, &Tag), String)> = Vec::new();
+    for run in set.intervals() {
+        let stream = (run.uuid, run.tag);
+        if texts.last().is_none_or(|(last, _)| *last != stream) {
+            let tag = run.tag.as_str();
+            texts.push((stream, if tag.is_empty() { run.uuid.to_string() } else { format!("{}:{tag}", run.uuid) }));
+        }
+        let (_, text) = texts.last_mut().expect("invariant: it was pushed above");
+        text.push_str(&format!(":{}-{}", run.first, run.last));
     }
-    Ok(conn.get_binlog_stream(BinlogStreamRequest::new(server_id)).await?)
+    let parse = |(_, text): ((Uuid, &Tag), String)| {
+        text.parse().map_err(|e| Failure::stop(code::SETTING, format!("the position {text} cannot be sent: {e}"), NEW_SNAPSHOT))
+    };
+    texts.into_iter().map(parse).collect()
 }
 
 /// The next event; `None` at the end of the stream.
-async fn next(stream: &mut BinlogStream, silence_max: Duration) -> Result<Option<Event>, Failure> {
+pub(crate) async fn next(stream: &mut BinlogStream, silence_max: Duration) -> Result<Option<Event>, Failure> {
     let event = poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx));
     match tokio::time::timeout(silence_max, event).await {
         Ok(event) => Ok(event.transpose()?),
@@ -156,7 +198,7 @@ async fn next(stream: &mut BinlogStream, silence_max: Duration) -> Result<Option
 }
 
 /// The event in this crate's terms, its checksum verified.
-fn checked(event: &Event) -> Result<(Header, &[u8]), Failure> {
+pub(crate) fn checked(event: &Event) -> Result<(Header, &[u8]), Failure> {
     let h = event.header();
     let header = Header {
         timestamp: h.timestamp(),
@@ -169,8 +211,9 @@ fn checked(event: &Event) -> Result<(Header, &[u8]), Failure> {
     let algorithm = event.footer().get_checksum_alg().ok().flatten().map(|a| a as u8);
     let is_description = header.kind == kind::FORMAT_DESCRIPTION;
     if let (Some(crc), Some(1)) = (event.checksum(), algorithm) {
-        // What stands in no file is made up for this connection, and its checksum is not the library's to know.
-        let known = header.flags & FLAG_ARTIFICIAL == 0 || is_description;
+        // What stands in no file has no checksum that the library could know: it is made up for this connection, or was part of a
+        // compressed transaction, whose checksum was verified for the whole.
+        let known = header.flags & FLAG_ARTIFICIAL == 0 && header.end != 0 || is_description;
         if known {
             verify(header, event.data(), algorithm.filter(|_| is_description), crc).map_err(crate::binlog::LogError::from)?;
         }

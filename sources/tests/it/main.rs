@@ -1,9 +1,11 @@
 //! The sources against real servers.
 
 mod decoder;
+mod dolt;
 mod faults;
 mod harness;
 mod live;
+mod mysql9;
 mod refusals;
 mod snapshot;
 mod types;

@@ -54,7 +54,10 @@ fn a_server_with_wrong_settings_is_refused_with_the_sql_that_mends_it() {
     let position = stop(config.clone(), Some("3e11fa47:1-5"));
     assert_eq!(
         position,
-        format!("E0418: the position \"3e11fa47:1-5\" is not a MariaDB GTID position such as 0-1-42 or 0-1-42,1-1-7; {ANEW}")
+        format!(
+            "E0418: the position \"3e11fa47:1-5\" is not a GTID position such as 0-1-42,1-1-7 (MariaDB) or \
+             3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5 (MySQL); {ANEW}"
+        )
     );
     let ahead = stop(config.clone(), Some("0-1-900"));
     let reason = "this source stands at 0-1-900, and the server's log has only 0-1-3: its history is another one";

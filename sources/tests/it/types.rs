@@ -2,7 +2,7 @@
 
 use thalweg_formulas::{Timestamp, Value};
 use thalweg_graph::{Change, Row};
-use thalweg_testkit::{MariaDb, require};
+use thalweg_testkit::{MySql, Server, require, require_mysql};
 
 use crate::harness::{changes, config, shared, show, start};
 
@@ -26,7 +26,10 @@ enum Print {
 }
 
 /// A column: its declaration, how SQL prints it, and the values to try.
-const COLUMNS: &[(&str, Print, &[&str])] = &[
+type Column = (&'static str, Print, &'static [&'static str]);
+
+/// What both servers have.
+const COMMON: &[Column] = &[
     ("TINYINT", Print::Plain, &["-128", "-1", "0", "127"]),
     ("TINYINT UNSIGNED", Print::Plain, &["0", "128", "255"]),
     ("BOOLEAN", Print::Plain, &["true", "false"]),
@@ -82,10 +85,8 @@ const COLUMNS: &[(&str, Print, &[&str])] = &[
     ("VARCHAR(20)", Print::Plain, &["'😀 grün'", "''"]),
     ("VARCHAR(1000)", Print::Plain, &["REPEAT('x', 1000)", "'y'"]),
     ("CHAR(10) CHARACTER SET latin1", Print::Plain, &["'grün €'", "'a'"]),
-    ("VARCHAR(10) CHARACTER SET latin1 COLLATE latin1_swedish_nopad_ci", Print::Plain, &["'é'"]),
     ("VARCHAR(10) CHARACTER SET ascii", Print::Plain, &["'plain'"]),
     ("VARCHAR(10) CHARACTER SET utf8mb3", Print::Plain, &["'grün €'"]),
-    ("VARCHAR(10) COLLATE utf8mb4_uca1400_german2_ai_ci", Print::Plain, &["'grün €'"]),
     ("CHAR(10) CHARACTER SET ucs2", Print::Plain, &["'grün €'"]),
     ("VARCHAR(10) CHARACTER SET utf16", Print::Plain, &["'😀€'"]),
     ("VARCHAR(10) CHARACTER SET utf16le", Print::Plain, &["'😀€'"]),
@@ -105,6 +106,15 @@ const COLUMNS: &[(&str, Print, &[&str])] = &[
     ("ENUM('small','größe','x')", Print::Plain, &["'small'", "'größe'", "3"]),
     ("ENUM('ä','b') CHARACTER SET ucs2", Print::Plain, &["'ä'"]),
     ("SET('a','zß','c','d','e','f','g','h','i')", Print::Plain, &["''", "'a,zß'", "'i'"]),
+    ("POINT", Print::Hex, &["POINT(1, 2)"]),
+    ("GEOMETRY", Print::Hex, &["ST_GeomFromText('LINESTRING(0 0, 1 1)', 4326)"]),
+    ("INT UNSIGNED", Print::Plain, &["4294967295"]),
+];
+
+/// What only MariaDB has.
+const MARIADB: &[Column] = &[
+    ("VARCHAR(10) CHARACTER SET latin1 COLLATE latin1_swedish_nopad_ci", Print::Plain, &["'é'"]),
+    ("VARCHAR(10) COLLATE utf8mb4_uca1400_german2_ai_ci", Print::Plain, &["'grün €'"]),
     (
         "UUID",
         Print::Plain,
@@ -128,39 +138,80 @@ const COLUMNS: &[(&str, Print, &[&str])] = &[
         &["'::'", "'::1'", "'2001:db8::ff00:42:8329'", "'::ffff:1.2.3.4'", "'1:0:2:3:4:5:6:7'", "'::1:0'", "'1:0:0:2::3'"],
     ),
     ("JSON", Print::Json, &["'{\"a\": [1, 1.10, null, true, 18446744073709551616], \"b\": \"é\"}'", "'null'", "'7'"]),
-    ("POINT", Print::Hex, &["POINT(1, 2)"]),
-    ("GEOMETRY", Print::Hex, &["ST_GeomFromText('LINESTRING(0 0, 1 1)', 4326)"]),
-    ("INT UNSIGNED", Print::Plain, &["4294967295"]),
 ];
 
-const MODE: &str = "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = 'ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION'; USE types;";
+/// What only MySQL has.
+const MYSQL: &[Column] = &[
+    ("VARCHAR(10) COLLATE utf8mb4_0900_as_cs", Print::Plain, &["'grün €'"]),
+    ("VARCHAR(10) COLLATE utf8mb4_ja_0900_as_cs_ks", Print::Plain, &["'日本'"]),
+    (
+        "JSON",
+        Print::Json,
+        &[
+            "'{\"a\": [1, 1.5, null, true, false, -1, 18446744073709551615], \"b\": \"é\", \"c\": {}, \"d\": []}'",
+            "'null'",
+            "'7'",
+            "'\"text\"'",
+            "'[1.0, 1e100, -0.0, 12345678901234567890123]'",
+            "CAST(1.10 AS JSON)",
+            "JSON_ARRAY(CAST('2024-02-29 12:34:56.789' AS DATETIME(3)), CAST('2024-02-29' AS DATE), CAST('-12:34:56.5' AS TIME(1)))",
+            "JSON_OBJECT('bin', x'00ff', 'bit', b'101', 'geo', ST_GeomFromText('POINT(1 2)'))",
+            "JSON_OBJECT(REPEAT('k', 300), REPEAT('v', 70000), 'after', 1)",
+            "'[32767, 32768, -32768, -32769, 2147483647, 2147483648, -2147483649, 9223372036854775808]'",
+        ],
+    ),
+    ("VECTOR(3)", Print::Hex, &["STRING_TO_VECTOR('[1,2.5,-3]')"]),
+];
 
-fn rows() -> usize {
-    COLUMNS.iter().map(|(_, _, values)| values.len()).max().unwrap() + 1
-}
+const MODE: &str =
+    "USE types; SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = 'ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION'; ";
 
-/// `INSERT` of every value, each row with the values of one place; columns with fewer values are NULL there.
-fn insert(from: usize) -> String {
-    let row = |i: usize| {
-        let cells: Vec<&str> = COLUMNS.iter().map(|(_, _, values)| values.get(i).copied().unwrap_or("NULL")).collect();
-        format!("({}, {})", from + i, cells.join(","))
-    };
-    let names: Vec<String> = (0..COLUMNS.len()).map(|i| format!("c{i}")).collect();
-    let rows: Vec<String> = (0..rows()).map(row).collect();
-    format!("{MODE} INSERT INTO t (id, {}) VALUES {};", names.join(","), rows.join(","))
-}
+/// A server's columns, and what is made of them.
+struct Table(Vec<Column>);
 
-/// The rows as SQL prints them.
-fn printed(server: &MariaDb) -> Vec<Vec<String>> {
-    let print = |(i, (_, print, _)): (usize, &(&str, Print, &[&str]))| match print {
-        Print::Hex => format!("HEX(c{i})"),
-        Print::Float | Print::Double => format!("c{i} + 0e0"),
-        Print::Plain if COLUMNS[i].0.starts_with("BIT") => format!("CAST(c{i} AS UNSIGNED)"),
-        Print::Plain if COLUMNS[i].0 == "YEAR" || COLUMNS[i].0.contains("ZEROFILL") => format!("c{i} + 0"),
-        _ => format!("c{i}"),
-    };
-    let columns: Vec<String> = COLUMNS.iter().enumerate().map(print).collect();
-    server.query(&format!("{MODE} SELECT {}, v, s FROM t WHERE id < 100 ORDER BY id", columns.join(",")))
+impl Table {
+    fn of(own: &[Column]) -> Table {
+        Table([COMMON, own].concat())
+    }
+
+    fn rows(&self) -> usize {
+        self.0.iter().map(|(_, _, values)| values.len()).max().unwrap() + 1
+    }
+
+    fn names(&self) -> String {
+        (0..self.0.len()).map(|i| format!("c{i}")).collect::<Vec<_>>().join(",")
+    }
+
+    fn create(&self) -> String {
+        let declared: Vec<String> = self.0.iter().enumerate().map(|(i, (ty, ..))| format!("c{i} {ty}")).collect();
+        format!(
+            "CREATE DATABASE types; {MODE} CREATE TABLE t (id INT NOT NULL, {}, v INT AS (id + 1) VIRTUAL, s INT AS (id + 2) STORED, PRIMARY KEY (id))",
+            declared.join(",")
+        )
+    }
+
+    /// `INSERT` of every value, each row with the values of one place; columns with fewer values are NULL there.
+    fn insert(&self) -> String {
+        let row = |i: usize| {
+            let cells: Vec<&str> = self.0.iter().map(|(_, _, values)| values.get(i).copied().unwrap_or("NULL")).collect();
+            format!("({i}, {})", cells.join(","))
+        };
+        let rows: Vec<String> = (0..self.rows()).map(row).collect();
+        format!("{MODE} INSERT INTO t (id, {}) VALUES {};", self.names(), rows.join(","))
+    }
+
+    /// The rows as SQL prints them.
+    fn printed(&self, server: &Server) -> Vec<Vec<String>> {
+        let print = |(i, (ty, print, _)): (usize, &Column)| match print {
+            Print::Hex => format!("HEX(c{i})"),
+            Print::Float | Print::Double => format!("c{i} + 0e0"),
+            Print::Plain if ty.starts_with("BIT") => format!("CAST(c{i} AS UNSIGNED)"),
+            Print::Plain if *ty == "YEAR" || ty.contains("ZEROFILL") => format!("c{i} + 0"),
+            _ => format!("c{i}"),
+        };
+        let columns: Vec<String> = self.0.iter().enumerate().map(print).collect();
+        server.query(&format!("{MODE} SELECT {}, v, s FROM t WHERE id < 100 ORDER BY id", columns.join(",")))
+    }
 }
 
 fn agrees(print: Print, value: &Value, sql: &str) -> bool {
@@ -203,36 +254,33 @@ fn cells(row: &Row) -> Vec<Value> {
     row[1..].iter().map(|c| c.clone().expect("full images")).collect()
 }
 
-#[test]
-fn src_19_20_21_values_of_the_snapshot_and_of_the_log_are_what_sql_prints() {
-    if !require() {
-        return;
-    }
-    let server = shared();
-    let declared: Vec<String> = COLUMNS.iter().enumerate().map(|(i, (ty, ..))| format!("c{i} {ty}")).collect();
-    server.exec(&format!(
-        "CREATE DATABASE types; USE types; CREATE TABLE t (id INT NOT NULL, {}, v INT AS (id + 1) VIRTUAL, s INT AS (id + 2) STORED, PRIMARY KEY (id))",
-        declared.join(",")
-    ));
-    server.exec(&insert(0));
+/// Fills a table on the server and compares snapshot, log and SQL; the JSON values as text.
+fn compare(server: &Server, own: &[Column]) -> Vec<String> {
+    let table = Table::of(own);
+    server.exec(&table.create());
+    server.exec(&table.insert());
     let mut source = start(config(&server.url_of("types"), &[]), None);
     let fill = source.transaction();
     source.until_live();
     let layout = source.schemas.clone();
     // The same values again, copied by the server, then moved and deleted.
-    let names: Vec<String> = (0..COLUMNS.len()).map(|i| format!("c{i}")).collect();
-    let names = names.join(",");
+    let names = table.names();
     server.exec(&format!("{MODE} INSERT INTO t (id, {names}) SELECT id + 100, {names} FROM t; UPDATE t SET id = id + 1000 WHERE id >= 100; DELETE FROM t WHERE id >= 1000;"));
     let (inserts, updates, deletes) = (source.transaction(), source.transaction(), source.transaction());
-    assert_eq!(source.schemas, layout, "the log and information_schema give the same layout");
+    assert_eq!(source.schemas.len(), 1);
+    for (c, (logged, asked)) in source.schemas[0].columns.iter().zip(&layout[0].columns).enumerate() {
+        let declared = c.checked_sub(1).and_then(|c| table.0.get(c)).map_or("", |(ty, ..)| ty);
+        assert_eq!(logged, asked, "{declared}: the log and information_schema give the same layout");
+    }
+    assert_eq!(source.schemas, layout);
     assert_eq!(*layout[0].key, [0]);
 
-    let sql = printed(server);
+    let sql = table.printed(server);
     let filled: Vec<&Change> = changes(&fill).iter().collect();
-    assert_eq!((filled.len(), sql.len()), (rows(), rows()));
+    assert_eq!((filled.len(), sql.len()), (table.rows(), table.rows()));
     for (i, change) in filled.iter().enumerate() {
         let values = cells(change.after.as_ref().unwrap());
-        for (c, (ty, print, _)) in COLUMNS.iter().enumerate() {
+        for (c, (ty, print, _)) in table.0.iter().enumerate() {
             assert!(agrees(*print, &values[c], &sql[i][c]), "{ty} in row {i}: {} is not {}", show(&values[c]), sql[i][c]);
         }
         let logged = [
@@ -243,12 +291,47 @@ fn src_19_20_21_values_of_the_snapshot_and_of_the_log_are_what_sql_prints() {
         ];
         for row in logged {
             let logged = cells(row.unwrap());
-            for (c, (ty, ..)) in COLUMNS.iter().enumerate() {
+            for (c, (ty, ..)) in table.0.iter().enumerate() {
                 assert_eq!(show(&logged[c]), show(&values[c]), "{ty} in row {i}: log and snapshot");
             }
         }
     }
-    let json = COLUMNS.iter().position(|(ty, ..)| *ty == "JSON").unwrap();
-    let texts: Vec<String> = filled.iter().take(3).map(|c| show(&cells(c.after.as_ref().unwrap())[json])).collect();
-    assert_eq!(texts, ["{\"a\":[1,1.1,NULL,true,18446744073709551616d],\"b\":\"é\"}", "NULL", "7"]);
+    let json = table.0.iter().position(|(ty, ..)| *ty == "JSON").unwrap();
+    let count = table.0[json].2.len();
+    filled.iter().take(count).map(|c| show(&cells(c.after.as_ref().unwrap())[json])).collect()
+}
+
+#[test]
+fn src_19_20_21_values_of_the_snapshot_and_of_the_log_are_what_sql_prints() {
+    if !require() {
+        return;
+    }
+    let json = compare(shared(), MARIADB);
+    assert_eq!(json, ["{\"a\":[1,1.1,NULL,true,18446744073709551616d],\"b\":\"é\"}", "NULL", "7"]);
+}
+
+#[test]
+fn mysql9_src_19_20_21_values_of_the_snapshot_and_of_the_log_are_what_sql_prints() {
+    if !require_mysql() {
+        return;
+    }
+    let json = compare(&MySql::start(), MYSQL);
+    let long = |text: String| text.replace(&"k".repeat(300), "K").replace(&"v".repeat(70_000), "V");
+    let json: Vec<String> = json.into_iter().map(long).collect();
+    let point = "{\"coordinates\":[1.0,2.0],\"crs\":{\"properties\":{\"name\":\"urn:ogc:def:crs:MySQL::0\"},\"type\":\"name\"},\"type\":\"Point\"}";
+    assert_eq!(
+        json,
+        [
+            "{\"a\":[1,1.5,NULL,true,false,-1,18446744073709551615u],\"b\":\"é\",\"c\":{},\"d\":[]}",
+            "NULL",
+            "7",
+            "\"text\"",
+            "[1.0,1e100,-0.0,1.2345678901234568e22]",
+            "1.1",
+            "[\"2024-02-29 12:34:56.789000\",\"2024-02-29\",\"-12:34:56.500000\"]",
+            &format!("{{\"bin\":\"base64:type15:AP8=\",\"bit\":\"base64:type15:BQ==\",\"geo\":{point}}}"),
+            "{\"after\":1,\"K\":\"V\"}",
+            "[32767,32768,-32768,-32769,2147483647,2147483648,-2147483649,9223372036854775808u]",
+        ]
+    );
 }

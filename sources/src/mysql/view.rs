@@ -1,0 +1,158 @@
+//! Opening a view of all watched tables as of one place of the log, as each kind of server allows it.
+//!
+//! - MariaDB says with a consistent snapshot to which place of the log it belongs: no lock at all.
+//! - MySQL needs a moment in which nothing commits: FLUSH TABLES WITH READ LOCK, for less than a millisecond once it is granted. A
+//!   user who may not do that, or a server where it is not granted in time, gets LOCK TABLES … READ from a second connection: exact too,
+//!   since only the watched tables must stand still.
+//! - Dolt has its own way, see [`super::dolt`].
+//!
+//! Reading the position before or after the view without any of these loses or repeats transactions.
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts, Row as SqlRow};
+use thalweg_formulas::Code;
+
+use super::catalog::Catalog;
+use super::check::own_position;
+use super::connect::{Flavour, connect};
+use super::dolt;
+use super::failure::{Failure, code, lower};
+use crate::binlog::{GtidState, Watch};
+
+/// Seconds that a lock may be waited for: whoever comes after us waits as long.
+const LOCK_WAIT_SECONDS: u32 = 5;
+
+const BEGIN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
+
+/// A view that is open on a connection.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// The place of the log that it belongs to.
+    pub(crate) position: GtidState,
+    /// The tables in it.
+    pub(crate) catalog: Catalog,
+    /// The Dolt commit that they are read of; `None`: the open transaction's view.
+    pub(crate) as_of: Option<String>,
+}
+
+/// Opens a view on `conn`, which serves for nothing else until its COMMIT.
+pub(crate) async fn open(conn: &mut Conn, opts: &Opts, flavour: Flavour, watch: &Watch) -> Result<View, Failure> {
+    for sql in [
+        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 3600, character_set_results = NULL",
+    ] {
+        conn.query_drop(sql).await?;
+    }
+    let view = match flavour {
+        Flavour::MariaDb => lock_free(conn, watch).await?,
+        Flavour::MySql => stopped(conn, opts, watch).await?,
+        Flavour::Dolt => return dolt::open(conn, opts, watch).await,
+    };
+    refuse_prepared(conn).await?;
+    refuse_engines(&view.catalog)?;
+    Ok(view)
+}
+
+/// MariaDB: the view knows its place.
+async fn lock_free(conn: &mut Conn, watch: &Watch) -> Result<View, Failure> {
+    conn.query_drop(BEGIN).await?;
+    let status: Vec<(String, String)> = conn.query("SHOW STATUS LIKE 'binlog_snapshot_%'").await?;
+    let value = |name: &str| status.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone());
+    let (file, at) = (value("Binlog_snapshot_file").unwrap_or_default(), value("Binlog_snapshot_position").unwrap_or_default());
+    let gtid: Option<Option<String>> =
+        conn.exec_first("SELECT BINLOG_GTID_POS(?, ?)", (&file, at.parse::<u64>().unwrap_or(0))).await?;
+    let lost = || Failure::Retry(format!("E0400: the position of the snapshot, {file}:{at}, is not in the log any more"));
+    let position = gtid.flatten().ok_or_else(lost)?.parse().map_err(|_| lost())?;
+    Ok(View { position, catalog: Catalog::read(conn, Flavour::MariaDb, watch).await?, as_of: None })
+}
+
+/// MySQL: everything stands still while the view is opened, or at least the watched tables do.
+async fn stopped(conn: &mut Conn, opts: &Opts, watch: &Watch) -> Result<View, Failure> {
+    conn.query_drop(format!("SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")).await?;
+    if let Err(refused) = conn.query_drop("FLUSH TABLES WITH READ LOCK").await {
+        let user_may = of_lock(refused)?;
+        return with_locked_tables(conn, opts, watch, user_may).await;
+    }
+    conn.query_drop(BEGIN).await?;
+    let position = executed(conn).await?;
+    conn.query_drop("UNLOCK TABLES").await?;
+    Ok(View { position, catalog: Catalog::read(conn, Flavour::MySql, watch).await?, as_of: None })
+}
+
+/// The watched tables are locked on a connection of its own: beginning a transaction would give up the locks of this one.
+async fn with_locked_tables(conn: &mut Conn, opts: &Opts, watch: &Watch, may_flush: Lock) -> Result<View, Failure> {
+    let catalog = Catalog::read(conn, Flavour::MySql, watch).await?;
+    let mut locker = connect(opts).await?;
+    locker.query_drop(format!("SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")).await?;
+    let tables: Vec<String> = catalog.tables.iter().map(|t| format!("{} READ", t.sql)).collect();
+    if !tables.is_empty()
+        && let Err(refused) = locker.query_drop(format!("LOCK TABLES {}", tables.join(", "))).await
+    {
+        return Err(match (of_lock(refused)?, may_flush) {
+            (Lock::Denied(reason), Lock::Denied(_)) => Failure::stop(
+                code::PRIVILEGE,
+                format!("{}, and nothing may be locked for the moment in which a snapshot begins", lower(&reason)),
+                "run on the server: GRANT SELECT, LOCK TABLES ON the watched databases, or RELOAD ON *.*, TO this user",
+            ),
+            _ => Failure::Retry(format!(
+                "{}: the snapshot waits for a long transaction: no lock on the watched tables within {LOCK_WAIT_SECONDS} seconds",
+                Code(code::CONNECTION)
+            )),
+        });
+    }
+    conn.query_drop(BEGIN).await?;
+    let position = executed(conn).await?;
+    locker.query_drop("UNLOCK TABLES").await?;
+    // Between the reading of the layout and the lock it may have changed; behind the lock it is that of the view.
+    Ok(View { position, catalog: Catalog::read(conn, Flavour::MySql, watch).await?, as_of: None })
+}
+
+/// Why a lock was not granted.
+enum Lock {
+    /// This user may not.
+    Denied(String),
+    /// Not in time.
+    Waited,
+}
+
+fn of_lock(refused: mysql_async::Error) -> Result<Lock, Failure> {
+    match refused {
+        mysql_async::Error::Server(e) if matches!(e.code, 1044 | 1142 | 1227) => Ok(Lock::Denied(e.message)),
+        mysql_async::Error::Server(e) if matches!(e.code, 1205 | 3168) => Ok(Lock::Waited),
+        other => Err(other.into()),
+    }
+}
+
+/// All that was committed.
+async fn executed(conn: &mut Conn) -> Result<GtidState, Failure> {
+    let set: Option<String> = conn.query_first("SELECT @@global.gtid_executed").await?;
+    own_position(&set.unwrap_or_default())
+}
+
+/// A transaction that was prepared before the position and commits after it is in neither the rows nor the log that follows. A user who
+/// may not ask for them learns of it at the COMMIT, which then has no rows and stops the source.
+async fn refuse_prepared(conn: &mut Conn) -> Result<(), Failure> {
+    let prepared: Vec<SqlRow> = match conn.query("XA RECOVER").await {
+        Err(mysql_async::Error::Server(e)) if matches!(e.code, 1227 | 1401) => Vec::new(),
+        answer => answer?,
+    };
+    if prepared.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Retry(format!(
+        "{}: the snapshot waits until no XA transaction is prepared ({} are); see XA RECOVER on the server",
+        Code(code::PREPARED),
+        prepared.len()
+    )))
+}
+
+fn refuse_engines(catalog: &Catalog) -> Result<(), Failure> {
+    match catalog.tables.iter().find(|t| t.engine != "InnoDB") {
+        None => Ok(()),
+        Some(table) => Err(Failure::stop(
+            code::TABLE,
+            format!("{} is of engine {}, which cannot be read as of one moment", table.schema.table, table.engine),
+            format!("run on the server: ALTER TABLE {} ENGINE = InnoDB; or leave the table out of `tables`", table.sql),
+        )),
+    }
+}

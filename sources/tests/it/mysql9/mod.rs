@@ -1,0 +1,35 @@
+//! The source against a real MySQL 9. Every name here contains `mysql9`, by which `./test` leaves these out where no server can be had.
+
+mod accidents;
+mod live;
+mod refusals;
+mod snapshot;
+
+use thalweg_testkit::MySql;
+
+use crate::harness::{Running, config, line, start};
+
+/// A server with a database `shop`.
+fn shop(sql: &str) -> MySql {
+    let server = MySql::start();
+    server.exec(&format!("CREATE DATABASE shop; USE shop; {sql}"));
+    server
+}
+
+/// A source that has taken its snapshot and is live.
+fn follow(server: &MySql, tables: &[&str]) -> Running {
+    let mut source = start(config(&server.url(), tables), None);
+    source.transaction();
+    source.until_live();
+    source
+}
+
+/// `text` with the server's id as `U`.
+fn short(server: &MySql, text: &str) -> String {
+    text.replace(&server.query("SELECT @@server_uuid")[0][0], "U")
+}
+
+/// The next transaction on a line.
+fn next(server: &MySql, source: &mut Running) -> String {
+    short(server, &line(&source.transaction()))
+}

@@ -1,0 +1,250 @@
+//! Tables of the stand-in: typed cells, and how each type looks in the log and in a result.
+
+use std::collections::BTreeMap;
+
+use super::packets::{counted, lenenc};
+
+/// A value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cell {
+    /// NULL.
+    Null,
+    /// A number.
+    Int(i64),
+    /// Text; of an ENUM, the member.
+    Text(String),
+    /// A JSON object of numbers: the log makes doubles of them, SQL prints them as they are.
+    Json(Vec<(String, i64)>),
+    /// A TIME in microseconds.
+    Time(i64),
+}
+
+impl From<i64> for Cell {
+    fn from(x: i64) -> Cell {
+        Cell::Int(x)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Cell {
+        Cell::Text(text.to_string())
+    }
+}
+
+/// A column's type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// INT.
+    Int,
+    /// INT UNSIGNED, whose sign the log does not tell.
+    IntUnsigned,
+    /// VARCHAR in utf8mb4 of up to so many characters.
+    Varchar(u16),
+    /// ENUM in utf8mb4.
+    Enum(Vec<String>),
+    /// TIME, in the log always with six digits.
+    Time,
+    /// JSON.
+    Json,
+    /// INT GENERATED ALWAYS … VIRTUAL: in the table map, and not in the rows.
+    Virtual,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: Kind,
+}
+
+/// A table as of one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Table {
+    pub(super) columns: Vec<Column>,
+    /// How many of the first columns are the primary key.
+    pub(super) key: usize,
+    pub(super) rows: BTreeMap<Vec<Cell>, Vec<Cell>>,
+}
+
+/// utf8mb4_0900_bin, the default there.
+const COLLATION: u64 = 309;
+
+impl Kind {
+    /// As `information_schema` has it: DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME.
+    pub(super) fn sql(&self) -> (&'static str, String, Option<&'static str>) {
+        match self {
+            Kind::Int | Kind::Virtual => ("int", "int".into(), None),
+            Kind::IntUnsigned => ("int", "int unsigned".into(), None),
+            Kind::Varchar(n) => ("varchar", format!("varchar({n})"), Some("utf8mb4")),
+            Kind::Enum(members) => {
+                let quoted: Vec<String> = members.iter().map(|m| format!("'{m}'")).collect();
+                ("enum", format!("enum({})", quoted.join(",")), Some("utf8mb4"))
+            }
+            Kind::Time => ("time", "time(6)".into(), None),
+            Kind::Json => ("json", "json".into(), None),
+        }
+    }
+
+    pub(super) fn is_unsigned(&self) -> bool {
+        *self == Kind::IntUnsigned
+    }
+
+    /// The type's number in results.
+    pub(super) fn result_type(&self) -> u8 {
+        match self {
+            Kind::Int | Kind::IntUnsigned | Kind::Virtual => 3,
+            Kind::Varchar(_) => 253,
+            Kind::Enum(_) => 254,
+            Kind::Time => 11,
+            Kind::Json => 245,
+        }
+    }
+
+    /// A value in a binary result.
+    pub(super) fn in_result(&self, cell: &Cell) -> Vec<u8> {
+        match cell {
+            Cell::Null => Vec::new(),
+            Cell::Int(x) => (*x as u32).to_le_bytes().to_vec(),
+            Cell::Text(text) => counted(text.as_bytes()),
+            Cell::Json(members) => {
+                let members: Vec<String> = members.iter().map(|(name, x)| format!("\"{name}\": {x}")).collect();
+                counted(format!("{{{}}}", members.join(", ")).as_bytes())
+            }
+            Cell::Time(micros) => {
+                let (seconds, rest) = (micros.unsigned_abs() / 1_000_000, (micros.unsigned_abs() % 1_000_000) as u32);
+                let mut bytes = vec![12, u8::from(*micros < 0)];
+                bytes.extend_from_slice(&((seconds / 86_400) as u32).to_le_bytes());
+                bytes.extend([seconds / 3600 % 24, seconds / 60 % 60, seconds % 60].map(|part| part as u8));
+                bytes.extend_from_slice(&rest.to_le_bytes());
+                bytes
+            }
+        }
+    }
+
+    /// The type's number in table maps, and what it needs to know.
+    fn in_map(&self) -> (u8, Vec<u8>) {
+        match self {
+            Kind::Int | Kind::IntUnsigned | Kind::Virtual => (3, vec![]),
+            Kind::Varchar(n) => (15, (n * 4).to_le_bytes().to_vec()),
+            Kind::Enum(_) => (254, vec![247, 1]),
+            Kind::Time => (19, vec![6]),
+            Kind::Json => (245, vec![4]),
+        }
+    }
+
+    /// A value in a row of the log.
+    fn in_row(&self, cell: &Cell) -> Vec<u8> {
+        match (self, cell) {
+            (_, Cell::Null) => Vec::new(),
+            (_, Cell::Int(x)) => (*x as u32).to_le_bytes().to_vec(),
+            (Kind::Enum(members), Cell::Text(text)) => {
+                vec![members.iter().position(|m| m == text).expect("a member of the ENUM") as u8 + 1]
+            }
+            (Kind::Varchar(n), Cell::Text(text)) if n * 4 < 256 => [&[text.len() as u8][..], text.as_bytes()].concat(),
+            (_, Cell::Text(text)) => [&(text.len() as u16).to_le_bytes()[..], text.as_bytes()].concat(),
+            (_, Cell::Json(members)) => {
+                let document = jsonb(members);
+                [&(document.len() as u32).to_le_bytes()[..], &document].concat()
+            }
+            (_, Cell::Time(micros)) => time2(*micros),
+        }
+    }
+}
+
+/// TIME with six digits: an offset binary number of three and three bytes.
+fn time2(micros: i64) -> Vec<u8> {
+    let (seconds, rest) = (micros.abs() / 1_000_000, micros.abs() % 1_000_000);
+    let packed = (((seconds / 3600) << 12) + ((seconds / 60 % 60) << 6) + seconds % 60) * (1 << 24) + rest;
+    let packed = if micros < 0 { -packed } else { packed };
+    (packed + 0x8000_0000_0000).to_be_bytes()[2..].to_vec()
+}
+
+/// A small JSON object whose numbers are all doubles.
+fn jsonb(members: &[(String, i64)]) -> Vec<u8> {
+    let names = 4 + members.len() * 7;
+    let values = names + members.iter().map(|(name, _)| name.len()).sum::<usize>();
+    let size = values + members.len() * 8;
+    let mut out = (members.len() as u16).to_le_bytes().to_vec();
+    out.extend_from_slice(&(size as u16).to_le_bytes());
+    let mut at = names;
+    for (name, _) in members {
+        out.extend_from_slice(&(at as u16).to_le_bytes());
+        out.extend_from_slice(&(name.len() as u16).to_le_bytes());
+        at += name.len();
+    }
+    for i in 0..members.len() {
+        out.push(0x0b);
+        out.extend_from_slice(&((values + i * 8) as u16).to_le_bytes());
+    }
+    members.iter().for_each(|(name, _)| out.extend_from_slice(name.as_bytes()));
+    members.iter().for_each(|(_, x)| out.extend_from_slice(&(*x as f64).to_le_bytes()));
+    [&[0x00][..], &out].concat() // 0x00: a small object.
+}
+
+impl Table {
+    /// The body of a TABLE_MAP, with `binlog_row_metadata=FULL` or without any.
+    pub(super) fn map(&self, id: u64, database: &str, name: &str, full: bool) -> Vec<u8> {
+        let mut out = id.to_le_bytes()[..6].to_vec();
+        out.extend_from_slice(&[0, 0]);
+        for text in [database, name] {
+            out.push(text.len() as u8);
+            out.extend_from_slice(text.as_bytes());
+            out.push(0);
+        }
+        out.extend(lenenc(self.columns.len() as u64));
+        let types: Vec<(u8, Vec<u8>)> = self.columns.iter().map(|c| c.kind.in_map()).collect();
+        out.extend(types.iter().map(|(kind, _)| *kind));
+        out.extend(counted(&types.iter().flat_map(|(_, meta)| meta.clone()).collect::<Vec<u8>>()));
+        out.extend(vec![0xff; self.columns.len().div_ceil(8)]);
+        if full {
+            self.metadata(&mut out);
+        }
+        out
+    }
+
+    /// One entry per column in block 3, where MySQL lists strings only; no signs, no keys.
+    fn metadata(&self, out: &mut Vec<u8>) {
+        let collation = |c: &Column| lenenc(if matches!(c.kind, Kind::Varchar(_)) { COLLATION } else { 0 });
+        let members = |c: &Column| match &c.kind {
+            Kind::Enum(members) => {
+                [lenenc(members.len() as u64), members.iter().flat_map(|m| counted(m.as_bytes())).collect()].concat()
+            }
+            _ => Vec::new(),
+        };
+        let enums = self.columns.iter().filter(|c| matches!(c.kind, Kind::Enum(_)));
+        let blocks: [(u8, Vec<u8>); 5] = [
+            (3, self.columns.iter().flat_map(collation).collect()),
+            (4, self.columns.iter().flat_map(|c| counted(c.name.as_bytes())).collect()),
+            (6, self.columns.iter().flat_map(members).collect()),
+            (5, Vec::new()),
+            (11, enums.flat_map(|_| lenenc(COLLATION)).collect()),
+        ];
+        for (kind, block) in blocks {
+            out.push(kind);
+            out.extend(counted(&block));
+        }
+    }
+
+    /// The body of a rows event of version 2; `images`: one bitmap each, two for an update.
+    pub(super) fn rows(&self, id: u64, images: usize, rows: &[&Vec<Cell>]) -> Vec<u8> {
+        let mut out = id.to_le_bytes()[..6].to_vec();
+        out.extend_from_slice(&[0, 0, 2, 0]); // No flags: never the end of a statement. No extra data.
+        out.extend(lenenc(self.columns.len() as u64));
+        let is_there = |c: &Column| c.kind != Kind::Virtual;
+        (0..images).for_each(|_| out.extend(bits(self.columns.iter().map(is_there))));
+        for row in rows {
+            let there: Vec<(&Cell, &Column)> = row.iter().zip(&self.columns).filter(|(_, c)| is_there(c)).collect();
+            out.extend(bits(there.iter().map(|(cell, _)| **cell == Cell::Null)));
+            out.extend(there.iter().flat_map(|(cell, column)| column.kind.in_row(cell)));
+        }
+        out
+    }
+}
+
+fn bits(flags: impl ExactSizeIterator<Item = bool>) -> Vec<u8> {
+    let mut bytes = vec![0; flags.len().div_ceil(8)];
+    flags.enumerate().filter(|(_, on)| *on).for_each(|(i, _)| bytes[i / 8] |= 1 << (i % 8));
+    bytes
+}
