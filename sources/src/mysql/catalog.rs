@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable;
 use thalweg_formulas::Type;
 use thalweg_formulas::problem::did_you_mean;
 use thalweg_graph::Schema;
 use thalweg_graph::transaction::SchemaColumn;
 
-use super::connect::{Flavour, quoted};
+use super::connect::{Flavour, ask, quoted};
 use super::failure::{Failure, code};
 use crate::binlog::Watch;
 use crate::binlog::charset::Charset;
@@ -33,7 +32,8 @@ pub(crate) struct Table {
     /// Its name in SQL, quoted.
     pub(crate) sql: String,
     pub(crate) engine: String,
-    pub(crate) readings: Vec<Reading>,
+    /// By column; `None`: the log has no values of it, so none are read.
+    pub(crate) readings: Vec<Option<Reading>>,
 }
 
 /// How a column's value comes from a query, so that it is the one that the log gives.
@@ -84,6 +84,7 @@ struct ColumnRow {
     scale: Option<u8>,
     digits: Option<u8>,
     is_json: bool,
+    is_virtual: bool,
 }
 
 const TABLES: &str = "SELECT TABLE_SCHEMA AS `database`, TABLE_NAME AS name, TABLE_TYPE AS kind, ENGINE AS engine \
@@ -91,7 +92,7 @@ const TABLES: &str = "SELECT TABLE_SCHEMA AS `database`, TABLE_NAME AS name, TAB
 
 const COLUMNS: &str = "SELECT c.TABLE_SCHEMA AS `database`, c.TABLE_NAME AS `table`, c.COLUMN_NAME AS name, c.DATA_TYPE AS data_type, \
     c.COLUMN_TYPE AS column_type, c.CHARACTER_SET_NAME AS charset, c.NUMERIC_PRECISION AS `precision`, c.NUMERIC_SCALE AS scale, \
-    c.DATETIME_PRECISION AS digits, {is_json} AS is_json FROM information_schema.COLUMNS c {join}\
+    c.DATETIME_PRECISION AS digits, {is_json} AS is_json, c.EXTRA LIKE '%VIRTUAL%' AS is_virtual FROM information_schema.COLUMNS c {join}\
     WHERE c.TABLE_SCHEMA IN (%) ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION";
 
 /// MariaDB's JSON is LONGTEXT with a check of the column's name.
@@ -107,17 +108,18 @@ impl Catalog {
     /// # Errors
     /// A plainly named table that is not there, nothing watched at all, or a table that cannot be followed.
     pub(crate) async fn read(conn: &mut Conn, flavour: Flavour, watch: &Watch) -> Result<Catalog, Failure> {
-        let databases: Vec<String> = conn.query("SHOW DATABASES").await?;
+        let databases: Vec<String> = ask(conn, "SHOW DATABASES").await?;
         let reached: Vec<&str> = databases.iter().map(String::as_str).filter(|d| watch.reaches(d)).collect();
         require_databases(watch, &databases)?;
         let list =
             if reached.is_empty() { "''".to_string() } else { reached.iter().map(|d| text(d)).collect::<Vec<_>>().join(",") };
         let table = |(database, name, kind, engine)| TableRow { database, name, kind, engine };
-        let known: Vec<TableRow> = conn.query_map(TABLES.replace('%', &list), table).await?;
+        let known: Vec<TableRow> = ask(conn, TABLES.replace('%', &list)).await?.into_iter().map(table).collect();
         require_tables(watch, &known)?;
-        let columns: Vec<ColumnRow> = conn.query_map(columns_of(flavour).replace('%', &list), ColumnRow::new).await?;
-        let keys: Vec<(String, String, String)> = conn.query(KEYS.replace('%', &list)).await?;
-        assemble(watch, known, &columns, &keys)
+        let columns = ask(conn, columns_of(flavour).replace("(%)", &format!("({list})"))).await?;
+        let columns: Vec<ColumnRow> = columns.into_iter().map(ColumnRow::new).collect();
+        let keys: Vec<(String, String, String)> = ask(conn, KEYS.replace('%', &list)).await?;
+        assemble(watch, flavour, known, &columns, &keys)
     }
 
     /// The layouts.
@@ -170,6 +172,7 @@ fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a str>)
 
 fn assemble(
     watch: &Watch,
+    flavour: Flavour,
     known: Vec<TableRow>,
     columns: &[ColumnRow],
     keys: &[(String, String, String)],
@@ -194,7 +197,7 @@ fn assemble(
         }
         let columns = of_table.get(&(&*row.database, &*row.name)).map_or(&[][..], Vec::as_slice);
         let key = keys.iter().filter(|(d, t, _)| *d == row.database && *t == row.name).map(|(_, _, c)| c.as_str());
-        catalog.add(&name, row, columns, key)?;
+        catalog.add(&name, flavour, row, columns, key)?;
     }
     if catalog.tables.is_empty() && watch.patterns().all(|(_, t)| !Watch::is_wild(t)) {
         return Err(Failure::stop(code::UNKNOWN_TABLE, "no table is watched", "name at least one in `tables`"));
@@ -206,6 +209,7 @@ impl Catalog {
     fn add<'a>(
         &mut self,
         name: &str,
+        flavour: Flavour,
         row: &TableRow,
         columns: &[&ColumnRow],
         key: impl Iterator<Item = &'a str>,
@@ -217,11 +221,22 @@ impl Catalog {
                 let cure = "run ALTER TABLE … MODIFY to change the column, or leave the table out of `tables`";
                 Failure::stop(code::TABLE, format!("column `{}` of {name} is {what}", column.name), cure)
             })?;
+            let hint = hint.or_else(|| column.untold(flavour, reading));
             hint.into_iter().for_each(|hint| self.hints.add(name, &column.name, hint));
-            readings.push(reading);
+            let is_logged = flavour != Flavour::Dolt || !column.is_virtual;
+            if !is_logged {
+                tracing::warn!(
+                    "column `{}` of {name} is virtual, and Dolt's log has no values of it: it is never there",
+                    column.name
+                );
+            }
+            readings.push(is_logged.then_some(reading));
             schema.columns.push(SchemaColumn { name: column.name.as_str().into(), ty });
         }
         schema.key = key.filter_map(|k| columns.iter().position(|c| c.name == k)).map(|i| i as u32).collect();
+        if flavour == Flavour::Dolt {
+            self.hints.add_key(name, schema.key.iter().map(|i| columns[*i as usize].name.clone()));
+        }
         let sql = format!("{}.{}", quoted(&row.database), quoted(&row.name));
         let engine = row.engine.clone().unwrap_or_default();
         self.tables.push(Table { schema: Arc::new(schema), sql, engine, readings });
@@ -229,13 +244,30 @@ impl Catalog {
     }
 }
 
-type ColumnTuple = (String, String, String, String, String, Option<String>, Option<u8>, Option<u8>, Option<u8>, bool);
+type ColumnTuple = (String, String, String, String, String, Option<String>, Option<u8>, Option<u8>, Option<u8>, bool, bool);
 
 impl ColumnRow {
     fn new(
-        (database, table, name, data_type, column_type, charset, precision, scale, digits, is_json): ColumnTuple,
+        (database, table, name, data_type, column_type, charset, precision, scale, digits, is_json, is_virtual): ColumnTuple,
     ) -> ColumnRow {
-        ColumnRow { database, table, name, data_type, column_type, charset, precision, scale, digits, is_json }
+        ColumnRow { database, table, name, data_type, column_type, charset, precision, scale, digits, is_json, is_virtual }
+    }
+
+    /// What this kind of server leaves out of its log: Dolt tells no signs, and character sets in a way of its own.
+    fn untold(&self, flavour: Flavour, reading: Reading) -> Option<Hint> {
+        match (flavour, reading) {
+            (Flavour::Dolt, Reading::Uint) => Some(Hint::Unsigned),
+            (Flavour::Dolt, Reading::String(charset)) if charset != Charset::Binary => Some(Hint::Charset(charset)),
+            (Flavour::MariaDb, Reading::Datetime { digits: 0 } | Reading::Time) if self.is_of_old_format() => {
+                Some(Hint::WholeSeconds)
+            }
+            _ => None,
+        }
+    }
+
+    /// A date or time without fraction as MariaDB stored it before 10.1.
+    fn is_of_old_format(&self) -> bool {
+        self.column_type.contains("mariadb-5.3") && self.digits.unwrap_or(0) == 0
     }
 
     /// How the column is read, its type, and what the log must be told of it; or what makes it unreadable.

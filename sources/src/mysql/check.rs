@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable;
 use thalweg_formulas::Code;
 
 use super::catalog::Catalog;
-use super::connect::{Flavour, Server, connect, options};
+use super::connect::{Flavour, Server, ask, ask_first, connect, options};
 use super::failure::{Failure, code};
 use crate::binlog::{GtidState, Watch};
 
@@ -117,13 +116,13 @@ impl Facts {
     pub(crate) async fn read(conn: &mut Conn, flavour: Flavour) -> Result<Facts, Failure> {
         let names = "'log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_metadata', 'gtid_mode'";
         let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})");
-        let variables: Vec<(String, String)> = conn.query(sql).await?;
-        let user: Option<String> = conn.query_first("SELECT CURRENT_USER()").await?;
+        let variables: Vec<(String, String)> = ask(conn, sql).await?;
+        let user: Option<String> = ask_first(conn, "SELECT CURRENT_USER()").await?;
         let sql = match flavour {
             Flavour::MariaDb => "SELECT @@global.gtid_binlog_pos, ''",
             Flavour::MySql | Flavour::Dolt => "SELECT @@global.gtid_executed, @@global.gtid_purged",
         };
-        let (executed, purged) = conn.query_first::<(String, String), _>(sql).await?.unwrap_or_default();
+        let (executed, purged) = ask_first::<(String, String)>(conn, sql).await?.unwrap_or_default();
         Ok(Facts {
             flavour,
             executed: own_position(&executed)?,
@@ -221,7 +220,7 @@ impl Facts {
         if self.flavour == Flavour::Dolt {
             return Ok(None);
         }
-        let grants: Vec<String> = conn.query("SHOW GRANTS").await?;
+        let grants: Vec<String> = ask(conn, "SHOW GRANTS").await?;
         let granted =
             grants.iter().any(|g| g.contains(" ON *.* ") && (g.contains("REPLICATION SLAVE") || g.contains("ALL PRIVILEGES")));
         Ok(Some(match granted {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, OptsBuilder};
+use mysql_async::prelude::{FromRow, Queryable};
+use mysql_async::{Conn, Opts, OptsBuilder, Row};
 
 use super::failure::{Failure, code};
 
@@ -70,7 +70,7 @@ impl Server {
     /// # Errors
     /// One that is not known.
     pub(crate) async fn ask(conn: &mut Conn) -> Result<Server, Failure> {
-        let version: String = conn.query_first("SELECT VERSION()").await?.unwrap_or_default();
+        let version: String = ask_first(conn, "SELECT VERSION()").await?.unwrap_or_default();
         let dolt = match version.contains("MariaDB") {
             true => None,
             false => dolt_version(conn).await?,
@@ -107,6 +107,24 @@ async fn dolt_version(conn: &mut Conn) -> Result<Option<String>, Failure> {
         Err(mysql_async::Error::Server(_)) => Ok(None),
         Err(why) => Err(why.into()),
     }
+}
+
+/// The rows of a query. The protocol library's own conversion panics where a server answers otherwise than expected; this one refuses.
+pub(crate) async fn ask<T: FromRow>(conn: &mut Conn, sql: impl AsRef<str> + Send) -> Result<Vec<T>, Failure> {
+    let rows: Vec<Row> = conn.query(sql.as_ref()).await?;
+    rows.into_iter().map(|row| converted(row, sql.as_ref())).collect()
+}
+
+/// The first row of a query, if there is one.
+pub(crate) async fn ask_first<T: FromRow>(conn: &mut Conn, sql: impl AsRef<str> + Send) -> Result<Option<T>, Failure> {
+    let row: Option<Row> = conn.query_first(sql.as_ref()).await?;
+    row.map(|row| converted(row, sql.as_ref())).transpose()
+}
+
+fn converted<T: FromRow>(row: Row, sql: &str) -> Result<T, Failure> {
+    let begin: String = sql.chars().take(60).collect();
+    let refused = |_| Failure::stop(code::SERVER, format!("the server answers in an unknown form: {begin}…"), "report this");
+    mysql_async::from_row_opt(row).map_err(refused)
 }
 
 /// A name in SQL: `` `or``der` ``.

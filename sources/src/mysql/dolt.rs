@@ -15,7 +15,7 @@ use thalweg_formulas::{Code, Value};
 
 use super::catalog::Catalog;
 use super::check::own_position;
-use super::connect::{Flavour, connect, quoted};
+use super::connect::{Flavour, ask_first, connect, quoted};
 use super::failure::{Failure, code};
 use super::stream::{self, SILENCE_MIN_DOLT};
 use super::view::View;
@@ -66,7 +66,7 @@ fn only_database(catalog: &Catalog) -> Result<Option<String>, Failure> {
 }
 
 async fn executed(conn: &mut Conn) -> Result<GtidState, Failure> {
-    let set: Option<String> = conn.query_first("SELECT @@global.gtid_executed").await?;
+    let set: Option<String> = ask_first(conn, "SELECT @@global.gtid_executed").await?;
     own_position(&set.unwrap_or_default())
 }
 
@@ -142,5 +142,5 @@ async fn still(conn: &mut Conn, opts: &Opts, database: &str) -> Result<GtidState
 
 /// The place of the log and the state of the data, in that order.
 async fn state(conn: &mut Conn) -> Result<(String, String), Failure> {
-    Ok(conn.query_first("SELECT @@global.gtid_executed, dolt_hashof_db()").await?.unwrap_or_default())
+    Ok(ask_first(conn, "SELECT @@global.gtid_executed, dolt_hashof_db()").await?.unwrap_or_default())
 }

@@ -13,7 +13,7 @@ use thalweg_graph::transaction::{Body, Change, Op};
 use thalweg_graph::{Schema, Transaction};
 
 use super::catalog::{Catalog, Reading, Table};
-use super::connect::{Flavour, quoted};
+use super::connect::{Flavour, ask_first, quoted};
 use super::failure::{Failure, code};
 use super::follow::Port;
 use super::{MysqlConfig, SnapshotEffects, view};
@@ -46,7 +46,7 @@ pub(crate) async fn take(
 ) -> Result<Taken, Failure> {
     let view = view::open(conn, opts, flavour, watch).await?;
     let (position, catalog, as_of) = (view.position, view.catalog, view.as_of);
-    let at: Option<f64> = conn.query_first("SELECT UNIX_TIMESTAMP(NOW(6))").await?;
+    let at: Option<f64> = ask_first(conn, "SELECT UNIX_TIMESTAMP(NOW(6))").await?;
     port.message(SourceMessage::Schemas(catalog.schemas())).await?;
     port.status(SourceStatus::Snapshot(0)).await?;
     let mut rows = Vec::new();
@@ -75,7 +75,8 @@ async fn read_table(
     rows: &mut Vec<Change>,
     port: &Port,
 ) -> Result<(), Failure> {
-    let columns: Vec<String> = table.schema.columns.iter().map(|c| quoted(&c.name)).collect();
+    let read = table.schema.columns.iter().zip(&table.readings).filter(|(_, reading)| reading.is_some());
+    let columns: Vec<String> = read.map(|(column, _)| quoted(&column.name)).collect();
     let as_of = as_of.map_or_else(String::new, |commit| format!(" AS OF '{commit}'"));
     let sql = format!("SELECT {} FROM {}{as_of}", columns.join(","), table.sql);
     let mut result = conn.exec_iter(sql, ()).await?;
@@ -88,16 +89,18 @@ async fn read_table(
     Ok(result.drop_result().await?)
 }
 
-fn insert(schema: &Arc<Schema>, readings: &[Reading], row: SqlRow) -> Result<Change, Failure> {
-    let read = |(i, (sql, reading)): (usize, (Sql, &Reading))| match value(*reading, sql) {
-        Some(value) => Ok(Some(value)),
-        None => {
+fn insert(schema: &Arc<Schema>, readings: &[Option<Reading>], row: SqlRow) -> Result<Change, Failure> {
+    let mut cells = row.unwrap().into_iter();
+    let read = |(i, reading): (usize, &Option<Reading>)| {
+        let Some(reading) = reading else { return Ok(None) };
+        let cell = cells.next().and_then(|sql| value(*reading, sql));
+        cell.map(Some).ok_or_else(|| {
             let column = &schema.columns[i].name;
             let reason = format!("column `{column}` of {} came from the server in a form that is not known", schema.table);
-            Err(Failure::stop(code::UNSUPPORTED, reason, "leave the table out of `tables`"))
-        }
+            Failure::stop(code::UNSUPPORTED, reason, "leave the table out of `tables`")
+        })
     };
-    let after = row.unwrap().into_iter().zip(readings).enumerate().map(read).collect::<Result<_, _>>()?;
+    let after = readings.iter().enumerate().map(read).collect::<Result<_, _>>()?;
     Ok(Change { schema: schema.clone(), op: Op::Insert, key: None, before: None, after: Some(after) })
 }
 

@@ -14,7 +14,7 @@ use thalweg_formulas::Code;
 
 use super::catalog::Catalog;
 use super::check::own_position;
-use super::connect::{Flavour, connect};
+use super::connect::{Flavour, ask, ask_first, connect};
 use super::dolt;
 use super::failure::{Failure, code, lower};
 use crate::binlog::{GtidState, Watch};
@@ -56,7 +56,7 @@ pub(crate) async fn open(conn: &mut Conn, opts: &Opts, flavour: Flavour, watch: 
 /// MariaDB: the view knows its place.
 async fn lock_free(conn: &mut Conn, watch: &Watch) -> Result<View, Failure> {
     conn.query_drop(BEGIN).await?;
-    let status: Vec<(String, String)> = conn.query("SHOW STATUS LIKE 'binlog_snapshot_%'").await?;
+    let status: Vec<(String, String)> = ask(conn, "SHOW STATUS LIKE 'binlog_snapshot_%'").await?;
     let value = |name: &str| status.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone());
     let (file, at) = (value("Binlog_snapshot_file").unwrap_or_default(), value("Binlog_snapshot_position").unwrap_or_default());
     let gtid: Option<Option<String>> =
@@ -125,7 +125,7 @@ fn of_lock(refused: mysql_async::Error) -> Result<Lock, Failure> {
 
 /// All that was committed.
 async fn executed(conn: &mut Conn) -> Result<GtidState, Failure> {
-    let set: Option<String> = conn.query_first("SELECT @@global.gtid_executed").await?;
+    let set: Option<String> = ask_first(conn, "SELECT @@global.gtid_executed").await?;
     own_position(&set.unwrap_or_default())
 }
 

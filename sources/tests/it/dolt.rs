@@ -39,7 +39,7 @@ fn next(server: &DoltStandIn, source: &mut Running) -> String {
 }
 
 fn shown(id: i64, note: &str, state: &str) -> String {
-    format!("{id}, 4294967295u, \"{note}\", \"{state}\", {}, -1500000us, {{\"a\":1,\"b\":-2}}, \"long\"", 2 * id)
+    format!("{id}, 4294967295u, \"{note}\", \"{state}\", absent, -1500000us, {{\"a\":1,\"b\":-2}}, \"long\"")
 }
 
 #[test]
@@ -53,4 +53,102 @@ fn a_marker_commit_joins_the_snapshot_to_the_log() {
         format!("snapshot:U:1-5: fill +orders({}) +orders({})", shown(1, "grün", "new"), shown(2, "two", "paid"))
     );
     source.until_live();
+    let layout = source.schemas.clone();
+    // One transaction: what it did to each row, whatever the statements were, inserts before deletes before updates.
+    server.write(&[
+        put(2, "zwei", "paid"),
+        put(3, "three", "new"),
+        Edit::Remove("shop.orders", vec![1.into()]),
+        Edit::Put("shop.other", vec![9.into()]),
+    ]);
+    assert_eq!(
+        next(&server, &mut source),
+        format!(
+            "U:6: +orders({}) -orders({}) ~orders({} -> {})",
+            shown(3, "three", "new"),
+            shown(1, "grün", "new"),
+            shown(2, "two", "paid"),
+            shown(2, "zwei", "paid")
+        )
+    );
+    assert_eq!(source.schemas, layout, "the log and information_schema give the same layout");
+    assert_eq!(source.position.as_deref(), Some(&*server.gtid()));
+}
+
+#[test]
+fn without_the_right_to_write_a_snapshot_waits_for_a_quiet_moment() {
+    let server = shop();
+    server.set_writable(false);
+    server.write(&[put(1, "one", "new")]);
+    let mut source = start(config(&server.url(), &["shop.orders"]), None);
+    assert_eq!(next(&server, &mut source), format!("snapshot:U:1-3: fill +orders({})", shown(1, "one", "new")));
+    source.until_live();
+    server.write(&[put(2, "two", "new")]);
+    assert_eq!(next(&server, &mut source), format!("U:4: +orders({})", shown(2, "two", "new")));
+}
+
+#[test]
+fn a_position_resumes_behind_its_transaction_over_restarts_and_new_files() {
+    let server = shop();
+    let mut source = start(config(&server.url(), &["shop.orders"]), None);
+    source.transaction();
+    source.until_live();
+    server.write(&[put(1, "one", "new")]);
+    assert_eq!(next(&server, &mut source), format!("U:5: +orders({})", shown(1, "one", "new")));
+    server.restart();
+    server.write(&[put(2, "two", "new")]);
+    assert_eq!(next(&server, &mut source), format!("U:6: +orders({})", shown(2, "two", "new")));
+    let position = source.position.clone();
+    drop(source);
+    server.write(&[Edit::Put("shop.other", vec![1.into()])]);
+    server.restart();
+    server.write(&[put(3, "three", "new")]);
+    let mut source = start(config(&server.url(), &["shop.orders"]), position.as_deref());
+    assert_eq!(next(&server, &mut source), format!("U:8: +orders({})", shown(3, "three", "new")));
+    source.until_live();
+}
+
+#[test]
+fn src_27_a_purged_log_names_what_is_missing() {
+    let server = shop();
+    server.write(&[put(1, "one", "new")]);
+    server.restart();
+    server.purge();
+    server.write(&[put(2, "two", "new")]);
+    let uuid = server.gtid_of(1).replace(":1", "");
+    let text = start(config(&server.url(), &["shop.orders"]), Some(&format!("{uuid}:1-2"))).stopped();
+    assert_eq!(
+        text.replace(&uuid, "U"),
+        "E0410: this source stands at U:1-2, and the server no longer has U:3 in its log; start with a new data directory to read the \
+         tables anew; a larger binlog_expire_logs_seconds keeps the log longer"
+    );
+    let mut source = start(config(&server.url(), &["shop.orders"]), Some(&format!("{uuid}:1-3")));
+    assert_eq!(next(&server, &mut source), format!("U:4: +orders({})", shown(2, "two", "new")));
+}
+
+#[test]
+fn a_server_that_writes_no_log_is_told_how() {
+    let server = shop();
+    server.set("log_bin", "OFF");
+    let text = start(config(&server.url(), &["shop.orders"]), None).stopped();
+    assert_eq!(
+        text,
+        "E0403: the server writes no binary log; run on the server: SET PERSIST log_bin = 1; SET PERSIST gtid_mode = ON; SET PERSIST \
+         enforce_gtid_consistency = ON; SET PERSIST binlog_row_metadata = 'FULL'; and restart it"
+    );
+    server.set("log_bin", "1");
+    server.set("binlog_row_metadata", "MINIMAL");
+    let text = start(config(&server.url(), &["shop.orders"]), None).stopped();
+    assert_eq!(
+        text,
+        "E0406: binlog_row_metadata is MINIMAL, not FULL; run on the server: SET PERSIST binlog_row_metadata = 'FULL'; and let its clients \
+         reconnect"
+    );
+    server.set("binlog_row_metadata", "FULL");
+    server.create("stock.items", &[("id", Kind::Int)], 1);
+    let text = start(config(&server.url(), &["shop.orders", "stock.items"]), None).stopped();
+    assert_eq!(
+        text,
+        "E0418: tables of shop and of stock are watched, and Dolt's databases have no common history; configure one source for each database"
+    );
 }

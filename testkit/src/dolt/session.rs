@@ -339,7 +339,7 @@ fn contains(set: &[(u64, u64)], number: u64) -> bool {
     set.iter().any(|(first, end)| (*first..*end).contains(&number))
 }
 
-/// Name, DATA_TYPE, COLUMN_TYPE, character set, precision, scale, digits, whether JSON.
+/// Name, DATA_TYPE, COLUMN_TYPE, character set, precision, scale, digits, whether JSON, whether virtual.
 fn column(column: &Column) -> Vec<Option<String>> {
     let (data_type, column_type, charset) = column.kind.sql();
     let digits = (column.kind == Kind::Time).then(|| "6".to_string());
@@ -353,5 +353,6 @@ fn column(column: &Column) -> Vec<Option<String>> {
         None,
         digits,
         Some(is_json),
+        Some(i32::from(column.kind == Kind::Virtual).to_string()),
     ]
 }
