@@ -10,4 +10,5 @@ mod cli {
     mod index;
     mod live;
     mod manners;
+    mod tables;
 }

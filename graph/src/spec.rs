@@ -187,6 +187,8 @@ pub enum Place {
     Field(usize, &'static str),
     /// Effect `index`, and its key: `when`, `on`, `payload`, …
     Effect(usize, &'static str),
+    /// Name `1` in the payload of effect `0`.
+    Payload(usize, usize),
     /// Classification `index`, and its key.
     Classify(usize, &'static str),
     /// Reaction `index`, and its key: `event`, `condition`, `timer.delay`, …

@@ -47,6 +47,19 @@ impl<'a> Reader<'a> {
         text
     }
 
+    /// A list of names in `[[table]]`, marked as `place` in whole and as `place.0`, `place.1`, … one by one.
+    fn names(&mut self, section: &mut Section<'_>, key: &'static str, place: Place) -> Option<Vec<String>> {
+        let item = section.item(key)?;
+        self.mark(place.clone(), &item.origin, None);
+        let names = section.texts(key)?;
+        for (at, (_, origin)) in names.iter().enumerate() {
+            if let Place::Table(table, path) = &place {
+                self.mark(Place::Table(*table, format!("{path}.{at}")), origin, None);
+            }
+        }
+        Some(names.into_iter().map(|(name, _)| name).collect())
+    }
+
     // ---- [[table]] ---------------------------------------------------------------------------------------
 
     pub(super) fn table(&mut self, mut section: Section<'_>) {
@@ -55,12 +68,8 @@ impl<'a> Reader<'a> {
         self.mark(place(""), &section.origin.clone(), None);
         let name = self.text(&mut section, "name", place("name"));
         let from = self.text(&mut section, "from", place("from"));
-        // `key = []` says what is so where nothing declares a key: rows are a multiset.
-        let key = section.texts("key").filter(|keys| !keys.is_empty());
-        let key = key.map(|keys| keys.into_iter().map(|(key, _)| key).collect::<Vec<_>>());
-        if let Some(item) = section.item("key") {
-            self.mark(place("key"), &item.origin, None);
-        }
+        // Without, the source tells the key; `key = []` says that there is none, and rows are a multiset.
+        let key = self.names(&mut section, "key", place("key"));
         let columns = self.columns(&mut section, index);
         let relations = self.relations(&mut section, index);
         if name.is_none() && from.is_none() {
@@ -110,11 +119,7 @@ impl<'a> Reader<'a> {
     fn relation(&mut self, entry: &Entry, index: usize) -> Option<RelationSpec> {
         let mut section = Section::of(format!("relation `{}`", entry.key), &entry.item, self.out)?;
         let place = |key: &str| Place::Table(index, format!("relations.{}.{key}", entry.key));
-        let key_item = section.item("key");
-        let key = section.texts("key").map(|keys| keys.into_iter().map(|(key, _)| key).collect::<Vec<_>>());
-        if let Some(item) = key_item {
-            self.mark(place("key"), &item.origin, None);
-        }
+        let key = self.names(&mut section, "key", place("key"));
         let table = self.text(&mut section, "table", place("table"));
         let to = self.text(&mut section, "to", place("to"));
         let json = self.text(&mut section, "json", place("json"));
@@ -221,7 +226,11 @@ impl<'a> Reader<'a> {
         if let Some(item) = section.item("payload") {
             self.mark(Place::Effect(index, "payload"), &item.origin, None);
         }
-        let payload = section.texts("payload").map(|names| names.into_iter().map(|(name, _)| name).collect());
+        let payload = section.texts("payload");
+        for (at, (_, origin)) in payload.iter().flatten().enumerate() {
+            self.mark(Place::Payload(index, at), origin, None);
+        }
+        let payload = payload.map(|names| names.into_iter().map(|(name, _)| name).collect());
         let kind = self.text(&mut section, "kind", Place::Effect(index, "kind"));
         let mode = self.text(&mut section, "mode", Place::Effect(index, "mode"));
         let rearm = self.text(&mut section, "rearm", Place::Effect(index, "rearm"));

@@ -55,6 +55,7 @@ fn enclosing(place: Place) -> Option<Place> {
         Place::Table(i, key) => Some(Place::Table(i, shorter(&key))),
         Place::Field(i, key) => Some(Place::Field(i, shorter_static(key))),
         Place::Effect(i, key) => Some(Place::Effect(i, shorter_static(key))),
+        Place::Payload(effect, _) => Some(Place::Effect(effect, "payload")),
         Place::Classify(i, key) => Some(Place::Classify(i, shorter_static(key))),
         Place::Reaction(i, key) => Some(Place::Reaction(i, shorter_static(key))),
         Place::Action { effect: true, owner, key, .. } if key.is_empty() => Some(Place::Effect(owner, "actions")),

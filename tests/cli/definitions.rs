@@ -1,8 +1,8 @@
 //! Wrong definitions, layer by layer: the whole text that `check` prints for each.
 
-use expect_test::{Expect, expect};
+use expect_test::expect;
 
-use super::harness::Folder;
+use super::harness::{Folder, check};
 
 /// Three tables that most cases build on.
 const SHOP: &str = r#"[[table]]
@@ -24,17 +24,6 @@ name = "Customer"
 key = ["id"]
 columns = { id = "int", region = "text" }
 "#;
-
-/// `check` of every text, one after another.
-fn check(cases: &[(&str, &str)], want: Expect) {
-    let mut shown = String::new();
-    for (what, text) in cases {
-        let folder = Folder::new(&[("t.toml", text)]);
-        let ran = folder.run(&["check", "t.toml", "-q"]);
-        shown += &format!("=== {what}\n{ran}");
-    }
-    want.assert_eq(&shown);
-}
 
 /// A text after the three tables, whose lines are then not counted from the top of what is shown.
 fn shop(text: &str) -> String {
@@ -812,7 +801,7 @@ actions = [{ type = "webhook", ulr = "https://example.com" }]
 name = "a"
 on = "Order"
 when = "qty > 1"
-payload = ["id", "totl"]
+payload = ["id", "prcie", "customer.regoin", "note"]
 "#,
                 ),
             ),
@@ -899,10 +888,10 @@ a = { to = "Order", key = ["x", "y"] }
             exit 3
             --- stderr
             error[E0230]: unknown table `Itm` in relation `items` of `Order`
-             --> t.toml:5:9
+             --> t.toml:5:19
               |
             5 | items = { table = "Itm", key = "order_id" }
-              |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |                   ^^^^^
               |
               = help: did you mean `Item`?
               = note: tables: Item, Order
@@ -958,7 +947,23 @@ a = { to = "Order", key = ["x", "y"] }
             === a payload
             exit 0
             --- stdout
-            t.toml: 12 fields, 0 formulas, 1 effect, 0 reactions, 0 sources
+            t.toml: 14 fields, 0 formulas, 1 effect, 0 reactions, 0 sources
+            --- stderr
+            warning[E0253]: `prcie` is read as an undeclared column of `Order`
+              --> t.toml:24:18
+               |
+            24 | payload = ["id", "prcie", "customer.regoin", "note"]
+               |                  ^^^^^^^
+               |
+               = help: did you mean `price`?
+
+            warning[E0253]: `regoin` is read as an undeclared column of `Customer`
+              --> t.toml:24:27
+               |
+            24 | payload = ["id", "prcie", "customer.regoin", "note"]
+               |                           ^^^^^^^^^^^^^^^^^
+               |
+               = help: did you mean `region`?
             === a type of a column
             exit 3
             --- stderr
@@ -975,10 +980,10 @@ a = { to = "Order", key = ["x", "y"] }
             exit 3
             --- stderr
             error[E0232]: relation `a` of `Order` names 2 columns of `Order`, but the key of `Order` has 1 column
-             --> t.toml:6:5
+             --> t.toml:6:27
               |
             6 | a = { to = "Order", key = ["x", "y"] }
-              |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |                           ^^^^^^^^^^
               |
               = help: name one column for each of: id
 

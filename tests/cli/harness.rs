@@ -87,3 +87,14 @@ impl fmt::Display for Ran {
         Ok(())
     }
 }
+
+/// `check` of every text, one after another.
+pub fn check(cases: &[(&str, &str)], want: Expect) {
+    let mut shown = String::new();
+    for (what, text) in cases {
+        let folder = Folder::new(&[("t.toml", text)]);
+        let ran = folder.run(&["check", "t.toml", "-q"]);
+        shown += &format!("=== {what}\n{ran}");
+    }
+    want.assert_eq(&shown);
+}

@@ -13,7 +13,7 @@ use thalweg_formulas::{Problem, Type};
 
 use super::findings::{Findings, with_near_misses};
 use super::language;
-use super::slips::one_slip_apart;
+use super::slips::{self, one_slip_apart};
 use crate::plan::Column;
 use crate::spec::{ClassifySpec, GraphSpec, Place, TableSpec};
 use crate::transaction::Schema;
@@ -300,7 +300,9 @@ impl Catalogue {
             findings.error(Place::Table(ix, "from".into()), problem);
         }
         declare_columns(&mut table, ix, spec, schema.as_deref(), findings);
+        table.declared = table.columns.len();
         table.key = declare_key(&mut table, ix, spec, schema.as_deref(), findings);
+        table.declared = table.columns.len();
         self.add(table);
     }
 
@@ -406,9 +408,14 @@ fn declare_key(
         return schema.map(|schema| schema.key.iter().map(|column| *column as usize).collect());
     };
     let mut key = Vec::with_capacity(names.len());
-    for name in names {
-        let place = Place::Table(ix, "key".into());
+    for (at, name) in names.iter().enumerate() {
+        let place = Place::Table(ix, format!("key.{at}"));
+        slips::warn_of_new(table, name, &place, findings);
         match table.column_or_dynamic(name) {
+            Some(_) if name.is_empty() => {
+                let problem = Problem::new(237, format!("the key of `{}` names a column without a name", table.name));
+                findings.error(place, problem.help("write key = [\"id\"]; a table without a key has key = []"));
+            }
             Some(column) if key.contains(&column) => {
                 let problem = Problem::new(233, format!("column `{name}` stands twice in the key of `{}`", table.name));
                 findings.error(place, problem.help("name each key column once"));

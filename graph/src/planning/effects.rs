@@ -51,8 +51,8 @@ fn check_effect(world: &Shared, ix: usize, spec: &EffectSpec, findings: &mut Fin
     slips::warn(&world.borrow(), reading.columns(), &ast, &when, findings);
     // Nodes can only be made of fields that were accepted; the payload's names can be checked all the same.
     if !findings.acceptable() {
-        for name in spec.payload.iter().flatten() {
-            payload_input(&reading, ix, spec, name, findings);
+        for (at, name) in spec.payload.iter().flatten().enumerate() {
+            payload_input(&reading, Place::Payload(ix, at), spec, name, findings);
         }
         return None;
     }
@@ -182,8 +182,8 @@ fn payload(reading: &Reading, ix: usize, spec: &EffectSpec, expr: &Expr, finding
         }
     };
     if let Some(names) = &spec.payload {
-        for name in names {
-            if let Some(node) = payload_input(reading, ix, spec, name, findings) {
+        for (at, name) in names.iter().enumerate() {
+            if let Some(node) = payload_input(reading, Place::Payload(ix, at), spec, name, findings) {
                 add(name.as_str().into(), node);
             }
         }
@@ -219,7 +219,7 @@ fn reads_one_row(reading: &Reading, mut frame: u32) -> bool {
 }
 
 /// The node that a name of the payload means.
-fn payload_input(reading: &Reading, ix: usize, spec: &EffectSpec, name: &str, findings: &mut Findings) -> Option<NodeId> {
+fn payload_input(reading: &Reading, place: Place, spec: &EffectSpec, name: &str, findings: &mut Findings) -> Option<NodeId> {
     let table = reading.frame(0).table;
     let quoted = reading.world.borrow().catalogue.tables[table].column(name).is_some();
     let text = if quoted { format!("`{name}`") } else { name.to_owned() };
@@ -232,14 +232,15 @@ fn payload_input(reading: &Reading, ix: usize, spec: &EffectSpec, name: &str, fi
             format!("the payload of effect `{}` names `{name}`, which `{}` does not have", spec.name, def.name),
         );
         let names: Vec<&str> = def.column_names().chain(world.field_names(table)).collect();
-        findings.error(Place::Effect(ix, "payload"), with_near_misses(problem, name, "names", names));
+        findings.error(place, with_near_misses(problem, name, "names", names));
         return None;
     };
     if !matches!(expr.kind(), ExprKind::Input(_)) {
         let problem = Problem::new(241, format!("the payload of effect `{}` names `{name}`, which is a formula", spec.name));
-        findings.error(Place::Effect(ix, "payload"), problem.help("make it a field, and name the field"));
+        findings.error(place, problem.help("make it a field, and name the field"));
         return None;
     }
+    slips::warn_of_name(&reading.world.borrow(), own.columns(), &place, findings);
     if !findings.acceptable() {
         return None;
     }

@@ -36,7 +36,8 @@ impl Findings {
     pub(super) fn sorted(mut self) -> Vec<Finding> {
         self.all.sort_by_cached_key(|finding| {
             let problem = &finding.problem;
-            (finding.place.clone(), problem.span.map(|span| span.start), problem.code, problem.message.clone())
+            let part = if let Place::Payload(_, name) = finding.place { name + 1 } else { 0 };
+            (whole(&finding.place), part, problem.span.map(|span| span.start), problem.code, problem.message.clone())
         });
         self.all
     }
@@ -46,6 +47,14 @@ impl Findings {
         if !self.all.contains(&finding) {
             self.all.push(finding);
         }
+    }
+}
+
+/// The entry that a place is part of: the payload for a name in it.
+fn whole(place: &Place) -> Place {
+    match place {
+        Place::Payload(effect, _) => Place::Effect(*effect, "payload"),
+        place => place.clone(),
     }
 }
 

@@ -6,64 +6,87 @@ use thalweg_formulas::{Problem, Type};
 
 use super::catalogue::{Catalogue, Relation, unknown_column};
 use super::findings::Findings;
+use super::slips;
 use crate::spec::{OneOrMany, Place, RelationSpec, TableSpec};
+
+/// The relation that is being read.
+struct Subject<'a> {
+    /// Its `[[table]]`, in the definition and in the catalogue.
+    spec: usize,
+    table: usize,
+    name: &'a str,
+}
+
+impl Subject<'_> {
+    fn place(&self) -> Place {
+        Place::Table(self.spec, format!("relations.{}", self.name))
+    }
+
+    fn part(&self, key: &str) -> Place {
+        Place::Table(self.spec, format!("relations.{}.{key}", self.name))
+    }
+}
 
 impl Catalogue {
     /// Resolves the relations of `[[table]]` number `ix`. Each ends up in its table, broken if it was refused.
     pub(super) fn relate(&mut self, ix: usize, spec: &TableSpec, findings: &mut Findings) {
         let Some(table) = self.tables.iter().position(|table| table.spec == Some(ix)) else { return };
         for (name, relation) in &spec.relations {
-            let place = Place::Table(ix, format!("relations.{name}"));
-            let resolved = self.relation(table, name, relation, &place, findings).unwrap_or(Relation::Broken);
+            let subject = Subject { spec: ix, table, name };
+            let resolved = self.relation(&subject, relation, findings).unwrap_or(Relation::Broken);
             let alias = matches!(&resolved, Relation::Json { column } if *self.tables[table].columns[*column].name == **name);
             if self.tables[table].column(name).is_some() && !alias {
                 let message = format!("`{}` has both a column and a relation called `{name}`", self.tables[table].name);
-                findings.error(place, Problem::new(233, message).help("give the relation another name"));
+                findings.error(subject.place(), Problem::new(233, message).help("give the relation another name"));
             }
             self.tables[table].relations.insert(name.clone(), resolved);
         }
     }
 
-    fn relation(
-        &mut self,
-        table: usize,
-        name: &str,
-        spec: &RelationSpec,
-        place: &Place,
-        findings: &mut Findings,
-    ) -> Option<Relation> {
-        let context = format!("relation `{name}` of `{}`", self.tables[table].name);
+    /// The relation as messages call it.
+    fn described(&self, subject: &Subject<'_>) -> String {
+        format!("relation `{}` of `{}`", subject.name, self.tables[subject.table].name)
+    }
+
+    fn relation(&mut self, subject: &Subject<'_>, spec: &RelationSpec, findings: &mut Findings) -> Option<Relation> {
+        let context = self.described(subject);
         match spec {
             RelationSpec::Children { table: child, key } => {
-                let child = self.expect(child, &context, place.clone(), findings)?;
-                let columns = self.relation_columns(child, key, &context, place, findings)?;
-                self.matches_key(table, &columns, child, &context, place, findings)?;
+                let child = self.expect(child, &context, subject.part("table"), findings)?;
+                let columns = self.relation_columns(child, key, subject, findings)?;
+                self.matches_key(subject.table, &columns, child, subject, findings)?;
                 Some(Relation::Children { table: child, columns })
             }
             RelationSpec::Lookup { to, key } => {
-                let to = self.expect(to, &context, place.clone(), findings)?;
-                let columns = self.relation_columns(table, key, &context, place, findings)?;
-                self.matches_key(to, &columns, table, &context, place, findings)?;
+                let to = self.expect(to, &context, subject.part("to"), findings)?;
+                let columns = self.relation_columns(subject.table, key, subject, findings)?;
+                self.matches_key(to, &columns, subject.table, subject, findings)?;
                 Some(Relation::Lookup { to, columns })
             }
-            RelationSpec::Json { json, key: _ } => self.json_relation(table, json, &context, place, findings),
+            RelationSpec::Json { json, key: _ } => self.json_relation(json, subject, findings),
         }
     }
 
-    /// The columns that a relation names, each of them there.
+    /// The columns of `table` that a relation names, each of them there, each once.
     fn relation_columns(
         &mut self,
         table: usize,
         key: &OneOrMany,
-        context: &str,
-        place: &Place,
+        subject: &Subject<'_>,
         findings: &mut Findings,
     ) -> Option<Vec<usize>> {
+        let context = self.described(subject);
         let mut columns = Vec::new();
-        for name in key.names() {
+        for (at, name) in key.names().iter().enumerate() {
+            let place = subject.part(&format!("key.{at}"));
+            slips::warn_of_new(&self.tables[table], name, &place, findings);
             match self.tables[table].column_or_dynamic(name) {
+                Some(column) if columns.contains(&column) => {
+                    let problem = Problem::new(233, format!("column `{name}` stands twice in {context}"));
+                    findings.error(place, problem.help("name one column for each column of the key"));
+                }
                 Some(column) => columns.push(column),
-                None => findings.error(place.clone(), unknown_column(&self.tables[table], name, context)),
+                None => findings.error(place, unknown_column(&self.tables[table], name, &context)),
             }
         }
         (columns.len() == key.names().len()).then_some(columns)
@@ -75,16 +98,19 @@ impl Catalogue {
         owner: usize,
         columns: &[usize],
         holder: usize,
-        context: &str,
-        place: &Place,
+        subject: &Subject<'_>,
         findings: &mut Findings,
     ) -> Option<()> {
+        let context = self.described(subject);
         let Some(key) = &self.tables[owner].key else { return Some(()) };
         let owner = &self.tables[owner];
-        let problem = if key.is_empty() {
-            Problem::new(236, format!("{context} needs a key on `{}`, which has none", owner.name))
-                .help(format!("declare it: key = [\"id\"] in [[table]] \"{}\"", owner.name))
-        } else if key.len() != columns.len() {
+        if key.is_empty() {
+            let problem = Problem::new(236, format!("{context} needs a key on `{}`, which has none", owner.name))
+                .help(format!("declare it: key = [\"id\"] in [[table]] \"{}\"", owner.name));
+            findings.error(subject.place(), problem);
+            return None;
+        }
+        if key.len() != columns.len() {
             let wanted: Vec<&str> = key.iter().map(|column| &*owner.columns[*column].name).collect();
             let message = format!(
                 "{context} names {} of `{}`, but the key of `{}` has {}",
@@ -93,31 +119,27 @@ impl Catalogue {
                 owner.name,
                 counted(key.len())
             );
-            Problem::new(232, message).help(format!("name one column for each of: {}", wanted.join(", ")))
-        } else {
-            return Some(());
-        };
-        findings.error(place.clone(), problem);
-        None
+            let problem = Problem::new(232, message).help(format!("name one column for each of: {}", wanted.join(", ")));
+            findings.error(subject.part("key"), problem);
+            return None;
+        }
+        Some(())
     }
 
-    fn json_relation(
-        &mut self,
-        table: usize,
-        json: &str,
-        context: &str,
-        place: &Place,
-        findings: &mut Findings,
-    ) -> Option<Relation> {
-        let Some(column) = self.tables[table].column_or_dynamic(json) else {
-            findings.error(place.clone(), unknown_column(&self.tables[table], json, context));
+    fn json_relation(&mut self, json: &str, subject: &Subject<'_>, findings: &mut Findings) -> Option<Relation> {
+        let context = self.described(subject);
+        let place = subject.part("json");
+        let table = &mut self.tables[subject.table];
+        slips::warn_of_new(table, json, &place, findings);
+        let Some(column) = table.column_or_dynamic(json) else {
+            findings.error(place, unknown_column(table, json, &context));
             return None;
         };
-        let ty = &self.tables[table].columns[column].ty;
+        let ty = &table.columns[column].ty;
         if !matches!(ty, Type::Dyn | Type::List(_)) {
             let problem = Problem::new(234, format!("{context} needs an array, but column `{json}` is {ty}"))
                 .help("name a JSON column, or declare its type: list(dyn)");
-            findings.error(place.clone(), problem);
+            findings.error(place, problem);
             return None;
         }
         Some(Relation::Json { column })

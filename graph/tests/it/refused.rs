@@ -23,7 +23,7 @@ fn an_unknown_table_in_a_relation_names_its_near_miss() {
             { "name": "Item", "key": ["id"] },
         ] }),
         expect![[r#"
-            error table[0].relations.items: E0230: unknown table `Itm` in relation `items` of `Order`
+            error table[0].relations.items.table: E0230: unknown table `Itm` in relation `items` of `Order`
               help: did you mean `Item`?
               note: tables: Item, Order
         "#]],
@@ -38,10 +38,10 @@ fn an_unknown_column_in_a_closed_table_names_its_near_miss() {
             { "name": "Item", "key": ["idd"], "closed": true, "columns": { "id": "int", "order_id": "int" } },
         ] }),
         expect![[r#"
-            error table[0].relations.items: E0231: table `Item` has no column `ordr_id`, which relation `items` of `Order` names
+            error table[0].relations.items.key.0: E0231: table `Item` has no column `ordr_id`, which relation `items` of `Order` names
               help: did you mean `order_id`?
               note: columns: id, order_id
-            error table[1].key: E0231: table `Item` has no column `idd`, which the key of `Item` names
+            error table[1].key.0: E0231: table `Item` has no column `idd`, which the key of `Item` names
               help: did you mean `id`?
               note: columns: id, order_id
         "#]],
@@ -56,9 +56,9 @@ fn a_relation_has_as_many_columns_as_the_key() {
             { "name": "Item", "key": ["id"], "relations": { "order": { "to": "Order", "key": ["a", "b", "c"] } } },
         ] }),
         expect![[r#"
-            error table[0].relations.items: E0232: relation `items` of `Order` names 1 column of `Item`, but the key of `Order` has 2 columns
+            error table[0].relations.items.key: E0232: relation `items` of `Order` names 1 column of `Item`, but the key of `Order` has 2 columns
               help: name one column for each of: shop, id
-            error table[1].relations.order: E0232: relation `order` of `Item` names 3 columns of `Item`, but the key of `Order` has 2 columns
+            error table[1].relations.order.key: E0232: relation `order` of `Item` names 3 columns of `Item`, but the key of `Order` has 2 columns
               help: name one column for each of: shop, id
         "#]],
     );
@@ -85,7 +85,7 @@ fn a_json_relation_needs_an_array() {
             { "name": "Order", "key": ["id"], "columns": { "n": "int" }, "relations": { "lines": { "json": "n" } } },
         ] }),
         expect![[r#"
-            error table[0].relations.lines: E0234: relation `lines` of `Order` needs an array, but column `n` is int
+            error table[0].relations.lines.json: E0234: relation `lines` of `Order` needs an array, but column `n` is int
               help: name a JSON column, or declare its type: list(dyn)
         "#]],
     );
@@ -98,7 +98,7 @@ fn a_broken_relation_is_refused_once() {
             { "name": "Order", "key": ["id"], "relations": { "items": { "table": "Nothing", "key": "order_id" } } },
         ], "fields": { "Order.total": "sum(items[*].price)", "Order.n": "count(items[*])" } }),
         expect![[r#"
-            error table[0].relations.items: E0230: unknown table `Nothing` in relation `items` of `Order`
+            error table[0].relations.items.table: E0230: unknown table `Nothing` in relation `items` of `Order`
               help: declare it: [[table]] name = "Nothing"
               note: tables: Order
         "#]],
@@ -149,12 +149,19 @@ fn a_table_is_declared_once() {
 }
 
 #[test]
-fn a_column_stands_in_a_key_once() {
+fn a_column_stands_in_a_key_and_in_a_relation_once() {
     check(
-        json!({ "tables": [{ "name": "Order", "key": ["id", "id"] }] }),
+        json!({ "tables": [{ "name": "Order", "key": ["id", "id"] }, { "name": "Shop", "key": [""] },
+            { "name": "Pair", "key": ["a", "b"], "relations": { "items": { "table": "Item", "key": ["x", "x"] } } },
+            { "name": "Item", "key": ["id"] }],
+            "fields": { "Pair.n": "count(items[*])" } }),
         expect![[r#"
-            error table[0].key: E0233: column `id` stands twice in the key of `Order`
+            error table[0].key.1: E0233: column `id` stands twice in the key of `Order`
               help: name each key column once
+            error table[1].key.0: E0237: the key of `Shop` names a column without a name
+              help: write key = ["id"]; a table without a key has key = []
+            error table[2].relations.items.key.1: E0233: column `x` stands twice in relation `items` of `Pair`
+              help: name one column for each column of the key
         "#]],
     );
 }
@@ -436,11 +443,11 @@ fn a_payload_names_what_the_document_has() {
         json!({ "tables": [{ "name": "Order", "closed": true, "columns": { "total": "int", "id": "int" } }],
             "effects": [{ "name": "a", "on": "Order", "when": "total > 1", "payload": ["totl", "total + 1", "id"] }] }),
         expect![[r#"
-            error effect[0].payload: E0241: the payload of effect `a` names `total + 1`, which is a formula
-              help: make it a field, and name the field
-            error effect[0].payload: E0241: the payload of effect `a` names `totl`, which `Order` does not have
+            error effect[0].payload[0]: E0241: the payload of effect `a` names `totl`, which `Order` does not have
               help: did you mean `total`?
               note: names: id, total
+            error effect[0].payload[1]: E0241: the payload of effect `a` names `total + 1`, which is a formula
+              help: make it a field, and name the field
         "#]],
     );
 }
@@ -556,14 +563,54 @@ fn an_action_that_writes_a_watched_table_is_warned_of() {
 }
 
 #[test]
+fn a_slip_in_a_key_or_a_relation_is_warned_of() {
+    check(
+        json!({ "tables": [
+            { "name": "Order", "key": ["order_idd"], "columns": { "order_id": "int", "lines": "dyn" }, "relations": {
+                "items": { "table": "Item", "key": "ordr_id" }, "parts": { "json": "linse" },
+                "customer": { "to": "Customer", "key": "customer_id" } } },
+            { "name": "Item", "key": ["id"], "columns": { "order_id": "int" },
+                "relations": { "order": { "to": "Order", "key": "Order_id" } } },
+            { "name": "Customer", "key": ["id"] } ] }),
+        expect![[r#"
+            warning table[0].key.0: E0253: `order_idd` is read as an undeclared column of `Order`
+              help: did you mean `order_id`?
+            warning table[0].relations.items.key.0: E0253: `ordr_id` is read as an undeclared column of `Item`
+              help: did you mean `order_id`?
+            warning table[0].relations.parts.json: E0253: `linse` is read as an undeclared column of `Order`
+              help: did you mean `lines`?
+            warning table[1].relations.order.key.0: E0253: `Order_id` is read as an undeclared column of `Item`
+              help: did you mean `order_id`?
+        "#]],
+    );
+}
+
+#[test]
 fn a_slip_in_an_open_table_is_warned_of() {
     check(
-        json!({ "tables": [{ "name": "Order", "columns": { "amount": "int", "x1": "int" } }],
-            "fields": { "Order.a": "amuont + 1", "Order.b": "x2 + 1" } }),
+        json!({ "tables": [
+                { "name": "Order", "key": ["id"], "columns": { "amount": "int", "x1": "int" },
+                  "relations": { "customer": { "to": "Customer", "key": "customer_id" } } },
+                { "name": "Customer", "key": ["id"], "columns": { "region": "text" } }],
+            "fields": { "Order.a": "amuont + 1", "Order.b": "x2 + 1", "Order.total": "Amount * 2" },
+            "effects": [{ "name": "e", "on": "Order", "when": "totla > 1",
+                "payload": ["id", "totl", "other", "customer.regoin", "Order.tota"] }] }),
         expect![[r#"
             warning field[0].formula: E0253: `amuont` is read as an undeclared column of `Order`
               at `amuont`: not declared
               help: did you mean `amount`?
+            warning field[2].formula: E0253: `Amount` is read as an undeclared column of `Order`
+              at `Amount`: not declared
+              help: did you mean `amount`?
+            warning effect[0].payload[1]: E0253: `totl` is read as an undeclared column of `Order`
+              help: did you mean `total`?
+            warning effect[0].payload[3]: E0253: `regoin` is read as an undeclared column of `Customer`
+              help: did you mean `region`?
+            warning effect[0].payload[4]: E0253: `tota` is read as an undeclared column of `Order`
+              help: did you mean `total`?
+            warning effect[0].when: E0253: `totla` is read as an undeclared column of `Order`
+              at `totla`: not declared
+              help: did you mean `total`?
         "#]],
     );
 }

@@ -72,6 +72,7 @@ fn place_text(place: &Place) -> String {
         Place::Table(ix, key) => format!("table[{ix}].{key}"),
         Place::Field(ix, key) => format!("field[{ix}].{key}"),
         Place::Effect(ix, key) => format!("effect[{ix}].{key}"),
+        Place::Payload(ix, name) => format!("effect[{ix}].payload[{name}]"),
         Place::Classify(ix, key) => format!("classify[{ix}].{key}"),
         Place::Reaction(ix, key) => format!("reaction[{ix}].{key}"),
         Place::Action { effect: true, owner, action, key } => format!("effect[{owner}].actions[{action}].{key}"),
