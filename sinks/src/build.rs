@@ -10,6 +10,7 @@ use thalweg_graph::ports::Sink;
 use thalweg_graph::spec::ActionSpec;
 
 use crate::egress::EgressPolicy;
+use crate::handler::{self, Handlers};
 use crate::log::LogSink;
 use crate::secret::{self, Resolver, Secret};
 use crate::settings::{SettingProblem, with_near};
@@ -18,7 +19,8 @@ use crate::sql::{SqlInsert, SqlWrite};
 use crate::webhook::{SharedClient, Webhook};
 
 /// The action types.
-const KINDS: [&str; 8] = ["webhook", "dolt-insert", "sql-insert", "sql-upsert", "sql-delete", "sql-sync", "shell", "log"];
+const KINDS: [&str; 9] =
+    ["webhook", "dolt-insert", "sql-insert", "sql-upsert", "sql-delete", "sql-sync", "shell", "handler", "log"];
 
 /// What the sinks of one process share. Clones share the connection pool.
 #[derive(Clone)]
@@ -35,6 +37,8 @@ pub struct SinkContext {
     pub directory: PathBuf,
     /// Resolves references to secrets, at every attempt.
     pub secrets: Resolver,
+    /// The Rust functions that actions of type `handler` may name.
+    pub handlers: Handlers,
     pub(crate) client: Arc<SharedClient>,
 }
 
@@ -49,6 +53,7 @@ impl SinkContext {
             source_prefix: String::new(),
             directory: PathBuf::new(),
             secrets: Arc::new(secret::environment_and_files),
+            handlers: Handlers::default(),
             client: Arc::default(),
         }
     }
@@ -59,6 +64,7 @@ impl std::fmt::Debug for SinkContext {
         f.debug_struct("SinkContext")
             .field("egress", &self.egress)
             .field("source_prefix", &self.source_prefix)
+            .field("handlers", &self.handlers)
             .finish_non_exhaustive()
     }
 }
@@ -74,6 +80,7 @@ pub fn build(action: &ActionSpec, context: &SinkContext) -> Result<Arc<dyn Sink>
         "dolt-insert" | "sql-insert" => Ok(Arc::new(SqlInsert::new(action, context)?)),
         "sql-upsert" | "sql-delete" | "sql-sync" => Ok(Arc::new(SqlWrite::new(action, context)?)),
         "shell" => Ok(Arc::new(Shell::new(action, context)?)),
+        "handler" => handler::build(action, context),
         "log" => Ok(Arc::new(LogSink::new(action, context)?)),
         other => Err(vec![SettingProblem { key: "type".to_owned(), problem: unknown_kind(other) }]),
     }

@@ -25,6 +25,7 @@
 mod build;
 pub mod egress;
 mod envelope;
+mod handler;
 mod log;
 mod process;
 pub mod receiver;
@@ -38,6 +39,7 @@ mod webhook;
 
 pub use build::{SinkContext, build, unresolved_secrets};
 pub use egress::EgressPolicy;
+pub use handler::{Event, Failure, Handlers};
 pub use retry::{Next, RetryPolicy, next_delay};
 pub use secret::{Resolver, Secret};
 pub use settings::SettingProblem;

@@ -1,5 +1,27 @@
 //! Actions: the configured sinks, by the settings that a delivery carries.
 //!
+//! A program that embeds the runtime may handle events itself: `{ type = "handler", name = "charge" }` calls the function that it registered.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! use thalweg::config::{Config, Environment};
+//! use thalweg::runtime::actions::{Failure, environment_and_files};
+//! use thalweg::runtime::launch::{self, Launch};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::load("thalweg.toml".as_ref(), &Environment::process())?;
+//! let (_stop, stopped) = tokio::sync::watch::channel(false);
+//! let secrets = Arc::new(environment_and_files);
+//! let mut setup = launch::setup(Launch { config, data: None, until_idle: None, secrets, stop: stopped })?;
+//! setup.sinks.handlers.on("charge", |event| match event.data()["total"].as_f64() {
+//!     Some(_) => Ok(()), // Charges `event.id` once, however often it is asked.
+//!     None => Err(Failure::Retry("the total is not known yet".into())),
+//! });
+//! thalweg::runtime::start(setup).await?.wait().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! A delivery keeps the settings it was fired with, so a changed definition changes later firings only. Settings hold references
 //! to secrets, never secrets.
 
@@ -8,7 +30,10 @@ use std::sync::Arc;
 use thalweg_graph::plan::Plan;
 use thalweg_graph::ports::Sink;
 use thalweg_graph::spec::{ActionSpec, Finding, Place, Severity};
-use thalweg_sinks::{RetryPolicy, SettingProblem, SinkContext};
+use thalweg_sinks::{RetryPolicy, SettingProblem};
+
+pub use thalweg_sinks::secret::environment_and_files;
+pub use thalweg_sinks::{Event, Failure, Handlers, Resolver, SinkContext};
 
 /// One action, ready to render and deliver.
 pub struct Action {

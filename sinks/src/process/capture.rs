@@ -10,6 +10,8 @@ use crate::secret::{self, Secret};
 
 /// How much is kept.
 const KEPT_BYTES: usize = 64 << 10;
+/// A longer line is not handed out.
+const LINE_BYTES_MAX: usize = 8 << 10;
 /// How much is shown.
 const SHOWN_CHARS: usize = 600;
 
@@ -30,15 +32,38 @@ impl Capture {
     ///
     /// # Errors
     /// No thread can be started.
-    pub(crate) fn start(mut pipe: impl Read + Send + 'static) -> std::io::Result<Self> {
+    pub(crate) fn start(pipe: impl Read + Send + 'static) -> std::io::Result<Self> {
+        Self::each_line(pipe, |_| {})
+    }
+
+    /// The same, and hands out each line as it comes; of a long one (8 KiB) it says only that it came, since pieces may show half a secret.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub(crate) fn each_line(
+        mut pipe: impl Read + Send + 'static,
+        mut each: impl FnMut(&str) + Send + 'static,
+    ) -> std::io::Result<Self> {
         let kept = Arc::new(Mutex::new(Kept::default()));
         let (end, ended) = channel::<()>();
         let filled = kept.clone();
         std::thread::Builder::new().name("thalweg-output".into()).spawn(move || {
             let _end = end;
-            let mut buffer = [0; 8192];
+            let (mut buffer, mut line) = ([0; 8192], Vec::new());
             while let Ok(n @ 1..) = pipe.read(&mut buffer) {
                 filled.lock().unwrap_or_else(PoisonError::into_inner).push(&buffer[..n]);
+                for part in buffer[..n].split_inclusive(|byte| *byte == b'\n') {
+                    if line.len() < LINE_BYTES_MAX {
+                        line.extend(part);
+                    }
+                    if part.ends_with(b"\n") {
+                        each(&shown_line(&line));
+                        line.clear();
+                    }
+                }
+            }
+            if !line.is_empty() {
+                each(&shown_line(&line));
             }
         })?;
         Ok(Self { kept, ended })
@@ -69,6 +94,13 @@ impl Kept {
         let begins = if self.is_cut { text.char_indices().nth(longest).map_or(text.len(), |(at, _)| at) } else { 0 };
         tail(&text[begins..], secrets)
     }
+}
+
+fn shown_line(line: &[u8]) -> String {
+    if line.len() >= LINE_BYTES_MAX {
+        return format!("(a line of more than {LINE_BYTES_MAX} bytes)");
+    }
+    String::from_utf8_lossy(line).trim_end().to_owned()
 }
 
 /// The end of a text, without secrets and control characters.

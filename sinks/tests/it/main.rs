@@ -1,5 +1,6 @@
 //! The sinks against receivers and servers that are real, and often hostile.
 
+mod handler;
 mod log;
 mod secrets;
 mod settings;

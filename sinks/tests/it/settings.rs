@@ -33,6 +33,7 @@ fn right_settings_have_no_problems() {
         json!({"type": "dolt-insert", "url": "mysql://root:${PW}@localhost", "database": "my_app", "table": "event_log"}),
         json!({"type": "shell", "command": ["./notify.sh", "--token=${TOKEN}"], "env": {"A": "${file:/a}"}, "pass_env": "HOME", "timeout": "1m"}),
         json!({"type": "shell", "command": ["true"], "retry_codes": [75, 69], "grace": "1s", "concurrency": 8, "directory": "/tmp", "format": "raw"}),
+        json!({"type": "handler", "command": ["python3", "handler.py"], "timeout": "5s", "concurrency": 4, "env": {"A": "b"}}),
         json!({"type": "sql-sync", "url": "mysql://root@localhost/my_app"}),
         json!({"type": "sql-sync", "url": "${DB}", "table": "t", "key": "id", "columns": {"id": "{row.id}", "n": "{new.n}"}, "echo": "follow"}),
         json!({"type": "sql-upsert", "url": "${DB}", "table": "t", "except": ["secret"], "retries": 3}),
@@ -49,9 +50,9 @@ fn a_wrong_type_is_named_with_its_neighbours() {
     expect![[r#"
         type: E0501: unknown action type `webhok`
           help: did you mean `webhook`?
-          note: types: webhook, dolt-insert, sql-insert, sql-upsert, sql-delete, sql-sync, shell, log
+          note: types: webhook, dolt-insert, sql-insert, sql-upsert, sql-delete, sql-sync, shell, handler, log
         type: E0501: unknown action type `carrier-pigeon`
-          note: types: webhook, dolt-insert, sql-insert, sql-upsert, sql-delete, sql-sync, shell, log
+          note: types: webhook, dolt-insert, sql-insert, sql-upsert, sql-delete, sql-sync, shell, handler, log
     "#]]
     .assert_eq(
         &(problems(json!({"type": "webhok", "url": "x"})) + &problems(json!({"type": "carrier-pigeon", "command": ["x"]}))),
@@ -211,6 +212,40 @@ fn wrong_shell_settings_are_all_named() {
         shell: E0502: unknown setting `shell` of an action of type `shell`
           note: settings: backoff, command, concurrency, deadline, directory, env, format, grace, pass_env, retries, retry_codes, timeout
     "#]].assert_eq(&out);
+}
+
+#[test]
+fn wrong_handler_settings_are_all_named() {
+    let mut out = problems(json!({"type": "handler"}));
+    out += &problems(json!({"type": "handler", "name": "a", "command": ["b"]}));
+    out += &problems(json!({"type": "handler", "name": "charge", "concurrency": 100, "env": {}}));
+    out += &problems(json!({"type": "handler", "command": ["a"], "format": "raw", "timeout": 5}));
+    let mut context = context();
+    context.handlers.on("charge", |_| Ok(())).on("refund", |_| Ok(()));
+    for name in ["chrage", "x"] {
+        out += &text(&build(&action(json!({"type": "handler", "name": name})), &context).err().unwrap());
+    }
+    expect![[r#"
+        command: E0503: an action of type `handler` needs the setting `command` or `name`
+          help: write command = ["python3", "handler.py"]
+        name: E0504: setting `name`: this does not go with `command`: a handler is a function or a program
+        name: E0550: no handler is called `charge`
+          help: functions are registered by the program that runs the graph; a program of its own is named by `command`
+          note: registered: none
+        concurrency: E0504: setting `concurrency`: expected a whole number from 1 to 64, found 100
+        env: E0502: unknown setting `env` of an action of type `handler`
+          note: settings: backoff, concurrency, deadline, name, retries, timeout
+        timeout: E0504: setting `timeout`: expected a text, found a number
+        format: E0502: unknown setting `format` of an action of type `handler`
+          note: settings: backoff, command, concurrency, deadline, directory, env, pass_env, retries, timeout
+        name: E0550: no handler is called `chrage`
+          help: did you mean `charge`?
+          note: registered: charge, refund
+        name: E0550: no handler is called `x`
+          help: functions are registered by the program that runs the graph; a program of its own is named by `command`
+          note: registered: charge, refund
+    "#]]
+    .assert_eq(&out);
 }
 
 #[test]
