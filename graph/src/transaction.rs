@@ -60,6 +60,20 @@ pub struct Change {
     pub after: Option<Row>,
 }
 
+impl Change {
+    /// Every row of a table goes, whatever they are: TRUNCATE, DROP, or rows that are about to be read anew. A delete that names no row.
+    ///
+    /// Only sources make it; the runtime tells the rows before the engine and the log see it. Of the schema only the table's name counts.
+    pub fn clear(schema: Arc<Schema>) -> Change {
+        Change { schema, op: Op::Delete, key: None, before: None, after: None }
+    }
+
+    /// Whether it is a [`Change::clear`].
+    pub fn is_clear(&self) -> bool {
+        self.op == Op::Delete && self.key.is_none() && self.before.is_none()
+    }
+}
+
 /// One source transaction, whole: what becomes one epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transaction {

@@ -92,7 +92,7 @@ fn beside(config: &Config) -> PathBuf {
 }
 
 /// Keys and types that the definition declares, for folding rows into snapshots.
-fn store_config(spec: &GraphSpec) -> StoreConfig {
+pub(super) fn store_config(spec: &GraphSpec) -> StoreConfig {
     let mut store = StoreConfig::default();
     for table in &spec.tables {
         let types = table.columns.iter().filter_map(|(name, ty)| Some((name.clone(), thalweg_formulas::Type::parse(ty).ok()?)));

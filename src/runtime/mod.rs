@@ -12,6 +12,7 @@
 //! Next to read: `pump`, [`commit`], [`dispatch`], [`recover`].
 
 pub mod actions;
+mod clears;
 pub mod clock;
 pub mod commit;
 pub mod dispatch;
@@ -146,6 +147,7 @@ pub async fn start(setup: Setup) -> Result<Running, RunError> {
     }
     drop(arrivals);
     let sessions = Sessions {
+        rows: launch::store_config(&setup.spec),
         spec: setup.spec,
         sinks: setup.sinks,
         workers: setup.workers,

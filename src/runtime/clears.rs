@@ -1,0 +1,135 @@
+//! Clears: a source says that every row of a table went, and the store knows which rows those were.
+//!
+//! A transaction with a clear ends the session, so that everything before it is committed and the store is at hand. The rows are folded
+//! from the newest snapshot and the log, and the clear becomes one delete for each of them: the engine and the log see ordinary changes,
+//! and a replay needs nothing else.
+//!
+//! Cost: as a restart, and memory for the rows of the cleared tables. Clears are as rare as TRUNCATE.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use thalweg_graph::ports::{SourceMessage, Store, StoreError};
+use thalweg_graph::transaction::{Body, Change, Op};
+use thalweg_graph::{Schema, Transaction};
+use thalweg_store::StoreConfig;
+use thalweg_store::fold::{Fold, TableRows};
+
+/// Whether a message holds a clear.
+pub(super) fn is_in(message: &SourceMessage) -> bool {
+    let SourceMessage::Transaction(transaction, _) = message else { return false };
+    match &transaction.body {
+        Body::Changes(changes) | Body::Fill(changes) => changes.iter().any(Change::is_clear),
+        Body::Timer(_) => false,
+    }
+}
+
+/// What ends a session without changing any table.
+pub(super) fn marker() -> SourceMessage {
+    SourceMessage::Schemas(vec![Arc::new(Schema { table: "".into(), columns: Vec::new(), key: Vec::new() })])
+}
+
+/// The same message with a delete for every row that a clear takes; everything before it must be committed.
+///
+/// # Errors
+/// A store that cannot be read.
+pub(super) fn told(message: SourceMessage, store: &mut dyn Store, config: &StoreConfig) -> Result<SourceMessage, StoreError> {
+    let SourceMessage::Transaction(mut transaction, position) = message else { return Ok(message) };
+    if let Body::Changes(changes) | Body::Fill(changes) = &mut transaction.body {
+        let cleared = changes.iter().filter(|c| c.is_clear()).map(|c| c.schema.table.clone()).collect();
+        let mut rows = rows_of(&cleared, store, config)?;
+        let mut told: Vec<Change> = Vec::new();
+        for change in std::mem::take(changes) {
+            if !change.is_clear() {
+                told.push(change);
+                continue;
+            }
+            // What the same transaction did to the table before goes with it.
+            told.retain(|earlier| earlier.schema.table != change.schema.table);
+            told.extend(rows.remove(&change.schema.table).into_iter().flat_map(deletes));
+        }
+        *changes = told;
+    }
+    Ok(SourceMessage::Transaction(transaction, position))
+}
+
+fn deletes(table: TableRows) -> impl Iterator<Item = Change> {
+    let TableRows { schema, rows } = table;
+    rows.into_iter().map(move |row| Change {
+        schema: schema.clone(),
+        op: Op::Delete,
+        key: None,
+        before: Some(row),
+        after: None,
+    })
+}
+
+/// The rows of these tables as of the last commit.
+fn rows_of(
+    tables: &BTreeSet<Arc<str>>,
+    store: &mut dyn Store,
+    config: &StoreConfig,
+) -> Result<BTreeMap<Arc<str>, TableRows>, StoreError> {
+    let mut fold = Fold::new(Arc::new(config.clone()));
+    let mut take = |mut transaction: Transaction| {
+        if let Body::Changes(changes) | Body::Fill(changes) = &mut transaction.body {
+            changes.retain(|change| tables.contains(&change.schema.table));
+            fold.transaction(transaction);
+        }
+    };
+    let mut from = 0;
+    if let Some(state) = store.snapshot_state()? {
+        from = state.epoch;
+        store.snapshot_rows(&mut take)?;
+    }
+    store.replay(from, &mut |_, transaction| take(transaction))?;
+    Ok(fold.into_tables().map(|table| (table.schema.table.clone(), table)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_formulas::{Timestamp, Type, Value};
+    use thalweg_graph::ports::CommitBatch;
+    use thalweg_graph::transaction::SchemaColumn;
+    use thalweg_store::MemoryStore;
+
+    use super::*;
+
+    fn schema(table: &str) -> Arc<Schema> {
+        let column = |name: &str| SchemaColumn { name: name.into(), ty: Type::Int };
+        Arc::new(Schema { table: table.into(), columns: vec![column("id"), column("n")], key: vec![0] })
+    }
+
+    fn row(id: i64, n: i64) -> Option<thalweg_graph::Row> {
+        Some([id, n].map(|x| Some(Value::Int(x))).into())
+    }
+
+    fn insert(table: &str, id: i64, n: i64) -> Change {
+        Change { schema: schema(table), op: Op::Insert, key: None, before: None, after: row(id, n) }
+    }
+
+    fn transaction(changes: Vec<Change>) -> Transaction {
+        Transaction { source: "db".into(), origin: "0-1-9".into(), at: Timestamp(0), body: Body::Changes(changes) }
+    }
+
+    #[test]
+    fn a_clear_becomes_a_delete_for_every_row_that_was_committed() {
+        let mut store = MemoryStore::new(StoreConfig::default());
+        let update = Change { op: Op::Update, before: row(1, 10), ..insert("a", 1, 11) };
+        let committed = transaction(vec![insert("a", 1, 10), insert("b", 7, 70), insert("a", 2, 20), update]);
+        let batch = CommitBatch { first: 1, transactions: vec![committed], ..CommitBatch::default() };
+        store.commit(&batch).unwrap();
+
+        let empty = Arc::new(Schema { table: "a".into(), columns: Vec::new(), key: Vec::new() });
+        let came = vec![insert("a", 3, 30), insert("b", 8, 80), Change::clear(empty), insert("a", 4, 40)];
+        let message = SourceMessage::Transaction(transaction(came), "0-1-9".into());
+        assert!(is_in(&message));
+        let SourceMessage::Transaction(told, position) = told(message, &mut store, &StoreConfig::default()).unwrap() else {
+            panic!("a transaction stays one")
+        };
+        let delete = |id, n| Change { op: Op::Delete, before: row(id, n), after: None, ..insert("a", id, n) };
+        assert_eq!(position, "0-1-9");
+        assert_eq!(told, transaction(vec![insert("b", 8, 80), delete(1, 11), delete(2, 20), insert("a", 4, 40)]));
+        assert!(!is_in(&SourceMessage::Transaction(told, position)));
+    }
+}
