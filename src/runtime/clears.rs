@@ -55,13 +55,7 @@ pub(super) fn told(message: SourceMessage, store: &mut dyn Store, config: &Store
 
 fn deletes(table: TableRows) -> impl Iterator<Item = Change> {
     let TableRows { schema, rows } = table;
-    rows.into_iter().map(move |row| Change {
-        schema: schema.clone(),
-        op: Op::Delete,
-        key: None,
-        before: Some(row),
-        after: None,
-    })
+    rows.into_iter().map(move |row| Change { schema: schema.clone(), op: Op::Delete, key: None, before: Some(row), after: None })
 }
 
 /// The rows of these tables as of the last commit.
