@@ -100,7 +100,9 @@ impl Ours {
             self.engine.push(transaction);
             waiting += 1;
             if waiting == per_step {
-                self.cells += self.engine.step().counts.cells;
+                let outcome = self.engine.step();
+                self.cells += outcome.counts.cells;
+                self.engine.recycle(outcome.deltas);
                 waiting = 0;
             }
         }

@@ -242,12 +242,11 @@ impl Driver {
         if !mapping.key.multiset && self.peek(batch, taker, id, to).is_some() {
             return Err(errors::key_taken());
         }
-        let after = change.after.ok_or_else(|| errors::no_image(verb(change.op), "after"))?;
-        let mut given = Vec::new();
-        mapping.coerce_image(after, &mut given)?;
-        mapping.overlay(&mut image, &given, to);
-        self.stage(batch, giver, id, What::Take(id, from.clone(), change.before));
-        self.stage(batch, taker, id, What::Place(id, to.clone(), image));
+        let mut after = change.after.ok_or_else(|| errors::no_image(verb(change.op), "after"))?;
+        mapping.coerce(&mut after)?;
+        mapping.overlay(&mut image, &after, to);
+        self.stage(batch, giver, id, What::Take(id, Box::new((from.clone(), change.before))));
+        self.stage(batch, taker, id, What::Place(id, Box::new((to.clone(), image))));
         Ok(())
     }
 

@@ -295,7 +295,6 @@ impl Home {
             tells_columns,
             occurrences: hashbrown::HashMap::new(),
             reactions: crate::region::Reactions::new(plan, table),
-            image: Vec::new(),
         }
     }
 }

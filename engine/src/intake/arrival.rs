@@ -31,9 +31,9 @@ pub enum What {
     /// A change as the source tells it, in a layout that has a mapping.
     Change(MappingId, Change),
     /// The first half of a change of key that leaves this worker: the row goes. With the before-image, for the count.
-    Take(MappingId, KeyBuf, Option<Row>),
+    Take(MappingId, Box<(KeyBuf, Option<Row>)>),
     /// The other half: the row appears, whole.
-    Place(MappingId, KeyBuf, Image),
+    Place(MappingId, Box<(KeyBuf, Image)>),
     /// A timer that this document armed.
     Timer(Arc<TimerFired>),
 }

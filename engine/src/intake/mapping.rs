@@ -243,18 +243,41 @@ impl Mapping {
         Ok(values)
     }
 
-    /// The given columns of an image as (position, value of the column's type), put into `out`.
+    /// Brings the given columns of an image to their types, in place.
     ///
     /// # Errors
-    /// A value does not fit its column; `out` is then of no use.
-    pub fn coerce_image(&self, image: Row, out: &mut Vec<(u32, Value)>) -> Result<(), Error> {
-        out.clear();
-        for (at, (value, column)) in image.into_iter().zip(&self.columns).enumerate() {
-            let Some(value) = value else { continue };
-            let value = coerced(value, &column.ty).map_err(|why| errors::wrong_type(column.name_text(), &why))?;
-            out.push((at as u32, value));
+    /// A value does not fit its column; the image is then of no use.
+    pub fn coerce(&self, image: &mut Row) -> Result<(), Error> {
+        for (value, column) in image.iter_mut().zip(&self.columns) {
+            if let Some(value) = value
+                && !fits(value, &column.ty)
+            {
+                let given = std::mem::replace(value, Value::Null);
+                *value = coerce(given, &column.ty).map_err(|why| errors::wrong_type(column.name_text(), &why))?;
+            }
         }
         Ok(())
+    }
+
+    /// The columns that an image gives, and their values.
+    pub fn given<'a>(&'a self, image: &'a Row) -> impl Iterator<Item = (&'a MappedColumn, &'a Value)> + Clone {
+        self.columns.iter().zip(image).filter_map(|(column, value)| Some((column, value.as_ref()?)))
+    }
+
+    /// The document of a change that says it plainly: by one column, of its type already, the same before and after.
+    #[inline]
+    pub fn plain_key<'a>(&self, change: &'a Change) -> Option<&'a Value> {
+        let ([Some(at)], [ty], None, false) = (&self.key_at[..], &self.key.types[..], &change.key, self.key.multiset) else {
+            return None;
+        };
+        let of = |image: &'a Option<Row>| image.as_ref().and_then(|image| image.get(*at)?.as_ref());
+        let key = match (change.op, of(&change.before), of(&change.after)) {
+            (Op::Insert, _, Some(key)) | (Op::Delete, Some(key), _) => key,
+            (Op::Update, Some(old), Some(new)) if old == new => old,
+            (Op::Update, None, Some(key)) if change.before.is_none() => key,
+            _ => return None,
+        };
+        (!key.is_null() && fits(key, ty)).then_some(key)
     }
 
     /// The slots of the key's columns and their values under `key`.
@@ -268,8 +291,8 @@ impl Mapping {
     }
 
     /// `image` changed by the given columns and brought under `key`.
-    pub fn overlay(&self, image: &mut Image, given: &[(u32, Value)], key: &[Value]) {
-        let named = given.iter().map(|(at, value)| (&self.columns[*at as usize], value));
+    pub fn overlay(&self, image: &mut Image, given: &Row, key: &[Value]) {
+        let named = self.given(given);
         for (column, value) in named.clone() {
             if let Some(slot) = column.slot {
                 put(&mut image.slots, slot, value.clone());
@@ -319,21 +342,36 @@ pub fn verb(op: Op) -> &'static str {
     }
 }
 
-/// `value` as one of type `ty`; the common case, where it is one already, costs a comparison.
+/// Powers of ten: what a mantissa of so many digits stays below.
+const POWERS: [u64; 19] = {
+    let mut powers = [1; 19];
+    let mut at = 1;
+    while at < 19 {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
+
+/// Whether the value is one of type `ty` already, as far as that is quickly said.
+#[inline]
+fn fits(value: &Value, ty: &Type) -> bool {
+    match (value, ty) {
+        (_, Type::Dyn) | (Value::Null, _) => true,
+        (Value::Int(_), Type::Int) | (Value::Uint(_), Type::Uint) | (Value::Double(_), Type::Double) => true,
+        (Value::Bool(_), Type::Bool) | (Value::Text(_), Type::Text) | (Value::Timestamp(_), Type::Timestamp) => true,
+        (Value::Decimal(Decimal::Small { mantissa, scale: has }), Type::Decimal { precision, scale }) => {
+            has == scale && POWERS.get(usize::from(*precision)).is_some_and(|limit| mantissa.unsigned_abs() < *limit)
+        }
+        _ => false,
+    }
+}
+
+/// `value` as one of type `ty`.
 ///
 /// # Errors
 /// It does not fit.
 #[inline]
 pub fn coerced(value: Value, ty: &Type) -> Result<Value, String> {
-    match (&value, ty) {
-        (_, Type::Dyn) | (Value::Null, _) => Ok(value),
-        (Value::Int(_), Type::Int) | (Value::Uint(_), Type::Uint) | (Value::Double(_), Type::Double) => Ok(value),
-        (Value::Bool(_), Type::Bool) | (Value::Text(_), Type::Text) | (Value::Timestamp(_), Type::Timestamp) => Ok(value),
-        (Value::Decimal(Decimal::Small { mantissa, scale: has }), Type::Decimal { precision, scale })
-            if has == scale && *precision < 19 && mantissa.unsigned_abs() < 10_u64.pow((*precision).into()) =>
-        {
-            Ok(value)
-        }
-        _ => coerce(value, ty),
-    }
+    if fits(&value, ty) { Ok(value) } else { coerce(value, ty) }
 }

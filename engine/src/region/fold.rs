@@ -15,7 +15,7 @@ use thalweg_graph::{Change, Epoch, Op, Row};
 
 use super::Region;
 use crate::context::Context;
-use crate::intake::mapping::{NoDocument, verb};
+use crate::intake::mapping::{MappedColumn, NoDocument, verb};
 use crate::intake::{Identity, Image, Mapping, RowMap, What, errors};
 use crate::state::{KeyBuf, KeyHash};
 
@@ -29,26 +29,25 @@ impl Region {
     /// Folds one arrival into the epoch at hand; `mappings` are all, by number.
     pub(crate) fn fold(&mut self, epoch: Epoch, what: What, mappings: &[Arc<Mapping>], context: &mut Context) {
         match what {
-            What::Change(id, change) => {
+            What::Change(id, mut change) => {
                 context.out.counts.changes += 1;
-                let mapping = &mappings[id as usize];
-                let folding = Folding { epoch, mapping };
-                match mapping.identity(&change) {
-                    Ok(identity) => self.fold_change(&folding, identity, change, context),
-                    Err(NoDocument { key, error }) => self.refuse(epoch, &key, error, context),
+                let folding = Folding { epoch, mapping: &mappings[id as usize] };
+                if !self.fold_plain(&folding, &mut change, context) {
+                    self.fold_any(&folding, &mut change, context);
                 }
             }
-            What::Take(id, identity, before) => {
+            What::Take(id, taken) => {
                 context.out.counts.changes += 1;
+                let (identity, mut before) = *taken;
                 let mapping = &mappings[id as usize];
                 if let Some(row) = self.find(mapping, &identity, context) {
-                    self.compare_before(&Folding { epoch, mapping }, row, before.as_ref(), context);
+                    self.compare_before(&Folding { epoch, mapping }, row, before.as_mut(), context);
                 }
                 self.vanish(mapping, &identity, context);
             }
-            What::Place(id, identity, image) => {
-                let mapping = &mappings[id as usize];
-                self.appear(&Folding { epoch, mapping }, &identity, image, context);
+            What::Place(id, placed) => {
+                let (identity, image) = *placed;
+                self.appear(&Folding { epoch, mapping: &mappings[id as usize] }, &identity, image, context);
             }
             What::Timer(_) => {}
         }
@@ -59,24 +58,51 @@ impl Region {
         context.out.errors.push(ErrorChange { epoch, node, key: key.into(), error, cleared: false });
     }
 
-    fn fold_change(&mut self, folding: &Folding<'_>, identity: Identity, change: Change, context: &mut Context) {
-        let (key, op) = (identity.key, change.op);
+    /// The common case, in which nothing has to be copied: an insert, update or delete of a document that the change names plainly.
+    /// Does nothing where it is another case.
+    fn fold_plain(&mut self, folding: &Folding<'_>, change: &mut Change, context: &mut Context) -> bool {
+        let Some(key) = folding.mapping.plain_key(change) else { return false };
+        let key = std::slice::from_ref(key);
+        let row = context.directories[self.layout.table.0 as usize].find(key, KeyHash::of(key)).filter(|row| self.lives(*row));
+        match (change.op, row) {
+            (Op::Update, Some(row)) => {
+                if let Err(error) = self.update(folding, row, change, context) {
+                    let key = self.key(row, context);
+                    self.refuse(folding.epoch, &key, error, context);
+                }
+            }
+            (Op::Insert, None) => {
+                let key: KeyBuf = key.into();
+                if let Err(error) = self.insert(folding, &key, change, context) {
+                    self.refuse(folding.epoch, &key, error, context);
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Any change.
+    fn fold_any(&mut self, folding: &Folding<'_>, change: &mut Change, context: &mut Context) {
+        let Identity { key, moved_to } = match folding.mapping.identity(change) {
+            Ok(identity) => identity,
+            Err(NoDocument { key, error }) => return self.refuse(folding.epoch, &key, error, context),
+        };
+        let op = change.op;
         let row = self.find(folding.mapping, &key, context);
-        let done = match (op, row, identity.moved_to) {
+        let done = match (op, row, moved_to) {
             (Op::Update | Op::Upsert, Some(row), Some(to)) => self.change_key(folding, row, &key, &to, change, context),
             (Op::Upsert, None, Some(to)) => match self.find(folding.mapping, &to, context) {
                 Some(row) => self.update(folding, row, change, context),
-                None => self.insert(folding, to, change, context),
+                None => self.insert(folding, &to, change, context),
             },
             (Op::Update, Some(row), None) => self.update(folding, row, change, context),
             (Op::Upsert, Some(row), None) if !folding.mapping.key.multiset => self.update(folding, row, change, context),
-            (Op::Insert | Op::Upsert, None, _) => self.insert(folding, key.clone(), change, context),
-            (Op::Insert | Op::Upsert, Some(_), _) if folding.mapping.key.multiset => {
-                self.insert(folding, key.clone(), change, context)
-            }
+            (Op::Insert | Op::Upsert, None, _) => self.insert(folding, &key, change, context),
+            (Op::Insert | Op::Upsert, Some(_), _) if folding.mapping.key.multiset => self.insert(folding, &key, change, context),
             (Op::Insert | Op::Upsert, Some(_), _) => Err(errors::already_there()),
             (Op::Delete, Some(row), _) => {
-                self.compare_before(folding, row, change.before.as_ref(), context);
+                self.compare_before(folding, row, change.before.as_mut(), context);
                 self.vanish(folding.mapping, &key, context);
                 Ok(())
             }
@@ -111,42 +137,35 @@ impl Region {
         Some(home.occurrences.get(identity).copied().unwrap_or(0))
     }
 
-    fn insert(&mut self, folding: &Folding<'_>, key: KeyBuf, change: Change, context: &mut Context) -> Result<(), Error> {
-        let after = change.after.ok_or_else(|| errors::no_image(verb(change.op), "after"))?;
-        let mut given = self.coerce(folding.mapping, after)?;
-        let (touch, row) = self.come_alive(folding, &key, context);
-        for (slot, value) in folding.mapping.key_slots(&key) {
+    fn insert(&mut self, folding: &Folding<'_>, key: &[Value], change: &mut Change, context: &mut Context) -> Result<(), Error> {
+        let after = after(folding.mapping, change.op, &mut change.after)?;
+        let (touch, row) = self.come_alive(folding, key, context);
+        for (slot, value) in folding.mapping.key_slots(key) {
             self.write(touch, row, slot, value.clone());
         }
         if self.keeps_whole_rows() {
             let mut whole = RowMap::new();
-            complete(folding.mapping, &mut whole, &given);
-            folding.mapping.write_key(&mut whole, &key);
+            complete(folding.mapping, &mut whole, after);
+            folding.mapping.write_key(&mut whole, key);
             self.put_whole(row, whole);
         }
-        for (at, value) in given.drain(..) {
-            let slot = folding.mapping.columns[at as usize].slot;
-            if let Some(slot) = slot.filter(|slot| !folding.mapping.is_key_slot(*slot)) {
+        for (slot, value) in taken(folding.mapping, after) {
+            if !folding.mapping.is_key_slot(slot) {
                 self.write(touch, row, slot, value);
             }
         }
-        self.give_back(given);
         Ok(())
     }
 
-    fn update(&mut self, folding: &Folding<'_>, row: u32, change: Change, context: &mut Context) -> Result<(), Error> {
-        let after = change.after.ok_or_else(|| errors::no_image(verb(change.op), "after"))?;
-        let mut given = self.coerce(folding.mapping, after)?;
-        self.compare_before(folding, row, change.before.as_ref(), context);
+    fn update(&mut self, folding: &Folding<'_>, row: u32, change: &mut Change, context: &mut Context) -> Result<(), Error> {
+        let after = after(folding.mapping, change.op, &mut change.after)?;
+        self.compare_before(folding, row, change.before.as_mut(), context);
         let touch = self.touch_again(row);
-        let mut changed = self.update_whole(folding.mapping, row, &given);
-        for (at, value) in given.drain(..) {
-            if let Some(slot) = folding.mapping.columns[at as usize].slot {
-                changed |= self.write(touch, row, slot, value);
-            }
+        let mut changed = self.update_whole(folding.mapping, row, after);
+        for (slot, value) in taken(folding.mapping, after) {
+            changed |= self.write(touch, row, slot, value);
         }
         context.out.counts.redundant += u64::from(!changed);
-        self.give_back(given);
         Ok(())
     }
 
@@ -157,18 +176,16 @@ impl Region {
         row: u32,
         from: &KeyBuf,
         to: &KeyBuf,
-        change: Change,
+        change: &mut Change,
         context: &mut Context,
     ) -> Result<(), Error> {
         if !folding.mapping.key.multiset && self.find(folding.mapping, to, context).is_some() {
             return Err(errors::key_taken());
         }
-        let after = change.after.ok_or_else(|| errors::no_image(verb(change.op), "after"))?;
-        let given = self.coerce(folding.mapping, after)?;
-        self.compare_before(folding, row, change.before.as_ref(), context);
+        let after = after(folding.mapping, change.op, &mut change.after)?;
+        self.compare_before(folding, row, change.before.as_mut(), context);
         let mut image = self.image(row);
-        folding.mapping.overlay(&mut image, &given, to);
-        self.give_back(given);
+        folding.mapping.overlay(&mut image, after, to);
         self.vanish(folding.mapping, from, context);
         self.appear(folding, to, image, context);
         Ok(())
@@ -244,30 +261,11 @@ impl Region {
     }
 
     fn write(&mut self, touch: usize, row: u32, slot: u32, value: Value) -> bool {
-        let old = self.rows.set(row, slot, Ok(value));
+        let old = self.rows.write(row, slot, value);
         if let Some(old) = old {
             self.pad.log(touch, slot, old);
         }
         old.is_some()
-    }
-
-    fn coerce(&mut self, mapping: &Mapping, image: Row) -> Result<Vec<(u32, Value)>, Error> {
-        let mut given = self.home.as_mut().map(|home| std::mem::take(&mut home.image)).unwrap_or_default();
-        let done = mapping.coerce_image(image, &mut given);
-        match done {
-            Ok(()) => Ok(given),
-            Err(error) => {
-                self.give_back(given);
-                Err(error)
-            }
-        }
-    }
-
-    /// Keeps the scratch of [`Region::coerce`].
-    fn give_back(&mut self, given: Vec<(u32, Value)>) {
-        if let Some(home) = &mut self.home {
-            home.image = given;
-        }
     }
 
     fn keeps_whole_rows(&self) -> bool {
@@ -283,10 +281,9 @@ impl Region {
         }
     }
 
-    fn update_whole(&mut self, mapping: &Mapping, row: u32, given: &[(u32, Value)]) -> bool {
+    fn update_whole(&mut self, mapping: &Mapping, row: u32, given: &Row) -> bool {
         let Some(whole) = self.whole(row) else { return false };
-        let named = given.iter().map(|(at, value)| (&mapping.columns[*at as usize].name, value));
-        let differs = named.clone().any(|(name, value)| whole.get(name) != Some(value));
+        let differs = mapping.given(given).any(|(column, value)| whole.get(&column.name) != Some(value));
         if differs {
             let mut next = (*whole).clone();
             complete(mapping, &mut next, given);
@@ -296,22 +293,37 @@ impl Region {
     }
 
     /// Counts a before-image that says something else than the row that is kept.
-    fn compare_before(&mut self, folding: &Folding<'_>, row: u32, before: Option<&Row>, context: &mut Context) {
+    fn compare_before(&self, folding: &Folding<'_>, row: u32, before: Option<&mut Row>, context: &mut Context) {
         let Some(before) = before else { return };
-        let Ok(before) = self.coerce(folding.mapping, before.clone()) else {
+        let stored = |(column, value): (&MappedColumn, &Value)| column.slot.is_none_or(|slot| self.rows.holds(row, slot, value));
+        if !self.keeps_whole_rows() && folding.mapping.given(before).all(stored) {
+            return;
+        }
+        if folding.mapping.coerce(before).is_err() {
             context.out.counts.contradicted += 1;
             return;
-        };
+        }
         let whole = self.whole(row);
-        let differs = before.iter().any(|(at, value)| {
-            let column = &folding.mapping.columns[*at as usize];
+        let differs = folding.mapping.given(before).any(|(column, value)| {
             let kept = column.slot.map(|slot| self.rows.holds(row, slot, value));
             let in_whole = whole.as_ref().map(|whole| whole.get(&column.name).unwrap_or(&Value::Null) == value);
             kept == Some(false) || in_whole == Some(false)
         });
         context.out.counts.contradicted += u64::from(differs);
-        self.give_back(before);
     }
+}
+
+/// The image after a change, each column of its type.
+fn after<'a>(mapping: &Mapping, op: Op, after: &'a mut Option<Row>) -> Result<&'a mut Row, Error> {
+    let after = after.as_mut().ok_or_else(|| errors::no_image(verb(op), "after"))?;
+    mapping.coerce(after)?;
+    Ok(after)
+}
+
+/// The values of an image that have a slot, taken out.
+fn taken<'a>(mapping: &'a Mapping, image: &'a mut Row) -> impl Iterator<Item = (u32, Value)> + 'a {
+    let slots = mapping.columns.iter().map(|column| column.slot);
+    slots.zip(image).filter_map(|(slot, value)| Some((slot?, value.take()?)))
 }
 
 /// The key of a multiset's document: its values, and which of their occurrences it is.
@@ -320,11 +332,11 @@ fn document_key(values: &[Value], occurrence: u64) -> KeyBuf {
 }
 
 /// Every column of the layout: what is given, else what is there, else NULL.
-fn complete(mapping: &Mapping, whole: &mut RowMap, given: &[(u32, Value)]) {
+fn complete(mapping: &Mapping, whole: &mut RowMap, given: &Row) {
     for column in &mapping.columns {
         whole.entry(column.name.clone()).or_insert(Value::Null);
     }
-    for (at, value) in given {
-        whole.insert(mapping.columns[*at as usize].name.clone(), value.clone());
+    for (column, value) in mapping.given(given) {
+        whole.insert(column.name.clone(), value.clone());
     }
 }

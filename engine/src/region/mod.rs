@@ -61,6 +61,4 @@ pub struct Home {
     pub occurrences: HashMap<Box<[Value]>, u64>,
     /// Reactions on the table.
     pub reactions: Reactions,
-    /// Scratch for one image.
-    pub image: Vec<(u32, Value)>,
 }

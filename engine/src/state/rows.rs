@@ -93,10 +93,18 @@ impl Rows {
         self.row_mut(row).put(slot, raw);
     }
 
+    /// Writes a value; gives the content before, for the caller to release, if that was another.
+    #[inline]
+    pub fn write(&mut self, row: u32, slot: u32, value: Value) -> Option<Raw> {
+        match self.kinds[slot as usize].word(&value) {
+            Some(word) => self.row_mut(row).replace(slot, Raw::inline(word)),
+            None => self.set(row, slot, Ok(value)),
+        }
+    }
+
     /// Writes a cell; gives the content before, for the caller to release, if that was another value.
     ///
     /// An error keeps the last good value of the slot behind it.
-    #[inline]
     pub fn set(&mut self, row: u32, slot: u32, cell: Cell) -> Option<Raw> {
         let old = self.raw(row, slot);
         let new = match cell {
@@ -190,6 +198,7 @@ impl Rows {
     }
 
     /// Whether a slot holds this very value; never allocates.
+    #[inline]
     pub fn holds(&self, row: u32, slot: u32, value: &Value) -> bool {
         let raw = self.raw(row, slot);
         match raw.tag {

@@ -1,6 +1,9 @@
 //! One worker in the caller's thread: the whole shard is one operator.
+//!
+//! A batch is done when the operator has run it. Timely's own account of progress follows with the next batch: nothing downstream
+//! waits for it, and waiting would cost more than the work of a small transaction.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -8,10 +11,10 @@ use thalweg_graph::Outcome;
 use timely::WorkerConfig;
 use timely::communication::Allocator;
 use timely::container::CapacityContainerBuilder;
+use timely::dataflow::InputHandle;
 use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Input;
 use timely::dataflow::operators::generic::Operator;
-use timely::dataflow::operators::{Input, Probe};
-use timely::dataflow::{InputHandle, ProbeHandle};
 use timely::worker::Worker;
 
 use crate::shard::{Ingress, Shard};
@@ -20,29 +23,32 @@ use crate::shard::{Ingress, Shard};
 pub struct Local {
     worker: Worker,
     input: InputHandle<u64, CapacityContainerBuilder<Vec<Ingress>>>,
-    probe: ProbeHandle<u64>,
     shard: Rc<RefCell<Shard>>,
     batches: u64,
+    /// Batches that the operator has run.
+    done: Rc<Cell<u64>>,
 }
 
 impl Local {
-    /// Builds the dataflow: input, shard, probe.
+    /// Builds the dataflow: input, shard.
     pub fn new(shard: Shard) -> Local {
         let shard = Rc::new(RefCell::new(shard));
         let mut worker = Worker::new(WorkerConfig::default(), Allocator::Thread(Default::default()), Some(Instant::now()));
         let mut input = InputHandle::new_with_builder();
-        let probe = ProbeHandle::new();
-        let inside = shard.clone();
+        let done = Rc::new(Cell::new(0));
+        let (inside, count) = (shard.clone(), done.clone());
         worker.dataflow::<u64, _, _>(|scope| {
             let batches = scope.input_from(&mut input);
-            let done = batches.unary(Pipeline, "shard", move |_, _| {
-                move |input, _: &mut timely::dataflow::operators::generic::OutputBuilderSession<'_, u64, Nothing>| {
-                    input.for_each(|_, batches: &mut Vec<Ingress>| batches.drain(..).for_each(|batch| run(&inside, batch)));
-                }
+            batches.sink(Pipeline, "shard", move |(input, _)| {
+                input.for_each(|_, batches: &mut Vec<Ingress>| {
+                    for batch in batches.drain(..) {
+                        run(&inside, batch);
+                        count.set(count.get() + 1);
+                    }
+                });
             });
-            done.probe_with(&probe);
         });
-        Local { worker, input, probe, shard, batches: 0 }
+        Local { worker, input, shard, batches: 0, done }
     }
 
     /// Runs a batch to its end.
@@ -50,7 +56,7 @@ impl Local {
         self.input.send(ingress);
         self.batches += 1;
         self.input.advance_to(self.batches);
-        while self.probe.less_than(&self.batches) {
+        while self.done.get() < self.batches {
             self.worker.step();
         }
         self.shard.borrow_mut().finish()
@@ -61,9 +67,6 @@ impl Local {
         self.shard.borrow_mut()
     }
 }
-
-/// The operator gives nothing downstream; outcomes are taken from the shard.
-type Nothing = CapacityContainerBuilder<Vec<()>>;
 
 fn run(shard: &RefCell<Shard>, batch: Ingress) {
     let mut shard = shard.borrow_mut();
