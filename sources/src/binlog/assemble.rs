@@ -1,7 +1,8 @@
 //! From events to whole transactions of the watched tables.
 //!
 //! A transaction begins with its GTID event and ends with XID, XA PREPARE, `COMMIT` or, standing alone, with its one statement. Only
-//! then are its changes handed out and the position moves; what a broken connection leaves half-read is dropped and read again.
+//! then are its changes handed out and the position moves; what a broken connection leaves half-read is dropped and read again. In a log
+//! without GTIDs the place where it begins is its id.
 //!
 //! The changes of a distributed transaction are kept from its PREPARE to its COMMIT, and are handed out under the commit's GTID, in its
 //! place. As long as one is prepared, [`Position::reread`] stays before it, so that a restart finds its rows again.
@@ -16,10 +17,13 @@ use std::sync::Arc;
 use thalweg_graph::{Change, Schema};
 
 use super::DecodeError;
-use super::control::{self, GtidEvent, Xa, Xid};
+use super::control::{self, Flavour};
 use super::frame::{FLAG_IGNORABLE, Header, kind};
-use super::gtid::{Gtid, GtidState, Position};
+use super::gtid_event::{self, Bounds, GtidEvent, Xa, Xid};
+use super::log_error::LogError;
+use super::packed::Payload;
 use super::plan::{Hints, Plan};
+use super::position::{GtidState, Place, Position, TransactionId};
 use super::rows::{self, RowsKind};
 use super::statement::{self, Name, Statement};
 use super::table_map::{self, TableMap};
@@ -36,7 +40,7 @@ pub enum Step {
     /// A whole transaction with changes of watched tables.
     Transaction {
         /// Its id.
-        gtid: Gtid,
+        id: TransactionId,
         /// Commit time in seconds since 1970 on the server's clock.
         seconds: u32,
         /// Its changes in log order.
@@ -50,65 +54,12 @@ pub enum Step {
     Heartbeat,
 }
 
-/// Why a log cannot be followed further. The position stays before the transaction that is meant.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LogError {
-    /// An event cannot be read.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    /// The log has a statement where it should have rows.
-    #[error("transaction {gtid} is logged as a statement, not as rows: {sql}")]
-    Statement {
-        /// The transaction.
-        gtid: Gtid,
-        /// The beginning of the statement.
-        sql: String,
-    },
-    /// Rows of a watched table went or came without row events.
-    #[error("transaction {gtid} changes rows of {table} without telling which: {sql}")]
-    Replaced {
-        /// The transaction.
-        gtid: Gtid,
-        /// The table, or the database.
-        table: String,
-        /// The beginning of the statement.
-        sql: String,
-    },
-    /// The server says that something is missing in its log.
-    #[error("the server reports an incident after {position}: events are missing in its log")]
-    Incident {
-        /// The position before it.
-        position: String,
-    },
-    /// The log begins after the position.
-    #[error("the log begins after {first}, and {position} was the last that was read")]
-    Gap {
-        /// Where reading should go on.
-        position: GtidState,
-        /// What the log's first file says was before it.
-        first: GtidState,
-    },
-    /// The rows of a distributed transaction were logged before the position.
-    #[error("transaction {gtid} commits a prepared transaction whose rows were logged before this reader began")]
-    UnknownXa {
-        /// The commit.
-        gtid: Gtid,
-    },
-    /// Part of a transaction over several engines was taken back.
-    #[error("transaction {gtid} was rolled back in part, and the log does not tell which rows of {table} hold")]
-    PartlyRolledBack {
-        /// The transaction.
-        gtid: Gtid,
-        /// A watched table that it changed.
-        table: String,
-    },
-}
-
 /// The transaction that is being read.
 #[derive(Debug)]
 struct Group {
-    event: GtidEvent,
+    id: TransactionId,
+    bounds: Bounds,
+    xa: Xa,
     /// It was delivered before this reader began, and is read again only for its XA side.
     delivered: bool,
     changes: Vec<Change>,
@@ -141,12 +92,22 @@ pub struct Assembler {
     read: GtidState,
     /// Where reading began, until the log's own beginning was compared with it.
     unchecked_start: Option<GtidState>,
+    /// The first thing that the log says to have come before it is the position.
+    from_anywhere: bool,
     /// What was delivered before this reader began, if it reads some of that again.
     delivered: Option<GtidState>,
     group: Option<Group>,
     prepared: Vec<Prepared>,
     maps: HashMap<u64, KnownMap>,
     schemas: HashMap<Arc<str>, Arc<Schema>>,
+    /// Who wrote the log; `None` until it has told.
+    flavour: Option<Flavour>,
+    /// What empties tables is handed out as [`Change::clear`], not refused.
+    clears: bool,
+    /// The name of the file that is being read, once known.
+    file: Option<String>,
+    /// Where the compressed transaction ends whose events are being read: they have no places of their own.
+    payload_end: Option<u32>,
 }
 
 impl Assembler {
@@ -158,13 +119,45 @@ impl Assembler {
             hints,
             unchecked_start: Some(position.start().clone()),
             read: position.start().clone(),
+            from_anywhere: false,
             delivered,
             position,
             group: None,
             prepared: Vec::new(),
             maps: HashMap::new(),
             schemas: schemas.iter().map(|s| (s.table.clone(), s.clone())).collect(),
+            flavour: None,
+            clears: false,
+            file: None,
+            payload_end: None,
         }
+    }
+
+    /// Starts at the first event that comes, whatever the log says was before it: that becomes the position.
+    pub fn anywhere(watch: Watch, hints: Hints, schemas: &[Arc<Schema>]) -> Assembler {
+        Assembler { unchecked_start: None, from_anywhere: true, ..Assembler::new(watch, hints, Position::default(), schemas) }
+    }
+
+    /// The events begin before the position, as in a file that is read from its beginning: what was delivered is passed by.
+    pub fn from_earlier(mut self) -> Assembler {
+        self.delivered = Some(self.position.done.clone());
+        self
+    }
+
+    /// The receiver understands [`Change::clear`]: TRUNCATE and DROP do not stop the reading.
+    pub fn with_clears(mut self) -> Assembler {
+        self.clears = true;
+        self
+    }
+
+    /// The name of the file that the next events stand in. A server tells it by itself, with a ROTATE.
+    pub fn set_file(&mut self, name: impl Into<String>) {
+        self.file = Some(name.into());
+    }
+
+    /// Whether a transaction has begun and not ended.
+    pub fn is_inside(&self) -> bool {
+        self.group.is_some()
     }
 
     /// Everything up to here was handed out.
@@ -186,21 +179,39 @@ impl Assembler {
     pub fn event(&mut self, header: Header, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
         match header.kind {
             kind::TABLE_MAP => self.table_map(body, steps),
-            kind::MARIADB_GTID => {
-                self.begin(control::gtid(header.server_id, body)?);
-                Ok(())
-            }
             kind::XID => self.end(header, steps),
             kind::QUERY | kind::QUERY_COMPRESSED => self.query(header, body, steps),
+            kind::MARIADB_GTID => self.begin(header, gtid_event::mariadb(header.server_id, body)?),
+            kind::MYSQL_GTID => self.begin(header, gtid_event::mysql(body)?),
+            kind::MYSQL_ANONYMOUS_GTID => self.begin(header, gtid_event::mysql_anonymous()),
+            kind::MYSQL_TAGGED_GTID => self.begin(header, gtid_event::mysql_tagged(body)?),
             kind::XA_PREPARE => self.prepare(header, body, steps),
-            kind::HEARTBEAT => {
+            kind::TRANSACTION_PAYLOAD => self.payload(header, body, steps),
+            kind::HEARTBEAT | kind::HEARTBEAT_V2 => {
                 steps.push(Step::Heartbeat);
                 Ok(())
             }
-            kind::MARIADB_GTID_LIST if !header.is_artificial() => self.log_begins(control::gtid_list(body)?),
+            other => match RowsKind::of(other) {
+                Some(rows) => self.rows(rows, body),
+                None => self.about_the_log(header, body),
+            },
+        }
+    }
+
+    /// Events that belong to no transaction.
+    fn about_the_log(&mut self, header: Header, body: &[u8]) -> Result<(), LogError> {
+        match header.kind {
+            kind::MARIADB_GTID_LIST if !header.is_artificial() => {
+                self.log_begins(gtid_event::mariadb_list(body)?.into_iter().collect())
+            }
+            kind::MYSQL_PREVIOUS_GTIDS => self.log_begins(gtid_event::mysql_previous(body)?.into()),
             kind::FORMAT_DESCRIPTION => {
-                control::format_description(body)?;
+                self.flavour = Some(Flavour::of_version(&control::format_description(body)?));
                 self.maps.clear(); // A new file: no row event refers to the maps of the one before.
+                Ok(())
+            }
+            kind::ROTATE => {
+                self.file = Some(control::rotate(header, body)?);
                 Ok(())
             }
             kind::INCIDENT => Err(LogError::Incident { position: self.position.to_string() }),
@@ -208,34 +219,69 @@ impl Assembler {
                 Err(DecodeError::unsupported("an encrypted log", "set encrypt_binlog=OFF on the server").into())
             }
             kind::BEGIN_LOAD_QUERY | kind::EXECUTE_LOAD_QUERY => Err(self.statement("LOAD DATA INFILE")),
-            kind::ROTATE | kind::STOP | kind::INTVAR | kind::RAND | kind::USER_VAR => Ok(()),
-            kind::ANNOTATE_ROWS | kind::BINLOG_CHECKPOINT | kind::MARIADB_GTID_LIST => Ok(()),
-            other => match RowsKind::of(other) {
-                Some(rows) => self.rows(rows, body),
-                None if header.flags & FLAG_IGNORABLE != 0 => Ok(()),
-                None => {
-                    Err(DecodeError::unsupported(format!("event type {other}"), "this server is newer than what is known here")
-                        .into())
-                }
-            },
+            kind::STOP | kind::INTVAR | kind::RAND | kind::USER_VAR | kind::MARIADB_GTID_LIST => Ok(()),
+            kind::ANNOTATE_ROWS | kind::BINLOG_CHECKPOINT | kind::IGNORABLE | kind::ROWS_QUERY => Ok(()),
+            kind::TRANSACTION_CONTEXT | kind::VIEW_CHANGE => Ok(()),
+            _ if header.flags & FLAG_IGNORABLE != 0 => Ok(()),
+            other => {
+                let cure = "this server is newer than what is known here";
+                Err(DecodeError::unsupported(format!("event type {other}"), cure).into())
+            }
         }
     }
 
-    /// The first file that the server sends must not begin after the place where reading goes on.
-    fn log_begins(&mut self, list: Vec<Gtid>) -> Result<(), LogError> {
-        let first: GtidState = list.into_iter().collect();
+    /// The first file that is read must not begin after the place where reading goes on.
+    fn log_begins(&mut self, first: GtidState) -> Result<(), LogError> {
+        if std::mem::take(&mut self.from_anywhere) {
+            self.position.done = self.position.done.clone().union(&first);
+            self.read = self.position.done.clone();
+        }
         match self.unchecked_start.take() {
-            Some(position) if !position.covers(&first) => Err(LogError::Gap { position, first }),
+            // A place says nothing of what has GTIDs and stands before it.
+            Some(position) if position.place().is_none() && !position.covers(&first) => {
+                Err(LogError::Gap { position: Box::new(position), first: Box::new(first) })
+            }
             _ => Ok(()),
         }
     }
 
-    fn begin(&mut self, event: GtidEvent) {
+    /// The events of a compressed transaction.
+    fn payload(&mut self, header: Header, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
+        if self.payload_end.is_some() {
+            return Err(DecodeError::malformed("a compressed transaction inside another").into());
+        }
+        self.payload_end = Some(header.end);
+        let result = self.unpacked(body, steps);
+        self.payload_end = None;
+        result
+    }
+
+    fn unpacked(&mut self, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
+        let mut payload = Payload::new(body)?;
+        while let Some(frame) = payload.next()? {
+            self.event(frame.header, frame.body, steps)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, header: Header, event: GtidEvent) -> Result<(), LogError> {
         if self.maps.len() > TABLE_MAPS_MAX {
             self.maps.clear();
         }
-        let delivered = self.delivered.as_ref().is_some_and(|d| d.contains(event.gtid));
-        self.group = Some(Group { event, delivered, changes: Vec::new(), altered: false });
+        let id = match event.id {
+            Some(id) => id,
+            None => TransactionId::Place(self.place(header.end.saturating_sub(header.size))?),
+        };
+        let delivered = self.delivered.as_ref().is_some_and(|d| d.has_passed(&id));
+        self.group = Some(Group { id, bounds: event.bounds, xa: event.xa, delivered, changes: Vec::new(), altered: false });
+        Ok(())
+    }
+
+    /// A place in the file that is being read.
+    fn place(&self, offset: u32) -> Result<Place, DecodeError> {
+        let file =
+            self.file.clone().ok_or_else(|| DecodeError::malformed("a transaction without GTID in a file without name"))?;
+        Ok(Place { file, offset: u64::from(offset) })
     }
 
     fn table_map(&mut self, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
@@ -253,7 +299,8 @@ impl Assembler {
 
     /// A plan whose schema is the known one where that is equal, so that rows share it.
     fn plan(&mut self, body: &[u8], steps: &mut Vec<Step>) -> Result<Arc<Plan>, LogError> {
-        let mut plan = Plan::new(&TableMap::parse(body)?, &self.hints)?;
+        let flavour = self.flavour.unwrap_or_default();
+        let mut plan = Plan::new(&TableMap::parse(body, flavour)?, &self.hints, flavour)?;
         match self.schemas.get(&plan.schema.table) {
             Some(known) if *known == plan.schema => plan.schema = known.clone(),
             _ => {
@@ -280,29 +327,67 @@ impl Assembler {
     }
 
     fn query(&mut self, header: Header, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
-        let Some(group) = &mut self.group else { return Ok(()) }; // The server's own remarks between transactions.
+        if self.group.is_none() {
+            // MariaDB's own remarks between transactions. In a log of MySQL from before there were GTID events, a transaction.
+            match self.flavour {
+                Some(Flavour::Mysql) => self.begin(header, gtid_event::mysql_anonymous())?,
+                _ => return Ok(()),
+            }
+        }
+        let Some(group) = &mut self.group else { return Ok(()) };
         let query = control::query(body, header.kind == kind::QUERY_COMPRESSED)?;
-        let standalone = group.event.standalone;
-        match statement::classify(&query.sql, &query.database) {
+        let statement = statement::classify(&query.sql, &query.database);
+        if group.bounds == Bounds::ByFirstStatement {
+            let is_marked = matches!(statement, Statement::Begin | Statement::XaStart);
+            group.bounds = if is_marked { Bounds::Marked } else { Bounds::OneStatement };
+        }
+        let is_alone = group.bounds == Bounds::OneStatement;
+        match statement {
             Statement::Commit => return self.end(header, steps),
             Statement::Rollback | Statement::RollbackToSavepoint if !group.changes.is_empty() => {
                 return Err(LogError::PartlyRolledBack {
-                    gtid: group.event.gtid,
+                    gtid: group.id.clone(),
                     table: group.changes[0].schema.table.to_string(),
                 });
             }
             Statement::Rollback => return self.end(header, steps),
-            Statement::XaCommit => return self.complete(header, steps),
-            Statement::XaRollback => self.forget_prepared(),
+            Statement::XaCommit(xid) => return self.complete(header, xid, steps),
+            Statement::XaRollback(xid) => self.forget_prepared(xid),
             Statement::Dml => return Err(self.statement(&query.sql)),
-            Statement::Replaced(names) => self.refuse_replaced(&names, &query.sql)?,
+            Statement::Emptied(names) if self.clears => self.clear(&names),
+            Statement::DroppedDatabase(database) if self.clears => self.clear_database(&database),
+            Statement::Emptied(names) | Statement::Replaced(names) => self.refuse_replaced(&names, &query.sql)?,
             Statement::DroppedDatabase(database) if self.watch.reaches(&database) => {
                 return Err(self.replaced(&database, &query.sql));
             }
             Statement::Altered(names) => group.altered |= names.iter().any(|n| self.watch.matches(&n.database, &n.table)),
             Statement::DroppedDatabase(_) | Statement::RollbackToSavepoint | Statement::Other => {}
+            Statement::Begin | Statement::XaStart => {}
         }
-        if standalone { self.end(header, steps) } else { Ok(()) }
+        if is_alone { self.end(header, steps) } else { Ok(()) }
+    }
+
+    /// Every row of these tables goes. Their layout may be another one behind it, or they may be gone.
+    fn clear(&mut self, names: &[Name]) {
+        let watched = names.iter().filter(|n| self.watch.matches(&n.database, &n.table));
+        let tables: Vec<String> = watched.map(|n| format!("{}.{}", n.database, n.table)).collect();
+        tables.iter().for_each(|table| self.clear_table(table));
+    }
+
+    /// Every table of a database; which those were, the receiver knows best.
+    fn clear_database(&mut self, database: &str) {
+        if self.watch.reaches(database) {
+            self.clear_table(&format!("{database}.*"));
+        }
+    }
+
+    fn clear_table(&mut self, table: &str) {
+        let unknown = || Arc::new(Schema { table: table.into(), columns: Vec::new(), key: Vec::new() });
+        let schema = self.schemas.get(table).cloned().unwrap_or_else(unknown);
+        if let Some(group) = &mut self.group {
+            group.changes.push(Change::clear(schema));
+            group.altered = true;
+        }
     }
 
     fn refuse_replaced(&self, names: &[Name], sql: &str) -> Result<(), LogError> {
@@ -321,61 +406,77 @@ impl Assembler {
     }
 
     /// The transaction being read; only for messages.
-    fn gtid(&self) -> Gtid {
-        self.group.as_ref().map_or(Gtid { domain: 0, server: 0, sequence: 0 }, |g| g.event.gtid)
+    fn gtid(&self) -> TransactionId {
+        let none = || TransactionId::Place(Place { file: self.file.clone().unwrap_or_default(), offset: 0 });
+        self.group.as_ref().map_or_else(none, |g| g.id.clone())
     }
 
     /// The transaction is whole: hands out its changes and moves the position.
     fn end(&mut self, header: Header, steps: &mut Vec<Step>) -> Result<(), LogError> {
         let Some(group) = self.group.take() else { return Ok(()) };
-        let gtid = group.event.gtid;
-        self.read.advance(gtid);
+        let end = match group.id {
+            TransactionId::Place(_) => Some(self.place(self.payload_end.unwrap_or(header.end))?),
+            _ => None,
+        };
+        self.read.pass(&group.id, end.as_ref());
         self.position.reread = self.prepared.first().map(|p| p.before.clone());
         if group.delivered {
             return Ok(());
         }
-        self.position.done.advance(gtid);
+        self.position.done.pass(&group.id, end.as_ref());
         if group.altered {
             steps.push(Step::Altered);
         }
         steps.push(match group.changes.is_empty() {
             true => Step::Passed,
-            false => Step::Transaction { gtid, seconds: header.timestamp, changes: group.changes },
+            false => Step::Transaction { id: group.id, seconds: header.timestamp, changes: group.changes },
         });
         Ok(())
     }
 
     /// PREPARE of a distributed transaction: its changes wait for the COMMIT.
     fn prepare(&mut self, header: Header, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
-        let one_phase = control::xa_prepare_is_one_phase(body)?;
-        if let Some(Group { event: GtidEvent { xa: Xa::Prepared(xid), .. }, changes, .. }) = &mut self.group
+        let (one_phase, named) = control::xa_prepare(body)?;
+        if let Some(Group { id, xa, changes, .. }) = &mut self.group
             && !one_phase
         {
-            let (xid, changes) = (xid.clone(), std::mem::take(changes));
-            self.prepared.push(Prepared { xid, before: self.read.clone(), changes });
+            let xid = match (std::mem::replace(xa, Xa::None), id) {
+                (Xa::Prepared(xid), _) => Some(xid),
+                (_, TransactionId::Mariadb(_)) => None,
+                _ => Some(named),
+            };
+            if let Some(xid) = xid {
+                self.prepared.push(Prepared { xid, before: self.read.clone(), changes: std::mem::take(changes) });
+            }
         }
         self.end(header, steps)
     }
 
-    /// COMMIT of a distributed transaction: the changes of its PREPARE happen now.
-    fn complete(&mut self, header: Header, steps: &mut Vec<Step>) -> Result<(), LogError> {
+    /// COMMIT of a distributed transaction: the changes of its PREPARE happen now. MariaDB's GTID event names it, MySQL's statement.
+    fn complete(&mut self, header: Header, named: Option<Xid>, steps: &mut Vec<Step>) -> Result<(), LogError> {
         let Some(group) = &mut self.group else { return Ok(()) };
-        let prepared = match &group.event.xa {
-            Xa::Completed(xid) => self.prepared.iter().position(|p| p.xid == *xid),
-            _ => None,
-        };
-        match prepared {
+        let xid = group.completes().or(named.as_ref());
+        match self.prepared.iter().position(|p| Some(&p.xid) == xid) {
             Some(at) => group.changes = self.prepared.remove(at).changes,
             None if group.delivered => {}
-            None => return Err(LogError::UnknownXa { gtid: group.event.gtid }),
+            None => return Err(LogError::UnknownXa { gtid: group.id.clone() }),
         }
         self.end(header, steps)
     }
 
     /// ROLLBACK of a distributed transaction.
-    fn forget_prepared(&mut self) {
-        if let Some(Group { event: GtidEvent { xa: Xa::Completed(xid), .. }, .. }) = &self.group {
-            self.prepared.retain(|p| p.xid != *xid);
+    fn forget_prepared(&mut self, named: Option<Xid>) {
+        let xid = self.group.as_ref().and_then(Group::completes).or(named.as_ref());
+        self.prepared.retain(|p| Some(&p.xid) != xid);
+    }
+}
+
+impl Group {
+    /// The distributed transaction that it commits or rolls back, where its GTID event tells.
+    fn completes(&self) -> Option<&Xid> {
+        match &self.xa {
+            Xa::Completed(xid) => Some(xid),
+            Xa::None | Xa::Prepared(_) => None,
         }
     }
 }

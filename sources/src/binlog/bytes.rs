@@ -19,7 +19,7 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, n: usize) -> Result<&'a [u8], DecodeError> {
         match self.rest.split_at_checked(n) {
             Some((head, rest)) => {
@@ -30,7 +30,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         match self.rest.split_first_chunk::<N>() {
             Some((head, rest)) => {
@@ -46,25 +46,39 @@ impl<'a> Reader<'a> {
         std::mem::take(&mut self.rest)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn u8(&mut self) -> Result<u8, DecodeError> {
         Ok(self.array::<1>()?[0])
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn u16(&mut self) -> Result<u16, DecodeError> {
         Ok(u16::from_le_bytes(self.array()?))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn u24(&mut self) -> Result<u32, DecodeError> {
         let [a, b, c] = self.array()?;
         Ok(u32::from_le_bytes([a, b, c, 0]))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn u32(&mut self) -> Result<u32, DecodeError> {
         Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    /// Three bytes, most significant first.
+    #[inline(always)]
+    pub(crate) fn u24_be(&mut self) -> Result<u32, DecodeError> {
+        let [a, b, c] = self.array()?;
+        Ok(u32::from_be_bytes([0, a, b, c]))
+    }
+
+    /// Five bytes, most significant first.
+    #[inline(always)]
+    pub(crate) fn u40_be(&mut self) -> Result<u64, DecodeError> {
+        let [a, b, c, d, e] = self.array()?;
+        Ok(u64::from_be_bytes([0, 0, 0, a, b, c, d, e]))
     }
 
     pub(crate) fn u48(&mut self) -> Result<u64, DecodeError> {
@@ -72,19 +86,22 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes([a, b, c, d, e, f, 0, 0]))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn u64(&mut self) -> Result<u64, DecodeError> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
     /// `n ≤ 8` bytes, least significant first.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn uint_le(&mut self, n: usize) -> Result<u64, DecodeError> {
+        if n == 1 {
+            return Ok(u64::from(self.u8()?));
+        }
         Ok(self.take(n)?.iter().rev().fold(0, |x, b| x << 8 | u64::from(*b)))
     }
 
     /// `n ≤ 8` bytes, most significant first.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn uint_be(&mut self, n: usize) -> Result<u64, DecodeError> {
         Ok(self.take(n)?.iter().fold(0, |x, b| x << 8 | u64::from(*b)))
     }
@@ -98,6 +115,16 @@ impl<'a> Reader<'a> {
             0xfe => self.u64(),
             _ => Err(DecodeError::malformed(format!("a length in {}", self.what))),
         }
+    }
+
+    /// An integer of MySQL's serialization library: as many more bytes follow the first as that has ones at its low end.
+    pub(crate) fn varying(&mut self) -> Result<u64, DecodeError> {
+        let more = self.rest.first().map_or(0, |b| b.trailing_ones() as usize);
+        if more == 8 {
+            self.u8()?;
+            return self.u64();
+        }
+        Ok(self.uint_le(more + 1)? >> (more + 1))
     }
 
     /// A length-encoded integer that counts or measures what follows, so it cannot exceed what is left.

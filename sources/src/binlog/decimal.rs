@@ -14,7 +14,12 @@ pub(crate) struct Packing {
     whole: u8,
     scale: u8,
     bytes: u8,
+    /// Digits and bytes of the groups, where there are at most [`SMALL_DIGITS`] digits; the rest are empty.
+    small: [(u8, u8); 4],
 }
+
+/// So many digits fit an `i64`.
+const SMALL_DIGITS: u8 = 18;
 
 impl Packing {
     /// # Errors
@@ -25,12 +30,44 @@ impl Packing {
         }
         let whole = precision - scale;
         let side = |digits: u8| usize::from(digits / 9) * 4 + GROUP_BYTES[usize::from(digits % 9)];
-        Ok(Packing { whole, scale, bytes: (side(whole) + side(scale)) as u8 })
+        let mut packing = Packing { whole, scale, bytes: (side(whole) + side(scale)) as u8, small: [(0, 0); 4] };
+        if precision <= SMALL_DIGITS {
+            let groups = packing.groups().map(|digits| (digits, GROUP_BYTES[usize::from(digits)] as u8));
+            let groups: Vec<(u8, u8)> = groups.collect();
+            packing.small[..groups.len()].copy_from_slice(&groups);
+        }
+        Ok(packing)
     }
 
     /// Bytes of a value.
     pub(crate) fn len(self) -> usize {
         usize::from(self.bytes)
+    }
+
+    /// Reads a value of at most 18 digits, as most are: its mantissa and scale. `None` if there may be more.
+    ///
+    /// # Errors
+    /// Digits that no server writes.
+    #[inline]
+    pub(crate) fn small(self, bytes: &[u8]) -> Result<Option<(i64, u8)>, DecodeError> {
+        let Some(first) = bytes.first().filter(|_| self.whole + self.scale <= SMALL_DIGITS) else { return Ok(None) };
+        // Negative numbers have all bits turned, and then the sign bit, which is set for positive ones.
+        let turned = if first & 0x80 == 0 { 0xff } else { 0 };
+        let (mut mantissa, mut at, mut sign) = (0, 0, 0x80);
+        for (digits, len) in self.small {
+            let mut value = 0u32;
+            for byte in &bytes[at..at + usize::from(len)] {
+                value = value << 8 | u32::from(byte ^ sign ^ turned);
+                sign = 0;
+            }
+            at += usize::from(len);
+            let size = POW10[usize::from(digits)];
+            if value >= size {
+                return Err(DecodeError::malformed("digits of a DECIMAL"));
+            }
+            mantissa = mantissa * i64::from(size) + i64::from(value);
+        }
+        Ok(Some((if turned == 0 { mantissa } else { -mantissa }, self.scale)))
     }
 
     /// Reads a value of exactly [`Packing::len`] bytes.
@@ -39,29 +76,25 @@ impl Packing {
     /// Digits that no server writes.
     pub(crate) fn read(self, bytes: &[u8]) -> Result<Decimal, DecodeError> {
         debug_assert_eq!(bytes.len(), self.len());
+        if let Some((mantissa, scale)) = self.small(bytes)? {
+            return Ok(Decimal::Small { mantissa, scale });
+        }
         let negative = bytes[0] & 0x80 == 0;
         let mut first = 0x80;
         let mut at = 0;
-        let mut group = |digits: u8| {
+        let mut size: U256 = [0; 4];
+        for digits in self.groups() {
             let len = GROUP_BYTES[usize::from(digits)];
             let mut value = 0u32;
             for byte in &bytes[at..at + len] {
-                let byte = byte ^ first ^ if negative { 0xff } else { 0 };
+                value = value << 8 | u32::from(byte ^ first ^ if negative { 0xff } else { 0 });
                 first = 0;
-                value = value << 8 | u32::from(byte);
             }
             at += len;
-            if value < POW10[usize::from(digits)] { Ok(value) } else { Err(DecodeError::malformed("digits of a DECIMAL")) }
-        };
-        if self.whole + self.scale <= 18 {
-            let mantissa = self
-                .groups()
-                .try_fold(0i64, |m, d| Ok::<_, DecodeError>(m * i64::from(POW10[usize::from(d)]) + i64::from(group(d)?)))?;
-            return Ok(Decimal::Small { mantissa: if negative { -mantissa } else { mantissa }, scale: self.scale });
-        }
-        let mut size: U256 = [0; 4];
-        for digits in self.groups() {
-            push(&mut size, POW10[usize::from(digits)], group(digits)?);
+            if value >= POW10[usize::from(digits)] {
+                return Err(DecodeError::malformed("digits of a DECIMAL"));
+            }
+            push(&mut size, POW10[usize::from(digits)], value);
         }
         Decimal::from_wide(negative && size != [0; 4], &size, self.scale)
             .ok_or_else(|| DecodeError::malformed("digits of a DECIMAL"))

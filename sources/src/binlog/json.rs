@@ -94,17 +94,10 @@ impl Reader<'_> {
         }
     }
 
-    /// The escapes of strings are left to serde_json: only the end is sought here.
     fn string(&mut self) -> Option<String> {
-        let bytes = self.text.as_bytes();
         let begin = self.at;
-        (self.peek()? == b'"').then_some(())?;
-        let mut end = begin + 1;
-        while *bytes.get(end)? != b'"' {
-            end += if bytes[end] == b'\\' { 2 } else { 1 };
-        }
-        self.at = end + 1;
-        serde_json::from_str(self.text.get(begin..=end)?).ok()
+        self.at = begin + string_end(self.text.get(begin..)?)?;
+        serde_json::from_str(&self.text[begin..self.at]).ok()
     }
 
     fn number(&mut self) -> Option<Value> {
@@ -123,6 +116,17 @@ impl Reader<'_> {
         let is_number = digits.bytes().all(|b| b.is_ascii_digit()) && (digits.len() == 1 || !digits.starts_with('0'));
         is_number.then(|| int().or_else(uint).or_else(decimal))?
     }
+}
+
+/// The bytes of the string that `text` begins with, quotes included. Its escapes are left to serde_json: only the end is sought here.
+pub(crate) fn string_end(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    (*bytes.first()? == b'"').then_some(())?;
+    let mut end = 1;
+    while *bytes.get(end)? != b'"' {
+        end += if bytes[end] == b'\\' { 2 } else { 1 };
+    }
+    Some(end + 1)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The binary log as bytes: framing, events, table maps, rows, GTIDs. Pure: no socket, no clock, no server.
 //!
 //! The same bytes come over a replication connection and stand in a binlog file, so this module serves both. Its layers:
-//! [`frame`] splits events and verifies checksums; [`control`] reads the small events; [`table_map`] and [`plan`] turn a table's
-//! description into one decoding plan; [`rows`] runs that plan over row events; [`statement`] says what a statement in the log does to
+//! [`frame`] splits events and verifies checksums; [`control`] and [`gtid_event`] read the small events; [`position`] says how far a log
+//! was read; [`table_map`] and [`plan`] turn a table's description into one decoding plan; [`rows`] runs that plan over row events, column by column (`cells`); [`statement`] says what a statement in the log does to
 //! tables; [`assemble`] puts whole transactions together.
 //!
 //! Invariants:
@@ -11,14 +11,21 @@
 
 pub mod assemble;
 mod bytes;
+mod cells;
 pub mod charset;
 pub mod control;
 mod decimal;
 mod error;
 pub mod frame;
 pub mod gtid;
+pub mod gtid_event;
+pub mod gtid_set;
 mod json;
+mod jsonb;
+mod log_error;
+mod packed;
 pub mod plan;
+pub mod position;
 pub mod rows;
 pub mod statement;
 pub mod table_map;
@@ -26,7 +33,11 @@ pub(crate) mod temporal;
 mod text_forms;
 pub mod watch;
 
-pub use assemble::{Assembler, LogError, Step};
+pub use assemble::{Assembler, Step};
+pub use control::Flavour;
 pub use error::DecodeError;
-pub use gtid::{Gtid, GtidState, Position};
+pub use gtid::Gtid;
+pub use gtid_set::{GtidSet, MysqlGtid};
+pub use log_error::LogError;
+pub use position::{GtidState, Place, Position, TransactionId};
 pub use watch::Watch;

@@ -9,10 +9,14 @@ use thalweg_graph::{Row, Schema};
 
 use super::DecodeError;
 use super::bytes::Reader;
+use super::cells::{Fault, Op, Rare};
+pub(crate) use super::cells::{float, json};
 use super::charset::Charset;
+use super::control::Flavour;
 use super::decimal::Packing;
+use super::jsonb::Numbers;
 use super::table_map::{Column, TableMap, wire};
-use super::{temporal, text_forms};
+use super::temporal::Fraction;
 
 /// What the log does not tell of a column and `information_schema` does. Without a hint such a column is bytes, or the JSON's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,20 +29,44 @@ pub enum Hint {
     Inet6,
     /// JSON, text in the log.
     Json,
+    /// A number without sign (Dolt tells no signs).
+    Unsigned,
+    /// The character set, where the log tells another or none.
+    Charset(Charset),
+    /// A DATETIME, TIME or TIMESTAMP without fraction in the form of before MySQL 5.6: MariaDB logs those with a fraction in the same way.
+    WholeSeconds,
 }
 
-/// Hints by table (`db.table`) and column.
+/// Hints by table (`db.table`): of its columns, and its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hints(HashMap<String, HashMap<String, Hint>>);
+pub struct Hints(HashMap<String, TableHints>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct TableHints {
+    columns: HashMap<String, Hint>,
+    key: Vec<String>,
+}
 
 impl Hints {
-    /// Adds one.
+    /// Adds one for a column.
     pub fn add(&mut self, table: &str, column: &str, hint: Hint) {
-        self.0.entry(table.to_string()).or_default().insert(column.to_string(), hint);
+        self.0.entry(table.to_string()).or_default().columns.insert(column.to_string(), hint);
+    }
+
+    /// The primary key's columns in key order, for logs that do not tell it (Dolt).
+    pub fn add_key(&mut self, table: &str, columns: impl IntoIterator<Item = String>) {
+        self.0.entry(table.to_string()).or_default().key = columns.into_iter().collect();
     }
 
     fn of(&self, table: &str, column: &str) -> Option<Hint> {
-        self.0.get(table)?.get(column).copied()
+        self.0.get(table)?.columns.get(column).copied()
+    }
+
+    /// Positions of the key's columns; none if one of them is not there.
+    fn key(&self, table: &str, columns: &[SchemaColumn]) -> Vec<u32> {
+        let names = self.0.get(table).map_or(&[][..], |hints| &hints.key);
+        let position = |name: &String| columns.iter().position(|c| *c.name == **name).map(|i| i as u32);
+        names.iter().map(position).collect::<Option<_>>().unwrap_or_default()
     }
 }
 
@@ -47,64 +75,9 @@ impl Hints {
 pub struct Plan {
     /// The layout of the rows.
     pub schema: Arc<Schema>,
+    /// Images may leave out columns: Dolt does so with virtual ones.
+    pub(crate) may_leave_out: bool,
     ops: Box<[Op]>,
-}
-
-/// How one column is read.
-#[derive(Clone, Debug)]
-enum Op {
-    Int1,
-    Uint1,
-    Int2,
-    Uint2,
-    Int3,
-    Uint3,
-    Int4,
-    Uint4,
-    Int8,
-    Uint8,
-    Float,
-    Double,
-    Decimal(Packing),
-    Year,
-    Bit {
-        bytes: u8,
-    },
-    Date,
-    Datetime {
-        digits: u8,
-    },
-    Timestamp {
-        digits: u8,
-    },
-    Time {
-        digits: u8,
-    },
-    /// Text or bytes with their length before them in `prefix` bytes.
-    String {
-        prefix: u8,
-        charset: Charset,
-    },
-    /// Fixed bytes whose zeros at the end are cut off in the log.
-    Binary {
-        prefix: u8,
-        len: usize,
-    },
-    Uuid,
-    Inet4,
-    Inet6,
-    Json {
-        prefix: u8,
-        charset: Charset,
-    },
-    Enum {
-        bytes: u8,
-        members: Box<[Value]>,
-    },
-    Set {
-        bytes: u8,
-        members: Box<[Arc<str>]>,
-    },
 }
 
 const METADATA_CURE: &str = "run on the server: SET GLOBAL binlog_row_metadata = 'FULL'";
@@ -114,7 +87,7 @@ impl Plan {
     ///
     /// # Errors
     /// A column without a name (metadata not FULL), or of a type that is refused.
-    pub fn new(map: &TableMap, hints: &Hints) -> Result<Plan, DecodeError> {
+    pub fn new(map: &TableMap, hints: &Hints, flavour: Flavour) -> Result<Plan, DecodeError> {
         let table = format!("{}.{}", map.database, map.table);
         let mut columns = Vec::with_capacity(map.columns.len());
         let mut ops = Vec::with_capacity(map.columns.len());
@@ -122,12 +95,13 @@ impl Plan {
             let name = column.name.as_deref();
             let name =
                 name.ok_or_else(|| DecodeError::unsupported(format!("a row of {table} without column names"), METADATA_CURE))?;
-            let (op, ty) = compile(column, hints.of(&table, name)).map_err(|e| naming(e, &table, name))?;
+            let (op, ty) = compile(column, hints.of(&table, name), flavour).map_err(|e| naming(e, &table, name))?;
             columns.push(SchemaColumn { name: name.into(), ty });
             ops.push(op);
         }
-        let schema = Schema { table: table.into(), columns, key: map.key.clone() };
-        Ok(Plan { schema: Arc::new(schema), ops: ops.into() })
+        let key = if map.key.is_empty() { hints.key(&table, &columns) } else { map.key.clone() };
+        let schema = Schema { table: table.into(), columns, key };
+        Ok(Plan { schema: Arc::new(schema), may_leave_out: flavour == Flavour::Dolt, ops: ops.into() })
     }
 
     /// How many columns a row has.
@@ -135,23 +109,85 @@ impl Plan {
         self.ops.len()
     }
 
-    /// Reads one image whose columns are all there. Text and bytes that are the same in `before`, the image before it, are shared with it.
+    /// How many of them hold JSON in MySQL's binary form.
+    pub(crate) fn documents(&self) -> usize {
+        self.ops.iter().filter(|op| matches!(op, Op::Rare(Rare::Jsonb { .. }))).count()
+    }
+
+    /// Reads one image whose columns are all there; gives back what is behind it.
     ///
     /// # Errors
     /// Bytes that do not fit the table map.
-    #[inline]
-    pub(crate) fn read_row(&self, r: &mut Reader<'_>, before: Option<&Row>) -> Result<Row, DecodeError> {
+    pub(crate) fn read_row<'a>(&self, mut r: Reader<'a>) -> Result<(Row, Reader<'a>), Fault> {
         let nulls = r.take(self.ops.len().div_ceil(8))?;
-        let mut row = Vec::with_capacity(self.ops.len());
-        for (i, op) in self.ops.iter().enumerate() {
-            let is_null = nulls[i / 8] & (1 << (i % 8)) != 0;
-            row.push(Some(match (op, before) {
-                _ if is_null => Value::Null,
-                (Op::String { prefix, charset }, Some(before)) => shared(*charset, counted(r, *prefix)?, before[i].as_ref()),
-                _ => op.read(r)?,
-            }));
+        let mut row = self.empty_row();
+        for ((ops, cells), nulls) in self.ops.chunks(8).zip(row.chunks_mut(8)).zip(nulls) {
+            for (i, (op, cell)) in ops.iter().zip(cells).enumerate() {
+                match nulls >> i & 1 {
+                    0 => op.read(&mut r, cell)?,
+                    _ => *cell = Some(Value::Null),
+                }
+            }
         }
-        Ok(row.into_boxed_slice())
+        Ok((row, r))
+    }
+
+    fn empty_row(&self) -> Row {
+        (0..self.ops.len()).map(|_| None).collect()
+    }
+
+    /// The same for the image that follows `before`, which has all columns too.
+    ///
+    /// # Errors
+    /// Bytes that do not fit the table map.
+    pub(crate) fn read_row_after<'a>(&self, mut r: Reader<'a>, before: &Row) -> Result<(Row, Reader<'a>), Fault> {
+        let nulls = r.take(self.ops.len().div_ceil(8))?;
+        let mut row = self.empty_row();
+        let columns = self.ops.chunks(8).zip(before.chunks(8)).zip(row.chunks_mut(8));
+        for (((ops, before), cells), nulls) in columns.zip(nulls) {
+            for (i, ((op, before), cell)) in ops.iter().zip(before).zip(cells).enumerate() {
+                match nulls >> i & 1 {
+                    0 => op.read_after(&mut r, before, cell)?,
+                    _ => *cell = Some(Value::Null),
+                }
+            }
+        }
+        Ok((row, r))
+    }
+
+    /// The same for any image: `present` has a bit for each column that it has, `partial` one for each JSON column of which it has only
+    /// the changes against `before`.
+    ///
+    /// # Errors
+    /// Bytes that do not fit the table map.
+    pub(crate) fn read_any_row(
+        &self,
+        r: &mut Reader<'_>,
+        present: &[u8],
+        partial: Option<&[u8]>,
+        before: Option<&Row>,
+    ) -> Result<Row, Fault> {
+        let count: u32 = present.iter().map(|byte| byte.count_ones()).sum();
+        let nulls = r.take((count as usize).div_ceil(8))?;
+        let is_set = |bits: &[u8], i: usize| bits.get(i / 8).is_some_and(|byte| byte >> (i % 8) & 1 != 0);
+        let mut row = self.empty_row();
+        let (mut nth, mut document) = (0, 0);
+        for (i, (op, cell)) in self.ops.iter().zip(row.iter_mut()).enumerate() {
+            let is_document = matches!(op, Op::Rare(Rare::Jsonb { .. }));
+            let is_partial = is_document && partial.is_some_and(|bits| is_set(bits, document));
+            document += usize::from(is_document);
+            if !is_set(present, i) {
+                continue;
+            }
+            let cell_before = before.map_or(&None, |row| &row[i]);
+            match is_set(nulls, nth) {
+                true => *cell = Some(Value::Null),
+                false if is_partial => op.read_changes(r, cell_before, cell)?,
+                false => op.read_after(r, cell_before, cell)?,
+            }
+            nth += 1;
+        }
+        Ok(row)
     }
 }
 
@@ -165,10 +201,10 @@ fn naming(error: DecodeError, table: &str, column: &str) -> DecodeError {
     }
 }
 
-fn compile(column: &Column, hint: Option<Hint>) -> Result<(Op, Type), DecodeError> {
+fn compile(column: &Column, hint: Option<Hint>, flavour: Flavour) -> Result<(Op, Type), DecodeError> {
     use wire::*;
     let [first, second] = column.meta;
-    let number = |signed, unsigned| match column.unsigned {
+    let number = |signed, unsigned| match column.unsigned || hint == Some(Hint::Unsigned) {
         false => (signed, Type::Int),
         true => (unsigned, Type::Uint),
     };
@@ -178,34 +214,48 @@ fn compile(column: &Column, hint: Option<Hint>) -> Result<(Op, Type), DecodeErro
         INT24 => number(Op::Int3, Op::Uint3),
         LONG => number(Op::Int4, Op::Uint4),
         LONGLONG => number(Op::Int8, Op::Uint8),
-        FLOAT => (Op::Float, Type::Double),
+        FLOAT => (Op::Rare(Rare::Float), Type::Double),
         DOUBLE => (Op::Double, Type::Double),
         DECIMAL => (Op::Decimal(Packing::new(first, second)?), Type::Decimal { precision: first, scale: second }),
-        YEAR => (Op::Year, Type::Int),
+        YEAR => (Op::Rare(Rare::Year), Type::Int),
         BIT => bit(first, second)?,
         DATE | NEWDATE => (Op::Date, Type::Timestamp),
-        DATETIME => (Op::Datetime { digits: temporal::digits(first)? }, Type::Timestamp),
-        TIMESTAMP => (Op::Timestamp { digits: temporal::digits(first)? }, Type::Timestamp),
-        TIME => (Op::Time { digits: temporal::digits(first)? }, Type::Duration),
-        VARCHAR | VAR_STRING => string(if u16::from_le_bytes(column.meta) < 256 { 1 } else { 2 }, column, hint),
+        DATETIME => (Op::Datetime(Fraction::new(first)?), Type::Timestamp),
+        TIMESTAMP => (Op::Timestamp(Fraction::new(first)?), Type::Timestamp),
+        TIME => (Op::Time(Fraction::new(first)?), Type::Duration),
+        VARCHAR | VAR_STRING => string(short_prefix(column), column, hint),
         STRING => fixed_string(column, hint),
-        BLOB | GEOMETRY if !(1..=4).contains(&first) => return Err(DecodeError::malformed(format!("a length of {first} bytes"))),
+        BLOB | BLOB_COMPRESSED | GEOMETRY | JSON | VECTOR if !(1..=4).contains(&first) => {
+            return Err(DecodeError::malformed(format!("a length of {first} bytes")));
+        }
         BLOB => string(first, column, hint),
-        GEOMETRY => (Op::String { prefix: first, charset: Charset::Binary }, Type::Bytes),
+        GEOMETRY | VECTOR => (Op::Bytes { prefix: first }, Type::Bytes),
+        JSON => {
+            let numbers = if flavour == Flavour::Dolt { Numbers::Doubles } else { Numbers::Exact };
+            (Op::Rare(Rare::Jsonb { prefix: first, numbers }), Type::Dyn)
+        }
         ENUM => enumeration(column)?,
         SET => set(column)?,
-        OLD_TIMESTAMP | OLD_TIME | OLD_DATETIME => {
+        VARCHAR_COMPRESSED => packed(short_prefix(column), column),
+        BLOB_COMPRESSED => packed(first, column),
+        OLD_TIMESTAMP | OLD_TIME | OLD_DATETIME if flavour == Flavour::Mariadb && hint != Some(Hint::WholeSeconds) => {
             let cure = "set mysql56_temporal_format=ON on the server and run ALTER TABLE … FORCE on the table";
             return Err(DecodeError::unsupported("a date or time in the format of before MariaDB 10.1", cure));
         }
-        VARCHAR_COMPRESSED | BLOB_COMPRESSED => {
-            return Err(DecodeError::unsupported(
-                "a COMPRESSED column",
-                "run ALTER TABLE … MODIFY the column without COMPRESSED",
-            ));
-        }
+        OLD_TIMESTAMP => (Op::Rare(Rare::OldTimestamp), Type::Timestamp),
+        OLD_DATETIME => (Op::Rare(Rare::OldDatetime), Type::Timestamp),
+        OLD_TIME => (Op::Rare(Rare::OldTime), Type::Duration),
         other => return Err(DecodeError::unsupported(format!("column type {other}"), "leave the table out of `tables`")),
     })
+}
+
+/// The bytes of the length of a VARCHAR.
+fn short_prefix(column: &Column) -> u8 {
+    if u16::from_le_bytes(column.meta) < 256 { 1 } else { 2 }
+}
+
+fn packed(prefix: u8, column: &Column) -> (Op, Type) {
+    (Op::Rare(Rare::Packed { prefix, charset: column.charset }), text_or_bytes(column.charset))
 }
 
 fn bit(bits: u8, bytes: u8) -> Result<(Op, Type), DecodeError> {
@@ -213,14 +263,17 @@ fn bit(bits: u8, bytes: u8) -> Result<(Op, Type), DecodeError> {
     if total == 0 || total > 64 {
         return Err(DecodeError::malformed(format!("BIT({total})")));
     }
-    Ok((Op::Bit { bytes: total.div_ceil(8) as u8 }, Type::Uint))
+    Ok((Op::Rare(Rare::Bit { bytes: total.div_ceil(8) as u8 }), Type::Uint))
 }
 
 fn string(prefix: u8, column: &Column, hint: Option<Hint>) -> (Op, Type) {
-    let charset = column.charset;
-    match hint {
-        Some(Hint::Json) if charset.is_text() => (Op::Json { prefix, charset }, Type::Dyn),
-        _ => (Op::String { prefix, charset }, text_or_bytes(charset)),
+    let charset = if let Some(Hint::Charset(charset)) = hint { charset } else { column.charset };
+    match (charset, hint, prefix) {
+        (_, Some(Hint::Json), _) if charset.is_text() => (Op::Rare(Rare::Json { prefix, charset }), Type::Dyn),
+        (Charset::Utf8, _, 1) => (Op::Utf8Short, Type::Text),
+        (Charset::Utf8, ..) => (Op::Utf8 { prefix }, Type::Text),
+        (Charset::Binary | Charset::Other(_), ..) => (Op::Bytes { prefix }, Type::Bytes),
+        _ => (Op::Rare(Rare::Text { prefix, charset }), Type::Text),
     }
 }
 
@@ -228,10 +281,11 @@ fn fixed_string(column: &Column, hint: Option<Hint>) -> (Op, Type) {
     let len = column.string_len();
     let prefix = if len > 255 { 2 } else { 1 };
     match (column.charset, hint, len) {
-        (Charset::Binary, Some(Hint::Uuid), 16) => (Op::Uuid, Type::Text),
-        (Charset::Binary, Some(Hint::Inet6), 16) => (Op::Inet6, Type::Text),
-        (Charset::Binary, Some(Hint::Inet4), 4) => (Op::Inet4, Type::Text),
-        (Charset::Binary, ..) => (Op::Binary { prefix, len }, Type::Bytes),
+        (Charset::Binary, Some(Hint::Uuid), 16) => (Op::Rare(Rare::Uuid), Type::Text),
+        (Charset::Binary, Some(Hint::Inet6), 16) => (Op::Rare(Rare::Inet6), Type::Text),
+        (Charset::Binary, Some(Hint::Inet4), 4) => (Op::Rare(Rare::Inet4), Type::Text),
+        (Charset::Binary, Some(Hint::Charset(charset)), _) if charset != Charset::Binary => string(prefix, column, hint),
+        (Charset::Binary, ..) => (Op::Rare(Rare::Binary { prefix, len }), Type::Bytes),
         _ => string(prefix, column, hint),
     }
 }
@@ -246,7 +300,8 @@ fn enumeration(column: &Column) -> Result<(Op, Type), DecodeError> {
     if !(1..=2).contains(&bytes) {
         return Err(DecodeError::malformed(format!("an ENUM of {bytes} bytes")));
     }
-    let members = column.members.iter().map(|m| column.charset.decode(m)).collect();
+    // Number 0 is the empty text of an invalid value.
+    let members = [Value::text("")].into_iter().chain(column.members.iter().map(|m| column.charset.decode(m))).collect();
     Ok((Op::Enum { bytes, members }, text_or_bytes(column.charset)))
 }
 
@@ -258,119 +313,5 @@ fn set(column: &Column) -> Result<(Op, Type), DecodeError> {
     let text = |m: &Vec<u8>| column.charset.text(m).map(Arc::from);
     let members: Option<Box<[Arc<str>]>> = column.members.iter().map(text).collect();
     let refused = || DecodeError::unsupported("a SET in a character set that is not known here", "convert the column to utf8mb4");
-    Ok((Op::Set { bytes, members: members.ok_or_else(refused)? }, Type::Text))
-}
-
-impl Op {
-    #[inline]
-    fn read(&self, r: &mut Reader<'_>) -> Result<Value, DecodeError> {
-        Ok(match self {
-            Op::Int1 => Value::Int(i64::from(r.u8()? as i8)),
-            Op::Uint1 => Value::Uint(u64::from(r.u8()?)),
-            Op::Int2 => Value::Int(i64::from(r.u16()? as i16)),
-            Op::Uint2 => Value::Uint(u64::from(r.u16()?)),
-            Op::Int3 => Value::Int(i64::from((r.u24()? << 8) as i32 >> 8)),
-            Op::Uint3 => Value::Uint(u64::from(r.u24()?)),
-            Op::Int4 => Value::Int(i64::from(r.u32()? as i32)),
-            Op::Uint4 => Value::Uint(u64::from(r.u32()?)),
-            Op::Int8 => Value::Int(r.u64()? as i64),
-            Op::Uint8 => Value::Uint(r.u64()?),
-            Op::Float => float(f32::from_bits(r.u32()?)),
-            Op::Double => Value::double(f64::from_bits(r.u64()?)),
-            Op::Decimal(packing) => Value::Decimal(packing.read(r.take(packing.len())?)?),
-            Op::Year => Value::Int(year(r.u8()?)),
-            Op::Bit { bytes } => Value::Uint(r.uint_be(usize::from(*bytes))?),
-            Op::Date => temporal::date(r)?,
-            Op::Datetime { digits } => temporal::datetime(r, *digits)?,
-            Op::Timestamp { digits } => temporal::timestamp(r, *digits)?,
-            Op::Time { digits } => temporal::time(r, *digits)?,
-            Op::String { prefix, charset } => charset.decode(counted(r, *prefix)?),
-            Op::Binary { prefix, len } => padded(counted(r, *prefix)?, *len)?,
-            Op::Uuid => Value::text(text_forms::uuid(padded_array(counted(r, 1)?)?)),
-            Op::Inet4 => Value::text(text_forms::inet4(padded_array(counted(r, 1)?)?)),
-            Op::Inet6 => Value::text(text_forms::inet6(padded_array(counted(r, 1)?)?)),
-            Op::Json { prefix, charset } => json(charset.decode(counted(r, *prefix)?)),
-            Op::Enum { bytes, members } => member(members, r.uint_le(usize::from(*bytes))?)?,
-            Op::Set { bytes, members } => subset(members, r.uint_le(usize::from(*bytes))?)?,
-        })
-    }
-}
-
-/// A FLOAT as the double of its shortest decimal form: 0.1 is 0.1, not 0.10000000149011612, and every FLOAT keeps a value of its own.
-pub(crate) fn float(x: f32) -> Value {
-    let mut shortest = [0u8; 64];
-    let mut at = std::io::Cursor::new(&mut shortest[..]);
-    // The shortest form of any f32 fits 64 bytes in exponent notation.
-    let written = std::io::Write::write_fmt(&mut at, format_args!("{x:e}")).is_ok();
-    let len = at.position() as usize;
-    let text = std::str::from_utf8(&shortest[..len]).ok().filter(|_| written);
-    Value::double(text.and_then(|t| t.parse().ok()).unwrap_or(f64::from(x)))
-}
-
-/// YEAR: years since 1900; 0 is the year 0000.
-fn year(byte: u8) -> i64 {
-    if byte == 0 { 0 } else { 1900 + i64::from(byte) }
-}
-
-/// A JSON column's text as the value that it says; what is no JSON stays as it is.
-pub(crate) fn json(text: Value) -> Value {
-    match &text {
-        Value::Text(t) => super::json::parse(t).unwrap_or(text),
-        _ => text,
-    }
-}
-
-/// The value of `bytes`, which is that of the image before if its bytes are the same: most columns of most updates.
-#[inline]
-fn shared(charset: Charset, bytes: &[u8], before: Option<&Value>) -> Value {
-    match (charset, before) {
-        (Charset::Utf8, Some(Value::Text(text))) if text.as_bytes() == bytes => Value::Text(text.clone()),
-        (Charset::Binary, Some(Value::Bytes(same))) if **same == *bytes => Value::Bytes(same.clone()),
-        _ => charset.decode(bytes),
-    }
-}
-
-#[inline]
-fn counted<'a>(r: &mut Reader<'a>, prefix: u8) -> Result<&'a [u8], DecodeError> {
-    let len = match prefix {
-        1 => usize::from(r.u8()?),
-        2 => usize::from(r.u16()?),
-        _ => r.uint_le(usize::from(prefix))? as usize,
-    };
-    r.take(len)
-}
-
-fn padded(bytes: &[u8], len: usize) -> Result<Value, DecodeError> {
-    if bytes.len() > len {
-        return Err(DecodeError::malformed(format!("{} bytes in a column of {len}", bytes.len())));
-    }
-    let zeros = std::iter::repeat_n(0, len - bytes.len());
-    Ok(Value::Bytes(bytes.iter().copied().chain(zeros).collect()))
-}
-
-fn padded_array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], DecodeError> {
-    let mut out = [0; N];
-    let head =
-        out.get_mut(..bytes.len()).ok_or_else(|| DecodeError::malformed(format!("{} bytes in a column of {N}", bytes.len())))?;
-    head.copy_from_slice(bytes);
-    Ok(out)
-}
-
-/// An ENUM counts its members from 1; 0 is the empty text of an invalid value.
-fn member(members: &[Value], index: u64) -> Result<Value, DecodeError> {
-    if index == 0 {
-        return Ok(Value::text(""));
-    }
-    let member = usize::try_from(index - 1).ok().and_then(|i| members.get(i));
-    member.cloned().ok_or_else(|| DecodeError::malformed(format!("member {index} of an ENUM of {}", members.len())))
-}
-
-/// The members whose bits are set, in order, with commas between, as SQL prints them.
-fn subset(members: &[Arc<str>], bits: u64) -> Result<Value, DecodeError> {
-    let known = if members.len() < 64 { (1 << members.len()) - 1 } else { u64::MAX };
-    if bits & !known != 0 {
-        return Err(DecodeError::malformed(format!("a member beyond the {} of a SET", members.len())));
-    }
-    let chosen: Vec<&str> = members.iter().enumerate().filter(|(i, _)| bits >> i & 1 != 0).map(|(_, m)| &**m).collect();
-    Ok(Value::text(chosen.join(",")))
+    Ok((Op::Rare(Rare::Set { bytes, members: members.ok_or_else(refused)? }), Type::Text))
 }

@@ -3,6 +3,8 @@
 //! Not a parser of SQL: a scanner that skips comments and strings, and a look at the first words. The server has parsed the statement
 //! before it wrote it.
 
+use super::gtid_event::Xid;
+
 /// What a statement means for somebody who follows rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
@@ -12,15 +14,21 @@ pub enum Statement {
     Rollback,
     /// Those since a savepoint do not.
     RollbackToSavepoint,
-    /// `XA COMMIT`.
-    XaCommit,
-    /// `XA ROLLBACK`.
-    XaRollback,
+    /// A transaction begins.
+    Begin,
+    /// `XA START`.
+    XaStart,
+    /// `XA COMMIT`, and of which transaction.
+    XaCommit(Option<Xid>),
+    /// `XA ROLLBACK`, and of which transaction.
+    XaRollback(Option<Xid>),
     /// Changes rows, and the log has the statement instead of the rows.
     Dml,
     /// The layout of these tables may be another now, or they are new; the rows stay.
     Altered(Vec<Name>),
-    /// The rows of these tables went, came or moved without row events: TRUNCATE, DROP, RENAME, partitions.
+    /// All rows of these tables went without row events: TRUNCATE, DROP, CREATE OR REPLACE.
+    Emptied(Vec<Name>),
+    /// Rows of these tables went, came or moved without row events: RENAME, partitions.
     Replaced(Vec<Name>),
     /// All tables of a database went.
     DroppedDatabase(String),
@@ -48,10 +56,13 @@ pub fn classify(sql: &str, database: &str) -> Statement {
         "ROLLBACK" if s.any_word(&["TO"]) => Statement::RollbackToSavepoint,
         "ROLLBACK" => Statement::Rollback,
         "XA" => match s.word().as_str() {
-            "COMMIT" => Statement::XaCommit,
-            "ROLLBACK" => Statement::XaRollback,
+            "START" | "BEGIN" => Statement::XaStart,
+            "COMMIT" => Statement::XaCommit(s.xid()),
+            "ROLLBACK" => Statement::XaRollback(s.xid()),
             _ => Statement::Other,
         },
+        "BEGIN" => Statement::Begin,
+        "START" if s.next_is("TRANSACTION") => Statement::Begin,
         "INSERT" | "REPLACE" | "UPDATE" | "DELETE" | "LOAD" | "WITH" => Statement::Dml,
         "SELECT" | "CALL" | "DO" => Statement::Dml, // Logged only where a function or procedure changes rows.
         "TRUNCATE" => s.truncate(),
@@ -70,7 +81,7 @@ enum Token {
     /// A name in backticks or double quotes.
     Quoted(String),
     /// A string.
-    Text,
+    Text(String),
     /// Anything else, one character.
     Sign(char),
 }
@@ -155,16 +166,34 @@ impl Scanner<'_> {
         names
     }
 
+    /// `X'6162',X'',1`, as servers write it.
+    fn xid(&mut self) -> Option<Xid> {
+        let global = self.hexadecimal()?;
+        let branch = if self.sign(',') { self.hexadecimal()? } else { Vec::new() };
+        let format = if self.sign(',') { self.word().parse().ok()? } else { 1 };
+        Xid::new(format, &global, &branch)
+    }
+
+    fn hexadecimal(&mut self) -> Option<Vec<u8>> {
+        self.skip(&["X"]).then_some(())?;
+        let Some(Token::Text(digits)) = self.peek() else { return None };
+        let digit = |c: &u8| char::from(*c).to_digit(16).map(|digit| digit as u8);
+        let digits = digits.as_bytes().iter().map(digit).collect::<Option<Vec<u8>>>()?;
+        self.at += 1;
+        let (pairs, []) = digits.as_chunks::<2>() else { return None };
+        Some(pairs.iter().map(|[high, low]| high << 4 | low).collect())
+    }
+
     fn truncate(&mut self) -> Statement {
         self.skip(&["TABLE"]);
-        Statement::Replaced(self.names())
+        Statement::Emptied(self.names())
     }
 
     fn drop(&mut self) -> Statement {
         match self.word().as_str() {
             "TABLE" | "TABLES" => {
                 self.skip(&["IF", "EXISTS"]);
-                Statement::Replaced(self.names())
+                Statement::Emptied(self.names())
             }
             "DATABASE" | "SCHEMA" => {
                 self.skip(&["IF", "EXISTS"]);
@@ -247,7 +276,7 @@ impl Scanner<'_> {
         }
         self.skip(&["IF", "NOT", "EXISTS"]);
         match self.name() {
-            Some(name) if replaces => Statement::Replaced(vec![name]),
+            Some(name) if replaces => Statement::Emptied(vec![name]),
             Some(name) => Statement::Altered(vec![name]),
             None => Statement::Other,
         }
@@ -280,8 +309,9 @@ fn tokens(sql: &str) -> Vec<Token> {
                 rest
             }
             '\'' => {
-                out.push(Token::Text);
-                quoted(rest, c).1
+                let (text, rest) = quoted(rest, c);
+                out.push(Token::Text(text));
+                rest
             }
             c if is_word(c) => {
                 let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
@@ -345,16 +375,23 @@ mod tests {
             ("ROLLBACK", Rollback),
             ("ROLLBACK TO `s`", RollbackToSavepoint),
             ("SAVEPOINT `s`", Other),
-            ("XA COMMIT X'61',X'',1", XaCommit),
-            ("XA ROLLBACK X'61',X'',1", XaRollback),
+            ("BEGIN", Begin),
+            ("START TRANSACTION", Begin),
+            ("START REPLICA", Other),
+            ("XA START X'61',X'',1", XaStart),
+            ("XA END X'61',X'',1", Other),
+            ("XA COMMIT X'61',X'',1", XaCommit(Xid::new(1, b"a", b""))),
+            ("XA COMMIT x'6162' , X'63'", XaCommit(Xid::new(1, b"ab", b"c"))),
+            ("XA ROLLBACK X'61',X'',-7", XaRollback(None)),
+            ("XA ROLLBACK X'6',X'',1", XaRollback(None)),
             ("insert into t values (1)", Dml),
             ("/* hello */ UPDATE t SET a = 1", Dml),
             ("SELECT `shop`.`f`(1)", Dml),
             ("SET STATEMENT max_statement_time = 1 FOR DELETE FROM t", Dml),
             ("SET PASSWORD FOR 'a'@'%' = 'x'", Other),
-            ("TRUNCATE orders", Replaced(tables(&["shop.orders"]))),
-            ("truncate table `other`.`or``ders`", Replaced(tables(&["other.or`ders"]))),
-            ("DROP TABLE IF EXISTS `a`,x.b /* generated by server */", Replaced(tables(&["shop.a", "x.b"]))),
+            ("TRUNCATE orders", Emptied(tables(&["shop.orders"]))),
+            ("truncate table `other`.`or``ders`", Emptied(tables(&["other.or`ders"]))),
+            ("DROP TABLE IF EXISTS `a`,x.b /* generated by server */", Emptied(tables(&["shop.a", "x.b"]))),
             ("DROP TEMPORARY TABLE IF EXISTS `a`", Other),
             ("DROP DATABASE `x`", DroppedDatabase("x".into())),
             ("DROP INDEX i ON orders", Altered(tables(&["shop.orders"]))),
@@ -370,7 +407,7 @@ mod tests {
             ("ALTER TABLE orders /*!50100 DROP PARTITION p0 */", Replaced(tables(&["shop.orders"]))),
             ("ALTER DATABASE shop CHARACTER SET utf8mb4", Other),
             ("CREATE TABLE IF NOT EXISTS t (id INT)", Altered(tables(&["shop.t"]))),
-            ("CREATE OR REPLACE TABLE t (id INT)", Replaced(tables(&["shop.t"]))),
+            ("CREATE OR REPLACE TABLE t (id INT)", Emptied(tables(&["shop.t"]))),
             ("CREATE UNIQUE INDEX i ON t (a)", Altered(tables(&["shop.t"]))),
             ("CREATE TEMPORARY TABLE t (id INT)", Other),
             ("GRANT ALL ON *.* TO a", Other),

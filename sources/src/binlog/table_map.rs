@@ -3,6 +3,7 @@
 use super::DecodeError;
 use super::bytes::Reader;
 use super::charset::Charset;
+use super::control::Flavour;
 
 /// Column types by number, as the log has them.
 pub mod wire {
@@ -27,6 +28,7 @@ pub mod wire {
     pub const TIME: u8 = 19;
     pub const BLOB_COMPRESSED: u8 = 140;
     pub const VARCHAR_COMPRESSED: u8 = 141;
+    pub const VECTOR: u8 = 242;
     pub const JSON: u8 = 245;
     pub const DECIMAL: u8 = 246;
     pub const ENUM: u8 = 247;
@@ -36,6 +38,9 @@ pub mod wire {
     pub const STRING: u8 = 254;
     pub const GEOMETRY: u8 = 255;
 }
+
+/// The most columns that a table may have; servers allow 4,096 and fewer.
+const COLUMNS_MAX: usize = 4096;
 
 /// The description of a table that row events refer to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +91,10 @@ impl Column {
         matches!(self.kind, STRING | VAR_STRING | VARCHAR | BLOB | VARCHAR_COMPRESSED | BLOB_COMPRESSED)
     }
 
+    fn is_string_or_geometry(&self) -> bool {
+        self.is_string() || self.kind == wire::GEOMETRY
+    }
+
     fn is_member(&self) -> bool {
         matches!(self.kind, wire::ENUM | wire::SET)
     }
@@ -117,11 +126,14 @@ impl TableMap {
     ///
     /// # Errors
     /// Bytes that no server writes.
-    pub fn parse(body: &[u8]) -> Result<TableMap, DecodeError> {
+    pub fn parse(body: &[u8], flavour: Flavour) -> Result<TableMap, DecodeError> {
         let mut r = Reader::new(body, "a table map");
         let (id, database, table) = read_name(&mut r)?;
         let (database, table) = (database.to_string(), table.to_string());
         let count = r.length()?;
+        if !(1..=COLUMNS_MAX).contains(&count) {
+            return Err(DecodeError::malformed(format!("a table of {count} columns")));
+        }
         let kinds = r.take(count)?;
         let mut metas = Reader::new(r.lenenc_bytes()?, "the column types of a table map");
         let mut columns = kinds.iter().map(|kind| column(*kind, &mut metas)).collect::<Result<Vec<_>, _>>()?;
@@ -130,7 +142,7 @@ impl TableMap {
         while !r.is_empty() {
             let field = r.u8()?;
             let value = Reader::new(r.lenenc_bytes()?, "the metadata of a table map");
-            apply_metadata(field, value, &mut columns, &mut key)?;
+            apply_metadata(field, value, &mut columns, &mut key, flavour)?;
         }
         Ok(TableMap { id, database, table, columns, key })
     }
@@ -139,7 +151,7 @@ impl TableMap {
 fn column(kind: u8, metas: &mut Reader<'_>) -> Result<Column, DecodeError> {
     use wire::*;
     let meta = match kind {
-        FLOAT | DOUBLE | BLOB | GEOMETRY | JSON | TIMESTAMP | DATETIME | TIME | BLOB_COMPRESSED => [metas.u8()?, 0],
+        FLOAT | DOUBLE | BLOB | GEOMETRY | JSON | VECTOR | TIMESTAMP | DATETIME | TIME | BLOB_COMPRESSED => [metas.u8()?, 0],
         VARCHAR | VAR_STRING | VARCHAR_COMPRESSED | BIT | DECIMAL | STRING | ENUM | SET => metas.array()?,
         _ => [0, 0],
     };
@@ -151,9 +163,27 @@ fn column(kind: u8, metas: &mut Reader<'_>) -> Result<Column, DecodeError> {
     Ok(Column { kind, meta, name: None, unsigned: false, charset: Charset::Binary, members: Vec::new() })
 }
 
-fn apply_metadata(field: u8, mut r: Reader<'_>, columns: &mut [Column], key: &mut Vec<u32>) -> Result<(), DecodeError> {
+fn apply_metadata(
+    field: u8,
+    mut r: Reader<'_>,
+    columns: &mut [Column],
+    key: &mut Vec<u32>,
+    flavour: Flavour,
+) -> Result<(), DecodeError> {
     match field {
+        // Dolt lists every column, with 0 for what has no character set; ENUM and SET alone, as others do.
+        3 if flavour == Flavour::Dolt => {
+            for column in columns.iter_mut() {
+                let collation = if r.is_empty() { 0 } else { r.lenenc()? };
+                if column.is_string() && collation != 0 {
+                    column.charset = Charset::of_collation(collation);
+                }
+            }
+        }
         1 => signs(r.take_rest(), columns),
+        // MariaDB counts geometries among the columns with a character set, MySQL does not.
+        2 if flavour == Flavour::Mariadb => default_charsets(&mut r, columns, Column::is_string_or_geometry)?,
+        3 if flavour == Flavour::Mariadb => charsets(&mut r, columns, Column::is_string_or_geometry)?,
         2 => default_charsets(&mut r, columns, Column::is_string)?,
         3 => charsets(&mut r, columns, Column::is_string)?,
         4 => {

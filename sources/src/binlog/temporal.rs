@@ -11,17 +11,18 @@ const DAY_US: i64 = 86_400_000_000;
 ///
 /// # Source
 /// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+#[inline]
+fn days_from_civil(year: u32, month: u32, day: u32) -> i64 {
+    // Counted from March of the year before the year 0, so that nothing is negative and leap days come last.
+    let (year, month) = if month <= 2 { (year + 399, month + 9) } else { (year + 400, month - 3) };
+    let (era, of_era) = (year / 400, year % 400);
+    let of_year = (153 * month + 2) / 5 + day - 1;
+    i64::from(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year) - 719_468 - 146_097
 }
 
-fn month_len(year: i64, month: i64) -> i64 {
+fn month_len(year: u32, month: u32) -> u32 {
     match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         1..=12 => 31,
@@ -42,26 +43,28 @@ pub(crate) struct Civil {
 }
 
 impl Civil {
-    /// The instant, taken as UTC; `None` if the date names no day or the time no moment of it. The year 0000 is none of the years
-    /// 1 to 9999 that formulas know.
-    fn instant(self) -> Option<Timestamp> {
-        let (year, month, day) = (i64::from(self.year), i64::from(self.month), i64::from(self.day));
-        let real =
-            year >= 1 && day >= 1 && day <= month_len(year, month) && self.hour < 24 && self.minute < 60 && self.second < 60;
-        let seconds = i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second);
-        let micros = seconds * 1_000_000 + i64::from(self.micros);
-        real.then(|| Timestamp(days_from_civil(year, month, day) * DAY_US + micros))
+    /// The instant in microseconds, taken as UTC; `None` if the date names no day or the time no moment of it. The year 0000 is none of
+    /// the years 1 to 9999 that formulas know.
+    #[inline]
+    fn instant(self) -> Option<i64> {
+        let (year, month, day) = (u32::from(self.year), u32::from(self.month), u32::from(self.day));
+        let is_month = matches!(month, 1..=12) && (1..=9999).contains(&year);
+        let is_day = is_month && day >= 1 && (day <= 28 || day <= month_len(year, month));
+        let is_real = is_day && self.hour < 24 && self.minute < 60 && self.second < 60;
+        let seconds = u32::from(self.hour) * 3600 + u32::from(self.minute) * 60 + u32::from(self.second);
+        let micros = i64::from(seconds) * 1_000_000 + i64::from(self.micros);
+        is_real.then(|| days_from_civil(year, month, day) * DAY_US + micros)
     }
 
     /// A DATE: midnight UTC, or the text of what names no day.
     pub(crate) fn date(self) -> Value {
         let text = || Value::text(format!("{:04}-{:02}-{:02}", self.year, self.month, self.day));
-        self.instant().map_or_else(text, Value::Timestamp)
+        self.instant().map_or_else(text, |t| Value::Timestamp(Timestamp(t)))
     }
 
     /// A DATETIME or TIMESTAMP with `digits` behind the seconds' point.
     pub(crate) fn datetime(self, digits: u8) -> Value {
-        self.instant().map_or_else(|| Value::text(self.text(digits)), Value::Timestamp)
+        self.instant().map_or_else(|| Value::text(self.text(digits)), |t| Value::Timestamp(Timestamp(t)))
     }
 
     fn text(self, digits: u8) -> String {
@@ -76,42 +79,69 @@ impl Civil {
     }
 }
 
-/// Bytes of the fraction of a second.
-fn fraction_len(digits: u8) -> usize {
-    usize::from(digits.div_ceil(2))
+/// How the fraction of a second lies behind a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fraction {
+    digits: u8,
+    /// Two digits a byte.
+    len: u8,
 }
 
-/// A fraction of `len` bytes in microseconds.
-fn fraction_micros(fraction: u64, len: usize) -> u32 {
-    (fraction * [1_000_000, 10_000, 100, 1][len]) as u32 % 1_000_000
+impl Fraction {
+    /// # Errors
+    /// A number of digits that no column has.
+    pub(crate) fn new(digits: u8) -> Result<Fraction, DecodeError> {
+        match digits {
+            0..=6 => Ok(Fraction { digits, len: digits.div_ceil(2) }),
+            _ => Err(DecodeError::malformed(format!("{digits} digits of a second"))),
+        }
+    }
+
+    pub(crate) fn digits(self) -> u8 {
+        self.digits
+    }
+
+    /// Reads the fraction, in microseconds.
+    #[inline(always)]
+    pub(crate) fn micros(self, r: &mut Reader<'_>) -> Result<u32, DecodeError> {
+        Ok(match self.len {
+            0 => 0,
+            1 => u32::from(r.u8()?) * 10_000 % 1_000_000,
+            2 => u32::from(u16::from_be_bytes(r.array()?)) * 100 % 1_000_000,
+            _ => r.u24_be()? % 1_000_000,
+        })
+    }
+
+    /// Reads a TIME, in microseconds: three bytes and the fraction, most significant first, offset so that negative times sort below.
+    pub(crate) fn time(self, r: &mut Reader<'_>) -> Result<i64, DecodeError> {
+        let bits = 8 * u32::from(self.len);
+        let raw = match self.len {
+            0 => u64::from(r.u24_be()?),
+            len => r.uint_be(3 + usize::from(len))?,
+        };
+        let raw = raw as i64 - (0x80_0000 << bits);
+        let size = raw.unsigned_abs();
+        let (clock, fraction) = (size >> bits, size & ((1 << bits) - 1));
+        let seconds = (clock >> 12 & 0x3ff) * 3600 + (clock >> 6 & 0x3f) * 60 + (clock & 0x3f);
+        let micros = fraction * [1_000_000, 10_000, 100, 1][usize::from(self.len)] % 1_000_000;
+        let span = (seconds * 1_000_000 + micros) as i64;
+        Ok(if raw < 0 { -span } else { span })
+    }
 }
 
-/// Refuses a number of digits that no column has.
-pub(crate) fn digits(meta: u8) -> Result<u8, DecodeError> {
-    if meta <= 6 { Ok(meta) } else { Err(DecodeError::malformed(format!("{meta} digits of a second"))) }
+/// DATE: day 5 bits, month 4, year the rest. The instant in microseconds, or what names no day.
+#[inline]
+pub(crate) fn date(raw: u32) -> Result<i64, Civil> {
+    let (year, month, day) = ((raw >> 9) as u16, (raw >> 5 & 0x0f) as u8, (raw & 0x1f) as u8);
+    let civil = Civil { year, month, day, hour: 0, minute: 0, second: 0, micros: 0 };
+    civil.instant().ok_or(civil)
 }
 
-/// DATE: three bytes, day 5 bits, month 4, year the rest.
-pub(crate) fn date(r: &mut Reader<'_>) -> Result<Value, DecodeError> {
-    let raw = r.u24()?;
-    let civil = Civil {
-        year: (raw >> 9) as u16,
-        month: (raw >> 5 & 0x0f) as u8,
-        day: (raw & 0x1f) as u8,
-        hour: 0,
-        minute: 0,
-        second: 0,
-        micros: 0,
-    };
-    Ok(civil.date())
-}
-
-/// DATETIME(digits): five bytes, most significant first, and the fraction.
-pub(crate) fn datetime(r: &mut Reader<'_>, digits: u8) -> Result<Value, DecodeError> {
-    let len = fraction_len(digits);
-    let raw = r.uint_be(5)? & 0x7f_ffff_ffff;
-    let micros = fraction_micros(r.uint_be(len)?, len);
-    let (day_part, time) = (raw >> 17, raw & 0x1_ffff);
+/// DATETIME: five bytes, and the fraction. The instant in microseconds, or what names no day.
+#[inline]
+pub(crate) fn datetime(raw: u64, micros: u32) -> Result<i64, Civil> {
+    let raw = raw & 0x7f_ffff_ffff;
+    let (day_part, time) = ((raw >> 17) as u32, (raw & 0x1_ffff) as u32);
     let (months, day) = (day_part >> 5, day_part & 0x1f);
     let civil = Civil {
         year: (months / 13) as u16,
@@ -122,30 +152,43 @@ pub(crate) fn datetime(r: &mut Reader<'_>, digits: u8) -> Result<Value, DecodeEr
         second: (time & 0x3f) as u8,
         micros,
     };
-    Ok(civil.datetime(digits))
+    civil.instant().ok_or(civil)
 }
 
-/// TIMESTAMP(digits): seconds since 1970, most significant byte first, and the fraction; 0 is the zero date.
-pub(crate) fn timestamp(r: &mut Reader<'_>, digits: u8) -> Result<Value, DecodeError> {
-    let len = fraction_len(digits);
-    let seconds = r.uint_be(4)?;
-    let micros = fraction_micros(r.uint_be(len)?, len);
-    if seconds == 0 && micros == 0 {
-        let zero = Civil { year: 0, month: 0, day: 0, hour: 0, minute: 0, second: 0, micros: 0 };
-        return Ok(zero.datetime(digits));
+/// TIMESTAMP: seconds since 1970, and the fraction; 0 is the zero date.
+#[inline]
+pub(crate) fn timestamp(seconds: u32, micros: u32) -> Result<i64, Civil> {
+    match (seconds, micros) {
+        (0, 0) => Err(Civil { year: 0, month: 0, day: 0, hour: 0, minute: 0, second: 0, micros: 0 }),
+        _ => Ok(i64::from(seconds) * 1_000_000 + i64::from(micros)),
     }
-    Ok(Value::Timestamp(Timestamp(seconds as i64 * 1_000_000 + i64::from(micros))))
 }
 
-/// TIME(digits): three bytes and the fraction, most significant first, offset so that negative times sort below.
-pub(crate) fn time(r: &mut Reader<'_>, digits: u8) -> Result<Value, DecodeError> {
-    let len = fraction_len(digits);
-    let raw = r.uint_be(3 + len)? as i64 - (0x80_0000 << (8 * len));
-    let size = raw.unsigned_abs();
-    let (clock, fraction) = (size >> (8 * len), size & ((1 << (8 * len)) - 1));
-    let seconds = (clock >> 12 & 0x3ff) * 3600 + (clock >> 6 & 0x3f) * 60 + (clock & 0x3f);
-    let micros = seconds as i64 * 1_000_000 + i64::from(fraction_micros(fraction, len));
-    Ok(Value::Duration(Duration(if raw < 0 { -micros } else { micros })))
+/// DATETIME as the decimal number `YYYYMMDDHHMMSS`.
+pub(crate) fn old_datetime(number: u64) -> Value {
+    let (day, clock) = (number / 1_000_000, number % 1_000_000);
+    let civil = Civil {
+        year: (day / 10_000 % 10_000) as u16,
+        month: (day / 100 % 100) as u8,
+        day: (day % 100) as u8,
+        hour: (clock / 10_000) as u8,
+        minute: (clock / 100 % 100) as u8,
+        second: (clock % 100) as u8,
+        micros: 0,
+    };
+    civil.datetime(0)
+}
+
+/// TIMESTAMP as seconds since 1970.
+pub(crate) fn old_timestamp(seconds: u32) -> Value {
+    timestamp(seconds, 0).map_or_else(|civil| civil.datetime(0), |t| Value::Timestamp(Timestamp(t)))
+}
+
+/// TIME as the decimal number `HHMMSS`, negative as a whole.
+pub(crate) fn old_time(number: i32) -> Value {
+    let size = i64::from(number.unsigned_abs());
+    let seconds = size / 10_000 * 3600 + size / 100 % 100 * 60 + size % 100;
+    Value::Duration(Duration(if number < 0 { -seconds } else { seconds } * 1_000_000))
 }
 
 #[cfg(test)]
@@ -166,8 +209,20 @@ mod tests {
         // TIME(2) '-00:00:00.50' and '-838:59:59.99'.
         for (bytes, micros) in [(&[0x7f, 0xff, 0xff, 0xce][..], -500_000), (&[0x4b, 0x91, 0x04, 0x9d], -3_020_399_990_000)] {
             let mut r = Reader::new(bytes, "a time");
-            assert_eq!(time(&mut r, 2).unwrap(), Value::Duration(Duration(micros)));
+            assert_eq!(Fraction::new(2).unwrap().time(&mut r).unwrap(), micros);
         }
+    }
+
+    #[test]
+    fn the_forms_of_before_mysql_5_6_are_decimal_numbers() {
+        let at = |t: i64| Value::Timestamp(Timestamp(t * 1_000_000));
+        assert_eq!(old_datetime(20_240_229_123_456), at(1_709_210_096));
+        assert_eq!(old_datetime(0), Value::text("0000-00-00 00:00:00"));
+        assert_eq!(old_datetime(20_240_231_000_000), Value::text("2024-02-31 00:00:00"));
+        assert_eq!(old_timestamp(1_709_210_096), at(1_709_210_096));
+        assert_eq!(old_timestamp(0), Value::text("0000-00-00 00:00:00"));
+        assert_eq!(old_time(-8_385_959), Value::Duration(Duration(-3_020_399_000_000)));
+        assert_eq!(old_time(1), Value::Duration(Duration(1_000_000)));
     }
 
     #[test]

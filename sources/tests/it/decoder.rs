@@ -25,14 +25,9 @@ fn read(file: &[u8]) -> (Vec<String>, Option<LogError>) {
     for frame in FileEvents::new(file) {
         let result = frame.map_err(LogError::from).and_then(|f| assembler.event(f.header, f.body, &mut steps));
         for step in steps.drain(..) {
-            if let Step::Transaction { gtid, changes, .. } = step {
+            if let Step::Transaction { id, changes, .. } = step {
                 let body = Body::Changes(changes);
-                lines.push(line(&Transaction {
-                    source: "".into(),
-                    origin: gtid.to_string().into(),
-                    at: Default::default(),
-                    body,
-                }));
+                lines.push(line(&Transaction { source: "".into(), origin: id.to_string().into(), at: Default::default(), body }));
             }
         }
         if let Err(error) = result {
