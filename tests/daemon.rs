@@ -6,12 +6,14 @@ mod daemon {
     mod harness;
 
     mod back;
+    mod emptied;
     mod file;
     mod kill;
     mod latency;
     mod outside;
     mod seed;
     mod status;
+    mod sync;
     mod timer;
     mod writers;
 }

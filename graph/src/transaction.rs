@@ -63,7 +63,8 @@ pub struct Change {
 impl Change {
     /// Every row of a table goes, whatever they are: TRUNCATE, DROP, or rows that are about to be read anew. A delete that names no row.
     ///
-    /// Only sources make it; the runtime tells the rows before the engine and the log see it. Of the schema only the table's name counts.
+    /// Only sources make it; the runtime tells the rows before the engine and the log see it. Of the schema only the table's name counts;
+    /// `db.*` stands for all tables of a database.
     pub fn clear(schema: Arc<Schema>) -> Change {
         Change { schema, op: Op::Delete, key: None, before: None, after: None }
     }

@@ -36,7 +36,7 @@ pub(super) fn marker() -> SourceMessage {
 pub(super) fn told(message: SourceMessage, store: &mut dyn Store, config: &StoreConfig) -> Result<SourceMessage, StoreError> {
     let SourceMessage::Transaction(mut transaction, position) = message else { return Ok(message) };
     if let Body::Changes(changes) | Body::Fill(changes) = &mut transaction.body {
-        let cleared = changes.iter().filter(|c| c.is_clear()).map(|c| c.schema.table.clone()).collect();
+        let cleared: BTreeSet<Arc<str>> = changes.iter().filter(|c| c.is_clear()).map(|c| c.schema.table.clone()).collect();
         let mut rows = rows_of(&cleared, store, config)?;
         let mut told: Vec<Change> = Vec::new();
         for change in std::mem::take(changes) {
@@ -45,12 +45,22 @@ pub(super) fn told(message: SourceMessage, store: &mut dyn Store, config: &Store
                 continue;
             }
             // What the same transaction did to the table before goes with it.
-            told.retain(|earlier| earlier.schema.table != change.schema.table);
-            told.extend(rows.remove(&change.schema.table).into_iter().flat_map(deletes));
+            let takes = |table: &str| is_cleared(table, &change.schema.table);
+            told.retain(|earlier| !takes(&earlier.schema.table));
+            let tables: Vec<Arc<str>> = rows.keys().filter(|table| takes(table)).cloned().collect();
+            told.extend(tables.iter().flat_map(|table| rows.remove(table)).flat_map(deletes));
         }
         *changes = told;
     }
     Ok(SourceMessage::Transaction(transaction, position))
+}
+
+/// Whether a clear of `cleared`, a table or `db.*`, takes the rows of `table`.
+fn is_cleared(table: &str, cleared: &str) -> bool {
+    match cleared.strip_suffix('*') {
+        Some(database) => table.starts_with(database),
+        None => table == cleared,
+    }
 }
 
 fn deletes(table: TableRows) -> impl Iterator<Item = Change> {
@@ -67,7 +77,7 @@ fn rows_of(
     let mut fold = Fold::new(Arc::new(config.clone()));
     let mut take = |mut transaction: Transaction| {
         if let Body::Changes(changes) | Body::Fill(changes) = &mut transaction.body {
-            changes.retain(|change| tables.contains(&change.schema.table));
+            changes.retain(|change| tables.iter().any(|cleared| is_cleared(&change.schema.table, cleared)));
             fold.transaction(transaction);
         }
     };
@@ -109,21 +119,24 @@ mod tests {
     #[test]
     fn a_clear_becomes_a_delete_for_every_row_that_was_committed() {
         let mut store = MemoryStore::new(StoreConfig::default());
-        let update = Change { op: Op::Update, before: row(1, 10), ..insert("a", 1, 11) };
-        let committed = transaction(vec![insert("a", 1, 10), insert("b", 7, 70), insert("a", 2, 20), update]);
+        let update = Change { op: Op::Update, before: row(1, 10), ..insert("db.a", 1, 11) };
+        let committed = transaction(vec![insert("db.a", 1, 10), insert("other.b", 7, 70), insert("db.a", 2, 20), update]);
         let batch = CommitBatch { first: 1, transactions: vec![committed], ..CommitBatch::default() };
         store.commit(&batch).unwrap();
 
-        let empty = Arc::new(Schema { table: "a".into(), columns: Vec::new(), key: Vec::new() });
-        let came = vec![insert("a", 3, 30), insert("b", 8, 80), Change::clear(empty), insert("a", 4, 40)];
+        let clear = |table: &str| Change::clear(Arc::new(Schema { table: table.into(), columns: Vec::new(), key: Vec::new() }));
+        let came = vec![insert("db.a", 3, 30), insert("other.b", 8, 80), clear("db.a"), insert("db.a", 4, 40), clear("other.*")];
         let message = SourceMessage::Transaction(transaction(came), "0-1-9".into());
         assert!(is_in(&message));
         let SourceMessage::Transaction(told, position) = told(message, &mut store, &StoreConfig::default()).unwrap() else {
             panic!("a transaction stays one")
         };
-        let delete = |id, n| Change { op: Op::Delete, before: row(id, n), after: None, ..insert("a", id, n) };
+        let delete = |table, id, n| Change { op: Op::Delete, before: row(id, n), after: None, ..insert(table, id, n) };
         assert_eq!(position, "0-1-9");
-        assert_eq!(told, transaction(vec![insert("b", 8, 80), delete(1, 11), delete(2, 20), insert("a", 4, 40)]));
+        assert_eq!(
+            told,
+            transaction(vec![delete("db.a", 1, 11), delete("db.a", 2, 20), insert("db.a", 4, 40), delete("other.b", 7, 70)])
+        );
         assert!(!is_in(&SourceMessage::Transaction(told, position)));
     }
 }

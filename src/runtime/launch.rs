@@ -162,6 +162,7 @@ fn source_setup(
 fn mysql_config(name: &str, url: String, from: &config::MysqlConfig, spec: &GraphSpec) -> mysql::MysqlConfig {
     let mut config = mysql::MysqlConfig::new(name, url);
     config.server_id = from.server_id;
+    config.clears = true;
     config.tables = if from.tables.is_empty() { watched(spec) } else { from.tables.clone() };
     config.snapshot = match from.snapshot {
         config::Snapshot::Initial => mysql::Snapshot::Initial,

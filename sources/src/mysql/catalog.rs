@@ -25,6 +25,15 @@ pub(crate) struct Catalog {
     pub(crate) others: Vec<String>,
 }
 
+/// What it means that a watched table is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// A slip in the settings.
+    Refused,
+    /// It was there when the log was first followed: it was dropped since, and rules over it go on without rows.
+    Dropped,
+}
+
 /// One table.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -106,20 +115,35 @@ impl Catalog {
     /// Reads the watched tables.
     ///
     /// # Errors
-    /// A plainly named table that is not there, nothing watched at all, or a table that cannot be followed.
-    pub(crate) async fn read(conn: &mut Conn, flavour: Flavour, watch: &Watch) -> Result<Catalog, Failure> {
+    /// A table that cannot be followed; where they must be there, a plainly named one that is not, or nothing watched at all.
+    pub(crate) async fn read(conn: &mut Conn, flavour: Flavour, watch: &Watch, missing: Missing) -> Result<Catalog, Failure> {
+        let (catalog, absent) = Catalog::look(conn, flavour, watch).await?;
+        match (missing, absent) {
+            (Missing::Refused, Some(absent)) => Err(absent),
+            (Missing::Refused, None) if catalog.tables.is_empty() && watch.patterns().all(|(_, t)| !Watch::is_wild(t)) => {
+                Err(Failure::stop(code::UNKNOWN_TABLE, "no table is watched", "name at least one in `tables`"))
+            }
+            (_, absent) => {
+                absent.as_ref().and_then(Failure::text).into_iter().for_each(|text| tracing::warn!("{text}"));
+                Ok(catalog)
+            }
+        }
+    }
+
+    /// The watched tables, and what is said of the first that is not there.
+    async fn look(conn: &mut Conn, flavour: Flavour, watch: &Watch) -> Result<(Catalog, Option<Failure>), Failure> {
         let databases: Vec<String> = ask(conn, "SHOW DATABASES").await?;
         let reached: Vec<&str> = databases.iter().map(String::as_str).filter(|d| watch.reaches(d)).collect();
-        require_databases(watch, &databases)?;
+        let missing = require_databases(watch, &databases);
         let list =
             if reached.is_empty() { "''".to_string() } else { reached.iter().map(|d| text(d)).collect::<Vec<_>>().join(",") };
         let table = |(database, name, kind, engine)| TableRow { database, name, kind, engine };
         let known: Vec<TableRow> = ask(conn, TABLES.replace('%', &list)).await?.into_iter().map(table).collect();
-        require_tables(watch, &known)?;
+        let missing = missing.and_then(|()| require_tables(watch, &known)).err();
         let columns = ask(conn, columns_of(flavour).replace("(%)", &format!("({list})"))).await?;
         let columns: Vec<ColumnRow> = columns.into_iter().map(ColumnRow::new).collect();
         let keys: Vec<(String, String, String)> = ask(conn, KEYS.replace('%', &list)).await?;
-        assemble(watch, flavour, known, &columns, &keys)
+        Ok((assemble(watch, flavour, known, &columns, &keys)?, missing))
     }
 
     /// The layouts.
@@ -198,9 +222,6 @@ fn assemble(
         let columns = of_table.get(&(&*row.database, &*row.name)).map_or(&[][..], Vec::as_slice);
         let key = keys.iter().filter(|(d, t, _)| *d == row.database && *t == row.name).map(|(_, _, c)| c.as_str());
         catalog.add(&name, flavour, row, columns, key)?;
-    }
-    if catalog.tables.is_empty() && watch.patterns().all(|(_, t)| !Watch::is_wild(t)) {
-        return Err(Failure::stop(code::UNKNOWN_TABLE, "no table is watched", "name at least one in `tables`"));
     }
     Ok(catalog)
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use mysql_async::Conn;
 use thalweg_formulas::Code;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Missing};
 use super::connect::{Flavour, Server, ask, ask_first, connect, options};
 use super::failure::{Failure, code};
 use crate::binlog::{GtidState, Watch};
@@ -59,7 +59,7 @@ async fn look(url: &str, tables: &[String], checks: &mut Vec<Check>) -> Result<(
     let facts = Facts::read(&mut conn, server.flavour).await?;
     checks.extend(facts.checks());
     checks.extend(facts.privilege(&mut conn).await?);
-    let catalog = Catalog::read(&mut conn, server.flavour, &watch).await?;
+    let catalog = Catalog::read(&mut conn, server.flavour, &watch, Missing::Refused).await?;
     let names: Vec<&str> = catalog.tables.iter().map(|t| &*t.schema.table).collect();
     checks.push(Check::good("tables", names.join(", ")));
     Ok(())

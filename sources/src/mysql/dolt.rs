@@ -13,7 +13,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts};
 use thalweg_formulas::{Code, Value};
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Missing};
 use super::check::own_position;
 use super::connect::{Flavour, ask_first, connect, quoted};
 use super::failure::{Failure, code};
@@ -31,8 +31,8 @@ const STILL: Duration = Duration::from_millis(300);
 const STILL_TRIES: u32 = 40;
 
 /// Opens a view. `conn` reads from it until its COMMIT.
-pub(crate) async fn open(conn: &mut Conn, opts: &Opts, watch: &Watch) -> Result<View, Failure> {
-    let catalog = Catalog::read(conn, Flavour::Dolt, watch).await?;
+pub(crate) async fn open(conn: &mut Conn, opts: &Opts, watch: &Watch, missing: Missing) -> Result<View, Failure> {
+    let catalog = Catalog::read(conn, Flavour::Dolt, watch, missing).await?;
     let Some(database) = only_database(&catalog)? else {
         let position = executed(conn).await?;
         return Ok(View { position, catalog, as_of: None });
@@ -40,12 +40,12 @@ pub(crate) async fn open(conn: &mut Conn, opts: &Opts, watch: &Watch) -> Result<
     match mark(conn, opts, &database).await? {
         Some((commit, position)) => {
             // The tables as of the commit may be newer than those that were looked at before.
-            let catalog = Catalog::read(conn, Flavour::Dolt, watch).await?;
+            let catalog = Catalog::read(conn, Flavour::Dolt, watch, missing).await?;
             Ok(View { position, catalog, as_of: Some(commit) })
         }
         None => {
             let position = still(conn, opts, &database).await?;
-            Ok(View { position, catalog: Catalog::read(conn, Flavour::Dolt, watch).await?, as_of: None })
+            Ok(View { position, catalog: Catalog::read(conn, Flavour::Dolt, watch, missing).await?, as_of: None })
         }
     }
 }

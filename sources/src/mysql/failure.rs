@@ -47,6 +47,10 @@ pub(crate) enum Failure {
     DuplicateServerId(String),
     /// The server no longer has the log behind the position; its own words.
     Purged(String),
+    /// The same with what is missing, as a text to stop with: only reading the tables anew can help.
+    Lost(String),
+    /// Rows of a watched table came or went without row events, as a text to stop with: reading the tables anew helps.
+    Replaced(String),
     /// Nobody but the user can help; code, reason and cure.
     Stop(String),
 }
@@ -65,6 +69,8 @@ impl Failure {
             | Failure::Damaged(text)
             | Failure::DuplicateServerId(text)
             | Failure::Purged(text)
+            | Failure::Lost(text)
+            | Failure::Replaced(text)
             | Failure::Stop(text) => Some(text),
         }
     }
@@ -159,7 +165,9 @@ impl From<LogError> for Failure {
                     format!("run on the server: SET GLOBAL binlog_format = 'ROW', reconnect its clients; then {NEW_SNAPSHOT}");
                 Failure::stop(code::STATEMENT, text, cure)
             }
-            LogError::Replaced { .. } | LogError::PartlyRolledBack { .. } => Failure::stop(code::REPLACED, text, NEW_SNAPSHOT),
+            LogError::Replaced { .. } | LogError::PartlyRolledBack { .. } => {
+                Failure::Replaced(format!("{}: {text}; {NEW_SNAPSHOT}", Code(code::REPLACED)))
+            }
             LogError::Incident { .. } => Failure::stop(code::INCIDENT, text, NEW_SNAPSHOT),
             LogError::Gap { position, first } => after_purge(&position, &first),
             LogError::UnknownXa { .. } => Failure::stop(code::PREPARED, text, NEW_SNAPSHOT),

@@ -10,12 +10,12 @@ use thalweg_graph::ports::{Outlet, SourceMessage, SourceStatus};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Missing};
 use super::check::{Facts, watch};
 use super::connect::{Server, connect, options};
-use super::failure::{Failure, code};
+use super::failure::{Failure, NEW_SNAPSHOT, code};
 use super::stream::{self, Out, QUEUE, Task};
-use super::{MysqlConfig, Snapshot, history, snapshot};
+use super::{AfterPurge, MysqlConfig, Snapshot, history, snapshot};
 use crate::binlog::{Assembler, Position, Watch};
 
 /// The first pause after a break; it doubles up to [`PAUSE_MAX`].
@@ -58,6 +58,8 @@ struct Follower {
     /// What the outlet has; `None`: nothing yet.
     position: Option<Position>,
     snapshot_due: bool,
+    /// The outlet may have rows that the next snapshot must take back.
+    has_rows: bool,
     /// What the outlet knows of the tables.
     schemas: Vec<Arc<Schema>>,
     /// Damaged bytes were seen once since the last good connection.
@@ -69,10 +71,10 @@ impl Follower {
         let opts = options(&config.url)?;
         let watch = watch(&config.tables, opts.db_name())?;
         let parse = |text: String| {
-            text.parse::<Position>()
-                .map_err(|e| Failure::stop(code::SETTING, format!("the position {e}"), super::failure::NEW_SNAPSHOT))
+            text.parse::<Position>().map_err(|e| Failure::stop(code::SETTING, format!("the position {e}"), NEW_SNAPSHOT))
         };
-        let position = position.map(parse).transpose()?;
+        let is_incomplete = position.as_deref() == Some(snapshot::INCOMPLETE);
+        let position = position.filter(|_| !is_incomplete).map(parse).transpose()?;
         if config.heartbeat < Duration::from_millis(100) || config.heartbeat > Duration::from_secs(3600) {
             return Err(Failure::stop(
                 code::SETTING,
@@ -84,11 +86,13 @@ impl Follower {
             return Err(Failure::stop(code::SETTING, "server_id 0 is not an id", "set it from 1 to 4294967295, or leave it out"));
         }
         let snapshot_due = match config.snapshot {
+            _ if is_incomplete => true,
             Snapshot::Initial => position.is_none(),
             Snapshot::Never => false,
             Snapshot::Always => true,
         };
-        Ok(Follower { config, opts, watch, position, snapshot_due, schemas: Vec::new(), damaged: false })
+        let schemas = Vec::new();
+        Ok(Follower { config, opts, watch, position, snapshot_due, has_rows: is_incomplete, schemas, damaged: false })
     }
 
     /// Connects again and again; returns only what cannot be helped.
@@ -109,10 +113,14 @@ impl Follower {
                 }
                 Failure::Damaged(text) => {
                     return Failure::Stop(format!(
-                        "{text}; it came damaged twice, so check the server's disk and {}",
-                        super::failure::NEW_SNAPSHOT
+                        "{text}; it came damaged twice, so check the server's disk and {NEW_SNAPSHOT}"
                     ));
                 }
+                Failure::Replaced(text) if self.config.clears => (self.read_anew(text), PAUSE_MIN),
+                Failure::Lost(text) if self.config.clears && self.config.after_purge == AfterPurge::Snapshot => {
+                    (self.read_anew(text), PAUSE_MIN)
+                }
+                Failure::Replaced(text) | Failure::Lost(text) => return Failure::Stop(text),
                 over => return over,
             };
             let was_good = begin.elapsed() > GOOD_CONNECTION || stood != self.position;
@@ -125,6 +133,12 @@ impl Follower {
             tokio::time::sleep(pause.mul_f64(jitter)).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+
+    /// The next connection begins with a snapshot that takes the place of what the outlet has.
+    fn read_anew(&mut self, reason: String) -> String {
+        (self.snapshot_due, self.has_rows) = (true, true);
+        reason.replace(NEW_SNAPSHOT, "the tables are read anew")
     }
 
     /// One connection from its beginning to its end.
@@ -155,15 +169,10 @@ impl Follower {
     /// Snapshot or layout, as needed; afterwards there is a position.
     async fn prepare(&mut self, conn: &mut Conn, facts: &Facts, port: &Port) -> Result<Catalog, Failure> {
         if self.snapshot_due {
-            let taken = snapshot::take(conn, &self.opts, facts.flavour, &self.config, &self.watch, port).await?;
-            self.schemas = taken.catalog.schemas();
-            let position = Position { done: taken.position, reread: None };
-            port.message(SourceMessage::Transaction(taken.transaction, position.to_string())).await?;
-            self.position = Some(position);
-            self.snapshot_due = false;
-            return Ok(taken.catalog);
+            return self.snapshot(conn, facts, port).await;
         }
-        let catalog = Catalog::read(conn, facts.flavour, &self.watch).await?;
+        let missing = if self.position.is_none() { Missing::Refused } else { Missing::Dropped };
+        let catalog = Catalog::read(conn, facts.flavour, &self.watch, missing).await?;
         self.announce(catalog.schemas(), port).await?;
         match &self.position {
             None => {
@@ -177,6 +186,24 @@ impl Follower {
             }
         }
         Ok(catalog)
+    }
+
+    /// Reads the tables. Until the last row is handed over, a break means that all of it begins anew.
+    async fn snapshot(&mut self, conn: &mut Conn, facts: &Facts, port: &Port) -> Result<Catalog, Failure> {
+        let known = self.has_rows.then_some(&*self.schemas);
+        let job = snapshot::Job {
+            opts: &self.opts,
+            flavour: facts.flavour,
+            config: &self.config,
+            watch: &self.watch,
+            known,
+            has_rows: &mut self.has_rows,
+        };
+        let taken = snapshot::take(conn, job, port).await?;
+        self.schemas = taken.catalog.schemas();
+        self.position = Some(Position { done: taken.position, reread: None });
+        (self.snapshot_due, self.has_rows) = (false, false);
+        Ok(taken.catalog)
     }
 
     /// Hands over layouts that are new.
@@ -194,11 +221,12 @@ impl Follower {
         let mut watch = self.watch.clone();
         watch.exclude(catalog.others);
         let (out, mut queue) = mpsc::channel(QUEUE);
+        let assembler = Assembler::new(watch.clone(), catalog.hints, position, &self.schemas);
         let task = Task {
             source: self.config.name.as_str().into(),
             opts: self.opts.clone(),
             flavour: facts.flavour,
-            assembler: Assembler::new(watch.clone(), catalog.hints, position, &self.schemas),
+            assembler: if self.config.clears { assembler.with_clears() } else { assembler },
             watch,
             server_id: self.config.server_id.unwrap_or_else(random_server_id),
             heartbeat: self.config.heartbeat,

@@ -3,6 +3,7 @@
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Opts, Row};
+use thalweg_formulas::Code;
 
 use super::check::Facts;
 use super::connect::{Flavour, connect};
@@ -44,11 +45,10 @@ pub(crate) async fn purged(opts: &Opts, flavour: Flavour, position: &GtidState, 
     };
     match first.await {
         Ok(Some(first)) if !position.covers(&first) => after_purge(position, &first),
-        _ => Failure::stop(
-            code::PURGED,
-            format!("the server no longer has the log from this position on ({message})"),
-            NEW_SNAPSHOT,
-        ),
+        _ => {
+            let reason = format!("the server no longer has the log from this position on ({message})");
+            Failure::Lost(format!("{}: {reason}; {NEW_SNAPSHOT}", Code(code::PURGED)))
+        }
     }
 }
 
@@ -69,5 +69,5 @@ pub(crate) fn after_purge(position: &GtidState, first: &GtidState) -> Failure {
     let missing = first.minus(position);
     let reason = format!("this source stands at {at}, and the server no longer has {missing} in its log");
     let cure = format!("{NEW_SNAPSHOT}; a larger binlog_expire_logs_seconds keeps the log longer");
-    Failure::stop(code::PURGED, reason, cure)
+    Failure::Lost(format!("{}: {reason}; {cure}", Code(code::PURGED)))
 }

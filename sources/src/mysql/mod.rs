@@ -58,6 +58,16 @@ pub enum SnapshotEffects {
     Fire,
 }
 
+/// What happens when the server no longer has the log behind the position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AfterPurge {
+    /// The source stops and says what is missing.
+    #[default]
+    Stop,
+    /// The tables are read anew, and what has become of each row in between counts as one change. Needs [`MysqlConfig::clears`].
+    Snapshot,
+}
+
 /// The settings of a source.
 #[derive(Clone)]
 pub struct MysqlConfig {
@@ -73,6 +83,12 @@ pub struct MysqlConfig {
     pub snapshot: Snapshot,
     /// What they cause.
     pub snapshot_effects: SnapshotEffects,
+    /// The receiver understands [`Change::clear`](thalweg_graph::Change::clear). Then TRUNCATE and DROP are one, after RENAME and the like
+    /// the tables are read anew, and a snapshot comes in pieces of some ten thousand rows; else those statements stop the source, and a
+    /// snapshot is one transaction.
+    pub clears: bool,
+    /// What to do when the log behind the position is gone.
+    pub after_purge: AfterPurge,
     /// How often an idle server says that it is alive; after three of them without a byte the connection is given up. From 0.1 s to 1 h.
     pub heartbeat: Duration,
 }
@@ -87,6 +103,8 @@ impl MysqlConfig {
             tables: Vec::new(),
             snapshot: Snapshot::default(),
             snapshot_effects: SnapshotEffects::default(),
+            clears: false,
+            after_purge: AfterPurge::default(),
             heartbeat: Duration::from_secs(5),
         }
     }
@@ -101,6 +119,8 @@ impl fmt::Debug for MysqlConfig {
             .field("tables", &self.tables)
             .field("snapshot", &self.snapshot)
             .field("snapshot_effects", &self.snapshot_effects)
+            .field("clears", &self.clears)
+            .field("after_purge", &self.after_purge)
             .field("heartbeat", &self.heartbeat)
             .finish_non_exhaustive()
     }

@@ -2,27 +2,36 @@
 //!
 //! How such a view is opened stands in [`super::view`]. Values come over the binary protocol with `character_set_results = NULL`, so that
 //! they are the ones that the log gives: FLOATs are whole, text arrives in its column's character set.
+//!
+//! Where the receiver can take rows back ([`MysqlConfig::clears`]), the rows come in pieces, so that memory is bounded by one of them; the
+//! position says that the snapshot is not complete until its last piece. A start from such a position, or after a broken connection,
+//! clears the tables and begins anew: a view lives no longer than its connection.
 
 use std::sync::Arc;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, Row as SqlRow, Value as Sql};
+use mysql_async::{Conn, Opts, Value as Sql};
 use thalweg_formulas::{Timestamp, Value};
 use thalweg_graph::ports::{SourceMessage, SourceStatus};
 use thalweg_graph::transaction::{Body, Change, Op};
 use thalweg_graph::{Schema, Transaction};
 
-use super::catalog::{Catalog, Reading, Table};
+use super::catalog::{Catalog, Missing, Reading, Table};
 use super::connect::{Flavour, ask_first, quoted};
 use super::failure::{Failure, code};
 use super::follow::Port;
-use super::{MysqlConfig, SnapshotEffects, view};
+use super::view::{self, View};
+use super::{MysqlConfig, SnapshotEffects};
 use crate::binlog::plan::{float, json};
 use crate::binlog::temporal::Civil;
-use crate::binlog::{GtidState, Watch};
+use crate::binlog::{GtidState, Position, Watch};
 
-/// Rows between two words on the progress.
-const PROGRESS_ROWS: u64 = 10_000;
+/// Rows and bytes of one piece; a snapshot that comes in pieces needs memory for one of them.
+const PIECE_ROWS: usize = 10_000;
+const PIECE_BYTES: usize = 8 << 20;
+
+/// The position behind every piece but the last: a start from here begins the snapshot anew.
+pub(crate) const INCOMPLETE: &str = "snapshot";
 
 /// What a snapshot was taken of.
 #[derive(Debug)]
@@ -31,66 +40,126 @@ pub(crate) struct Taken {
     pub(crate) position: GtidState,
     /// The layout of the tables.
     pub(crate) catalog: Catalog,
-    /// The rows, as one transaction.
-    pub(crate) transaction: Transaction,
 }
 
-/// Reads all watched tables as of one moment. `conn` serves for nothing else afterwards.
-pub(crate) async fn take(
-    conn: &mut Conn,
-    opts: &Opts,
-    flavour: Flavour,
-    config: &MysqlConfig,
-    watch: &Watch,
-    port: &Port,
-) -> Result<Taken, Failure> {
-    let view = view::open(conn, opts, flavour, watch).await?;
-    let (position, catalog, as_of) = (view.position, view.catalog, view.as_of);
+/// What a snapshot is taken for.
+pub(crate) struct Job<'a> {
+    pub(crate) opts: &'a Opts,
+    pub(crate) flavour: Flavour,
+    pub(crate) config: &'a MysqlConfig,
+    pub(crate) watch: &'a Watch,
+    /// Tables that the receiver may have rows of: they are cleared first. `None`: it has none.
+    pub(crate) known: Option<&'a [Arc<Schema>]>,
+    /// Whether it has any: set with the first piece.
+    pub(crate) has_rows: &'a mut bool,
+}
+
+/// Reads all watched tables as of one moment and hands the rows over. `conn` serves for nothing else afterwards.
+pub(crate) async fn take(conn: &mut Conn, job: Job<'_>, port: &Port) -> Result<Taken, Failure> {
+    let missing = if job.known.is_none() { Missing::Refused } else { Missing::Dropped };
+    let View { position, catalog, as_of } = view::open(conn, job.opts, job.flavour, job.watch, missing).await?;
     let at: Option<f64> = ask_first(conn, "SELECT UNIX_TIMESTAMP(NOW(6))").await?;
     port.message(SourceMessage::Schemas(catalog.schemas())).await?;
     port.status(SourceStatus::Snapshot(0)).await?;
-    let mut rows = Vec::new();
+    let mut pieces = Pieces {
+        port,
+        config: job.config,
+        origin: format!("snapshot:{position}"),
+        at: Timestamp((at.unwrap_or_default() * 1e6).round() as i64),
+        changes: job.known.map_or_else(Vec::new, |known| clears(known, &catalog, job.watch)),
+        bytes: 0,
+        handed: 0,
+        has_rows: job.has_rows,
+        rows: 0,
+    };
     for table in &catalog.tables {
-        read_table(conn, table, as_of.as_deref(), &mut rows, port).await?;
+        read_table(conn, table, as_of.as_deref(), &mut pieces).await?;
     }
     conn.query_drop("COMMIT").await?;
-    port.status(SourceStatus::Snapshot(rows.len() as u64)).await?;
-    let body = match config.snapshot_effects {
-        SnapshotEffects::Suppress => Body::Fill(rows),
-        SnapshotEffects::Fire => Body::Changes(rows),
-    };
-    let transaction = Transaction {
-        source: config.name.as_str().into(),
-        origin: format!("snapshot:{position}").into(),
-        at: Timestamp((at.unwrap_or_default() * 1e6).round() as i64),
-        body,
-    };
-    Ok(Taken { position, catalog, transaction })
+    pieces.finish(&position).await?;
+    Ok(Taken { position, catalog })
 }
 
-async fn read_table(
-    conn: &mut Conn,
-    table: &Table,
-    as_of: Option<&str>,
-    rows: &mut Vec<Change>,
-    port: &Port,
-) -> Result<(), Failure> {
+/// A clear for every table that there may be rows of.
+fn clears(known: &[Arc<Schema>], catalog: &Catalog, watch: &Watch) -> Vec<Change> {
+    let named = watch.patterns().filter(|(d, t)| !Watch::is_wild(d) && (!Watch::is_wild(t) || *t == "*"));
+    let named = named.map(|(d, t)| Arc::new(Schema { table: format!("{d}.{t}").into(), columns: Vec::new(), key: Vec::new() }));
+    let mut all: Vec<Arc<Schema>> = catalog.schemas().into_iter().chain(known.iter().cloned()).chain(named).collect();
+    all.sort_by(|a, b| a.table.cmp(&b.table));
+    all.dedup_by(|a, b| a.table == b.table);
+    all.into_iter().map(Change::clear).collect()
+}
+
+/// The rows on their way out, piece by piece; or all as one transaction where the receiver could not take back half of them.
+struct Pieces<'a> {
+    port: &'a Port,
+    config: &'a MysqlConfig,
+    origin: String,
+    at: Timestamp,
+    changes: Vec<Change>,
+    bytes: usize,
+    /// Pieces so far.
+    handed: u32,
+    has_rows: &'a mut bool,
+    /// Rows so far.
+    rows: u64,
+}
+
+impl Pieces<'_> {
+    async fn add(&mut self, row: Change, bytes: usize) -> Result<(), Failure> {
+        self.changes.push(row);
+        self.bytes += bytes;
+        self.rows += 1;
+        if self.rows.is_multiple_of(PIECE_ROWS as u64) {
+            self.port.status(SourceStatus::Snapshot(self.rows)).await?;
+        }
+        // What fires must be judged on the whole, so it comes as a whole.
+        let in_pieces = self.config.clears && self.config.snapshot_effects == SnapshotEffects::Suppress;
+        if in_pieces && (self.changes.len() >= PIECE_ROWS || self.bytes >= PIECE_BYTES) {
+            return self.hand_over(INCOMPLETE.to_string()).await;
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self, position: &GtidState) -> Result<(), Failure> {
+        self.port.status(SourceStatus::Snapshot(self.rows)).await?;
+        self.hand_over(Position { done: position.clone(), reread: None }.to_string()).await
+    }
+
+    async fn hand_over(&mut self, position: String) -> Result<(), Failure> {
+        self.bytes = 0;
+        let changes = std::mem::take(&mut self.changes);
+        let origin = match self.handed {
+            0 => self.origin.clone(),
+            n => format!("{}/{n}", self.origin),
+        };
+        self.handed += 1;
+        *self.has_rows = true;
+        let body = match self.config.snapshot_effects {
+            SnapshotEffects::Suppress => Body::Fill(changes),
+            SnapshotEffects::Fire => Body::Changes(changes),
+        };
+        let transaction = Transaction { source: self.config.name.as_str().into(), origin: origin.into(), at: self.at, body };
+        self.port.message(SourceMessage::Transaction(transaction, position)).await
+    }
+}
+
+async fn read_table(conn: &mut Conn, table: &Table, as_of: Option<&str>, pieces: &mut Pieces<'_>) -> Result<(), Failure> {
     let read = table.schema.columns.iter().zip(&table.readings).filter(|(_, reading)| reading.is_some());
     let columns: Vec<String> = read.map(|(column, _)| quoted(&column.name)).collect();
     let as_of = as_of.map_or_else(String::new, |commit| format!(" AS OF '{commit}'"));
     let sql = format!("SELECT {} FROM {}{as_of}", columns.join(","), table.sql);
     let mut result = conn.exec_iter(sql, ()).await?;
     while let Some(row) = result.next().await? {
-        rows.push(insert(&table.schema, &table.readings, row)?);
-        if (rows.len() as u64).is_multiple_of(PROGRESS_ROWS) {
-            port.status(SourceStatus::Snapshot(rows.len() as u64)).await?;
-        }
+        let cells = row.unwrap();
+        let bytes = cells.iter().map(|cell| if let Sql::Bytes(bytes) = cell { bytes.len() } else { 0 } + 32).sum();
+        pieces.add(insert(&table.schema, &table.readings, cells)?, bytes).await?;
     }
     Ok(result.drop_result().await?)
 }
 
-fn insert(schema: &Arc<Schema>, readings: &[Option<Reading>], row: SqlRow) -> Result<Change, Failure> {
-    let mut cells = row.unwrap().into_iter();
+fn insert(schema: &Arc<Schema>, readings: &[Option<Reading>], cells: Vec<Sql>) -> Result<Change, Failure> {
+    let mut cells = cells.into_iter();
     let read = |(i, reading): (usize, &Option<Reading>)| {
         let Some(reading) = reading else { return Ok(None) };
         let cell = cells.next().and_then(|sql| value(*reading, sql));

@@ -17,7 +17,7 @@ use thalweg_graph::transaction::Body;
 use thalweg_graph::{Schema, Transaction};
 use tokio::sync::mpsc;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Missing};
 use super::connect::{Flavour, connect};
 use super::failure::{Failure, NEW_SNAPSHOT, code};
 use crate::binlog::frame::{FLAG_ARTIFICIAL, Header, kind, verify};
@@ -128,7 +128,7 @@ impl Task {
     /// Reads the layout of the tables again, on a connection of its own.
     async fn read_layout(&mut self) -> Result<(), Failure> {
         let mut conn = connect(&self.opts).await?;
-        let catalog = Catalog::read(&mut conn, self.flavour, &self.watch).await?;
+        let catalog = Catalog::read(&mut conn, self.flavour, &self.watch, Missing::Dropped).await?;
         let schemas = catalog.schemas();
         self.assembler.learn(catalog.hints, &schemas);
         self.send(Out::Schemas(schemas)).await

@@ -12,7 +12,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, Row as SqlRow};
 use thalweg_formulas::Code;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Missing};
 use super::check::own_position;
 use super::connect::{Flavour, ask, ask_first, connect};
 use super::dolt;
@@ -36,7 +36,13 @@ pub(crate) struct View {
 }
 
 /// Opens a view on `conn`, which serves for nothing else until its COMMIT.
-pub(crate) async fn open(conn: &mut Conn, opts: &Opts, flavour: Flavour, watch: &Watch) -> Result<View, Failure> {
+pub(crate) async fn open(
+    conn: &mut Conn,
+    opts: &Opts,
+    flavour: Flavour,
+    watch: &Watch,
+    missing: Missing,
+) -> Result<View, Failure> {
     for sql in [
         "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
         "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 3600, character_set_results = NULL",
@@ -44,9 +50,9 @@ pub(crate) async fn open(conn: &mut Conn, opts: &Opts, flavour: Flavour, watch: 
         conn.query_drop(sql).await?;
     }
     let view = match flavour {
-        Flavour::MariaDb => lock_free(conn, watch).await?,
-        Flavour::MySql => stopped(conn, opts, watch).await?,
-        Flavour::Dolt => return dolt::open(conn, opts, watch).await,
+        Flavour::MariaDb => lock_free(conn, watch, missing).await?,
+        Flavour::MySql => stopped(conn, opts, watch, missing).await?,
+        Flavour::Dolt => return dolt::open(conn, opts, watch, missing).await,
     };
     refuse_prepared(conn).await?;
     refuse_engines(&view.catalog)?;
@@ -54,7 +60,7 @@ pub(crate) async fn open(conn: &mut Conn, opts: &Opts, flavour: Flavour, watch: 
 }
 
 /// MariaDB: the view knows its place.
-async fn lock_free(conn: &mut Conn, watch: &Watch) -> Result<View, Failure> {
+async fn lock_free(conn: &mut Conn, watch: &Watch, missing: Missing) -> Result<View, Failure> {
     conn.query_drop(BEGIN).await?;
     let status: Vec<(String, String)> = ask(conn, "SHOW STATUS LIKE 'binlog_snapshot_%'").await?;
     let value = |name: &str| status.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone());
@@ -63,25 +69,31 @@ async fn lock_free(conn: &mut Conn, watch: &Watch) -> Result<View, Failure> {
         conn.exec_first("SELECT BINLOG_GTID_POS(?, ?)", (&file, at.parse::<u64>().unwrap_or(0))).await?;
     let lost = || Failure::Retry(format!("E0400: the position of the snapshot, {file}:{at}, is not in the log any more"));
     let position = gtid.flatten().ok_or_else(lost)?.parse().map_err(|_| lost())?;
-    Ok(View { position, catalog: Catalog::read(conn, Flavour::MariaDb, watch).await?, as_of: None })
+    Ok(View { position, catalog: Catalog::read(conn, Flavour::MariaDb, watch, missing).await?, as_of: None })
 }
 
 /// MySQL: everything stands still while the view is opened, or at least the watched tables do.
-async fn stopped(conn: &mut Conn, opts: &Opts, watch: &Watch) -> Result<View, Failure> {
+async fn stopped(conn: &mut Conn, opts: &Opts, watch: &Watch, missing: Missing) -> Result<View, Failure> {
     conn.query_drop(format!("SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")).await?;
     if let Err(refused) = conn.query_drop("FLUSH TABLES WITH READ LOCK").await {
         let user_may = of_lock(refused)?;
-        return with_locked_tables(conn, opts, watch, user_may).await;
+        return with_locked_tables(conn, opts, watch, missing, user_may).await;
     }
     conn.query_drop(BEGIN).await?;
     let position = executed(conn).await?;
     conn.query_drop("UNLOCK TABLES").await?;
-    Ok(View { position, catalog: Catalog::read(conn, Flavour::MySql, watch).await?, as_of: None })
+    Ok(View { position, catalog: Catalog::read(conn, Flavour::MySql, watch, missing).await?, as_of: None })
 }
 
 /// The watched tables are locked on a connection of its own: beginning a transaction would give up the locks of this one.
-async fn with_locked_tables(conn: &mut Conn, opts: &Opts, watch: &Watch, may_flush: Lock) -> Result<View, Failure> {
-    let catalog = Catalog::read(conn, Flavour::MySql, watch).await?;
+async fn with_locked_tables(
+    conn: &mut Conn,
+    opts: &Opts,
+    watch: &Watch,
+    missing: Missing,
+    may_flush: Lock,
+) -> Result<View, Failure> {
+    let catalog = Catalog::read(conn, Flavour::MySql, watch, missing).await?;
     let mut locker = connect(opts).await?;
     locker.query_drop(format!("SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")).await?;
     let tables: Vec<String> = catalog.tables.iter().map(|t| format!("{} READ", t.sql)).collect();
@@ -104,7 +116,7 @@ async fn with_locked_tables(conn: &mut Conn, opts: &Opts, watch: &Watch, may_flu
     let position = executed(conn).await?;
     locker.query_drop("UNLOCK TABLES").await?;
     // Between the reading of the layout and the lock it may have changed; behind the lock it is that of the view.
-    Ok(View { position, catalog: Catalog::read(conn, Flavour::MySql, watch).await?, as_of: None })
+    Ok(View { position, catalog: Catalog::read(conn, Flavour::MySql, watch, missing).await?, as_of: None })
 }
 
 /// Why a lock was not granted.

@@ -1,5 +1,6 @@
 //! The sources against real servers.
 
+mod ddl;
 mod decoder;
 mod dolt;
 mod faults;

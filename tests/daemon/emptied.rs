@@ -1,0 +1,50 @@
+//! Tables that are emptied, swapped and dropped under a running daemon.
+
+use thalweg_testkit::{MariaDb, MySql, Server, require, require_mysql};
+
+use super::harness::{Home, SHOP, receiver, shop, until, webhook};
+
+/// A row that comes back after its table was emptied is a new one: its condition rises again.
+fn story(server: &Server) {
+    server.exec(SHOP);
+    server.exec("INSERT INTO shop.orders VALUES (7, 700), (8, 1)");
+    let receiver = receiver();
+    let home = Home::new(&shop(&server.url(), &webhook(&receiver)));
+    let daemon = home.start_live();
+    let fired = |count: u64| until(&format!("{count} webhooks"), || receiver.totals().accepted_distinct == count);
+    server.exec("USE shop; INSERT INTO orders VALUES (1, 150), (2, 50)");
+    fired(1); // 7 was there before: it set its latch and fired nothing.
+    server.exec("USE shop; TRUNCATE orders; INSERT INTO orders VALUES (1, 150), (7, 700), (8, 200)");
+    fired(4);
+    // An online schema change: the copy takes the table's place, and only what it changed counts.
+    server.exec("USE shop; CREATE TABLE copy LIKE orders; INSERT INTO copy SELECT * FROM orders; INSERT INTO copy VALUES (9, 900); RENAME TABLE orders TO old, copy TO orders");
+    until("the tables read anew", || daemon.said().contains("the tables are read anew"));
+    server.exec("USE shop; INSERT INTO orders VALUES (10, 1000); UPDATE orders SET amount = 800 WHERE id = 7");
+    fired(5);
+    // Down while the table is dropped and made again.
+    daemon.kill9();
+    server.exec("USE shop; DROP TABLE orders; CREATE TABLE orders (id INT PRIMARY KEY, amount INT NOT NULL); INSERT INTO orders VALUES (7, 700)");
+    let ended = home.run_until_idle("1");
+    ended.well();
+    fired(6);
+    assert_eq!((receiver.totals().contradictions, receiver.totals().unverified), (0, 0));
+    // A drop without a successor: nothing fires, nothing stops.
+    server.exec("DROP TABLE shop.orders");
+    home.run_until_idle("1").well();
+    home.run_until_idle("1").well();
+    assert_eq!(receiver.totals().accepted_distinct, 6);
+}
+
+#[test]
+fn src_12_emptied_swapped_and_dropped_tables() {
+    if require() {
+        story(&MariaDb::start());
+    }
+}
+
+#[test]
+fn mysql9_src_12_emptied_swapped_and_dropped_tables() {
+    if require_mysql() {
+        story(&MySql::start());
+    }
+}
