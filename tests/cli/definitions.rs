@@ -920,7 +920,7 @@ a = { to = "Order", key = ["x", "y"] }
                |                     ^^^^^^^^
                |
                = help: did you mean `webhook`?
-               = note: types: webhook, dolt-insert, sql-insert, log
+               = note: types: webhook, dolt-insert, sql-insert, sql-upsert, sql-delete, sql-sync, shell, handler, log
 
             t.toml: 1 error
             === a setting of an action

@@ -7,7 +7,8 @@ use super::world::World;
 use crate::spec::{ActionSpec, Place};
 
 /// The kinds of actions that there are.
-const KINDS: [&str; 4] = ["webhook", "dolt-insert", "sql-insert", "log"];
+const KINDS: [&str; 9] =
+    ["webhook", "dolt-insert", "sql-insert", "sql-upsert", "sql-delete", "sql-sync", "shell", "handler", "log"];
 
 /// Checks the actions of one rule; `place` gives the place of a key of an action.
 pub(super) fn check_actions(
@@ -34,10 +35,12 @@ pub(super) fn check_actions(
     }
 }
 
-/// The watched table that an action inserts into.
+/// The watched table that an action writes to. A row that is kept like another is usually in another database, which has a url.
 fn written_table<'a>(world: &'a World, action: &ActionSpec) -> Option<&'a str> {
-    if !matches!(action.kind.as_str(), "dolt-insert" | "sql-insert") {
-        return None;
+    match action.kind.as_str() {
+        "dolt-insert" | "sql-insert" => {}
+        "sql-upsert" | "sql-delete" | "sql-sync" if !action.settings.contains_key("url") => {}
+        _ => return None,
     }
     let setting = |key: &str| action.settings.get(key).and_then(|value| value.as_str());
     let table = setting("table")?;

@@ -476,9 +476,9 @@ fn an_action_has_a_type_that_exists() {
         expect![[r#"
             error effect[0].actions[0].type: E0243: unknown action type `webhok`
               help: did you mean `webhook`?
-              note: types: webhook, dolt-insert, sql-insert, log
+              note: types: webhook, dolt-insert, sql-insert, sql-upsert, sql-delete, sql-sync, shell, handler, log
             error effect[0].actions[1].type: E0243: an action needs a type
-              note: types: webhook, dolt-insert, sql-insert, log
+              note: types: webhook, dolt-insert, sql-insert, sql-upsert, sql-delete, sql-sync, shell, handler, log
         "#]],
     );
 }

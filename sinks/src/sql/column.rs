@@ -116,8 +116,11 @@ impl Column {
 
 /// An RFC 3339 instant as SQL writes it, in UTC, cut to the column's decimals (servers differ: some cut, some round).
 fn moment(text: &str, decimals: Option<u32>) -> Option<String> {
-    let at: jiff::Timestamp = text.parse().ok()?;
-    let at = at.to_zoned(jiff::tz::TimeZone::UTC).datetime();
+    // An instant of the last day of 9999 is no `jiff::Timestamp`.
+    let at: jiff::civil::DateTime = match text.strip_suffix('Z') {
+        Some(text) => text.parse().ok()?,
+        None => text.parse::<jiff::Timestamp>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).datetime(),
+    };
     let Some(decimals) = decimals else { return Some(at.date().to_string()) };
     let whole = format!("{} {:02}:{:02}:{:02}", at.date(), at.hour(), at.minute(), at.second());
     match decimals.min(6) {
@@ -179,6 +182,8 @@ mod tests {
             ("2024-02-29T23:59:59.9999Z", Some(0), "2024-02-29 23:59:59"),
             ("2024-02-29T23:59:59Z", Some(6), "2024-02-29 23:59:59.000000"),
             ("2024-03-01T00:30:00+01:00", None, "2024-02-29"),
+            ("9999-12-31T23:59:59.999999Z", Some(6), "9999-12-31 23:59:59.999999"),
+            ("0000-01-01T00:00:00Z", None, "0000-01-01"),
         ] {
             assert_eq!(moment(text, decimals).unwrap(), expected);
         }

@@ -43,10 +43,12 @@ impl Table {
             is_primary: key == "PRI",
             is_generated: extra.to_ascii_uppercase().contains("GENERATED"),
         });
-        let columns: Vec<Column> = columns.collect();
+        let mut columns: Vec<Column> = columns.collect();
         if columns.is_empty() {
             return Ok(None);
         }
+        let documents = json_columns(conn, database, name).await?;
+        columns.iter_mut().filter(|column| documents.contains(&column.name)).for_each(|column| column.kind = Kind::Json);
         let unique = unique_indexes(conn, database, name).await?;
         Ok(Some(Self { database: database.to_owned(), name: name.to_owned(), columns, unique }))
     }
@@ -140,6 +142,17 @@ impl Table {
         let names: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
         format!("its columns: {}", names.join(", "))
     }
+}
+
+/// The JSON columns of a table of MariaDB, where they are texts with a check of the column's name.
+async fn json_columns(conn: &mut Conn, database: &str, name: &str) -> Result<Vec<String>, Fault> {
+    let version: Option<String> = conn.query_first("SELECT VERSION()").await.map_err(|why| Fault::of(&why))?;
+    if !version.is_some_and(|version| version.contains("MariaDB")) {
+        return Ok(Vec::new());
+    }
+    let checks = "SELECT CONSTRAINT_NAME FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ? AND TABLE_NAME = ? \
+                  AND CHECK_CLAUSE = CONCAT('json_valid(`', CONSTRAINT_NAME, '`)')";
+    conn.exec(checks, (database, name)).await.map_err(|why| Fault::of(&why))
 }
 
 async fn unique_indexes(conn: &mut Conn, database: &str, name: &str) -> Result<Vec<Vec<String>>, Fault> {

@@ -1,0 +1,223 @@
+//! One database follows another, and two follow each other.
+
+use std::time::Duration;
+
+use thalweg_testkit::{MariaDb, require};
+
+use super::harness::{Home, until};
+
+const CONFIG: &str = include_str!("../../examples/cross-database-sync/thalweg.toml");
+const SHOP: &str = include_str!("../../examples/cross-database-sync/shop.sql");
+const WAREHOUSE: &str = include_str!("../../examples/cross-database-sync/warehouse.sql");
+
+fn rows(server: &MariaDb, database: &str, table: &str, columns: &str) -> Vec<Vec<String>> {
+    server.query(&format!("SELECT {columns} FROM {database}.{table} ORDER BY 1"))
+}
+
+#[test]
+fn the_example_keeps_a_copy_on_another_server_through_crashes_of_all_three() {
+    if !require() {
+        return;
+    }
+    let (shop, mut warehouse) = (MariaDb::start(), MariaDb::start());
+    shop.exec(SHOP);
+    warehouse.exec(WAREHOUSE);
+    shop.exec(
+        "INSERT INTO shop.customers VALUES (1, 'Ada', 'ada@example.com', 'secret'), (2, 'Bob', 'bob@example.com', NULL);
+         INSERT INTO shop.orders VALUES (1, 1, '12.50', 0, '2024-02-29 23:59:59.250', NULL)",
+    );
+    let config = CONFIG
+        .replace("thalweg:${SHOP_PASSWORD}@shop-db:3306", &format!("root@127.0.0.1:{}", shop.port()))
+        .replace("thalweg:${WAREHOUSE_PASSWORD}@warehouse-db:3306", &format!("root@127.0.0.1:{}", warehouse.port()))
+        .replace("{ type = \"sql-", "{ backoff = \"50ms..200ms\", type = \"sql-")
+        .replace("\ntype = \"sql-", "\nbackoff = \"50ms..200ms\"\ntype = \"sql-");
+    let home = Home::new(&config);
+    let daemon = home.start_live();
+    let customers = "id, name, email";
+    until("the first copy", || rows(&warehouse, "warehouse", "orders", "id").len() == 1);
+
+    // New rows, changed rows, rows that go, a key that changes, an order before its customer in the log of one transaction.
+    shop.exec(
+        "INSERT INTO shop.customers VALUES (3, 'Eve', 'eve@example.com', 'x');
+         UPDATE shop.customers SET name = 'Ada L.' WHERE id = 1;
+         SET foreign_key_checks = 0; BEGIN;
+         INSERT INTO shop.orders VALUES (2, 4, '99999999.99', 1, '2024-03-01 00:00:00', 'gift \\\\ \"wrapped\" 🦀');
+         INSERT INTO shop.customers VALUES (4, 'Dan', 'dan@example.com', NULL); COMMIT;
+         UPDATE shop.orders SET id = 7 WHERE id = 1;
+         DELETE FROM shop.customers WHERE id = 2",
+    );
+    daemon.kill9();
+    let mut daemon = home.start_live();
+    for round in 0..4 {
+        for n in 0..20 {
+            let id = 100 + n % 7;
+            shop.exec(&format!(
+                "REPLACE INTO shop.customers VALUES ({id}, 'c{round}-{n}', 'c', NULL); DELETE FROM shop.customers WHERE id = {}",
+                100 + (n + 3) % 7
+            ));
+            if n == 10 && round % 2 == 0 {
+                daemon.kill9();
+                daemon = home.start_live();
+            }
+            if n == 10 && round == 1 {
+                warehouse.kill9();
+                warehouse.restart();
+            }
+        }
+    }
+    let same = || {
+        let orders = "id, customer_id, total, paid, ordered_at, note";
+        rows(&shop, "shop", "customers", customers) == rows(&warehouse, "warehouse", "customers", customers)
+            && rows(&shop, "shop", "orders", orders) == rows(&warehouse, "warehouse", "orders", orders)
+    };
+    until("both are the same", same);
+    let listed = rows(&warehouse, "warehouse", "mailing_list", "customer, address, last_change");
+    assert_eq!(listed[0], ["1", "Ada L. <ada@example.com>", "update"]);
+    assert_eq!(listed[1], ["2", "Bob <bob@example.com>", "delete"]);
+    daemon.stop().well();
+    home.run_until_idle("0.5").well();
+    let counts = home.counts();
+    assert_eq!((counts.pending, counts.dead), (0, 0), "{counts:?}");
+    assert!(same(), "and stay so");
+}
+
+#[test]
+fn every_column_type_arrives_as_it_was() {
+    if !require() {
+        return;
+    }
+    let (from, to) = (MariaDb::start(), MariaDb::start());
+    let columns = "id BIGINT PRIMARY KEY, t TINYINT, tu TINYINT UNSIGNED, s SMALLINT, m MEDIUMINT, i INT, b BIGINT, bu BIGINT UNSIGNED, f FLOAT, d DOUBLE,
+        n DECIMAL(65,30), n2 DECIMAL(10,0), bit1 BIT(1), bit64 BIT(64), y YEAR, da DATE, dt DATETIME, dt6 DATETIME(6), ts TIMESTAMP(6) NULL, ti TIME, ti6 TIME(6),
+        c CHAR(10), v VARCHAR(100), latin VARCHAR(50) CHARACTER SET latin1, bin BINARY(4), vb VARBINARY(20), tx TEXT, bl LONGBLOB, e ENUM('a','b c'), st SET('x','y','z'),
+        j JSON, u UUID, ip INET6, flag BOOLEAN, doubled BIGINT AS (i * 2) STORED";
+    for (server, database) in [(&from, "a"), (&to, "b")] {
+        server.exec(&format!("CREATE DATABASE {database}; CREATE TABLE {database}.kinds ({columns})"));
+    }
+    let home = Home::new(&format!(
+        r#"
+        [[source]]
+        name = "a"
+        kind = "mysql"
+        url = "{}"
+        tables = ["a.kinds"]
+        [[classify]]
+        database = "a"
+        table = "kinds"
+        insert = "kind"
+        update = "kind"
+        delete = "kind"
+        [[reactions]]
+        event = "kind"
+        actions = [{{ type = "sql-sync", url = "{}" }}]
+        "#,
+        from.url(),
+        to.url_of("b")
+    ));
+    let daemon = home.start_live();
+    from.exec(
+        "INSERT INTO a.kinds (id) VALUES (0), (-9223372036854775808);
+         INSERT INTO a.kinds (id, t, tu, s, m, i, b, bu, f, d, n, n2, bit1, bit64, y, da, dt, dt6, ts, ti, ti6, c, v, latin, bin, vb, tx, bl, e, st, j, u, ip, flag) VALUES
+         (1, -128, 255, -32768, -8388608, -2147483648, -9223372036854775808, 18446744073709551615, 0.1, 1e-308,
+          -12345678901234567890123456789012345.123456789012345678901234567891, -9999999999, 1, b'1010', 2155, '1000-01-01', '9999-12-31 23:59:59',
+          '2024-02-29 23:59:59.999999', '2024-02-29 23:59:59.999999', '-838:59:59', '838:59:59.000001', 'ä', '', 'naïve', x'00ff', x'00ff80', REPEAT('ü', 1000),
+          x'deadbeef00', 'b c', 'x,z', '{\"a\": [1, null, \"x\"]}', '123e4567-e89b-12d3-a456-426614174000', '2001:db8::1', TRUE),
+         (2, 0, 0, 0, 0, 0, 0, 0, 16777216, 1.7976931348623157e308, 0, 0, 0, b'0', 1901, '9999-12-31', '1000-01-01 00:00:00', '1970-01-01 00:00:00', '1970-01-02 00:00:00', '00:00:00',
+          '-00:00:00.5', '', 'trailing  ', '', '', '', '', '', 'a', '', '\"text\"', '00000000-0000-0000-0000-000000000000', '::', FALSE),
+         (3, 1, 1, 1, 1, 1, 1, 9007199254740993, 3.4e38, -0.0, 0.000000000000000000000000000001, 1, NULL, b'1111111111111111111111111111111111111111111111111111111111111111', 2024,
+          '2024-02-29', NULL, NULL, NULL, NULL, '12:34:56.789', 'x', '\\\\''\"`%_\\0', '€', 'abcd', '', NULL, NULL, NULL, 'x,y,z', '[]', NULL, '::ffff:1.2.3.4', NULL);
+         UPDATE a.kinds SET v = 'changed', bl = x'ff' WHERE id = 0;
+         DELETE FROM a.kinds WHERE id < 0",
+    );
+    // A document is kept as what it says, not as how it was spelled.
+    let all = |server: &MariaDb, database: &str| {
+        let texts = "HEX(bin), HEX(vb), HEX(bl), bit1 + 0, bit64 + 0, HEX(v), HEX(latin), d + 0e0, JSON_COMPACT(j), e, st, u, ip, flag, doubled, c, tx";
+        let numbers = "id, t, tu, s, m, i, b, bu, f, n, n2, y, da, dt, dt6, ts, ti, ti6";
+        server.query(&format!("SELECT {numbers}, {texts} FROM {database}.kinds ORDER BY id"))
+    };
+    until("four rows", || {
+        assert!(!daemon.said().contains("delivery failed"), "{}", daemon.said());
+        to.query("SELECT COUNT(*), SUM(v = 'changed') FROM b.kinds") == [["4", "1"]]
+    });
+    daemon.stop().well();
+    let (expected, found) = (all(&from, "a"), all(&to, "b"));
+    for (expected, found) in expected.iter().zip(&found) {
+        assert_eq!(expected, found);
+    }
+    assert_eq!(expected.len(), found.len());
+}
+
+#[test]
+fn src_25_two_databases_that_follow_each_other_come_to_rest() {
+    if !require() {
+        return;
+    }
+    let (east, west) = (MariaDb::start(), MariaDb::start());
+    for (server, database) in [(&east, "east"), (&west, "west")] {
+        let columns = "id INT PRIMARY KEY, name VARCHAR(50), hits INT NOT NULL DEFAULT 0, thalweg_origin VARCHAR(64)";
+        server.exec(&format!("CREATE DATABASE {database}; CREATE TABLE {database}.people ({columns})"));
+    }
+    let way = |name: &str, from: &MariaDb, to: String| {
+        format!(
+            r#"
+            [[source]]
+            name = "{name}"
+            kind = "mysql"
+            url = "{}"
+            tables = ["{name}.people"]
+            [[classify]]
+            database = "{name}"
+            table = "people"
+            insert = "{name}"
+            update = "{name}"
+            delete = "{name}"
+            [[reactions]]
+            event = "{name}"
+            actions = [{{ type = "sql-sync", url = "{to}", backoff = "50ms..200ms" }}]
+            "#,
+            from.url()
+        )
+    };
+    let config = way("east", &east, west.url_of("west")) + &way("west", &west, east.url_of("east"));
+    let home = Home::new(&config);
+    let daemon = home.start();
+    until("both are live", || daemon.said().matches(": live").count() == 2);
+    let both = |columns: &str| (rows(&east, "east", "people", columns), rows(&west, "west", "people", columns));
+    for n in 0..30 {
+        east.exec(&format!("INSERT INTO east.people (id, name) VALUES ({n}, 'e{n}')"));
+        west.exec(&format!("INSERT INTO west.people (id, name) VALUES ({}, 'w{n}')", 100 + n));
+    }
+    until("all rows are on both sides", || {
+        let (east, west) = both("id, name, hits");
+        east.len() == 60 && east == west
+    });
+    // Each side changes rows that the other has made, again and again.
+    for round in 0..10 {
+        for id in 0..5 {
+            east.exec(&format!("UPDATE east.people SET hits = hits + 1 WHERE id = {}", 100 + id));
+            west.exec(&format!("UPDATE west.people SET hits = hits + 1 WHERE id = {id}"));
+        }
+        if round == 5 {
+            east.exec("DELETE FROM east.people WHERE id BETWEEN 10 AND 19");
+            west.exec("DELETE FROM west.people WHERE id BETWEEN 110 AND 119");
+        }
+    }
+    let hits = |rows: &[Vec<String>]| rows.iter().map(|row| row[1].parse::<u32>().unwrap()).sum::<u32>();
+    until("both are the same", || {
+        let (east, west) = both("id, hits");
+        east == west && east.len() == 40 && hits(&east) == 100
+    });
+    // What has come back is not written on: no transaction follows from another for ever.
+    let stands = || (east.gtid(), west.gtid());
+    let mut before = stands();
+    until("both are at rest", || {
+        std::thread::sleep(Duration::from_millis(300));
+        let now = stands();
+        std::mem::replace(&mut before, now.clone()) == now
+    });
+    daemon.stop().well();
+    let counts = home.counts();
+    assert_eq!((counts.pending, counts.dead), (0, 0), "{counts:?}");
+    // 60 inserts, 100 updates and 20 deletes, and each of them once more when it came back.
+    assert_eq!(counts.fired, 2 * 180, "{counts:?}");
+}
