@@ -11,6 +11,7 @@ mod daemon {
     mod kill;
     mod latency;
     mod outside;
+    mod programs;
     mod seed;
     mod status;
     mod sync;

@@ -17,6 +17,7 @@ mod column;
 mod fault;
 mod insert;
 mod order;
+mod own;
 mod row;
 mod table;
 mod target;

@@ -221,3 +221,42 @@ fn src_25_two_databases_that_follow_each_other_come_to_rest() {
     // 60 inserts, 100 updates and 20 deletes, and each of them once more when it came back.
     assert_eq!(counts.fired, 2 * 180, "{counts:?}");
 }
+
+#[test]
+fn src_25_two_rules_that_insert_into_each_others_table_end_as_a_dead_letter() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    for table in ["a", "b"] {
+        let columns = "n INT AUTO_INCREMENT PRIMARY KEY, text VARCHAR(50), thalweg_origin VARCHAR(64)";
+        server.exec(&format!("CREATE DATABASE IF NOT EXISTS ring; CREATE TABLE ring.{table} ({columns})"));
+    }
+    let rule = |from: &str, to: &str| {
+        format!(
+            r#"
+            [[classify]]
+            database = "ring"
+            table = "{from}"
+            insert = "{from}.new"
+            [[reactions]]
+            event = "{from}.new"
+            actions = [{{ type = "sql-insert", database = "ring", table = "{to}", columns = {{ text = "{{new.text}}" }}, backoff = "10ms..20ms" }}]
+            "#
+        )
+    };
+    let source = format!("[[source]]\nname = \"ring\"\nkind = \"mysql\"\nurl = \"{}\"\ntables = [\"ring.*\"]\n", server.url());
+    let home = Home::new(&format!("{source}{}{}", rule("a", "b"), rule("b", "a")));
+    let daemon = home.start_live();
+    server.exec("INSERT INTO ring.a (text) VALUES ('hot potato')");
+    daemon.until_said("dead letter: E0526: 17 effects follow from each other, so this is a loop and ends here; at most 16 may");
+    // A change by hand begins a chain of its own.
+    server.exec("INSERT INTO ring.b (text) VALUES ('another')");
+    until("two chains have ended", || daemon.said().matches("dead letter: E0526").count() == 2);
+    daemon.stop().well();
+    let rows = server
+        .query("SELECT text, COUNT(*) FROM (SELECT text FROM ring.a UNION ALL SELECT text FROM ring.b) t GROUP BY 1 ORDER BY 1");
+    assert_eq!(rows, [["another", "17"], ["hot potato", "17"]]);
+    let counts = home.counts();
+    assert_eq!((counts.fired, counts.acked, counts.dead), (34, 32, 2), "{counts:?}");
+}

@@ -4,17 +4,14 @@
 use std::collections::BTreeMap;
 
 use thalweg_formulas::{Problem, Value, json};
-use thalweg_graph::cause::Cause;
 use thalweg_graph::ports::Firing;
 
 use super::fault::Fault;
+use super::own::{self, ORIGIN};
 use super::row::{Images, known};
 use super::template::Template;
 use crate::envelope;
 use crate::settings::{Reader, wrong};
-
-/// A column that tells who wrote a row last, where a table has it.
-pub(super) const ORIGIN: &str = "thalweg_origin";
 
 /// What an action does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +104,7 @@ impl Shape {
     /// The write of a firing, as text.
     pub(super) fn render(&self, firing: &Firing<'_>) -> Vec<u8> {
         let images = Images::of(firing.payload);
-        let cause = cause(firing, &images);
+        let cause = own::cause(firing, &images);
         let has_new = matches!(images.new, Value::Map(_));
         let op = match self.verb {
             Verb::Delete => "delete",
@@ -131,7 +128,7 @@ impl Shape {
             ("key", Value::list(key.into_iter().map(Value::text))),
             ("row", row.map_or(Value::Null, Value::record)),
             ("whole", Value::Bool(self.columns.is_empty())),
-            ("depth", Value::Int(cause.as_ref().map_or(0, |cause| i64::from(cause.depth)) + 1)),
+            ("depth", Value::Int(own::origin(firing.id, cause.as_ref()).depth.into())),
             ("own", Value::Bool(cause.is_some())),
         ]);
         let mut text = String::new();
@@ -162,20 +159,6 @@ fn owned(names: Vec<&str>) -> Vec<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// The effect that wrote what this firing is about: its transaction says so, or the row does. A write of ours always changes the
-/// column, so a row that somebody else has changed since is not taken for ours.
-fn cause(firing: &Firing<'_>, images: &Images) -> Option<Cause> {
-    let origin = |image: &Value| match image {
-        Value::Map(row) => row.get(&Value::from(ORIGIN)).cloned(),
-        _ => None,
-    };
-    Cause::of(firing.origin).or_else(|| match (origin(&images.new), origin(&images.old)) {
-        (new, old) if new == old => None,
-        (Some(Value::Text(new)), _) => Cause::parse(&new),
-        _ => None,
-    })
-}
-
 /// What is done to the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
@@ -199,7 +182,7 @@ pub(super) struct Change {
     /// Whether these are all columns.
     pub(super) whole: bool,
     /// How many effects lie behind it, this one included.
-    pub(super) depth: i64,
+    pub(super) depth: u32,
     /// Whether what it reacts to was written by a sink.
     pub(super) own: bool,
 }
@@ -234,7 +217,10 @@ impl Change {
             key,
             row: row.iter().map(|(name, value)| (envelope::plain_text(name), value.clone())).collect(),
             whole: member("whole") == Value::Bool(true),
-            depth: if let Value::Int(depth) = member("depth") { depth } else { 1 },
+            depth: match member("depth") {
+                Value::Int(depth) => u32::try_from(depth).unwrap_or(u32::MAX),
+                _ => 1,
+            },
             own: member("own") == Value::Bool(true),
         };
         change.check_key().map(|()| change)

@@ -3,10 +3,12 @@
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, TxOpts};
 use serde_json::{Map, Value as Json};
+use thalweg_graph::cause::Cause;
 use thalweg_graph::ports::{Attempt, BoxFuture, Firing, PendingDelivery, Sink};
 use thalweg_graph::spec::ActionSpec;
 
 use super::fault::Fault;
+use super::own::{self, ORIGIN};
 use super::row::RowShape;
 use super::table::{self, Table};
 use super::target::{Database, Target};
@@ -42,10 +44,13 @@ impl SqlInsert {
     async fn attempt(&self, delivery: &PendingDelivery) -> Result<(), Fault> {
         let row: Map<String, Json> = serde_json::from_slice(&delivery.row.body)
             .map_err(|why| Fault::permanent(format!("E0523: the stored row cannot be read: {why}")))?;
+        let origin = row.get(ORIGIN).and_then(Json::as_str).and_then(Cause::parse);
+        let depth = origin.map_or(1, |origin| origin.depth);
+        own::check_depth(depth)?;
         let target = self.database.target().await?;
         let mut conn = target.connect().await?;
         let table = target.table(&self.table, self.load(&target, &mut conn)).await?;
-        let done = self.insert(&mut conn, &table, &delivery.row.id, &row).await;
+        let done = self.insert(&mut conn, &table, (&delivery.row.id, depth), &row).await;
         if done.as_ref().is_err_and(Fault::contradicts_catalogue) {
             target.forget(&self.table).await;
         }
@@ -53,12 +58,12 @@ impl SqlInsert {
     }
 
     /// The row and its id, in one transaction.
-    async fn insert(&self, conn: &mut Conn, table: &Table, id: &str, row: &Map<String, Json>) -> Result<(), Fault> {
+    async fn insert(&self, conn: &mut Conn, table: &Table, mark: (&str, u32), row: &Map<String, Json>) -> Result<(), Fault> {
         let (columns, values) = table.assign(row, self.shape.is_custom())?;
         let insert = table.insert_statement(&columns);
         match table.is_keyed_by_id(self.shape.writes_own_id()) {
-            true => insert_keyed(conn, table, id, &insert, values).await,
-            false => insert_with_ledger(conn, table, id, &insert, values).await,
+            true => insert_keyed(conn, table, mark.0, &insert, values).await,
+            false => insert_with_ledger(conn, table, mark, &insert, values).await,
         }
     }
 
@@ -106,9 +111,15 @@ async fn insert_keyed(conn: &mut Conn, table: &Table, id: &str, insert: &str, va
 }
 
 /// Row and id in one transaction. The id goes first: a repeat touches nothing.
-async fn insert_with_ledger(conn: &mut Conn, table: &Table, id: &str, insert: &str, values: Params) -> Result<(), Fault> {
+async fn insert_with_ledger(
+    conn: &mut Conn,
+    table: &Table,
+    mark: (&str, u32),
+    insert: &str,
+    values: Params,
+) -> Result<(), Fault> {
     let mut transaction = conn.start_transaction(TxOpts::default()).await.map_err(|why| Fault::of(&why))?;
-    if let Err(why) = transaction.exec_drop(table.ledger_insert_statement(), (id,)).await {
+    if let Err(why) = transaction.exec_drop(table.ledger_insert_statement(), mark).await {
         let fault = Fault::of(&why);
         transaction.rollback().await.map_err(|why| Fault::of(&why))?;
         return if fault.is_duplicate() { Ok(()) } else { Err(fault) };

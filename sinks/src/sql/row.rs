@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json};
 use thalweg_formulas::Value;
 use thalweg_graph::ports::Firing;
 
+use super::own::{self, ORIGIN};
 use super::template::Template;
 use crate::envelope;
 use crate::settings::{Reader, wrong};
@@ -71,8 +72,15 @@ impl RowShape {
     }
 
     /// The row, by column: NULL, booleans, integers, everything else as text. (No JSON number with decimals: reading one back may
-    /// differ in its last bit.)
+    /// differ in its last bit.) With it goes who wrote it.
     pub(super) fn row(&self, firing: &Firing<'_>) -> Map<String, Json> {
+        let mut row = self.columns(firing);
+        let cause = own::cause(firing, &Images::of(firing.payload));
+        row.entry(ORIGIN).or_insert_with(|| own::origin(firing.id, cause.as_ref()).to_string().into());
+        row
+    }
+
+    fn columns(&self, firing: &Firing<'_>) -> Map<String, Json> {
         let known = known(firing);
         let column = |name: &str, template: &Template| (name.to_owned(), cell(&template.fill(&known)));
         match self {

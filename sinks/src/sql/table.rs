@@ -7,6 +7,7 @@ use thalweg_formulas::Value;
 
 use super::column::{Column, Kind};
 use super::fault::Fault;
+use super::own::ORIGIN;
 use super::row::EVENT_COLUMNS;
 
 const LEDGER: &str = "thalweg_applied";
@@ -80,11 +81,11 @@ impl Table {
                     names.push(column.name.as_str());
                     values.push(column.convert(value)?);
                 }
-                None if whole => return Err(self.no_column(name)),
+                None if whole && name != ORIGIN => return Err(self.no_column(name)),
                 None => {}
             }
         }
-        if names.is_empty() {
+        if names.iter().all(|name| name.eq_ignore_ascii_case(ORIGIN)) {
             let usual = EVENT_COLUMNS.join(", ");
             return Err(Fault::catalogue(format!("E0521: {} has none of the columns {usual}; {}", self.shown(), self.list())));
         }
@@ -125,12 +126,14 @@ impl Table {
     /// Makes the ledger of effect ids.
     pub(super) fn ledger_statement(&self) -> String {
         let ledger = qualified(&self.database, LEDGER);
-        format!("CREATE TABLE IF NOT EXISTS {ledger} (id VARCHAR(26) PRIMARY KEY, applied_at DATETIME(3) NOT NULL)")
+        format!(
+            "CREATE TABLE IF NOT EXISTS {ledger} (id VARCHAR(26) PRIMARY KEY, depth INT NOT NULL, applied_at DATETIME(3) NOT NULL)"
+        )
     }
 
-    /// Notes an effect id.
+    /// Notes an effect id and the depth of its chain.
     pub(super) fn ledger_insert_statement(&self) -> String {
-        format!("INSERT INTO {} (id, applied_at) VALUES (?, UTC_TIMESTAMP(3))", qualified(&self.database, LEDGER))
+        format!("INSERT INTO {} (id, depth, applied_at) VALUES (?, ?, UTC_TIMESTAMP(3))", qualified(&self.database, LEDGER))
     }
 
     /// The table's name, quoted.

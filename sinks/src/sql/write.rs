@@ -16,10 +16,11 @@ use thalweg_graph::cause::Cause;
 use thalweg_graph::ports::{Attempt, BoxFuture, Firing, PendingDelivery, Sink};
 use thalweg_graph::spec::ActionSpec;
 
-use super::change::{Change, ORIGIN, Op, Shape, Verb};
+use super::change::{Change, Op, Shape, Verb};
 use super::column::Column;
 use super::fault::Fault;
 use super::order::{Marks, Order, Scope, Verdict};
+use super::own::{self, ORIGIN};
 use super::table::{self, Statement, Table};
 use super::target::{Database, Target};
 use crate::settings::{Reader, SettingProblem};
@@ -27,8 +28,6 @@ use crate::{SinkContext, envelope, retry};
 
 /// The table of marks, in the target's database.
 const ROWS: &str = "thalweg_rows";
-/// How many effects may follow from each other before the chain counts as a loop.
-const DEPTH_MAX: i64 = 16;
 
 /// The action, set up. Connects at its first delivery.
 pub(crate) struct SqlWrite {
@@ -74,10 +73,7 @@ impl SqlWrite {
         if change.own && !self.follows_own {
             return Ok(());
         }
-        if change.depth > DEPTH_MAX {
-            let chain = format!("{} effects follow from each other", change.depth);
-            return Err(Fault::permanent(format!("E0526: {chain}, so this is a loop and ends here; at most {DEPTH_MAX} may")));
-        }
+        own::check_depth(change.depth)?;
         let target = self.database.target().await?;
         let mut conn = target.connect().await?;
         let table = target.table(&change.table, load(&target, &mut conn, &change.table)).await?;
@@ -233,8 +229,7 @@ fn prepare<'a>(table: &'a Table, change: &Change, delivery: &PendingDelivery) ->
     if !table.is_unique(&names) {
         return Err(no_unique_key(table, &names));
     }
-    let depth = u32::try_from(change.depth).unwrap_or(u32::MAX);
-    let origin = Cause { id: id.clone(), depth }.to_string();
+    let origin = Cause { id: id.clone(), depth: change.depth }.to_string();
     let set = if change.op == Op::Delete { Vec::new() } else { columns(table, change, &origin)? };
     let scope = match change.op {
         Op::Delete => Scope::Delete,

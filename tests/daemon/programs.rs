@@ -1,0 +1,79 @@
+//! Programs that the daemon runs: they get every event, and none outlives it.
+
+use std::path::Path;
+
+use thalweg_testkit::{MariaDb, require};
+
+use super::harness::{Home, SHOP, shop, until};
+
+/// Notes each event it is given, once for each id; answers every third only when it is asked again.
+const HANDLER: &str = r#"#!/bin/sh
+echo $$ >> handlers
+sleep 1000 &
+echo $! >> sleepers
+while IFS= read -r line; do
+    id=$(echo "$line" | cut -d'"' -f4)
+    if ! grep -q "$id" handled 2>/dev/null; then
+        echo "$id" >> handled
+        if [ $(($(wc -l < handled) % 3)) = 0 ]; then
+            echo "{\"id\":\"$id\",\"error\":\"ask me again\",\"retry\":true}"
+            continue
+        fi
+    fi
+    echo "{\"id\":\"$id\",\"ok\":true}"
+done
+"#;
+
+/// Notes the effect id, once, and fails the first time.
+const SHELL: &str =
+    "cat > /dev/null; if grep -q $THALWEG_EFFECT_ID ran; then exit 0; fi; echo $THALWEG_EFFECT_ID >> ran; exit 75";
+
+fn lines(home: &Home, name: &str) -> Vec<String> {
+    let mut lines: Vec<String> = std::fs::read_to_string(home.path(name)).unwrap_or_default().lines().map(String::from).collect();
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+fn is_running(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+#[test]
+fn every_event_reaches_its_programs_and_they_end_with_the_daemon() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec(SHOP);
+    let handler = r#"{ type = "handler", command = ["sh", "handler.sh"], backoff = "20ms..50ms" }"#;
+    let shell =
+        format!("{{ type = \"shell\", command = [\"sh\", \"-c\", \"{SHELL}\"], backoff = \"20ms..50ms\", concurrency = 8 }}");
+    let home = Home::new(&shop(&server.url(), &format!("{handler}, {shell}"))).env("PATH", &std::env::var("PATH").unwrap());
+    std::fs::write(home.path("handler.sh"), HANDLER).unwrap();
+    std::fs::write(home.path("ran"), "").unwrap();
+    let mut daemon = home.start_live();
+    for n in 0..40 {
+        server.exec(&format!("INSERT INTO shop.orders VALUES ({n}, {})", 101 + n));
+        if n % 15 == 14 {
+            daemon.kill9();
+            daemon = home.start_live();
+        }
+    }
+    until("all events", || lines(&home, "handled").len() == 40 && lines(&home, "ran").len() == 40);
+    let begun = lines(&home, "handlers").len();
+    daemon.stop().well();
+    home.run_until_idle("0.5").well();
+    let counts = home.counts();
+    assert_eq!((counts.fired, counts.acked, counts.pending, counts.dead), (80, 80, 0, 0), "{counts:?}");
+    assert_eq!((lines(&home, "handled").len(), lines(&home, "ran").len()), (40, 40));
+    assert!(begun >= 3, "each start of the daemon has its own");
+    // A daemon that is killed cannot end what its programs have started; one that stops ends all. The input of a handler ends either way.
+    until("the handlers are gone", || !lines(&home, "handlers").iter().any(|pid| is_running(pid)));
+    let left: Vec<String> = lines(&home, "sleepers").into_iter().filter(|pid| is_running(pid)).collect();
+    assert!(left.len() <= 2, "only those of the two killed daemons: {left:?}");
+    for pid in left {
+        std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
+    }
+}
