@@ -155,9 +155,30 @@ impl Assembler {
         self.file = Some(name.into());
     }
 
-    /// Whether a transaction has begun and not ended.
-    pub fn is_inside(&self) -> bool {
-        self.group.is_some()
+    /// Whether it has not yet learned where it begins, after [`Assembler::anywhere`].
+    pub fn is_fresh(&self) -> bool {
+        self.from_anywhere
+    }
+
+    /// Looks at one event for layouts only: table maps, also those in compressed transactions.
+    ///
+    /// # Errors
+    /// As [`Assembler::event`].
+    pub fn layouts(&mut self, header: Header, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
+        match header.kind {
+            kind::TABLE_MAP => self.table_map(body, steps),
+            kind::FORMAT_DESCRIPTION => self.about_the_log(header, body),
+            kind::TRANSACTION_PAYLOAD => {
+                let mut payload = Payload::new(body)?;
+                while let Some(frame) = payload.next()? {
+                    if frame.header.kind == kind::TABLE_MAP {
+                        self.table_map(frame.body, steps)?;
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Everything up to here was handed out.
@@ -207,7 +228,8 @@ impl Assembler {
             kind::MYSQL_PREVIOUS_GTIDS => self.log_begins(gtid_event::mysql_previous(body)?.into()),
             kind::FORMAT_DESCRIPTION => {
                 self.flavour = Some(Flavour::of_version(&control::format_description(body)?));
-                self.maps.clear(); // A new file: no row event refers to the maps of the one before.
+                self.maps.clear(); // A new file: no row event refers to the maps of the one before,
+                self.group = None; // and what the one before left half-written will not go on.
                 Ok(())
             }
             kind::ROTATE => {

@@ -61,6 +61,9 @@ const FLAG_IN_USE: u16 = 0x01;
 /// The first four bytes of a binlog file.
 pub const FILE_MAGIC: [u8; 4] = [0xfe, b'b', b'i', b'n'];
 
+/// The first four bytes of a file that MySQL has encrypted.
+pub const ENCRYPTED_MAGIC: [u8; 4] = [0xfd, b'b', b'i', b'n'];
+
 const CRC_LEN: usize = 4;
 
 /// The header that every event begins with.

@@ -9,7 +9,9 @@ use thalweg_sources::binlog::{Assembler, LogError, Position, Step, Watch};
 use crate::harness::line;
 
 /// MariaDB 10.11: inserts, updates and deletes of many types, a table by table DDL, XA, two domains.
-const RECORDED: &[u8] = include_bytes!("../fixtures/mariadb-10.11.binlog");
+pub const RECORDED: &[u8] = include_bytes!("../fixtures/mariadb-10.11.binlog");
+/// Its transactions of `shop`, a line each.
+pub const TRANSACTIONS: &str = include_str!("../fixtures/mariadb-10.11.txt");
 /// The same server with `log_bin_compress`.
 const COMPRESSED: &[u8] = include_bytes!("../fixtures/mariadb-10.11-compressed.binlog");
 

@@ -1,5 +1,6 @@
 //! The sources against real servers.
 
+mod binlog_file;
 mod ddl;
 mod decoder;
 mod dolt;
@@ -9,4 +10,5 @@ mod live;
 mod mysql9;
 mod refusals;
 mod snapshot;
+mod tls;
 mod types;
