@@ -45,7 +45,7 @@ fn action_findings(config: &Config) -> Vec<Finding> {
             Server::Url(_) => "mysql://user@localhost:3306".to_owned(),
             Server::Parts { host, port, .. } => format!("mysql://user@{host}:{port}"),
         })),
-        SourceKind::Jsonl { .. } | SourceKind::Generate { .. } => None,
+        SourceKind::BinlogFile(_) | SourceKind::Jsonl { .. } | SourceKind::Generate { .. } => None,
     });
     let effects = config.spec.effects.iter().enumerate().map(|(i, effect)| (true, i, &effect.actions));
     let reactions = config.spec.reactions.iter().enumerate().map(|(i, reaction)| (false, i, &reaction.actions));

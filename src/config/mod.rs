@@ -28,7 +28,7 @@ pub use diag::{Diag, Look, SourceText, render_all};
 pub use places::PlaceMap;
 pub use secret::{Environment, Secret, Unresolved, percent_encode};
 pub use sections::{App, EgressConfig, EngineConfig, HttpConfig};
-pub use sources::{MysqlConfig, Server, Snapshot, SnapshotEffects, SourceConfig, SourceKind};
+pub use sources::{BinlogFileConfig, MysqlConfig, Server, Snapshot, SnapshotEffects, SourceConfig, SourceKind};
 
 use definition::Reader;
 use reader::{Collector, Section, wrong_type};
@@ -204,7 +204,7 @@ fn duplicate_sources(sources: &[SourceConfig], entries: &[Entry], out: &Collecto
 fn unresolved(sources: &[SourceConfig], env: &Environment) -> Vec<Diag> {
     let missing = |source: &SourceConfig| match &source.kind {
         SourceKind::Mysql(mysql) => mysql.server.url(env).err(),
-        SourceKind::Jsonl { .. } | SourceKind::Generate { .. } => None,
+        SourceKind::BinlogFile(_) | SourceKind::Jsonl { .. } | SourceKind::Generate { .. } => None,
     };
     let diag = |(source, why): (&SourceConfig, Unresolved)| Diag {
         severity: Severity::Warning,

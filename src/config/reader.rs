@@ -132,6 +132,16 @@ impl<'a> Section<'a> {
         None
     }
 
+    /// `true` or `false`.
+    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        let (item, what) = (self.item(key)?, self.path(key));
+        match &item.tree {
+            Tree::Bool(found) => Some(*found),
+            Tree::Raw(raw) if raw.trim().parse::<bool>().is_ok() => raw.trim().parse().ok(),
+            other => wrong_type(self.out, &what, "true or false", other, &item.origin),
+        }
+    }
+
     /// One of the words.
     pub fn one_of(&mut self, key: &'static str, words: &[&'static str]) -> Option<&'static str> {
         let (text, origin) = self.text(key)?;

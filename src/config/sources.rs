@@ -22,6 +22,8 @@ pub struct SourceConfig {
 pub enum SourceKind {
     /// The binlog of a MariaDB, MySQL or Dolt server.
     Mysql(MysqlConfig),
+    /// Files that such a server wrote.
+    BinlogFile(BinlogFileConfig),
     /// JSON lines.
     Jsonl {
         /// The file; `-` is stdin.
@@ -49,6 +51,17 @@ pub struct MysqlConfig {
     pub snapshot: Snapshot,
     /// Whether rows of a snapshot may fire effects.
     pub snapshot_effects: SnapshotEffects,
+}
+
+/// `kind = "binlog-file"`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BinlogFileConfig {
+    /// Files, folders, index files, or patterns with `*` and `?` in the last part.
+    pub paths: Vec<PathBuf>,
+    /// Patterns `db.table`, `db.*`; empty: the tables that the definition names.
+    pub tables: Vec<String>,
+    /// Wait for more at the end.
+    pub follow: bool,
 }
 
 /// How to reach a server.
@@ -120,12 +133,7 @@ pub(super) fn source(mut section: Section<'_>, index: usize) -> Option<SourceCon
             let seed = section.integer("seed", 0..=i64::MAX).map_or(1, |n| n as u64);
             Some(SourceKind::Generate { rows_per_s, seed })
         }
-        Some(other) => {
-            let diag = Diag::error(287, format!("source kind `{other}` is not built yet")).note("built: mysql, jsonl, generate");
-            let origin = section.item("kind").map_or(section.origin.clone(), |item| item.origin.clone());
-            section.out().report(diag, &origin, "not built yet");
-            return None;
-        }
+        Some(_) => binlog_file(&mut section),
         None if has_kind => return None,
         None => {
             section.required("kind");
@@ -134,6 +142,16 @@ pub(super) fn source(mut section: Section<'_>, index: usize) -> Option<SourceCon
     };
     section.finish();
     Some(SourceConfig { name: name.into(), kind: kind? })
+}
+
+fn binlog_file(section: &mut Section<'_>) -> Option<SourceKind> {
+    if section.entry("path").is_none() {
+        section.required("path");
+    }
+    let paths = section.texts("path").map(|paths| paths.into_iter().map(|(path, _)| path.into()).collect());
+    let tables = section.texts("tables").unwrap_or_default().into_iter().map(|(table, _)| table).collect();
+    let follow = section.boolean("follow").unwrap_or(false);
+    Some(SourceKind::BinlogFile(BinlogFileConfig { paths: paths?, tables, follow }))
 }
 
 fn mysql(section: &mut Section<'_>) -> Option<SourceKind> {

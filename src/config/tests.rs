@@ -405,7 +405,7 @@ listen = "0.0.0.0:80"
 kind = "mysqll"
 [[source]]
 kind = "binlog-file"
-path = "x"
+follow = "yes"
 [[source]]
 kind = "mysql"
 url = "mysql://root:hunter2@localhost"
@@ -462,13 +462,17 @@ actions = [{ url = "x" }, { type = "webhook", url = "https://x", secret = "s3cre
                = help: did you mean `mysql`?
                = note: possible: `mysql`, `jsonl`, `generate`, `binlog-file`
 
-            error[E0287]: source kind `binlog-file` is not built yet
-              --> t.toml:12:8
+            error[E0283]: section `[[source]]` has no `path`
+              --> t.toml:11:1
                |
-            12 | kind = "binlog-file"
-               |        ^^^^^^^^^^^^^ not built yet
+            11 | [[source]]
+               | ^^^^^^^^^^ `path` is missing
+
+            error[E0281]: `follow` of section `[[source]]` must be true or false, found a string
+              --> t.toml:13:10
                |
-               = note: built: mysql, jsonl, generate
+            13 | follow = "yes"
+               |          ^^^^^ expected true or false
 
             warning[E0285]: a password in clear in the URL
               --> t.toml:16:21
@@ -586,5 +590,37 @@ actions = [{ url = "x" }, { type = "webhook", url = "https://x", secret = "s3cre
           |
           = help: write `[[effect]]`
     "#]],
+    );
+}
+
+#[test]
+fn a_password_in_what_a_program_gets_is_seen() {
+    check(
+        r#"
+[[effect]]
+name = "big"
+when = "Order.total > 100"
+actions = [
+    { type = "shell", command = ["curl", "https://me:hunter2@example.com"], env = { API_TOKEN = "s3cret", LANG = "C" } },
+    { type = "handler", command = ["python3", "h.py", "mysql://me:${PW}@db"], env = { API_TOKEN = "${TOKEN}" } },
+]
+"#,
+        expect![[r#"
+            warning[E0285]: a password in clear in `command` of action `shell`
+             --> t.toml:6:54
+              |
+            6 |     { type = "shell", command = ["curl", "https://me:••••@example.com"], env = { API_TOKEN = "••••", LANG = "C" } },
+              |                                                      ^^^^ kept in the file
+              |
+              = help: write `${NAME}` for an environment variable or `${file:PATH}` for a file
+
+            warning[E0285]: a secret in clear in `API_TOKEN` of action `shell`
+             --> t.toml:6:95
+              |
+            6 |     { type = "shell", command = ["curl", "https://me:••••@example.com"], env = { API_TOKEN = "••••", LANG = "C" } },
+              |                                                                                               ^^^^ kept in the file
+              |
+              = help: write `${NAME}` for an environment variable or `${file:PATH}` for a file
+        "#]],
     );
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use thalweg_graph::GraphSpec;
 use thalweg_graph::ports::{Source, StoreError};
 use thalweg_sinks::{EgressPolicy, Resolver, SettingProblem, SinkContext, unresolved_secrets};
+use thalweg_sources::binlog_file::{BinlogFileConfig, BinlogFileSource};
 use thalweg_sources::generate::GenerateSource;
 use thalweg_sources::jsonl::{Input, JsonTable, JsonlSource};
 use thalweg_sources::mysql::{self, MysqlSource};
@@ -147,6 +148,10 @@ fn source_setup(
             let url = mysql.server.url(env).map_err(|why| LaunchError::Unresolved(name.clone(), why))?;
             SourceSetup { source: MysqlSource::new(mysql_config(&name, url, mysql, spec)), announces: true }
         }
+        SourceKind::BinlogFile(files) => {
+            let source = BinlogFileSource::new(binlog_file_config(&name, files, spec));
+            SourceSetup { source, announces: true }
+        }
         SourceKind::Jsonl { path } => {
             let input = if path.as_os_str() == "-" { Input::Stdin } else { Input::File(path.clone()) };
             let source = JsonlSource::new(name, input, jsonl_tables(spec));
@@ -171,6 +176,18 @@ fn mysql_config(name: &str, url: String, from: &config::MysqlConfig, spec: &Grap
     config.snapshot_effects = match from.snapshot_effects {
         config::SnapshotEffects::Suppress => mysql::SnapshotEffects::Suppress,
         config::SnapshotEffects::Fire => mysql::SnapshotEffects::Fire,
+    };
+    config
+}
+
+fn binlog_file_config(name: &str, from: &config::BinlogFileConfig, spec: &GraphSpec) -> BinlogFileConfig {
+    let mut config = BinlogFileConfig::new(name, "");
+    config.paths.clone_from(&from.paths);
+    config.follow = from.follow;
+    config.tables = match from.tables.is_empty() {
+        // A file has no default database: a table that is named without one may be in any.
+        true => watched(spec).into_iter().map(|t| if t.contains('.') { t } else { format!("*.{t}") }).collect(),
+        false => from.tables.clone(),
     };
     config
 }
