@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use mysql_async::Conn;
 use thalweg_formulas::Code;
 
+use super::MysqlConfig;
 use super::catalog::{Catalog, Missing};
 use super::connect::{Flavour, Server, ask, ask_first, connect, options};
 use super::failure::{Failure, code};
@@ -41,17 +42,22 @@ impl Check {
 
 /// Looks at a server as a start would, without following it: connection, version, log settings, privileges, tables. Stops at what makes
 /// the rest pointless. Needs a tokio runtime.
-pub async fn check_server(url: &str, tables: &[String]) -> Vec<Check> {
+pub async fn check(config: &MysqlConfig) -> Vec<Check> {
     let mut checks = Vec::new();
-    if let Err(failure) = look(url, tables, &mut checks).await {
+    if let Err(failure) = look(config, &mut checks).await {
         checks.extend(failure.text().map(from_text));
     }
     checks
 }
 
-async fn look(url: &str, tables: &[String], checks: &mut Vec<Check>) -> Result<(), Failure> {
-    let opts = options(url)?;
-    let watch = watch(tables, opts.db_name())?;
+/// The same with the settings that are usual.
+pub async fn check_server(url: &str, tables: &[String]) -> Vec<Check> {
+    check(&MysqlConfig { tables: tables.to_vec(), ..MysqlConfig::new("", url) }).await
+}
+
+async fn look(config: &MysqlConfig, checks: &mut Vec<Check>) -> Result<(), Failure> {
+    let opts = options(&config.url, &config.tls)?;
+    let watch = watch(&config.tables, opts.db_name())?;
     let mut conn = connect(&opts).await?;
     checks.push(Check::good("connection", format!("{}:{}", opts.ip_or_hostname(), opts.tcp_port())));
     let server = Server::ask(&mut conn).await?;
@@ -71,7 +77,7 @@ fn from_text(text: &str) -> Check {
     let (reason, cure) = rest.split_once("; ").unwrap_or((rest, ""));
     let number: u16 = number.trim_start_matches('E').parse().unwrap_or(code::CONNECTION);
     let name = match number {
-        code::CONNECTION | code::ACCESS_DENIED => "connection",
+        code::CONNECTION | code::ACCESS_DENIED | code::TLS => "connection",
         code::SERVER => "version",
         code::PRIVILEGE => "privileges",
         code::UNKNOWN_TABLE | code::TABLE => "tables",

@@ -1,28 +1,59 @@
 //! Opening a connection, and what kind of server it is.
 
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mysql_async::prelude::{FromRow, Queryable};
-use mysql_async::{Conn, Opts, OptsBuilder, Row};
+use mysql_async::{Conn, Opts, OptsBuilder, Row, SslOpts};
 
-use super::failure::{Failure, code};
+use super::Tls;
+use super::failure::{Failure, code, of_tls};
 
 /// The protocol's largest packet: a row event may be larger than any statement.
 const PACKET_MAX: usize = 1 << 30;
 /// How long connecting may take, with login.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
-/// Settings from a URL, with what this source needs.
-pub(crate) fn options(url: &str) -> Result<Opts, Failure> {
+/// The settings of connections, with what this source needs.
+pub(crate) fn options(url: &str, tls: &Tls) -> Result<Opts, Failure> {
     let opts = Opts::from_url(url).map_err(|e| Failure::from(mysql_async::Error::Url(e)))?;
     let builder = OptsBuilder::from_opts(opts).max_allowed_packet(Some(PACKET_MAX)).prefer_socket(false).stmt_cache_size(0);
+    let ssl = SslOpts::default();
+    let builder = match tls {
+        Tls::AsUrl => builder,
+        Tls::Unverified => builder.ssl_opts(ssl.with_danger_accept_invalid_certs(true)),
+        Tls::Verified { ca, server_name } => {
+            let ssl = match ca {
+                // Whoever names an authority trusts that one only.
+                Some(ca) => ssl.with_root_certs(vec![readable(ca)?.into()]).with_disable_built_in_roots(true),
+                None => ssl,
+            };
+            builder.ssl_opts(ssl.with_danger_tls_hostname_override(server_name.clone()))
+        }
+    };
     Ok(builder.into())
+}
+
+/// The file, if it can be read.
+fn readable(file: &Path) -> Result<PathBuf, Failure> {
+    match std::fs::File::open(file) {
+        Ok(_) => Ok(file.to_path_buf()),
+        Err(why) => {
+            let reason = format!("the certificates in {} cannot be read: {}", file.display(), plain(&why));
+            Err(Failure::stop(code::TLS, reason, "name a PEM file"))
+        }
+    }
 }
 
 /// A new connection.
 pub(crate) async fn connect(opts: &Opts) -> Result<Conn, Failure> {
     match tokio::time::timeout(CONNECT_MAX, Conn::new(opts.clone())).await {
         Ok(Ok(connected)) => Ok(connected),
+        // What TLS finds wrong comes as data that are not valid.
+        Ok(Err(mysql_async::Error::Io(mysql_async::IoError::Io(why)))) if why.kind() == ErrorKind::InvalidData => {
+            Err(of_tls(plain(&why)))
+        }
         Ok(Err(mysql_async::Error::Io(mysql_async::IoError::Io(why)))) => Err(Failure::Retry(format!(
             "E0400: cannot connect to {}:{}: {}; is the server running, and does it listen there?",
             opts.ip_or_hostname(),

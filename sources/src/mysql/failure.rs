@@ -29,6 +29,7 @@ pub(crate) mod code {
     pub(crate) const SETTING: u16 = 418;
     pub(crate) const PREPARED: u16 = 419;
     pub(crate) const GTID_MODE: u16 = 420;
+    pub(crate) const TLS: u16 = 421;
 }
 
 /// How to read the tables anew, the cure of all that has lost the thread.
@@ -94,14 +95,21 @@ impl From<Error> for Failure {
                 "the server sent a packet above 1 GiB",
                 "leave the table with that row out of `tables`",
             ),
-            Error::Io(mysql_async::IoError::Tls(e)) => Failure::stop(
-                code::CONNECTION,
-                format!("TLS failed: {e}"),
-                "check the ssl options of the url and the server's certificate",
+            Error::Io(mysql_async::IoError::Tls(e)) => of_tls(e),
+            Error::Driver(DriverError::NoClientSslFlagFromServer) => Failure::stop(
+                code::TLS,
+                "the server offers no TLS",
+                "give it a certificate (`ssl_cert` and `ssl_key` in its configuration), or connect without",
             ),
             other => Failure::retry(other),
         }
     }
+}
+
+/// What is wrong with the server's certificate, or with ours.
+pub(crate) fn of_tls(why: impl std::fmt::Display) -> Failure {
+    let cure = "check the server's certificate, the name in it, and the authority that is trusted here";
+    Failure::stop(code::TLS, format!("TLS with the server failed: {why}"), cure)
 }
 
 /// Server errors by number; what is not known passes, perhaps.
@@ -120,6 +128,7 @@ fn of_server(number: u16, message: &str) -> Failure {
             lower(message),
             "run on the server: GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO this user",
         ),
+        3159 => Failure::stop(code::TLS, "the server takes no connection without TLS", "switch TLS on for this source"),
         1049 => Failure::stop(code::UNKNOWN_TABLE, lower(message), "check the database in the url"),
         1236 | 4052 => of_dump(message),
         _ => Failure::retry(format!("the server says {number}: {message}")),

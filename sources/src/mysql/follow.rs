@@ -68,7 +68,7 @@ struct Follower {
 
 impl Follower {
     fn new(config: MysqlConfig, position: Option<String>) -> Result<Follower, Failure> {
-        let opts = options(&config.url)?;
+        let opts = options(&config.url, &config.tls)?;
         let watch = watch(&config.tables, opts.db_name())?;
         let parse = |text: String| {
             text.parse::<Position>().map_err(|e| Failure::stop(code::SETTING, format!("the position {e}"), NEW_SNAPSHOT))

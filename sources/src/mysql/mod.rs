@@ -29,12 +29,13 @@ mod stream;
 mod view;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_graph::ports::{BoxFuture, Outlet, Source};
 
-pub use check::{Check, check_server};
+pub use check::{Check, check, check_server};
 
 /// When the rows that are already there are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +69,23 @@ pub enum AfterPurge {
     Snapshot,
 }
 
+/// How the connection is secured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// As the url says: `?require_ssl=true`, else not at all.
+    #[default]
+    AsUrl,
+    /// TLS, with the server's certificate verified.
+    Verified {
+        /// A file with the certificates of the authorities to trust, in PEM; without, the public ones.
+        ca: Option<PathBuf>,
+        /// The name in the certificate, where it is not the url's host.
+        server_name: Option<String>,
+    },
+    /// TLS, whoever answers: safe from eavesdroppers, not from impostors.
+    Unverified,
+}
+
 /// The settings of a source.
 #[derive(Clone)]
 pub struct MysqlConfig {
@@ -75,6 +93,8 @@ pub struct MysqlConfig {
     pub name: String,
     /// `mysql://user:password@host:port/database?options`, with the options of mysql_async (`require_ssl`, `ssl_ca`, …).
     pub url: String,
+    /// How the connection is secured.
+    pub tls: Tls,
     /// The id by which the server knows this reader, unique among its replicas; `None`: a random one for each process.
     pub server_id: Option<u32>,
     /// `db.table` with `*` and `?`; without a dot in the URL's database; empty: all tables of that database.
@@ -99,6 +119,7 @@ impl MysqlConfig {
         MysqlConfig {
             name: name.into(),
             url: url.into(),
+            tls: Tls::default(),
             server_id: None,
             tables: Vec::new(),
             snapshot: Snapshot::default(),
@@ -115,6 +136,7 @@ impl fmt::Debug for MysqlConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MysqlConfig")
             .field("name", &self.name)
+            .field("tls", &self.tls)
             .field("server_id", &self.server_id)
             .field("tables", &self.tables)
             .field("snapshot", &self.snapshot)

@@ -4,6 +4,7 @@ mod accidents;
 mod live;
 mod refusals;
 mod snapshot;
+mod tls;
 
 use thalweg_testkit::MySql;
 
