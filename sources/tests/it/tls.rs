@@ -29,7 +29,7 @@ fn src_23_a_certificate_of_an_own_authority_is_verified() {
     }
     let at = |name: &str| folder.path().join(name).display().to_string();
     let (cert, key) = (format!("--ssl-cert={}", at("cert.pem")), format!("--ssl-key={}", at("key.pem")));
-    let server = MariaDb::start_with(&[&cert, &key);
+    let server = MariaDb::start_with(&[&cert, &key]);
     server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY)");
     for (name, ca, works) in [
         (None, "ca.pem", true),
