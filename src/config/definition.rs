@@ -334,6 +334,13 @@ fn literal_secret(out: &Collector, kind: &str, entry: &Entry) {
             }
         }
         Tree::Table(entries) => entries.iter().for_each(|inner| literal_secret(out, kind, inner)),
+        Tree::Array(items) => items.iter().for_each(|item| {
+            if let Tree::Text(text) = &item.tree
+                && let Some(password) = url_password(text)
+            {
+                warn_literal(out, "a password", &format!("`{}` of action `{kind}`", entry.key), &item.origin, text, password);
+            }
+        }),
         _ => {}
     }
 }

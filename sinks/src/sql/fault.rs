@@ -66,6 +66,14 @@ impl Fault {
         self.class == Class::Catalogue
     }
 
+    /// What the target lacks is waited for: a copy that leaves out changes is none.
+    pub(super) fn waiting_for_the_table(self) -> Self {
+        match self.class {
+            Class::Catalogue => Self { class: Class::Transient, ..self },
+            Class::Transient | Class::Duplicate | Class::Permanent => self,
+        }
+    }
+
     pub(super) fn into_attempt(self) -> Attempt {
         match self.class {
             Class::Transient => Attempt::Transient { error: self.error, retry_after: None },

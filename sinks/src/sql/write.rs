@@ -84,7 +84,7 @@ impl SqlWrite {
         if done.as_ref().is_err_and(Fault::contradicts_catalogue) {
             target.forget(&change.table).await;
         }
-        done
+        done.map_err(Fault::waiting_for_the_table)
     }
 
     async fn write(&self, conn: &mut Conn, write: &Prepared<'_>) -> Result<(), Fault> {
@@ -204,7 +204,7 @@ async fn run(transaction: &mut Transaction<'_>, (statement, values): Statement) 
 async fn load(target: &Target, conn: &mut Conn, name: &str) -> Result<Table, Fault> {
     let Some(table) = Table::find(conn, &target.database, name).await? else {
         let shown = table::qualified(&target.database, name);
-        return Err(Fault::permanent(format!("E0520: there is no table {shown}; make it, with a primary key")));
+        return Err(Fault::transient(format!("E0520: there is no table {shown}; make it, with a primary key")));
     };
     if Table::find(conn, &target.database, ROWS).await?.is_none() {
         let create = format!(

@@ -226,19 +226,19 @@ async fn what_does_not_fit_is_told(server: &MariaDb) {
         async move { apply(&*sync, insert(50, person(1, "ada"))).await }
     };
     for (table, text) in [
-        ("nowhere", "permanent: E0520: there is no table `copy`.`nowhere`; make it, with a primary key"),
+        ("nowhere", "transient: E0520: there is no table `copy`.`nowhere`; make it, with a primary key"),
         (
             "loose",
-            "permanent: E0527: `copy`.`loose` may hold several rows with the same `id`; run: ALTER TABLE `copy`.`loose` ADD UNIQUE KEY (`id`)",
+            "transient: E0527: `copy`.`loose` may hold several rows with the same `id`; run: ALTER TABLE `copy`.`loose` ADD UNIQUE KEY (`id`)",
         ),
-        ("narrow", "permanent: E0522: column `name` takes 2 characters, this value has 3"),
-        ("only", "permanent: E0521: `copy`.`only` has no column `name`; its columns: id"),
+        ("narrow", "transient: E0522: column `name` takes 2 characters, this value has 3"),
+        ("only", "transient: E0521: `copy`.`only` has no column `name`; its columns: id"),
     ] {
         assert_eq!(said(table).await, text);
     }
     let by_name = sink(&context, json!({"type": "sql-sync", "table": "prefix", "key": ["name"]}));
     let refused = apply(&*by_name, insert(50, person(1, "ada"))).await;
-    assert!(refused.starts_with("permanent: E0527"), "{refused}");
+    assert!(refused.starts_with("transient: E0527"), "{refused}");
     let by_mail = sink(&context, json!({"type": "sql-sync", "table": "uniq", "key": ["mail"]}));
     let keyless = apply(&*by_mail, insert(50, person(1, "a"))).await;
     assert_eq!(keyless, "permanent: E0525: the change names no row: it has no value for the key column `mail`");
