@@ -1,10 +1,15 @@
 //! Programs that the daemon runs: they get every event, and none outlives it.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use thalweg::config::{Config, Environment};
+use thalweg::runtime::actions::{Failure, environment_and_files};
+use thalweg::runtime::launch::{self, Launch};
 use thalweg_testkit::{MariaDb, require};
 
-use super::harness::{Home, SHOP, shop, until};
+use super::harness::{Home, SHOP, runtime, shop, until};
 
 /// Notes each event it is given, once for each id; answers every third only when it is asked again.
 const HANDLER: &str = r#"#!/bin/sh
@@ -76,4 +81,49 @@ fn every_event_reaches_its_programs_and_they_end_with_the_daemon() {
     for pid in left {
         std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
     }
+}
+
+#[test]
+fn a_program_that_embeds_the_runtime_handles_events_itself() {
+    let home = Home::new("");
+    home.configure(
+        &r#"
+        [[source]]
+        name = "orders"
+        kind = "jsonl"
+        path = "PATH"
+        [[table]]
+        name = "Order"
+        key = ["id"]
+        [[effect]]
+        name = "big"
+        on = "Order"
+        when = "total > 100"
+        actions = [{ type = "handler", name = "charge", backoff = "10ms..20ms" }]
+        "#
+        .replace("PATH", &home.path("orders.jsonl").display().to_string()),
+    );
+    let line =
+        |id: u32| format!(r#"{{"changes":[{{"table":"Order","op":"insert","after":{{"id":{id},"total":{}}}}}]}}"#, 99 + id);
+    std::fs::write(home.path("orders.jsonl"), (1..=5).map(|id| line(id) + "\n").collect::<String>()).unwrap();
+    let config = Config::load(&home.path("thalweg.toml"), &Environment::default()).unwrap();
+    let (_stop, stop) = tokio::sync::watch::channel(false);
+    let (data, secrets) = (Some(home.path(".thalweg")), Arc::new(environment_and_files));
+    let mut setup = launch::setup(Launch { config, data, until_idle: Some(Duration::from_millis(300)), secrets, stop }).unwrap();
+    let charged = Arc::new(Mutex::new(Vec::new()));
+    let charges = charged.clone();
+    setup.sinks.handlers.on("charge", move |event| {
+        if event.attempt == 1 {
+            return Err(Failure::Retry("the bank is closed".into()));
+        }
+        let id = event.data()["id"].as_i64().ok_or_else(|| Failure::Refused("no id".into()))?;
+        charges.lock().unwrap().push(id);
+        Ok(())
+    });
+    runtime().block_on(async { thalweg::runtime::start(setup).await.unwrap().wait().await.unwrap() });
+    let mut charged = std::mem::take(&mut *charged.lock().unwrap());
+    charged.sort_unstable();
+    assert_eq!(charged, [2, 3, 4, 5]);
+    let counts = home.counts();
+    assert_eq!((counts.fired, counts.acked), (4, 4), "{counts:?}");
 }
