@@ -116,20 +116,31 @@ impl Driver {
         let fill = matches!(body, Body::Fill(_));
         open.infos.push(EpochInfo { at, origin, fill });
         match body {
-            Body::Changes(changes) | Body::Fill(changes) => {
-                if let [all] = &mut open.arrivals[..] {
-                    all.reserve(changes.len());
+            Body::Changes(changes) | Body::Fill(changes) => match self.one_mapping(&changes) {
+                Some(id) => {
+                    let (table, what) = (self.router.mappings()[id as usize].table, What::Changes(id, changes));
+                    open.arrivals[0].push(Arrival { epoch, table, what });
                 }
-                for change in changes {
-                    self.add_change(epoch, change, open);
-                }
-            }
+                None => changes.into_iter().for_each(|change| self.add_change(epoch, change, open)),
+            },
             Body::Timer(timer) => {
                 let Some(table) = self.plan.tables.iter().position(|table| table.name == timer.table) else { return };
                 let owner = KeyHash::of(&timer.key).owner(self.workers());
                 let (table, what) = (TableId(table as u32), What::Timer(Arc::new(timer)));
                 open.arrivals[owner].push(Arrival { epoch, table, what });
             }
+        }
+    }
+
+    /// The mapping of all changes of a transaction, where they have one layout, feed one table and belong to one worker.
+    fn one_mapping(&mut self, changes: &[Change]) -> Option<MappingId> {
+        let (first, rest) = changes.split_first().filter(|_| self.workers() == 1)?;
+        if !rest.iter().all(|change| Arc::ptr_eq(&change.schema, &first.schema)) {
+            return None;
+        }
+        match self.router.mappings_of(&first.schema) {
+            [id] => Some(*id),
+            _ => None,
         }
     }
 

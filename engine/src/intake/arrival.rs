@@ -30,6 +30,8 @@ pub struct Arrival {
 pub enum What {
     /// A change as the source tells it, in a layout that has a mapping.
     Change(MappingId, Change),
+    /// All changes of a transaction, in one layout.
+    Changes(MappingId, Vec<Change>),
     /// The first half of a change of key that leaves this worker: the row goes. With the before-image, for the count.
     Take(MappingId, Box<(KeyBuf, Option<Row>)>),
     /// The other half: the row appears, whole.

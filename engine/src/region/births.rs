@@ -6,6 +6,7 @@ use thalweg_graph::outcome::Key;
 use super::Region;
 use super::layout::Consumer;
 use super::pad::{Moved, Touch};
+use super::propagate::propagate_all;
 use crate::context::Context;
 use crate::edges::mail::{Note, NoteKind};
 use crate::memory::condition_name;
@@ -13,20 +14,25 @@ use crate::memory::condition_name;
 impl Region {
     /// The document lives from this epoch on: every cell runs, every watched slot is told.
     pub(super) fn birth(&mut self, epoch: Epoch, touch: &Touch, moved: &mut Vec<Moved>, context: &mut Context) {
-        let row = touch.row;
+        self.release_all(moved);
+        self.begin(epoch, touch.row, context);
+        self.react_to_change(epoch, touch, context);
+    }
+
+    /// The life of a row that is written: its cells, and who hears of it.
+    pub(super) fn begin(&mut self, epoch: Epoch, row: u32, context: &mut Context) {
         self.births_and_deaths += 1;
-        self.release_all(moved);
-        self.show_aggregates(row, u64::MAX, moved);
-        self.layout.mark_all(&mut self.scratch.dirty);
+        let mut moved = Vec::new();
+        self.show_aggregates(row, u64::MAX, &mut moved);
+        self.release_all(&mut moved);
         self.start_selves(row, context);
-        self.propagate(row, moved, false, context);
-        self.release_all(moved);
+        let run = if context.restoring { propagate_all::<true> } else { propagate_all::<false> };
+        context.out.counts.cells += run(&self.layout, &mut self.rows, row, &mut self.scratch);
         if self.home.is_some() {
             context.directories[self.layout.table.0 as usize].hold(row);
         }
         self.tell_followers(epoch, row, &NoteKind::Birth, context);
         self.emit_birth(epoch, row, context);
-        self.react_to_change(epoch, touch, context);
     }
 
     /// The document is gone: the row goes back to how it was before the epoch, takes its leave, and is blank.

@@ -73,6 +73,9 @@ impl Telling<'_> {
         let layout = &self.region.layout;
         for (slot, told) in &layout.fields {
             let here = self.region.rows.raw(self.row, *slot);
+            if !self.reports && here.tag != Tag::Failed {
+                continue;
+            }
             let (before, after) = if self.lives { (Raw::NULL, here) } else { (here, Raw::NULL) };
             self.field(*told, *slot, before, after, context);
         }
@@ -259,10 +262,13 @@ impl Telling<'_> {
     }
 
     fn effect(&self, effect: &EffectHere, old: Option<Raw>, context: &mut Context) {
+        if context.batch.info(self.epoch).fill {
+            return;
+        }
         let rows = &self.region.rows;
         let was = old.is_some_and(|old| rows.last_good(effect.when, old).is_true());
         let is = self.lives && self.new_cell(effect.when).is_ok_and(|value| value.is_true());
-        if was || !is || context.batch.info(self.epoch).fill {
+        if was || !is {
             return;
         }
         let key = self.key(context);

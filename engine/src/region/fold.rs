@@ -20,21 +20,18 @@ use crate::intake::{Identity, Image, Mapping, RowMap, What, errors};
 use crate::state::{KeyBuf, KeyHash};
 
 /// A change about to be folded.
-struct Folding<'a> {
-    epoch: Epoch,
-    mapping: &'a Mapping,
+pub(super) struct Folding<'a> {
+    pub(super) epoch: Epoch,
+    pub(super) mapping: &'a Mapping,
 }
 
 impl Region {
     /// Folds one arrival into the epoch at hand; `mappings` are all, by number.
     pub(crate) fn fold(&mut self, epoch: Epoch, what: What, mappings: &[Arc<Mapping>], context: &mut Context) {
         match what {
-            What::Change(id, mut change) => {
-                context.out.counts.changes += 1;
-                let folding = Folding { epoch, mapping: &mappings[id as usize] };
-                if !self.fold_plain(&folding, &mut change, context) {
-                    self.fold_any(&folding, &mut change, context);
-                }
+            What::Change(id, change) => self.fold_change(&Folding { epoch, mapping: &mappings[id as usize] }, change, context),
+            What::Changes(id, changes) => {
+                self.fold_changes(&Folding { epoch, mapping: &mappings[id as usize] }, changes, context)
             }
             What::Take(id, taken) => {
                 context.out.counts.changes += 1;
@@ -53,7 +50,22 @@ impl Region {
         }
     }
 
-    fn refuse(&mut self, epoch: Epoch, key: &[Value], error: Error, context: &mut Context) {
+    fn fold_changes(&mut self, folding: &Folding<'_>, changes: Vec<Change>, context: &mut Context) {
+        if self.can_fill(folding, &changes, context) {
+            self.fill(folding, changes, context);
+        } else {
+            changes.into_iter().for_each(|change| self.fold_change(folding, change, context));
+        }
+    }
+
+    fn fold_change(&mut self, folding: &Folding<'_>, mut change: Change, context: &mut Context) {
+        context.out.counts.changes += 1;
+        if !self.fold_plain(folding, &mut change, context) {
+            self.fold_any(folding, &mut change, context);
+        }
+    }
+
+    pub(super) fn refuse(&mut self, epoch: Epoch, key: &[Value], error: Error, context: &mut Context) {
         let node = context.table_names[self.layout.table.0 as usize].clone();
         context.out.errors.push(ErrorChange { epoch, node, key: key.into(), error, cleared: false });
     }
@@ -83,7 +95,7 @@ impl Region {
     }
 
     /// Any change.
-    fn fold_any(&mut self, folding: &Folding<'_>, change: &mut Change, context: &mut Context) {
+    pub(super) fn fold_any(&mut self, folding: &Folding<'_>, change: &mut Change, context: &mut Context) {
         let Identity { key, moved_to } = match folding.mapping.identity(change) {
             Ok(identity) => identity,
             Err(NoDocument { key, error }) => return self.refuse(folding.epoch, &key, error, context),
@@ -268,11 +280,11 @@ impl Region {
         old.is_some()
     }
 
-    fn keeps_whole_rows(&self) -> bool {
+    pub(super) fn keeps_whole_rows(&self) -> bool {
         self.home.as_ref().is_some_and(|home| home.whole.is_some())
     }
 
-    fn put_whole(&mut self, row: u32, whole: RowMap) {
+    pub(super) fn put_whole(&mut self, row: u32, whole: RowMap) {
         if let Some(rows) = self.home.as_mut().and_then(|home| home.whole.as_mut()) {
             if rows.len() <= row as usize {
                 rows.resize(row as usize + 1, None);
@@ -321,7 +333,7 @@ fn after<'a>(mapping: &Mapping, op: Op, after: &'a mut Option<Row>) -> Result<&'
 }
 
 /// The values of an image that have a slot, taken out.
-fn taken<'a>(mapping: &'a Mapping, image: &'a mut Row) -> impl Iterator<Item = (u32, Value)> + 'a {
+pub(super) fn taken<'a>(mapping: &'a Mapping, image: &'a mut Row) -> impl Iterator<Item = (u32, Value)> + 'a {
     let slots = mapping.columns.iter().map(|column| column.slot);
     slots.zip(image).filter_map(|(slot, value)| Some((slot?, value.take()?)))
 }
@@ -332,7 +344,7 @@ fn document_key(values: &[Value], occurrence: u64) -> KeyBuf {
 }
 
 /// Every column of the layout: what is given, else what is there, else NULL.
-fn complete(mapping: &Mapping, whole: &mut RowMap, given: &Row) {
+pub(super) fn complete(mapping: &Mapping, whole: &mut RowMap, given: &Row) {
     for column in &mapping.columns {
         whole.entry(column.name.clone()).or_insert(Value::Null);
     }

@@ -286,14 +286,6 @@ impl Layout {
             dirty[far.word as usize] |= far.mask;
         }
     }
-
-    /// Marks every cell.
-    pub fn mark_all(&self, dirty: &mut [u64]) {
-        for (word, bits) in dirty.iter_mut().enumerate() {
-            let here = (self.cells.len() - word * 64).min(64);
-            *bits = if here == 64 { u64::MAX } else { (1 << here) - 1 };
-        }
-    }
 }
 
 /// The readers of each slot as masks of dirty bits.

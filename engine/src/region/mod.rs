@@ -10,6 +10,7 @@ mod aggregates;
 mod births;
 pub mod code;
 mod emit;
+mod fill;
 mod fold;
 pub mod layout;
 pub mod pad;

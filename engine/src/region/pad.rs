@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+
 use crate::intake::RowMap;
 use crate::state::{Raw, Rows, Tag};
 
@@ -41,12 +43,17 @@ pub struct Touch {
     pub whole: Option<Arc<RowMap>>,
 }
 
+/// So many touches are looked through before an index is made.
+const SEARCHED: usize = 16;
+
 /// The touched rows of one epoch, in the order of their first touch.
 #[derive(Debug, Default)]
 pub struct Pad {
     touches: Vec<Touch>,
-    /// By row: its touch's position + 1, or 0.
-    marks: Vec<u32>,
+    /// By row, one bit: it is touched.
+    marks: Vec<u64>,
+    /// The touches by row, once an epoch has many and comes back to one.
+    places: HashMap<u32, u32, foldhash::fast::FixedState>,
     log: Vec<(u32, Moved)>,
     /// The log is not in the order of touches.
     mixed: bool,
@@ -56,15 +63,32 @@ impl Pad {
     /// The position of the touch of `row`; `first` makes it.
     #[inline]
     pub fn touch(&mut self, row: u32, first: impl FnOnce() -> Touch) -> usize {
-        if self.marks.len() <= row as usize {
-            self.marks.resize(row as usize + 1, 0);
+        let (word, bit) = (row as usize / 64, 1 << (row % 64));
+        if self.marks.len() <= word {
+            self.marks.resize(word + 1, 0);
         }
-        let mark = &mut self.marks[row as usize];
-        if *mark == 0 {
-            self.touches.push(first());
-            *mark = self.touches.len() as u32;
+        if self.marks[word] & bit != 0 {
+            return self.place(row);
         }
-        *mark as usize - 1
+        self.marks[word] |= bit;
+        self.touches.push(first());
+        let place = self.touches.len() - 1;
+        if !self.places.is_empty() {
+            self.places.insert(row, place as u32);
+        }
+        place
+    }
+
+    /// Where the touch of a touched row stands. It is often the last one, and epochs are mostly small.
+    fn place(&mut self, row: u32) -> usize {
+        let few = self.touches.len().saturating_sub(SEARCHED);
+        if let Some(place) = self.touches[few..].iter().rposition(|touch| touch.row == row) {
+            return few + place;
+        }
+        if self.places.is_empty() {
+            self.places.extend(self.touches.iter().zip(0..).map(|(touch, place)| (touch.row, place)));
+        }
+        self.places[&row] as usize
     }
 
     /// The touch at a position.
@@ -84,12 +108,17 @@ impl Pad {
 
     /// Whether the epoch has touched `row`.
     pub fn has(&self, row: u32) -> bool {
-        self.marks.get(row as usize).is_some_and(|mark| *mark != 0)
+        self.marks.get(row as usize / 64).is_some_and(|marks| marks >> (row % 64) & 1 != 0)
     }
 
     /// Bytes held between epochs.
     pub fn bytes(&self) -> u64 {
-        self.marks.capacity() as u64 * 4
+        self.marks.capacity() as u64 * 8
+    }
+
+    /// How many rows are touched.
+    pub fn len(&self) -> usize {
+        self.touches.len()
     }
 
     /// Whether nothing is touched.
@@ -100,7 +129,8 @@ impl Pad {
     /// Ends the epoch: the touches and the log, in the order of touches.
     pub fn take(&mut self) -> (Vec<Touch>, Vec<(u32, Moved)>) {
         let (touches, mut log) = (std::mem::take(&mut self.touches), std::mem::take(&mut self.log));
-        touches.iter().for_each(|touch| self.marks[touch.row as usize] = 0);
+        touches.iter().for_each(|touch| self.marks[touch.row as usize / 64] &= !(1 << (touch.row % 64)));
+        self.places.clear();
         if std::mem::take(&mut self.mixed) {
             log.sort_by_key(|(touch, _)| *touch);
         }

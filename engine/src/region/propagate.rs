@@ -60,7 +60,7 @@ pub fn propagate<const FROZEN: bool>(
                     }
                     _ => moved.push(Moved::new(cell.slot, Raw::inline(old))),
                 },
-                Step::Unusual => match run_unusual(layout, at, rows, row, &mut scratch.frame) {
+                Step::Unusual => match run_any(layout, at, cell, rows, row, &mut scratch.frame) {
                     None => continue,
                     Some(old) => moved.push(Moved::new(cell.slot, old)),
                 },
@@ -69,6 +69,23 @@ pub fn propagate<const FROZEN: bool>(
             for far in &layout.far[cell.far.0 as usize..cell.far.1 as usize] {
                 scratch.dirty[far.word as usize] |= far.mask;
             }
+        }
+    }
+    count
+}
+
+/// Runs every cell of a row that has just begun to live: all must run, and nobody has seen what was there before. Gives the number of
+/// cells run.
+pub fn propagate_all<const FROZEN: bool>(layout: &Layout, rows: &mut Rows, row: u32, scratch: &mut Scratch) -> u64 {
+    let mut count = 0;
+    for (at, cell) in layout.cells.iter().enumerate() {
+        if FROZEN && layout.selves[at / 64] >> (at % 64) & 1 != 0 {
+            continue;
+        }
+        count += 1;
+        scratch.evaluated[at] += 1;
+        if let Some(old) = run_any(layout, at, cell, rows, row, &mut scratch.frame) {
+            rows.release(old);
         }
     }
     count
@@ -98,18 +115,21 @@ impl RowMut<'_> {
     }
 }
 
-/// Runs a cell by its program where straight code gives up, and gives its content before if that was another. The program knows NULL, errors
-/// and every type. A self-reference in error goes on from its last good value.
-#[inline(never)]
-fn run_unusual(layout: &Layout, at: usize, rows: &mut Rows, row: u32, frame: &mut [u64]) -> Option<Raw> {
-    let cell = &layout.cells[at];
+/// Runs a cell, whatever stands in the slots; gives its content before if that was another.
+#[inline]
+fn run_any(layout: &Layout, at: usize, cell: &CellCode, rows: &mut Rows, row: u32, frame: &mut [u64]) -> Option<Raw> {
     let mut here = rows.row_mut(row);
     match layout.code.run(&cell.straight, here.all(), frame) {
-        Ran::Word(word) => return here.replace(cell.slot, Raw::inline(word)),
-        Ran::Null => return here.replace(cell.slot, Raw::NULL),
-        Ran::GaveUp => {}
+        Ran::Word(word) => here.replace(cell.slot, Raw::inline(word)),
+        Ran::Null => here.replace(cell.slot, Raw::NULL),
+        Ran::GaveUp => run_program(layout, at, rows, row),
     }
-    let slot = cell.slot;
+}
+
+/// Runs a cell by its program, which knows NULL, errors and every type. A self-reference in error goes on from its last good value.
+#[inline(never)]
+fn run_program(layout: &Layout, at: usize, rows: &mut Rows, row: u32) -> Option<Raw> {
+    let slot = layout.cells[at].slot;
     let own = layout.inits[at].is_some().then_some(slot);
     let input = |id: InputId| -> Cell {
         if own == Some(id.0) { Ok(rows.last_good(slot, rows.raw(row, slot))) } else { rows.cell(row, id.0) }

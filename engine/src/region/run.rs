@@ -15,6 +15,9 @@ use crate::edges::mail::{Note, NoteKind};
 use crate::intake::{Arrival, What};
 use crate::state::Rows;
 
+/// Rows that are settled at a time, where an epoch has many and they do not come again.
+const SLICE: usize = 4096;
+
 impl Region {
     /// An empty region; `home` if it takes its table's row changes.
     pub fn new(layout: Layout, home: Option<Home>) -> Region {
@@ -47,10 +50,7 @@ impl Region {
         if !notes.is_sorted_by_key(|note| (note.epoch, note.row)) {
             notes.sort_by_key(|note| (note.epoch, note.row));
         }
-        if context.batch.infos.iter().any(|info| info.fill) {
-            self.rows.reserve(arrivals.len());
-            context.directories[self.layout.table.0 as usize].reserve(arrivals.len());
-        }
+        self.expect_fills(&arrivals, context);
         let mappings = std::mem::take(&mut context.mappings);
         let (mut arrivals, mut notes) = (arrivals.into_iter(), notes.into_iter());
         // What was staged for a change of key belongs to the batch's only epoch.
@@ -64,13 +64,35 @@ impl Region {
                     None => {}
                 }
             }
+            // Notes come row by row: what is in the pad is settled in slices, unless a change has brought it.
+            let apart = self.pad.is_empty();
             while notes.as_slice().first().is_some_and(|note| note.epoch == epoch) {
+                if apart && self.pad.len() >= SLICE && notes.as_slice().first().is_some_and(|note| !self.pad.has(note.row)) {
+                    self.settle(epoch, context);
+                }
                 notes.next().into_iter().for_each(|note| self.take_note(note));
             }
             self.settle(epoch, context);
             timers.drain(..).for_each(|timer| self.timer(epoch, &timer, context));
         }
         context.mappings = mappings;
+    }
+
+    /// Makes room for the rows of fills.
+    fn expect_fills(&mut self, arrivals: &[Arrival], context: &mut Context) {
+        let filled = |arrival: &Arrival| match &arrival.what {
+            What::Changes(_, changes) if context.batch.info(arrival.epoch).fill => changes.len(),
+            What::Change(..) if context.batch.info(arrival.epoch).fill => 1,
+            _ => 0,
+        };
+        let rows: usize = arrivals.iter().map(filled).sum();
+        if rows > SLICE {
+            self.rows.reserve(rows);
+            self.alive.reserve(rows);
+            context.directories[self.layout.table.0 as usize].reserve(rows);
+            let deltas = if context.reports_fills { rows } else { 0 };
+            context.out.deltas.reserve(deltas, deltas * self.layout.fields.len());
+        }
     }
 
     fn take_note(&mut self, note: Note) {
@@ -102,10 +124,7 @@ impl Region {
 
     /// The epoch's touch of a row.
     pub(super) fn touch(&mut self, row: u32) -> usize {
-        self.rows.ensure(row);
-        if self.alive.len() <= row as usize {
-            self.alive.resize(row as usize + 1, false);
-        }
+        self.make_room(row);
         let (lived, home) = (self.alive[row as usize], &self.home);
         self.pad.touch(row, || Touch {
             row,
@@ -114,6 +133,14 @@ impl Region {
             groups: 0,
             whole: home.as_ref().and_then(|home| home.whole.as_ref()?.get(row as usize)?.clone()),
         })
+    }
+
+    /// The row has a place, all NULL if it is new.
+    pub(super) fn make_room(&mut self, row: u32) {
+        self.rows.ensure(row);
+        if self.alive.len() <= row as usize {
+            self.alive.resize(row as usize + 1, false);
+        }
     }
 
     /// Says whether the row's document lives.
@@ -126,7 +153,7 @@ impl Region {
     }
 
     /// Ends the epoch: every touched row once.
-    fn settle(&mut self, epoch: Epoch, context: &mut Context) {
+    pub(super) fn settle(&mut self, epoch: Epoch, context: &mut Context) {
         let (touches, log) = self.pad.take();
         let mut rest = log.as_slice();
         for (at, touch) in touches.iter().enumerate() {

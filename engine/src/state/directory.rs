@@ -8,6 +8,8 @@
 //! - INV-HOLD: `holds[row]` counts what needs the id: the live document, contributions to it, references to it.
 //! - An id is given back only between batches ([`Directory::sweep`]), when nothing holds it, and then its row is blank.
 //!
+//! - INV-KEY: who asks for a row brings a key of the table's types; only then can it be kept in words.
+//!
 //! Cost: 8 B a key column, about 14 B of index, 4 B of count a row; one probe a key.
 
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -62,8 +64,7 @@ struct Entry {
 /// Keys of one table.
 #[derive(Debug)]
 pub struct Directory {
-    kinds: Vec<Kind>,
-    keys: Option<Rows>,
+    keys: Keys,
     index: HashTable<Entry>,
     holds: Vec<u32>,
     free: Vec<u32>,
@@ -73,39 +74,37 @@ pub struct Directory {
 impl Directory {
     /// For keys of these types; without, the first key tells.
     pub fn new(types: Option<&[Type]>) -> Directory {
-        let kinds = types.unwrap_or(&[]).iter().map(Kind::of_type).collect();
-        Directory { kinds, keys: None, index: HashTable::new(), holds: Vec::new(), free: Vec::new(), suspects: Vec::new() }
+        Directory {
+            keys: types.map_or(Keys::Unknown, Keys::of_types),
+            index: HashTable::new(),
+            holds: Vec::new(),
+            free: Vec::new(),
+            suspects: Vec::new(),
+        }
     }
 
     /// The row of a key, if it has one.
     #[inline]
     pub fn find(&self, key: &[Value], hash: KeyHash) -> Option<u32> {
-        let keys = self.keys.as_ref()?;
-        let short = hash.short();
-        let same = |entry: &Entry| entry.short == short && holds_key(keys, entry.row, key);
+        let (keys, short) = (&self.keys, hash.short());
+        let same = |entry: &Entry| entry.short == short && keys.are(entry.row, key);
         self.index.find(spread(short), same).map(|entry| entry.row)
     }
 
     /// The row of a key, new if need be. Who asks holds it, or gives it up by [`Directory::suspect`].
     pub fn intern(&mut self, key: &[Value], hash: KeyHash) -> u32 {
-        if let Some(row) = self.find(key, hash) {
-            return row;
-        }
-        let kinds = &mut self.kinds;
-        let keys = self.keys.get_or_insert_with(|| {
-            kinds.resize(key.len(), Kind::Open);
-            Rows::new(std::mem::take(kinds))
-        });
+        let (keys, short) = (&self.keys, hash.short());
+        let same = |entry: &Entry| entry.short == short && keys.are(entry.row, key);
+        let vacant = match self.index.entry(spread(short), same, |entry| spread(entry.short)) {
+            hashbrown::hash_table::Entry::Occupied(entry) => return entry.get().row,
+            hashbrown::hash_table::Entry::Vacant(vacant) => vacant,
+        };
         let row = self.free.pop().unwrap_or_else(|| {
             self.holds.push(0);
             self.holds.len() as u32 - 1
         });
-        keys.ensure(row);
-        for (slot, value) in key.iter().enumerate() {
-            keys.set(row, slot as u32, Ok(value.clone()));
-        }
-        let short = hash.short();
-        self.index.insert_unique(spread(short), Entry { short, row }, |entry| spread(entry.short));
+        self.keys.put(row, key);
+        vacant.insert(Entry { short, row });
         row
     }
 
@@ -113,28 +112,18 @@ impl Directory {
     pub fn reserve(&mut self, keys: usize) {
         self.index.reserve(keys, |entry| spread(entry.short));
         self.holds.reserve(keys);
-        self.keys.iter_mut().for_each(|rows| rows.reserve(keys));
+        self.keys.reserve(keys);
     }
 
     /// The key of a row.
     pub fn key(&self, row: u32) -> Key {
-        (0..self.arity()).map(|slot| self.value(row, slot)).collect()
+        (0..self.keys.columns()).map(|column| self.keys.value(row, column)).collect()
     }
 
     /// Writes the key of a row behind others.
     #[inline]
     pub fn write_key(&self, row: u32, out: &mut Vec<Value>) {
-        (0..self.arity()).for_each(|slot| out.push(self.value(row, slot)));
-    }
-
-    /// One value of a row's key.
-    pub fn value(&self, row: u32, slot: u32) -> Value {
-        let keys = self.keys.as_ref().expect("invariant INV-HOLD: a row id comes from a key");
-        keys.last_good(slot, keys.raw(row, slot))
-    }
-
-    fn arity(&self) -> u32 {
-        self.keys.as_ref().map_or(0, Rows::slots) as u32
+        (0..self.keys.columns()).for_each(|column| out.push(self.keys.value(row, column)));
     }
 
     /// One more reason to keep the id.
@@ -160,16 +149,15 @@ impl Directory {
 
     /// Gives back the ids that nothing holds. Between batches only: what is in flight names rows by id.
     pub fn sweep(&mut self) {
-        let Some(keys) = self.keys.as_mut() else { return };
         for row in self.suspects.drain(..) {
             if self.holds[row as usize] > 0 {
                 continue;
             }
-            let key: KeyBuf = (0..keys.slots() as u32).map(|slot| keys.last_good(slot, keys.raw(row, slot))).collect();
+            let key: KeyBuf = (0..self.keys.columns()).map(|column| self.keys.value(row, column)).collect();
             let short = KeyHash::of(&key).short();
             if let Ok(entry) = self.index.find_entry(spread(short), |entry| entry.row == row) {
                 entry.remove();
-                keys.wipe(row);
+                self.keys.wipe(row);
                 self.free.push(row);
             }
         }
@@ -182,15 +170,106 @@ impl Directory {
 
     /// Bytes held.
     pub fn bytes(&self) -> u64 {
-        let keys = self.keys.as_ref().map_or(0, |keys| (0..keys.slots() as u32).map(|slot| keys.slot_bytes(slot)).sum());
+        let keys = self.keys.bytes();
         // One control byte for each of the index's places.
         let index = self.index.capacity() * 8 / 7 * (size_of::<Entry>() + 1);
         keys + (index + (self.holds.capacity() + self.free.capacity() + self.suspects.capacity()) * 4) as u64
     }
 }
 
-fn holds_key(keys: &Rows, row: u32, key: &[Value]) -> bool {
-    key.len() == keys.slots() && key.iter().enumerate().all(|(slot, value)| keys.holds(row, slot as u32, value))
+/// The keys by row. The common one, a single column of a type whose values are all words, is kept as words.
+#[derive(Debug)]
+enum Keys {
+    /// The plan does not tell the types, and there was no key yet.
+    Unknown,
+    Words(Kind, Vec<u64>),
+    Rows(Rows),
+}
+
+impl Keys {
+    fn of_types(types: &[Type]) -> Keys {
+        let kinds: Vec<Kind> = types.iter().map(Kind::of_type).collect();
+        match kinds[..] {
+            [] => Keys::Unknown,
+            // A decimal may need more than a word.
+            [kind] if kind.is_word() && !matches!(kind, Kind::Decimal(_)) => Keys::Words(kind, Vec::new()),
+            _ => Keys::Rows(Rows::new(kinds)),
+        }
+    }
+
+    fn columns(&self) -> u32 {
+        match self {
+            Keys::Unknown => 0,
+            Keys::Words(..) => 1,
+            Keys::Rows(rows) => rows.slots() as u32,
+        }
+    }
+
+    #[inline]
+    fn are(&self, row: u32, key: &[Value]) -> bool {
+        match (self, key) {
+            (Keys::Unknown, _) => false,
+            (Keys::Words(kind, words), [value]) => kind.word(value) == Some(words[row as usize]),
+            (Keys::Words(..), _) => false,
+            (Keys::Rows(rows), _) => {
+                key.len() == rows.slots() && key.iter().enumerate().all(|(slot, value)| rows.holds(row, slot as u32, value))
+            }
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, row: u32, key: &[Value]) {
+        match self {
+            Keys::Words(kind, words) => {
+                let word = key.first().and_then(|value| kind.word(value));
+                if words.len() <= row as usize {
+                    words.resize(row as usize + 1, 0);
+                }
+                words[row as usize] = word.expect("invariant INV-KEY: a key is of its table's types");
+            }
+            Keys::Rows(rows) => {
+                rows.ensure(row);
+                for (slot, value) in key.iter().enumerate() {
+                    rows.write(row, slot as u32, value.clone());
+                }
+            }
+            Keys::Unknown => {
+                *self = Keys::Rows(Rows::new(vec![Kind::Open; key.len()]));
+                self.put(row, key);
+            }
+        }
+    }
+
+    #[inline]
+    fn value(&self, row: u32, column: u32) -> Value {
+        match self {
+            Keys::Unknown => Value::Null,
+            Keys::Words(kind, words) => kind.value(words[row as usize]),
+            Keys::Rows(rows) => rows.last_good(column, rows.raw(row, column)),
+        }
+    }
+
+    fn wipe(&mut self, row: u32) {
+        if let Keys::Rows(rows) = self {
+            rows.wipe(row);
+        }
+    }
+
+    fn reserve(&mut self, keys: usize) {
+        match self {
+            Keys::Unknown => {}
+            Keys::Words(_, words) => words.reserve(keys),
+            Keys::Rows(rows) => rows.reserve(keys),
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        match self {
+            Keys::Unknown => 0,
+            Keys::Words(_, words) => words.capacity() as u64 * 8,
+            Keys::Rows(rows) => (0..rows.slots() as u32).map(|slot| rows.slot_bytes(slot)).sum(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -93,6 +93,13 @@ impl Deltas {
         }
     }
 
+    /// Expects changes of so many more documents, and so many changes.
+    pub fn reserve(&mut self, documents: usize, changes: usize) {
+        self.records.reserve(documents);
+        self.keys.reserve(documents);
+        self.changes.reserve(changes);
+    }
+
     /// None any more, with the memory of those there were.
     pub fn cleared(mut self) -> Deltas {
         self.records.clear();
