@@ -17,6 +17,7 @@ pub mod clock;
 pub mod commit;
 pub mod dispatch;
 pub mod launch;
+pub mod lost;
 mod pump;
 pub mod recover;
 pub mod status;

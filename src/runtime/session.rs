@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use thalweg_graph::plan::Plan;
 use thalweg_graph::ports::{SourceMessage, Store};
+use thalweg_graph::spec::Finding;
 use thalweg_graph::{GraphSpec, Schema, planning};
 use thalweg_sinks::SinkContext;
 use thalweg_store::StoreConfig;
@@ -15,6 +17,7 @@ use super::clears;
 use super::clock::Clock;
 use super::commit;
 use super::dispatch::Dispatcher;
+use super::lost;
 use super::pump::{Arrival, Ended, Pump};
 use super::raised;
 use super::recover::recover;
@@ -98,8 +101,21 @@ impl Sessions {
         self.schemas.sort_by(|a, b| a.table.cmp(&b.table));
     }
 
+    /// The plan over the tables as they are. A definition that has run before goes on without the rules that its tables no longer bear.
+    fn plan(&self, has_run: bool) -> Result<(Plan, Vec<Finding>), RunError> {
+        if !has_run {
+            return planning::plan(&self.spec, &self.schemas).map_err(RunError::Definition);
+        }
+        let (plan, warnings, lost) = lost::plan(&self.spec, &self.schemas).map_err(RunError::Definition)?;
+        if self.board.read().lost != lost {
+            lost.iter().for_each(|rule| tracing::error!("{} is left out: {}", rule.what, rule.reason));
+            self.board.update(|report| report.lost = lost);
+        }
+        Ok((plan, warnings))
+    }
+
     async fn session(&self, mut store: Box<dyn Store>, arrivals: &mut Arrivals) -> Result<(Ended, Box<dyn Store>), RunError> {
-        let (plan, warnings) = planning::plan(&self.spec, &self.schemas).map_err(RunError::Definition)?;
+        let (plan, warnings) = self.plan(store.recovered().epoch > 0)?;
         for finding in &warnings {
             tracing::warn!("{}", finding.problem);
         }

@@ -13,6 +13,8 @@ use thalweg_server::status as page;
 use thalweg_server::status::BatchSizes;
 use tokio::sync::watch;
 
+use super::lost::Lost;
+
 /// What is known now. A copy of it is taken for every reader.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -38,6 +40,8 @@ pub struct Report {
     pub sources: BTreeMap<Arc<str>, SourceReport>,
     /// Why the store does not commit, if it does not.
     pub store_problem: Option<String>,
+    /// Rules that are left out, since their tables no longer bear them.
+    pub lost: Vec<Lost>,
     /// The data directory.
     pub directory: PathBuf,
     /// Timers that wait.
@@ -122,6 +126,7 @@ impl Board {
             outbox: OutboxCounts::default(),
             sources: sources.into_iter().map(|name| (name, source())).collect(),
             store_problem: None,
+            lost: Vec::new(),
             directory,
             timers: 0,
             nodes: 0,
@@ -211,6 +216,7 @@ pub fn snapshot(report: &Report, now: Timestamp) -> page::StatusSnapshot {
         _ => None,
     });
     let store = report.store_problem.iter().map(|reason| page::Stopped { what: "store".into(), reason: reason.clone() });
+    let lost = report.lost.iter().map(|rule| page::Stopped { what: rule.what.clone(), reason: rule.reason.clone() });
     page::StatusSnapshot {
         version: env!("CARGO_PKG_VERSION").into(),
         uptime_seconds: report.started.elapsed().as_secs_f64(),
@@ -242,7 +248,7 @@ pub fn snapshot(report: &Report, now: Timestamp) -> page::StatusSnapshot {
             attempts_failed: report.attempts.1,
         },
         batches: report.batches.clone(),
-        stopped: stopped.chain(store).collect(),
+        stopped: stopped.chain(store).chain(lost).collect(),
     }
 }
 
