@@ -127,3 +127,28 @@ fn a_program_that_embeds_the_runtime_handles_events_itself() {
     let counts = home.counts();
     assert_eq!((counts.fired, counts.acked), (4, 4), "{counts:?}");
 }
+
+#[test]
+fn the_example_writes_invoices_and_announces() {
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        return eprintln!("skipped: python3 is not installed, so the example's handler is not run");
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/handlers");
+    let home = Home::new("").env("PATH", &std::env::var("PATH").unwrap());
+    for name in ["thalweg.toml", "orders.jsonl", "invoice.py", "announce.sh"] {
+        std::fs::copy(folder.join(name), home.path(name)).unwrap();
+    }
+    let config = std::fs::read_to_string(folder.join("thalweg.toml")).unwrap();
+    home.configure(&config.replace("examples/handlers/orders.jsonl", "orders.jsonl"));
+    home.run_until_idle("0.5").well();
+    let invoices =
+        std::fs::read_dir(home.path("invoices")).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let mut invoices: Vec<String> = invoices.collect();
+    invoices.sort();
+    assert_eq!(invoices, ["Invoice for Ada: 12.50\n", "Invoice for Bob: 99.00\n"]);
+    let mut announced: Vec<String> = lines(&home, "announcements.txt").iter().map(|line| line[27..].to_owned()).collect();
+    announced.sort();
+    assert_eq!(announced, ["a paid order from Ada", "a paid order from Bob"]);
+    let counts = home.counts();
+    assert_eq!((counts.fired, counts.acked), (4, 4), "{counts:?}");
+}

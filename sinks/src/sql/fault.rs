@@ -66,11 +66,11 @@ impl Fault {
         self.class == Class::Catalogue
     }
 
-    /// What the target lacks is waited for: a copy that leaves out changes is none.
-    pub(super) fn waiting_for_the_table(self) -> Self {
+    /// What the target lacks, or another row of it still has, is waited for: a copy that leaves out changes is none.
+    pub(super) fn waiting_for_the_target(self) -> Self {
         match self.class {
-            Class::Catalogue => Self { class: Class::Transient, ..self },
-            Class::Transient | Class::Duplicate | Class::Permanent => self,
+            Class::Catalogue | Class::Duplicate => Self { class: Class::Transient, ..self },
+            Class::Transient | Class::Permanent => self,
         }
     }
 

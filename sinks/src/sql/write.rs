@@ -84,7 +84,7 @@ impl SqlWrite {
         if done.as_ref().is_err_and(Fault::contradicts_catalogue) {
             target.forget(&change.table).await;
         }
-        done.map_err(Fault::waiting_for_the_table)
+        done.map_err(Fault::waiting_for_the_target)
     }
 
     async fn write(&self, conn: &mut Conn, write: &Prepared<'_>) -> Result<(), Fault> {

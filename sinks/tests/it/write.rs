@@ -118,6 +118,7 @@ async fn rows_are_mirrored_exactly_once_and_never_by_an_older_write() {
     two_rules_may_write_the_columns_of_one_row(&server).await;
     columns_may_have_other_names(&server).await;
     what_does_not_fit_is_told(&server).await;
+    snk_11_a_row_that_is_locked_is_waited_for(&server).await;
     every_kind_of_value_arrives(&server).await;
     hostile_names_and_texts_stay_names_and_texts(&server).await;
     own_writes_are_recognised(&server).await;
@@ -249,11 +250,11 @@ async fn what_does_not_fit_is_told(server: &MariaDb) {
     server.exec("INSERT INTO copy.only VALUES (1)");
     assert_eq!(said("child").await, "done");
 
-    // Another unique key: only a row with the same key is ours to change.
+    // Another unique key: only a row with the same key is ours to change, and the other one may be about to give the value up.
     let uniq = on("uniq");
     done(&*uniq, insert(51, person(1, "ada"))).await;
     let refused = apply(&*uniq, insert(52, person(2, "ada"))).await;
-    assert!(refused.starts_with("permanent: E0523: the database refused: Duplicate entry 'ada'"), "{refused}");
+    assert!(refused.starts_with("transient: E0523: the database refused: Duplicate entry 'ada'"), "{refused}");
     server.exec("UPDATE copy.uniq SET name = 'free'");
     done(&*uniq, insert(52, person(2, "ada"))).await;
     assert_eq!(server.query("SELECT * FROM copy.uniq ORDER BY id"), [["1", "free"], ["2", "ada"]]);
@@ -261,6 +262,25 @@ async fn what_does_not_fit_is_told(server: &MariaDb) {
     // A table that has changed is looked at again.
     server.exec("ALTER TABLE copy.only ADD COLUMN name TEXT");
     assert_eq!(said("only").await, "done");
+}
+
+async fn snk_11_a_row_that_is_locked_is_waited_for(server: &MariaDb) {
+    server.exec("SET GLOBAL innodb_lock_wait_timeout = 1; CREATE TABLE copy.held (id INT PRIMARY KEY, name TEXT); INSERT INTO copy.held VALUES (1, 'x')");
+    let client = server.client();
+    let holder =
+        std::thread::spawn(move || client.try_query("BEGIN; UPDATE copy.held SET name = 'held'; SELECT SLEEP(2.5); COMMIT"));
+    while server.query("SELECT COUNT(*) FROM information_schema.INNODB_TRX") == [["0"]] {}
+    let sync = sink(&at(server), json!({"type": "sql-sync", "table": "held"}));
+    let waiting = apply(&*sync, update(55, person(1, "x"), person(1, "new"))).await;
+    assert_eq!(waiting, "transient: E0524: the database refused: Lock wait timeout exceeded; try restarting transaction (1205)");
+    holder.join().unwrap().unwrap();
+    done(&*sync, update(55, person(1, "x"), person(1, "new"))).await;
+    assert_eq!(server.query("SELECT name FROM copy.held"), [["new"]]);
+    assert_eq!(
+        server.query("SELECT writes FROM copy.thalweg_rows WHERE table_name = 'held'"),
+        [["1"]],
+        "the first try left nothing"
+    );
 }
 
 async fn every_kind_of_value_arrives(server: &MariaDb) {
