@@ -154,9 +154,10 @@ impl Pump {
         self.committer.commit(CommitBatch { first: self.sequencer.engine().epoch() + 1, positions, ..CommitBatch::default() })
     }
 
-    fn commit(&mut self, batch: Batch) -> bool {
+    fn commit(&mut self, mut batch: Batch) -> bool {
         let outbox = self.render(&batch);
         self.report(&batch);
+        self.sequencer.engine().recycle(std::mem::take(&mut batch.outcome.deltas));
         let sourced = batch.transactions.iter().filter(|t| !matches!(t.body, Body::Timer(_))).count();
         let positions = self.positions.drain(..sourced.min(self.positions.len())).collect::<Vec<_>>();
         self.since_snapshot += batch.transactions.len() as u64;

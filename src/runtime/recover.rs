@@ -21,6 +21,8 @@ const REPLAY_BATCH: u64 = 1_000;
 /// A store that cannot be read.
 pub fn recover(plan: Arc<Plan>, workers: usize, store: &mut dyn Store) -> Result<Sequencer, StoreError> {
     let mut engine = Engine::new(plan.clone(), Options { workers, state_deltas: false });
+    // Nobody reads what filling moves.
+    engine.report_fills(false);
     let mut from = 0;
     if let Some(state) = store.snapshot_state()? {
         from = state.epoch;
@@ -28,7 +30,7 @@ pub fn recover(plan: Arc<Plan>, workers: usize, store: &mut dyn Store) -> Result
         engine.import(state);
         store.snapshot_rows(&mut |rows| {
             engine.push(rows);
-            engine.step();
+            step(&mut engine);
         })?;
         engine.resume_at(from);
     }
@@ -37,10 +39,16 @@ pub fn recover(plan: Arc<Plan>, workers: usize, store: &mut dyn Store) -> Result
         engine.push(transaction);
         pushed += 1;
         if pushed % REPLAY_BATCH == 0 {
-            engine.step();
+            step(&mut engine);
         }
     })?;
-    engine.step();
+    step(&mut engine);
     let timers = store.timers()?;
     Ok(Sequencer::new(engine, plan, timers, store.recovered().at))
+}
+
+/// What has been told before is not told again.
+fn step(engine: &mut Engine) {
+    let outcome = engine.step();
+    engine.recycle(outcome.deltas);
 }
