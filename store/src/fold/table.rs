@@ -217,7 +217,7 @@ impl Table {
             }
             Op::Delete => self.remove(&before?).map(drop),
             Op::Update => {
-                let (before, after) = (before?, self.typed(after?)?);
+                let (before, after) = (self.typed(before?)?, self.typed(after?)?);
                 let mut row = before.clone();
                 overlay(&mut row, after);
                 self.values_of(&row)?;
