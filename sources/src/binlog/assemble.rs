@@ -55,7 +55,7 @@ pub enum Step {
 }
 
 /// The transaction that is being read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Group {
     id: TransactionId,
     bounds: Bounds,
@@ -67,7 +67,7 @@ struct Group {
 }
 
 /// A distributed transaction between PREPARE and COMMIT.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Prepared {
     xid: Xid,
     /// The state before its PREPARE.
@@ -76,14 +76,14 @@ struct Prepared {
 }
 
 /// A table map that was seen: its bytes, so that the same one is not read again, and the plan if the table is watched.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct KnownMap {
     body: Box<[u8]>,
     plan: Option<Arc<Plan>>,
 }
 
 /// Puts transactions together; one for each connection or file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Assembler {
     watch: Watch,
     hints: Hints,

@@ -10,7 +10,7 @@ use thalweg_graph::ports::{BoxFuture, Outlet, SourceMessage, SourceStatus};
 use thalweg_sources::binlog::frame::{FILE_MAGIC, FileEvents, Header, kind};
 use thalweg_sources::binlog_file::{BinlogFileConfig, BinlogFileSource};
 
-use crate::decoder::{RECORDED, TRANSACTIONS};
+use crate::decoder::{COMPRESSED, MYSQL, MYSQL_COMPRESSED, RECORDED, TRANSACTIONS};
 use crate::harness::{line, runtime};
 
 struct Collect(Mutex<Sender<SourceMessage>>);
@@ -50,7 +50,7 @@ fn config(path: impl Into<PathBuf>) -> BinlogFileConfig {
 
 /// Only what a transaction holds, without the position.
 fn content(lines: &[String]) -> Vec<String> {
-    lines.iter().filter_map(|line| line.split_once(" @ ")).map(|(content, _)| content.to_string()).collect()
+    lines.iter().filter_map(|line| line.rsplit_once(" @ ")).map(|(content, _)| content.to_string()).collect()
 }
 
 /// Where the events of a file begin, and their types.
@@ -93,11 +93,78 @@ fn src_02_a_file_cut_anywhere_gives_whole_transactions_and_each_restart_goes_on_
         let position = first
             .iter()
             .rev()
-            .find_map(|line| line.strip_prefix("position ").or_else(|| line.split_once(" @ ").map(|(_, position)| position)));
+            .find_map(|line| line.strip_prefix("position ").or_else(|| line.rsplit_once(" @ ").map(|(_, position)| position)));
         write(folder.path(), "log.000001", RECORDED);
         let rest = content(&all(start(config(&path), position)));
         assert_eq!([delivered, rest].concat(), whole, "cut at {cut}, on from {position:?}");
     }
+}
+
+/// A file of MySQL as one without GTIDs: anonymous events in their place, or none at all, as before 5.7.
+fn without_gtids(file: &[u8], anonymous: bool) -> Vec<u8> {
+    let mut out = FILE_MAGIC.to_vec();
+    for (at, kind) in events(file) {
+        let header = Header::parse(&file[at..]).unwrap();
+        let whole = &file[at..at + header.size as usize];
+        let body = &whole[Header::LEN..whole.len() - 4];
+        let (kind, body) = match kind {
+            kind::MYSQL_GTID | kind::MYSQL_TAGGED_GTID if anonymous => (kind::MYSQL_ANONYMOUS_GTID, &[0; 25][..]),
+            kind::MYSQL_GTID | kind::MYSQL_TAGGED_GTID => continue,
+            kind::MYSQL_PREVIOUS_GTIDS => (kind, &[0; 8][..]),
+            kind => (kind, body),
+        };
+        if kind == kind::FORMAT_DESCRIPTION {
+            out.extend(whole);
+            continue;
+        }
+        let size = Header::LEN + body.len() + 4;
+        let header = Header { kind, size: size as u32, end: (out.len() + size) as u32, ..header };
+        let event = [&header.to_bytes()[..], body].concat();
+        out.extend(&event);
+        out.extend(crc32fast::hash(&event).to_le_bytes());
+    }
+    out
+}
+
+#[test]
+fn src_04_every_kind_of_log_goes_on_from_every_position() {
+    let plain = content_of("mysql", MYSQL);
+    for (name, file, expected) in [
+        ("mariadb compressed", COMPRESSED.to_vec(), Some(TRANSACTIONS.lines().map(without_id).collect())),
+        ("mysql", MYSQL.to_vec(), None),
+        ("mysql compressed", MYSQL_COMPRESSED.to_vec(), None),
+        ("anonymous", without_gtids(MYSQL, true), Some(plain.clone())),
+        ("before GTIDs", without_gtids(MYSQL, false), Some(plain)),
+        (
+            "compressed and anonymous",
+            without_gtids(MYSQL_COMPRESSED, true),
+            Some(content_of("mysql compressed", MYSQL_COMPRESSED)),
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = write(folder.path(), "log.000001", &file);
+        let lines = all(start(config(&path), None));
+        assert_eq!(lines.last().unwrap(), "end", "{name}");
+        if let Some(expected) = expected {
+            assert_eq!(content(&lines).iter().map(|line| without_id(line)).collect::<Vec<_>>(), expected, "{name}");
+        }
+        for (i, line) in lines.iter().enumerate() {
+            let Some((_, position)) = line.rsplit_once(" @ ") else { continue };
+            let rest = all(start(config(&path), Some(position)));
+            assert_eq!(content(&rest), content(&lines[i + 1..]), "{name}: on from {position}");
+        }
+    }
+}
+
+fn without_id(line: &str) -> String {
+    line.split_once(": ").unwrap().1.to_string()
+}
+
+fn content_of(name: &str, file: &[u8]) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = all(start(config(write(folder.path(), "log.000001", file)), None));
+    assert_eq!(lines.last().unwrap(), "end", "{name}");
+    content(&lines).iter().map(|line| without_id(line)).collect()
 }
 
 /// The recorded file as two: the second begins at a transaction, with a GTID list that says what came before.
@@ -145,7 +212,7 @@ fn src_06_a_chain_of_files_reads_as_one() {
     assert_eq!(content(&lines).join("\n") + "\n", TRANSACTIONS);
     // From any of its positions the right file is found.
     for (i, line) in lines.iter().enumerate() {
-        let Some((_, position)) = line.split_once(" @ ") else { continue };
+        let Some((_, position)) = line.rsplit_once(" @ ") else { continue };
         let rest = all(start(config(folder.path()), Some(position)));
         assert_eq!(content(&rest), content(&lines[i + 1..]), "on from {position}");
     }

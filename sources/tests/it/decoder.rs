@@ -13,7 +13,12 @@ pub const RECORDED: &[u8] = include_bytes!("../fixtures/mariadb-10.11.binlog");
 /// Its transactions of `shop`, a line each.
 pub const TRANSACTIONS: &str = include_str!("../fixtures/mariadb-10.11.txt");
 /// The same server with `log_bin_compress`.
-const COMPRESSED: &[u8] = include_bytes!("../fixtures/mariadb-10.11-compressed.binlog");
+pub const COMPRESSED: &[u8] = include_bytes!("../fixtures/mariadb-10.11-compressed.binlog");
+
+/// MySQL 9.7: all types, a savepoint, XA, a tagged GTID, documents and their partial updates.
+pub const MYSQL: &[u8] = include_bytes!("../fixtures/mysql-9.binlog");
+/// The same with `binlog_transaction_compression`, and then documents in the large form.
+pub const MYSQL_COMPRESSED: &[u8] = include_bytes!("../fixtures/mysql-9-compressed.binlog");
 
 fn assembler() -> Assembler {
     let watch = Watch::new(&["shop.*".into()], None).unwrap();
@@ -22,7 +27,10 @@ fn assembler() -> Assembler {
 
 /// Every transaction of a file on a line, and what ended the reading.
 fn read(file: &[u8]) -> (Vec<String>, Option<LogError>) {
-    let mut assembler = assembler();
+    read_with(&mut assembler(), file)
+}
+
+fn read_with(assembler: &mut Assembler, file: &[u8]) -> (Vec<String>, Option<LogError>) {
     let (mut steps, mut lines) = (Vec::new(), Vec::new());
     for frame in FileEvents::new(file) {
         let result = frame.map_err(LogError::from).and_then(|f| assembler.event(f.header, f.body, &mut steps));
@@ -45,6 +53,29 @@ fn a_recorded_file_reads_as_it_was_written() {
     assert_eq!(error, None);
     expect_test::expect_file!["../fixtures/mariadb-10.11.txt"].assert_eq(&(lines.join("\n") + "\n"));
     assert_eq!(read(COMPRESSED), (lines, None));
+}
+
+/// The transactions of a file of MySQL, with its server's id as `U`.
+fn read_mysql(file: &[u8]) -> Vec<String> {
+    let mut assembler = Assembler::anywhere(Watch::new(&["shop.*".into()], None).unwrap(), Hints::default(), &[]);
+    let (lines, error) = read_with(&mut assembler, file);
+    assert_eq!(error, None);
+    let server = lines[0].split(':').next().unwrap().to_string();
+    lines.into_iter().map(|line| line.replace(&server, "U")).collect()
+}
+
+#[test]
+fn src_14_21_a_recorded_file_of_mysql_reads_as_it_was_written() {
+    let lines = read_mysql(MYSQL);
+    expect_test::expect_file!["../fixtures/mysql-9.txt"].assert_eq(&(lines.join("\n") + "\n"));
+    let mut compressed = read_mysql(MYSQL_COMPRESSED);
+    let large = compressed.split_off(lines.len());
+    assert_eq!(compressed, lines);
+    let list = format!("[\"{}\",70000,\"{}\"]", "y".repeat(200), "z".repeat(20_000));
+    let before = format!("3, {list}, {{\"long\":\"{}\",\"m\":70000,\"n\":-5}}", "é".repeat(40_000));
+    let after = format!("3, {list}, {{\"long\":\"short\",\"m\":70000,\"n\":-5}}");
+    let content: Vec<&str> = large.iter().filter_map(|line| line.split_once(": ")).map(|(_, content)| content).collect();
+    assert_eq!(content, [format!("+documents({before})"), format!("~documents({before} -> {after})")]);
 }
 
 #[test]
