@@ -86,9 +86,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "slice",
-        "the elements from the second argument up to, without, the third",
-        "[1, 2, 3, 4].slice(1, 3) == [2, 3]",
-        3..=3,
+        "the elements from the second argument up to, without, the third, or to the end; -n alone: the last n, or all if there are fewer",
+        "[1, 2, 3, 4].slice(1, 3) == [2, 3] && [1, 2, 3].slice(-2) == [2, 3] && [1].slice(-2) == [1]",
+        2..=3,
         |t| takes(t, &[Want::List, Want::Whole], list(item(&t[0]))),
         slice,
     ),
@@ -287,7 +287,12 @@ fn flatten_into(items: &[Value], levels: i64, flat: &mut Vec<Value>) {
 
 fn slice(v: &[Value], fuel: &mut Fuel) -> Cell {
     let items = elements("slice", v)?;
-    let (from, to) = (small_int("slice", &v[1])?, small_int("slice", &v[2])?);
+    let len = items.len() as i64;
+    let (from, to) = match (small_int("slice", &v[1])?, v.get(2)) {
+        (from, Some(to)) => (from, small_int("slice", to)?),
+        (back, None) if back < 0 => (len.saturating_add(back).max(0), len),
+        (from, None) => (from, len),
+    };
     let range = usize::try_from(from).ok().zip(usize::try_from(to).ok()).filter(|(from, to)| from <= to && *to <= items.len());
     let Some((from, to)) = range else {
         return Err(errors::bad_argument(format!("slice: {from}..{to} is outside 0..{}", items.len())));
