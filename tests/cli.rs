@@ -6,6 +6,7 @@ mod cli {
     mod apply;
     mod definitions;
     mod eval;
+    mod examples;
     mod graph;
     mod index;
     mod live;
