@@ -67,3 +67,9 @@ impl DerefMut for MariaDb {
         &mut self.0
     }
 }
+
+impl AsMut<Server> for MariaDb {
+    fn as_mut(&mut self) -> &mut Server {
+        &mut self.0
+    }
+}

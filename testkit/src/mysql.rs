@@ -67,3 +67,9 @@ impl DerefMut for MySql {
         &mut self.0
     }
 }
+
+impl AsMut<Server> for MySql {
+    fn as_mut(&mut self) -> &mut Server {
+        &mut self.0
+    }
+}

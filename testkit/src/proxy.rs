@@ -62,6 +62,11 @@ impl Proxy {
         self.state.accepted.load(Ordering::SeqCst)
     }
 
+    /// Sends connections that come from now on to `127.0.0.1:target`; the open ones stay where they are.
+    pub fn retarget(&self, target: u16) {
+        self.state.target.store(target, Ordering::SeqCst);
+    }
+
     /// Cuts every open connection now; new ones are let in.
     ///
     /// # Panics

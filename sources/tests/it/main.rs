@@ -1,5 +1,6 @@
 //! The sources against real servers.
 
+mod accidents;
 mod binlog_file;
 mod ddl;
 mod decoder;
