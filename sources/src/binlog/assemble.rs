@@ -11,6 +11,8 @@
 //! - SRC-A: the position covers exactly the transactions that were handed out or passed by.
 //! - SRC-B: a change of a watched table is handed out or the log is refused with a [`LogError`]; none is skipped.
 
+mod transaction;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,13 +21,12 @@ use thalweg_graph::{Change, Schema};
 use super::DecodeError;
 use super::control::{self, Flavour};
 use super::frame::{FLAG_IGNORABLE, Header, kind};
-use super::gtid_event::{self, Bounds, GtidEvent, Xa, Xid};
+use super::gtid_event::{self, Bounds, Xa, Xid};
 use super::log_error::LogError;
 use super::packed::Payload;
 use super::plan::{Hints, Plan};
-use super::position::{GtidState, Place, Position, TransactionId};
+use super::position::{GtidState, Position, TransactionId};
 use super::rows::{self, RowsKind};
-use super::statement::{self, Name, Statement};
 use super::table_map::{self, TableMap};
 use super::watch::Watch;
 
@@ -60,8 +61,10 @@ struct Group {
     id: TransactionId,
     bounds: Bounds,
     xa: Xa,
-    /// It was delivered before this reader began, and is read again only for its XA side.
+    /// It was delivered before this reader began, and is passed by; read again only for its XA side.
     delivered: bool,
+    /// Its rows may be needed later, when it is completed.
+    is_xa: bool,
     changes: Vec<Change>,
     altered: bool,
 }
@@ -160,25 +163,37 @@ impl Assembler {
         self.from_anywhere
     }
 
-    /// Looks at one event for layouts only: table maps, also those in compressed transactions.
+    /// Looks at one event for layouts only: those of the table maps behind the position, also in compressed transactions.
     ///
     /// # Errors
     /// As [`Assembler::event`].
     pub fn layouts(&mut self, header: Header, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
         match header.kind {
-            kind::TABLE_MAP => self.table_map(body, steps),
             kind::FORMAT_DESCRIPTION => self.about_the_log(header, body),
             kind::TRANSACTION_PAYLOAD => {
                 let mut payload = Payload::new(body)?;
                 while let Some(frame) = payload.next()? {
-                    if frame.header.kind == kind::TABLE_MAP {
-                        self.table_map(frame.body, steps)?;
-                    }
+                    self.layouts(frame.header, frame.body, steps)?;
                 }
                 Ok(())
             }
+            // Without GTIDs every statement is a place behind which the next rows stand.
+            kind::QUERY => match &self.group {
+                None | Some(Group { id: TransactionId::Place(_), .. }) if self.flavour == Some(Flavour::Mysql) => {
+                    self.begin(header, gtid_event::mysql_anonymous())
+                }
+                _ => Ok(()),
+            },
+            other if Assembler::tells_layouts(other) => self.event(header, body, steps),
             _ => Ok(()),
         }
+    }
+
+    /// Whether [`Assembler::layouts`] wants to see events of this type.
+    pub fn tells_layouts(event: u8) -> bool {
+        use kind::*;
+        let begins = matches!(event, MARIADB_GTID | MYSQL_GTID | MYSQL_ANONYMOUS_GTID | MYSQL_TAGGED_GTID);
+        begins || matches!(event, TABLE_MAP | FORMAT_DESCRIPTION | TRANSACTION_PAYLOAD | QUERY)
     }
 
     /// Everything up to here was handed out.
@@ -286,51 +301,39 @@ impl Assembler {
         Ok(())
     }
 
-    fn begin(&mut self, header: Header, event: GtidEvent) -> Result<(), LogError> {
-        if self.maps.len() > TABLE_MAPS_MAX {
-            self.maps.clear();
-        }
-        let id = match event.id {
-            Some(id) => id,
-            None => TransactionId::Place(self.place(header.end.saturating_sub(header.size))?),
-        };
-        let delivered = self.delivered.as_ref().is_some_and(|d| d.has_passed(&id));
-        self.group = Some(Group { id, bounds: event.bounds, xa: event.xa, delivered, changes: Vec::new(), altered: false });
-        Ok(())
-    }
-
-    /// A place in the file that is being read.
-    fn place(&self, offset: u32) -> Result<Place, DecodeError> {
-        let file =
-            self.file.clone().ok_or_else(|| DecodeError::malformed("a transaction without GTID in a file without name"))?;
-        Ok(Place { file, offset: u64::from(offset) })
-    }
-
     fn table_map(&mut self, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
         let (id, database, table) = table_map::name(body)?;
-        if self.maps.get(&id).is_some_and(|known| *known.body == *body) {
-            return Ok(());
-        }
-        let plan = match self.watch.matches(database, table) {
-            true => Some(self.plan(body, steps)?),
-            false => None,
+        let plan = match self.maps.get(&id) {
+            Some(known) if *known.body == *body => known.plan.clone(),
+            _ => {
+                let plan = if self.watch.matches(database, table) { Some(self.plan(body)?) } else { None };
+                self.maps.insert(id, KnownMap { body: body.into(), plan: plan.clone() });
+                plan
+            }
         };
-        self.maps.insert(id, KnownMap { body: body.into(), plan });
+        match plan {
+            Some(plan) if !self.group.as_ref().is_some_and(|group| group.delivered) => self.announce(&plan.schema, steps),
+            _ => {}
+        }
         Ok(())
     }
 
     /// A plan whose schema is the known one where that is equal, so that rows share it.
-    fn plan(&mut self, body: &[u8], steps: &mut Vec<Step>) -> Result<Arc<Plan>, LogError> {
+    fn plan(&mut self, body: &[u8]) -> Result<Arc<Plan>, LogError> {
         let flavour = self.flavour.unwrap_or_default();
         let mut plan = Plan::new(&TableMap::parse(body, flavour)?, &self.hints, flavour)?;
-        match self.schemas.get(&plan.schema.table) {
-            Some(known) if *known == plan.schema => plan.schema = known.clone(),
-            _ => {
-                self.schemas.insert(plan.schema.table.clone(), plan.schema.clone());
-                steps.push(Step::Schema(plan.schema.clone()));
-            }
+        if let Some(known) = self.schemas.get(&plan.schema.table).filter(|known| **known == plan.schema) {
+            plan.schema = known.clone();
         }
         Ok(Arc::new(plan))
+    }
+
+    /// Tells a layout that the receiver does not know.
+    fn announce(&mut self, schema: &Arc<Schema>, steps: &mut Vec<Step>) {
+        if self.schemas.get(&schema.table).is_none_or(|known| known != schema) {
+            self.schemas.insert(schema.table.clone(), schema.clone());
+            steps.push(Step::Schema(schema.clone()));
+        }
     }
 
     fn rows(&mut self, kind: RowsKind, body: &[u8]) -> Result<(), LogError> {
@@ -344,170 +347,10 @@ impl Assembler {
             };
         };
         let Some(plan) = &known.plan else { return Ok(()) };
-        let group = self.group.as_mut().ok_or_else(|| DecodeError::malformed("rows outside a transaction"))?;
-        Ok(rows::decode(kind, body, plan, &mut group.changes)?)
-    }
-
-    fn query(&mut self, header: Header, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
-        if self.group.is_none() {
-            // MariaDB's own remarks between transactions. In a log of MySQL from before there were GTID events, a transaction.
-            match self.flavour {
-                Some(Flavour::Mysql) => self.begin(header, gtid_event::mysql_anonymous())?,
-                _ => return Ok(()),
-            }
+        match &mut self.group {
+            None => Err(DecodeError::malformed("rows outside a transaction").into()),
+            Some(group) if group.delivered && !group.is_xa => Ok(()),
+            Some(group) => Ok(rows::decode(kind, body, plan, &mut group.changes)?),
         }
-        let Some(group) = &mut self.group else { return Ok(()) };
-        let query = control::query(body, header.kind == kind::QUERY_COMPRESSED)?;
-        let statement = statement::classify(&query.sql, &query.database);
-        if group.bounds == Bounds::ByFirstStatement {
-            let is_marked = matches!(statement, Statement::Begin | Statement::XaStart);
-            group.bounds = if is_marked { Bounds::Marked } else { Bounds::OneStatement };
-        }
-        let is_alone = group.bounds == Bounds::OneStatement;
-        match statement {
-            Statement::Commit => return self.end(header, steps),
-            Statement::Rollback | Statement::RollbackToSavepoint if !group.changes.is_empty() => {
-                return Err(LogError::PartlyRolledBack {
-                    gtid: group.id.clone(),
-                    table: group.changes[0].schema.table.to_string(),
-                });
-            }
-            Statement::Rollback => return self.end(header, steps),
-            Statement::XaCommit(xid) => return self.complete(header, xid, steps),
-            Statement::XaRollback(xid) => self.forget_prepared(xid),
-            Statement::Dml => return Err(self.statement(&query.sql)),
-            Statement::Emptied(names) if self.clears => self.clear(&names),
-            Statement::DroppedDatabase(database) if self.clears => self.clear_database(&database),
-            Statement::Emptied(names) | Statement::Replaced(names) => self.refuse_replaced(&names, &query.sql)?,
-            Statement::DroppedDatabase(database) if self.watch.reaches(&database) => {
-                return Err(self.replaced(&database, &query.sql));
-            }
-            Statement::Altered(names) => group.altered |= names.iter().any(|n| self.watch.matches(&n.database, &n.table)),
-            Statement::DroppedDatabase(_) | Statement::RollbackToSavepoint | Statement::Other => {}
-            Statement::Begin | Statement::XaStart => {}
-        }
-        if is_alone { self.end(header, steps) } else { Ok(()) }
-    }
-
-    /// Every row of these tables goes. Their layout may be another one behind it, or they may be gone.
-    fn clear(&mut self, names: &[Name]) {
-        let watched = names.iter().filter(|n| self.watch.matches(&n.database, &n.table));
-        let tables: Vec<String> = watched.map(|n| format!("{}.{}", n.database, n.table)).collect();
-        tables.iter().for_each(|table| self.clear_table(table));
-    }
-
-    /// Every table of a database; which those were, the receiver knows best.
-    fn clear_database(&mut self, database: &str) {
-        if self.watch.reaches(database) {
-            self.clear_table(&format!("{database}.*"));
-        }
-    }
-
-    fn clear_table(&mut self, table: &str) {
-        let unknown = || Arc::new(Schema { table: table.into(), columns: Vec::new(), key: Vec::new() });
-        let schema = self.schemas.get(table).cloned().unwrap_or_else(unknown);
-        if let Some(group) = &mut self.group {
-            group.changes.push(Change::clear(schema));
-            group.altered = true;
-        }
-    }
-
-    fn refuse_replaced(&self, names: &[Name], sql: &str) -> Result<(), LogError> {
-        match names.iter().find(|n| self.watch.matches(&n.database, &n.table)) {
-            Some(name) => Err(self.replaced(&format!("{}.{}", name.database, name.table), sql)),
-            None => Ok(()),
-        }
-    }
-
-    fn replaced(&self, table: &str, sql: &str) -> LogError {
-        LogError::Replaced { gtid: self.gtid(), table: table.to_string(), sql: shortened(sql) }
-    }
-
-    fn statement(&self, sql: &str) -> LogError {
-        LogError::Statement { gtid: self.gtid(), sql: shortened(sql) }
-    }
-
-    /// The transaction being read; only for messages.
-    fn gtid(&self) -> TransactionId {
-        let none = || TransactionId::Place(Place { file: self.file.clone().unwrap_or_default(), offset: 0 });
-        self.group.as_ref().map_or_else(none, |g| g.id.clone())
-    }
-
-    /// The transaction is whole: hands out its changes and moves the position.
-    fn end(&mut self, header: Header, steps: &mut Vec<Step>) -> Result<(), LogError> {
-        let Some(group) = self.group.take() else { return Ok(()) };
-        let end = match group.id {
-            TransactionId::Place(_) => Some(self.place(self.payload_end.unwrap_or(header.end))?),
-            _ => None,
-        };
-        self.read.pass(&group.id, end.as_ref());
-        self.position.reread = self.prepared.first().map(|p| p.before.clone());
-        if group.delivered {
-            return Ok(());
-        }
-        self.position.done.pass(&group.id, end.as_ref());
-        if group.altered {
-            steps.push(Step::Altered);
-        }
-        steps.push(match group.changes.is_empty() {
-            true => Step::Passed,
-            false => Step::Transaction { id: group.id, seconds: header.timestamp, changes: group.changes },
-        });
-        Ok(())
-    }
-
-    /// PREPARE of a distributed transaction: its changes wait for the COMMIT.
-    fn prepare(&mut self, header: Header, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
-        let (one_phase, named) = control::xa_prepare(body)?;
-        if let Some(Group { id, xa, changes, .. }) = &mut self.group
-            && !one_phase
-        {
-            let xid = match (std::mem::replace(xa, Xa::None), id) {
-                (Xa::Prepared(xid), _) => Some(xid),
-                (_, TransactionId::Mariadb(_)) => None,
-                _ => Some(named),
-            };
-            if let Some(xid) = xid {
-                self.prepared.push(Prepared { xid, before: self.read.clone(), changes: std::mem::take(changes) });
-            }
-        }
-        self.end(header, steps)
-    }
-
-    /// COMMIT of a distributed transaction: the changes of its PREPARE happen now. MariaDB's GTID event names it, MySQL's statement.
-    fn complete(&mut self, header: Header, named: Option<Xid>, steps: &mut Vec<Step>) -> Result<(), LogError> {
-        let Some(group) = &mut self.group else { return Ok(()) };
-        let xid = group.completes().or(named.as_ref());
-        match self.prepared.iter().position(|p| Some(&p.xid) == xid) {
-            Some(at) => group.changes = self.prepared.remove(at).changes,
-            None if group.delivered => {}
-            None => return Err(LogError::UnknownXa { gtid: group.id.clone() }),
-        }
-        self.end(header, steps)
-    }
-
-    /// ROLLBACK of a distributed transaction.
-    fn forget_prepared(&mut self, named: Option<Xid>) {
-        let xid = self.group.as_ref().and_then(Group::completes).or(named.as_ref());
-        self.prepared.retain(|p| Some(&p.xid) != xid);
-    }
-}
-
-impl Group {
-    /// The distributed transaction that it commits or rolls back, where its GTID event tells.
-    fn completes(&self) -> Option<&Xid> {
-        match &self.xa {
-            Xa::Completed(xid) => Some(xid),
-            Xa::None | Xa::Prepared(_) => None,
-        }
-    }
-}
-
-/// The beginning of a statement for a message; values in it may be secrets, so it is short.
-fn shortened(sql: &str) -> String {
-    const CHARS_MAX: usize = 60;
-    match sql.char_indices().nth(CHARS_MAX) {
-        Some((at, _)) => format!("{}…", &sql[..at]),
-        None => sql.to_string(),
     }
 }

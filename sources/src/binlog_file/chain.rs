@@ -60,27 +60,29 @@ impl<'a> Chain<'a> {
             None => 0,
         };
         let assembler = match &position {
-            Some(position) => Assembler::new(watch.clone(), Hints::default(), position.clone(), &[]).from_earlier(),
-            None => Assembler::anywhere(watch.clone(), Hints::default(), &[]),
-        };
+            Some(position) => Assembler::new(watch, Hints::default(), position.clone(), &[]).from_earlier(),
+            None => Assembler::anywhere(watch, Hints::default(), &[]),
+        }
+        .with_clears();
         let source = config.name.as_str().into();
         let told = position.map(|p| p.to_string()).unwrap_or_default();
         let chain =
             Chain { config, source, files, at, promised: None, assembler, told, passed: 0, is_live: false, seen: 0, messages };
-        chain.send(SourceMessage::Schemas(chain.tables(&watch)))?;
+        chain.send(SourceMessage::Schemas(chain.tables()))?;
         chain.send(SourceMessage::Status(SourceStatus::Live(false)))?;
         Ok(chain)
     }
 
-    /// The first layout of every watched table from here on. What cannot be read ends the search: reading comes to the same place and
-    /// says why.
-    fn tables(&self, watch: &Watch) -> Vec<Arc<Schema>> {
-        let mut scout = Assembler::anywhere(watch.clone(), Hints::default(), &[]);
+    /// The first layout of every watched table behind the position. What cannot be read ends the search: reading comes to the same place
+    /// and says why.
+    fn tables(&self) -> Vec<Arc<Schema>> {
+        let mut scout = self.assembler.clone();
         let (mut found, mut names, mut steps) = (Vec::new(), HashSet::new(), Vec::new());
         for file in &self.files[self.at..] {
             let Ok(Some(mut events)) = Events::open(file) else { break };
+            scout.set_file(file.name.as_str());
             loop {
-                match events.next_if(|kind| matches!(kind, kind::TABLE_MAP | kind::TRANSACTION_PAYLOAD)) {
+                match events.next_if(Assembler::tells_layouts) {
                     Ok(Next::Event(frame)) if scout.layouts(frame.header, frame.body, &mut steps).is_ok() => {}
                     Ok(Next::Skipped) => continue,
                     Ok(Next::End) => break,

@@ -1,0 +1,217 @@
+//! One transaction from its begin to its end: what statements mean for it, and XA.
+
+use std::sync::Arc;
+
+use thalweg_graph::{Change, Schema};
+
+use super::super::DecodeError;
+use super::super::control::{self, Flavour};
+use super::super::frame::{Header, kind};
+use super::super::gtid_event::{self, Bounds, GtidEvent, Xa, Xid};
+use super::super::log_error::LogError;
+use super::super::position::{Place, TransactionId};
+use super::super::statement::{self, Name, Statement};
+use super::{Assembler, Group, Prepared, Step, TABLE_MAPS_MAX};
+
+impl Assembler {
+    pub(super) fn begin(&mut self, header: Header, event: GtidEvent) -> Result<(), LogError> {
+        if self.maps.len() > TABLE_MAPS_MAX {
+            self.maps.clear();
+        }
+        let id = match event.id {
+            Some(id) => id,
+            None => TransactionId::Place(self.place(header.end.saturating_sub(header.size))?),
+        };
+        let delivered = self.delivered.as_ref().is_some_and(|d| d.has_passed(&id));
+        let is_xa = event.xa != Xa::None;
+        self.group =
+            Some(Group { id, bounds: event.bounds, xa: event.xa, delivered, is_xa, changes: Vec::new(), altered: false });
+        Ok(())
+    }
+
+    /// A place in the file that is being read.
+    fn place(&self, offset: u32) -> Result<Place, DecodeError> {
+        let file =
+            self.file.clone().ok_or_else(|| DecodeError::malformed("a transaction without GTID in a file without name"))?;
+        Ok(Place { file, offset: u64::from(offset) })
+    }
+
+    pub(super) fn query(&mut self, header: Header, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
+        if self.group.is_none() {
+            // MariaDB's own remarks between transactions. In a log of MySQL from before there were GTID events, a transaction.
+            match self.flavour {
+                Some(Flavour::Mysql) => self.begin(header, gtid_event::mysql_anonymous())?,
+                _ => return Ok(()),
+            }
+        }
+        let Some(group) = &mut self.group else { return Ok(()) };
+        let query = control::query(body, header.kind == kind::QUERY_COMPRESSED)?;
+        let statement = statement::classify(&query.sql, &query.database);
+        if group.bounds == Bounds::ByFirstStatement {
+            let is_marked = matches!(statement, Statement::Begin | Statement::XaStart);
+            group.bounds = if is_marked { Bounds::Marked } else { Bounds::OneStatement };
+        }
+        let is_alone = group.bounds == Bounds::OneStatement;
+        group.is_xa |= statement == Statement::XaStart;
+        match statement {
+            Statement::Commit => return self.end(header, steps),
+            // What was delivered has been judged then.
+            Statement::Dml
+            | Statement::Emptied(_)
+            | Statement::Replaced(_)
+            | Statement::DroppedDatabase(_)
+            | Statement::Altered(_)
+                if group.delivered => {}
+            Statement::Rollback | Statement::RollbackToSavepoint if !group.changes.is_empty() => {
+                return Err(LogError::PartlyRolledBack {
+                    gtid: group.id.clone(),
+                    table: group.changes[0].schema.table.to_string(),
+                });
+            }
+            Statement::Rollback => return self.end(header, steps),
+            Statement::XaCommit(xid) => return self.complete(header, xid, steps),
+            Statement::XaRollback(xid) => self.forget_prepared(xid),
+            Statement::Dml => return Err(self.statement(&query.sql)),
+            Statement::Emptied(names) if self.clears => self.clear(&names),
+            Statement::DroppedDatabase(database) if self.clears => self.clear_database(&database),
+            Statement::Emptied(names) | Statement::Replaced(names) => self.refuse_replaced(&names, &query.sql)?,
+            Statement::DroppedDatabase(database) if self.watch.reaches(&database) => {
+                return Err(self.replaced(&database, &query.sql));
+            }
+            Statement::Altered(names) => group.altered |= names.iter().any(|n| self.watch.matches(&n.database, &n.table)),
+            Statement::DroppedDatabase(_) | Statement::RollbackToSavepoint | Statement::Other => {}
+            Statement::Begin | Statement::XaStart => {}
+        }
+        if is_alone { self.end(header, steps) } else { Ok(()) }
+    }
+
+    /// Every row of these tables goes. Their layout may be another one behind it, or they may be gone.
+    fn clear(&mut self, names: &[Name]) {
+        let watched = names.iter().filter(|n| self.watch.matches(&n.database, &n.table));
+        let tables: Vec<String> = watched.map(|n| format!("{}.{}", n.database, n.table)).collect();
+        tables.iter().for_each(|table| self.clear_table(table));
+    }
+
+    /// Every table of a database; which those were, the receiver knows best.
+    fn clear_database(&mut self, database: &str) {
+        if self.watch.reaches(database) {
+            self.clear_table(&format!("{database}.*"));
+        }
+    }
+
+    fn clear_table(&mut self, table: &str) {
+        let unknown = || Arc::new(Schema { table: table.into(), columns: Vec::new(), key: Vec::new() });
+        let schema = self.schemas.get(table).cloned().unwrap_or_else(unknown);
+        if let Some(group) = &mut self.group {
+            group.changes.push(Change::clear(schema));
+            group.altered = true;
+        }
+    }
+
+    fn refuse_replaced(&self, names: &[Name], sql: &str) -> Result<(), LogError> {
+        match names.iter().find(|n| self.watch.matches(&n.database, &n.table)) {
+            Some(name) => Err(self.replaced(&format!("{}.{}", name.database, name.table), sql)),
+            None => Ok(()),
+        }
+    }
+
+    fn replaced(&self, table: &str, sql: &str) -> LogError {
+        LogError::Replaced { gtid: self.gtid(), table: table.to_string(), sql: shortened(sql) }
+    }
+
+    pub(super) fn statement(&self, sql: &str) -> LogError {
+        LogError::Statement { gtid: self.gtid(), sql: shortened(sql) }
+    }
+
+    /// The transaction being read; only for messages.
+    fn gtid(&self) -> TransactionId {
+        let none = || TransactionId::Place(Place { file: self.file.clone().unwrap_or_default(), offset: 0 });
+        self.group.as_ref().map_or_else(none, |g| g.id.clone())
+    }
+
+    /// The transaction is whole: hands out its changes and moves the position.
+    pub(super) fn end(&mut self, header: Header, steps: &mut Vec<Step>) -> Result<(), LogError> {
+        let Some(group) = self.group.take() else { return Ok(()) };
+        let end = match group.id {
+            TransactionId::Place(_) => Some(self.place(self.payload_end.unwrap_or(header.end))?),
+            _ => None,
+        };
+        self.read.pass(&group.id, end.as_ref());
+        self.position.reread = self.prepared.first().map(|p| p.before.clone());
+        if group.delivered {
+            return Ok(());
+        }
+        self.position.done.pass(&group.id, end.as_ref());
+        if group.altered {
+            steps.push(Step::Altered);
+        }
+        steps.push(match group.changes.is_empty() {
+            true => Step::Passed,
+            false => Step::Transaction { id: group.id, seconds: header.timestamp, changes: group.changes },
+        });
+        Ok(())
+    }
+
+    /// PREPARE of a distributed transaction: its changes wait for the COMMIT.
+    pub(super) fn prepare(&mut self, header: Header, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
+        let (one_phase, named) = control::xa_prepare(body)?;
+        if let Some(Group { id, xa, changes, .. }) = &mut self.group
+            && !one_phase
+        {
+            let xid = match (std::mem::replace(xa, Xa::None), id) {
+                (Xa::Prepared(xid), _) => Some(xid),
+                (_, TransactionId::Mariadb(_)) => None,
+                _ => Some(named),
+            };
+            if let Some(xid) = xid {
+                self.prepared.push(Prepared { xid, before: self.read.clone(), changes: std::mem::take(changes) });
+            }
+        }
+        self.end(header, steps)
+    }
+
+    /// COMMIT of a distributed transaction: the changes of its PREPARE happen now. MariaDB's GTID event names it, MySQL's statement.
+    fn complete(&mut self, header: Header, named: Option<Xid>, steps: &mut Vec<Step>) -> Result<(), LogError> {
+        let Some(group) = &mut self.group else { return Ok(()) };
+        let xid = group.completes().or(named.as_ref());
+        match self.prepared.iter().position(|p| Some(&p.xid) == xid) {
+            Some(at) => group.changes = self.prepared.remove(at).changes,
+            None if group.delivered => {}
+            None => return Err(LogError::UnknownXa { gtid: group.id.clone() }),
+        }
+        // Rows that were read again for their commit may have a layout that was not told.
+        let mut schemas: Vec<Arc<Schema>> = Vec::new();
+        for change in group.changes.iter().filter(|_| !group.delivered) {
+            if !schemas.iter().any(|known| Arc::ptr_eq(known, &change.schema)) {
+                schemas.push(change.schema.clone());
+            }
+        }
+        schemas.iter().for_each(|schema| self.announce(schema, steps));
+        self.end(header, steps)
+    }
+
+    /// ROLLBACK of a distributed transaction.
+    fn forget_prepared(&mut self, named: Option<Xid>) {
+        let xid = self.group.as_ref().and_then(Group::completes).or(named.as_ref());
+        self.prepared.retain(|p| Some(&p.xid) != xid);
+    }
+}
+
+impl Group {
+    /// The distributed transaction that it commits or rolls back, where its GTID event tells.
+    fn completes(&self) -> Option<&Xid> {
+        match &self.xa {
+            Xa::Completed(xid) => Some(xid),
+            Xa::None | Xa::Prepared(_) => None,
+        }
+    }
+}
+
+/// The beginning of a statement for a message; values in it may be secrets, so it is short.
+fn shortened(sql: &str) -> String {
+    const CHARS_MAX: usize = 60;
+    match sql.char_indices().nth(CHARS_MAX) {
+        Some((at, _)) => format!("{}…", &sql[..at]),
+        None => sql.to_string(),
+    }
+}
