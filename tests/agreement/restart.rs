@@ -52,7 +52,7 @@ fn commit(plan: &Plan, batch: Batch) -> CommitBatch {
 /// A store that can be lost and opened again.
 enum Disk<'a> {
     Memory(MemoryStore),
-    Folder(Option<SqliteStore>, &'a Path, StoreConfig),
+    Folder(Option<Box<SqliteStore>>, &'a Path, StoreConfig),
 }
 
 impl Disk<'_> {
@@ -60,7 +60,7 @@ impl Disk<'_> {
         match self {
             Disk::Memory(store) => store,
             Disk::Folder(store, folder, config) => {
-                store.get_or_insert_with(|| SqliteStore::open(folder, config.clone()).expect("the store opens"))
+                &mut **store.get_or_insert_with(|| Box::new(SqliteStore::open(folder, config.clone()).expect("the store opens")))
             }
         }
     }
@@ -122,9 +122,8 @@ fn run(history: &[Transaction], disk: &mut Disk<'_>, steps: &[(usize, Between)],
         disk.store().replay(0, counted).expect("the log is readable");
         taken
     };
-    let mut steps = steps.iter().cycle();
     history.iter().for_each(|transaction| sequencer.offer(transaction.clone()));
-    while let Some((max, between)) = steps.next() {
+    for (max, between) in steps.iter().cycle() {
         let Some(batch) = sequencer.batch(*max, true) else { break };
         tell(&mut told, &plan, &batch);
         disk.store().commit(&commit(&plan, batch)).expect("the store takes it");
