@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Row};
 use thalweg_formulas::Code;
 
 use super::MysqlConfig;
@@ -64,6 +65,7 @@ async fn look(config: &MysqlConfig, checks: &mut Vec<Check>) -> Result<(), Failu
     checks.push(Check::good("version", server.version));
     let facts = Facts::read(&mut conn, server.flavour).await?;
     checks.extend(facts.checks());
+    checks.extend(facts.unlogged(&watch));
     checks.extend(facts.privilege(&mut conn).await?);
     let catalog = Catalog::read(&mut conn, server.flavour, &watch, Missing::Refused).await?;
     let names: Vec<&str> = catalog.tables.iter().map(|t| &*t.schema.table).collect();
@@ -116,6 +118,10 @@ pub(crate) struct Facts {
     pub(crate) purged: GtidState,
     user: String,
     variables: HashMap<String, String>,
+    /// Databases that alone are logged; none: all are.
+    logged: Vec<String>,
+    /// Databases that are not logged.
+    ignored: Vec<String>,
 }
 
 impl Facts {
@@ -129,7 +135,10 @@ impl Facts {
             Flavour::MySql | Flavour::Dolt => "SELECT @@global.gtid_executed, @@global.gtid_purged",
         };
         let (executed, purged) = ask_first::<(String, String)>(conn, sql).await?.unwrap_or_default();
+        let (logged, ignored) = filters(conn, flavour).await?;
         Ok(Facts {
+            logged,
+            ignored,
             flavour,
             executed: own_position(&executed)?,
             purged: own_position(&purged)?,
@@ -201,7 +210,11 @@ impl Facts {
     }
 
     fn wanted(&self, name: &'static str, wanted: &str, code: u16) -> Check {
-        let value = self.variable(name);
+        // A server that no longer has the variable has no other format.
+        let value = match (self.variable(name), name) {
+            ("", "binlog_format") => "ROW",
+            (value, _) => value,
+        };
         if value.eq_ignore_ascii_case(wanted) {
             return Check::good(name, value);
         }
@@ -217,8 +230,25 @@ impl Facts {
     }
 
     /// The first setting that is wrong, as a reason to stop.
-    pub(crate) fn require(&self) -> Result<(), Failure> {
-        self.checks().iter().find_map(Check::failure).map_or(Ok(()), Err)
+    pub(crate) fn require(&self, watch: &Watch) -> Result<(), Failure> {
+        let checks = self.checks().into_iter().chain(self.unlogged(watch));
+        checks.into_iter().find_map(|check| check.failure()).map_or(Ok(()), Err)
+    }
+
+    /// A watched database that the server leaves out of its log.
+    fn unlogged(&self, watch: &Watch) -> Option<Check> {
+        let is_left_out = |d: &str| {
+            let has = |list: &[String]| list.iter().any(|known| known == d);
+            has(&self.ignored) || !self.logged.is_empty() && !has(&self.logged)
+        };
+        let (database, _) = watch.patterns().find(|(d, _)| !Watch::is_wild(d) && is_left_out(d))?;
+        let cure = "take it out of `binlog_ignore_db`, or into `binlog_do_db`, in the server's configuration, and restart it";
+        Some(Check::bad(
+            "log_filter",
+            format!("the server leaves the database {database} out of its log"),
+            code::LOG_FILTER,
+            cure,
+        ))
     }
 
     /// Whether this user may read the log. Dolt asks nobody for a privilege.
@@ -226,7 +256,7 @@ impl Facts {
         if self.flavour == Flavour::Dolt {
             return Ok(None);
         }
-        let grants: Vec<String> = ask(conn, "SHOW GRANTS").await?;
+        let grants = grants(conn, self.flavour).await?;
         let granted =
             grants.iter().any(|g| g.contains(" ON *.* ") && (g.contains("REPLICATION SLAVE") || g.contains("ALL PRIVILEGES")));
         Ok(Some(match granted {
@@ -243,6 +273,41 @@ impl Facts {
     pub(crate) async fn require_privilege(&self, conn: &mut Conn) -> Result<(), Failure> {
         self.privilege(conn).await?.and_then(|check| check.failure()).map_or(Ok(()), Err)
     }
+}
+
+/// What this user may do, by itself and by its roles; MariaDB shows both at once.
+async fn grants(conn: &mut Conn, flavour: Flavour) -> Result<Vec<String>, Failure> {
+    let own: Vec<String> = ask(conn, "SHOW GRANTS").await?;
+    if flavour == Flavour::MariaDb {
+        return Ok(own);
+    }
+    let roles: String = ask_first(conn, "SELECT CURRENT_ROLE()").await?.unwrap_or_default();
+    if roles.is_empty() || roles == "NONE" {
+        return Ok(own);
+    }
+    ask(conn, format!("SHOW GRANTS FOR CURRENT_USER() USING {roles}")).await
+}
+
+/// Which databases the server logs and which not, where this user may ask and the server filters at all.
+async fn filters(conn: &mut Conn, flavour: Flavour) -> Result<(Vec<String>, Vec<String>), Failure> {
+    let questions: &[&str] = match flavour {
+        Flavour::MariaDb => &["SHOW MASTER STATUS"],
+        Flavour::MySql => &["SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"], // The second up to 8.1.
+        Flavour::Dolt => &[],
+    };
+    for question in questions {
+        let row: Option<Row> = match conn.query_first(*question).await {
+            Err(mysql_async::Error::Server(_)) => continue,
+            answer => answer?,
+        };
+        let Some(row) = row else { break };
+        let list = |name: &str| {
+            let text: Option<String> = row.get_opt(name).and_then(Result::ok);
+            text.unwrap_or_default().split(',').filter(|d| !d.is_empty()).map(String::from).collect()
+        };
+        return Ok((list("Binlog_Do_DB"), list("Binlog_Ignore_DB")));
+    }
+    Ok((Vec::new(), Vec::new()))
 }
 
 /// `GRANT … TO 'reader'@'%'`.

@@ -30,6 +30,7 @@ pub(crate) mod code {
     pub(crate) const PREPARED: u16 = 419;
     pub(crate) const GTID_MODE: u16 = 420;
     pub(crate) const TLS: u16 = 421;
+    pub(crate) const LOG_FILTER: u16 = 422;
 }
 
 /// How to read the tables anew, the cure of all that has lost the thread.

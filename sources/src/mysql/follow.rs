@@ -152,7 +152,7 @@ impl Follower {
         let mut conn = connect(&self.opts).await?;
         let flavour = Server::ask(&mut conn).await?.flavour;
         let facts = Facts::read(&mut conn, flavour).await?;
-        facts.require()?;
+        facts.require(&self.watch)?;
         facts.require_privilege(&mut conn).await?;
         let catalog = self.prepare(&mut conn, &facts, port).await?;
         // After the snapshot the connection has settings of its own.

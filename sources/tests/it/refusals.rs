@@ -76,6 +76,20 @@ fn a_server_without_a_log_is_refused() {
 }
 
 #[test]
+fn a_database_that_is_left_out_of_the_log_is_refused() {
+    if !require() {
+        return;
+    }
+    let text = "E0422: the server leaves the database shop out of its log; take it out of `binlog_ignore_db`, or into `binlog_do_db`, in the \
+                server's configuration, and restart it";
+    for option in ["--binlog-ignore-db=shop", "--binlog-do-db=other"] {
+        let server = MariaDb::start_with(&[option]);
+        server.exec("CREATE DATABASE shop; CREATE TABLE shop.orders (id INT PRIMARY KEY)");
+        assert_eq!(stop(config(&server.url(), &["shop.orders"]), None), text);
+    }
+}
+
+#[test]
 fn a_user_without_a_privilege_is_told_which() {
     if !require() {
         return;
