@@ -157,7 +157,7 @@ fn src_25_two_databases_that_follow_each_other_come_to_rest() {
         let columns = "id INT PRIMARY KEY, name VARCHAR(50), hits INT NOT NULL DEFAULT 0, thalweg_origin VARCHAR(64)";
         server.exec(&format!("CREATE DATABASE {database}; CREATE TABLE {database}.people ({columns})"));
     }
-    let way = |name: &str, from: &MariaDb, to: String| {
+    let way = |name: &str, from: &MariaDb, to: String, conflict: &str| {
         format!(
             r#"
             [[source]]
@@ -173,12 +173,13 @@ fn src_25_two_databases_that_follow_each_other_come_to_rest() {
             delete = "{name}"
             [[reactions]]
             event = "{name}"
-            actions = [{{ type = "sql-sync", url = "{to}", backoff = "50ms..200ms" }}]
+            actions = [{{ type = "sql-sync", url = "{to}", backoff = "50ms..200ms", conflict = "{conflict}" }}]
             "#,
             from.url()
         )
     };
-    let config = way("east", &east, west.url_of("west")) + &way("west", &west, east.url_of("east"));
+    // Where both change one row at once the east wins.
+    let config = way("east", &east, west.url_of("west"), "overwrite") + &way("west", &west, east.url_of("east"), "keep");
     let home = Home::new(&config);
     let daemon = home.start();
     until("both are live", || daemon.said().matches(": live").count() == 2);
@@ -220,6 +221,27 @@ fn src_25_two_databases_that_follow_each_other_come_to_rest() {
     assert_eq!((counts.pending, counts.dead), (0, 0), "{counts:?}");
     // 60 inserts, 100 updates and 20 deletes, and each of them once more when it came back.
     assert_eq!(counts.fired, 2 * 180, "{counts:?}");
+
+    // Both change the same rows at the same time, and nobody looks: each side is told of the other's when it is too late.
+    for n in 0..5 {
+        east.exec(&format!("UPDATE east.people SET name = 'east' WHERE id = {n}; DELETE FROM east.people WHERE id = {}", 20 + n));
+        west.exec(&format!(
+            "UPDATE west.people SET name = 'west' WHERE id IN ({n}, {}); DELETE FROM west.people WHERE id = {}",
+            20 + n,
+            25 + n
+        ));
+        east.exec(&format!("UPDATE east.people SET name = 'kept' WHERE id = {}", 25 + n));
+    }
+    home.run_until_idle("0.5").well();
+    until("nothing moves any more", || {
+        home.run_until_idle("0.5").well();
+        std::mem::replace(&mut before, stands()) == stands()
+    });
+    let (in_the_east, in_the_west) = both("id, name, hits");
+    assert_eq!(in_the_east, in_the_west);
+    let names: Vec<&str> = in_the_east.iter().filter(|row| row[0].len() < 3).map(|row| row[1].as_str()).collect();
+    assert_eq!(names[..10], ["east", "east", "east", "east", "east", "e5", "e6", "e7", "e8", "e9"]);
+    assert_eq!(names[10..], ["kept"; 5], "what the east has deleted is gone, what it has changed is there");
 }
 
 #[test]

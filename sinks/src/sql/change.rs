@@ -35,10 +35,12 @@ pub(super) struct Shape {
     /// Without: the source's columns.
     columns: Vec<(String, Template)>,
     except: Vec<String>,
+    /// Whether a row that is not as the source's was before the change is left alone.
+    keeps: bool,
 }
 
 impl Shape {
-    /// Reads `table`, `key`, `columns` and `except`.
+    /// Reads `table`, `key`, `columns`, `except` and `conflict`.
     pub(super) fn read(verb: Verb, reader: &mut Reader<'_>) -> Self {
         let table = match verb {
             Verb::Sync => reader.text("table"),
@@ -56,7 +58,9 @@ impl Shape {
         };
         let columns: Vec<(String, Template)> = columns.into_iter().filter_map(read).collect();
         let except = if verb == Verb::Delete { None } else { reader.list("except") };
-        let shape = Self { verb, table: table.map(str::to_owned), key, columns, except: except.map(owned).unwrap_or_default() };
+        let keeps = verb == Verb::Sync && reader.choice("conflict", &["overwrite", "keep"]) == "keep";
+        let except = except.map(owned).unwrap_or_default();
+        let shape = Self { verb, table: table.map(str::to_owned), key, columns, except, keeps };
         shape.check(reader);
         shape
     }
@@ -75,6 +79,10 @@ impl Shape {
         }
         if !self.except.is_empty() {
             reader.refuse("except", wrong("except", "this does not go with `columns`, which names every column"));
+        }
+        if self.keeps {
+            let why = "`keep` compares the columns of the source, so it does not go with `columns`; leave some out with `except`";
+            reader.refuse("conflict", wrong("conflict", why));
         }
         match (&self.key, self.verb) {
             (None, Verb::Delete) => {}
@@ -127,6 +135,8 @@ impl Shape {
             ("table", Value::text(table)),
             ("key", Value::list(key.into_iter().map(Value::text))),
             ("row", row.map_or(Value::Null, Value::record)),
+            ("keeps", Value::Bool(self.keeps)),
+            ("old", if self.keeps { self.image(firing, &images.old).map_or(Value::Null, Value::record) } else { Value::Null }),
             ("whole", Value::Bool(self.columns.is_empty())),
             ("depth", Value::Int(own::origin(firing.id, cause.as_ref()).depth.into())),
             ("own", Value::Bool(cause.is_some())),
@@ -142,7 +152,11 @@ impl Shape {
             let known = known(firing);
             return Some(self.columns.iter().map(|(name, template)| (name.clone(), template.fill(&known))).collect());
         }
-        let image = if self.verb == Verb::Upsert { &images.new } else { &images.row };
+        self.image(firing, if self.verb == Verb::Upsert { &images.new } else { &images.row })
+    }
+
+    /// The source's columns of an image, but for those that are left out.
+    fn image(&self, firing: &Firing<'_>, image: &Value) -> Option<BTreeMap<String, Value>> {
         let Value::Map(image) = image else { return None };
         let from_row = image.iter().filter_map(|(name, value)| match name {
             Value::Text(name) => Some((name.to_string(), value.clone())),
@@ -170,6 +184,17 @@ pub(super) enum Op {
     Delete,
 }
 
+/// What the target's row must be for a write to be carried out.
+#[derive(Debug)]
+pub(super) enum Expected {
+    /// Whatever it is.
+    Anything,
+    /// These columns.
+    Row(BTreeMap<String, Value>),
+    /// Not there.
+    Nothing,
+}
+
 /// A write, as it is stored with its delivery.
 #[derive(Debug)]
 pub(super) struct Change {
@@ -181,6 +206,8 @@ pub(super) struct Change {
     pub(super) row: BTreeMap<String, Value>,
     /// Whether these are all columns.
     pub(super) whole: bool,
+    /// What the row must be to be written at all.
+    pub(super) expected: Expected,
     /// How many effects lie behind it, this one included.
     pub(super) depth: u32,
     /// Whether what it reacts to was written by a sink.
@@ -207,6 +234,8 @@ impl Change {
             let error = "E0525: there is no row to write: the event is a delete; use sql-sync, or name `columns`";
             return Err(Fault::permanent(error.to_owned()));
         };
+        let columns =
+            |row: &BTreeMap<Value, Value>| row.iter().map(|(name, value)| (envelope::plain_text(name), value.clone())).collect();
         let change = Self {
             op: match &*envelope::plain_text(&member("op")) {
                 "insert" => Op::Insert,
@@ -215,8 +244,13 @@ impl Change {
             },
             table: envelope::plain_text(&member("table")),
             key,
-            row: row.iter().map(|(name, value)| (envelope::plain_text(name), value.clone())).collect(),
+            row: columns(&row),
             whole: member("whole") == Value::Bool(true),
+            expected: match (member("keeps"), member("old")) {
+                (Value::Bool(true), Value::Map(old)) => Expected::Row(columns(&old)),
+                (Value::Bool(true), _) => Expected::Nothing,
+                _ => Expected::Anything,
+            },
             depth: match member("depth") {
                 Value::Int(depth) => u32::try_from(depth).unwrap_or(u32::MAX),
                 _ => 1,

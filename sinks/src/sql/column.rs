@@ -31,6 +31,8 @@ pub(super) enum Kind {
     Json,
     /// A decimal number of so many digits, so many of them behind the point.
     Decimal(u64, u64),
+    /// A number of 24 bits, which equals no text that says it.
+    Float,
     /// Anything else: the server judges.
     Other,
 }
@@ -44,6 +46,7 @@ impl Kind {
             ("datetime" | "timestamp", _) => Self::Moment(Some(decimals.unwrap_or(0))),
             ("time", _) => Self::Time,
             ("json", _) => Self::Json,
+            ("float", _) => Self::Float,
             ("decimal" | "numeric", _) => Self::Decimal(digits.0.unwrap_or(65), digits.1.unwrap_or(0)),
             ("enum" | "set", _) | (_, None) => Self::Other,
             (_, Some(max)) => Self::Bytes(max),
@@ -51,7 +54,7 @@ impl Kind {
     }
 
     fn takes_numbers(self) -> bool {
-        matches!(self, Self::Other | Self::Decimal(..))
+        matches!(self, Self::Other | Self::Float | Self::Decimal(..))
     }
 }
 
@@ -105,7 +108,7 @@ impl Column {
         let (length, max, unit) = match self.kind {
             Kind::Characters(max) => (String::from_utf8_lossy(bytes).chars().count() as u64, max, "characters"),
             Kind::Bytes(max) => (bytes.len() as u64, max, "bytes"),
-            Kind::Moment(_) | Kind::Time | Kind::Json | Kind::Decimal(..) | Kind::Other => return Ok(()),
+            Kind::Moment(_) | Kind::Time | Kind::Json | Kind::Float | Kind::Decimal(..) | Kind::Other => return Ok(()),
         };
         if length > max {
             return Err(Fault::catalogue(format!("E0522: column `{}` takes {max} {unit}, this value has {length}", self.name)));

@@ -5,7 +5,7 @@
 //! write one row take turns. A repeat finds its own mark and counts as delivered, also after a commit whose answer was lost. A row
 //! that is gone already is deleted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use mysql_async::prelude::Queryable;
@@ -16,8 +16,8 @@ use thalweg_graph::cause::Cause;
 use thalweg_graph::ports::{Attempt, BoxFuture, Firing, PendingDelivery, Sink};
 use thalweg_graph::spec::ActionSpec;
 
-use super::change::{Change, Op, Shape, Verb};
-use super::column::Column;
+use super::change::{Change, Expected, Op, Shape, Verb};
+use super::column::{Column, Kind};
 use super::fault::Fault;
 use super::order::{Marks, Order, Scope, Verdict};
 use super::own::{self, ORIGIN};
@@ -45,6 +45,10 @@ struct Prepared<'a> {
     op: Op,
     key: Vec<(&'a Column, Sql)>,
     set: Vec<(&'a Column, Sql)>,
+    /// What else must be so for the row to be changed or deleted.
+    only_if: Vec<(&'a Column, Sql)>,
+    /// It is made only if it is not there.
+    only_new: bool,
     scope: Scope,
     order: Order,
     row_key: Vec<u8>,
@@ -114,8 +118,9 @@ impl SqlWrite {
         self.mark(transaction, write, &marks).await?;
         match kept {
             None => {}
+            Some(_) if write.op == Op::Delete && write.only_new => {}
             Some(_) if write.op == Op::Delete => {
-                run(transaction, write.table.delete(&write.key)).await?;
+                run(transaction, write.table.delete(&write.condition())).await?;
             }
             Some(kept) => upsert(transaction, write, &kept).await?,
         }
@@ -165,7 +170,14 @@ impl Sink for SqlWrite {
     }
 }
 
-/// The row is made so: by the more likely of update and insert first.
+impl<'a> Prepared<'a> {
+    /// What finds the row, if it may be touched.
+    fn condition(&self) -> Vec<(&'a Column, Sql)> {
+        self.key.iter().chain(&self.only_if).cloned().collect()
+    }
+}
+
+/// The row is made so: by the more likely of update and insert first. One that is not as it is expected to be stays as it is.
 async fn upsert(transaction: &mut Transaction<'_>, write: &Prepared<'_>, kept: &BTreeSet<String>) -> Result<(), Fault> {
     let is_key = |column: &Column| write.key.iter().any(|(key, _)| key.name == column.name);
     let stands = |column: &Column| kept.contains(&column.name.to_ascii_lowercase());
@@ -176,7 +188,16 @@ async fn upsert(transaction: &mut Transaction<'_>, write: &Prepared<'_>, kept: &
     let new: Vec<_> = write.set.iter().filter(|(column, _)| is_key(column) || !stands(column)).cloned().collect();
     let (names, values): (Vec<&str>, Vec<Sql>) = new.into_iter().map(|(column, value)| (column.name.as_str(), value)).unzip();
     let insert = (write.table.insert_statement(&names), values);
-    let update = write.table.update(&set, &write.key);
+    let update = write.table.update(&set, &write.condition());
+    if write.only_new {
+        return match run(transaction, insert).await {
+            Err(fault) if !fault.is_duplicate() => Err(fault),
+            _ => Ok(()),
+        };
+    }
+    if !write.only_if.is_empty() {
+        return run(transaction, update).await.map(|_| ());
+    }
     if write.op == Op::Update {
         if run(transaction, update).await? == 0 {
             run(transaction, insert).await?;
@@ -237,7 +258,21 @@ fn prepare<'a>(table: &'a Table, change: &Change, delivery: &PendingDelivery) ->
         Op::Insert | Op::Update => Scope::Columns(change.row.keys().map(|name| name.to_ascii_lowercase()).collect()),
     };
     let order = Order(delivery.fired_at.0, epoch, id);
-    Ok(Prepared { table, op: change.op, key, set, scope, order, row_key: row_key(change), origin })
+    let (only_if, only_new) = match &change.expected {
+        Expected::Anything => (Vec::new(), false),
+        Expected::Nothing => (Vec::new(), true),
+        Expected::Row(old) => (comparable(table, old)?, false),
+    };
+    Ok(Prepared { table, op: change.op, key, set, only_if, only_new, scope, order, row_key: row_key(change), origin })
+}
+
+/// What of an old image can be told by comparing: neither a number that is not kept exactly nor a document, which has many spellings.
+fn comparable<'a>(table: &'a Table, old: &BTreeMap<String, Value>) -> Result<Vec<(&'a Column, Sql)>, Fault> {
+    let known = old.iter().filter_map(|(name, value)| Some((table.column(name)?, value)));
+    known
+        .filter(|(column, _)| !matches!(column.kind, Kind::Float | Kind::Json))
+        .map(|(c, value)| table::bound(c, value))
+        .collect()
 }
 
 /// The columns to set. What the target computes itself is left to it.

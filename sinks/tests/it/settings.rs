@@ -157,8 +157,9 @@ fn wrong_settings_of_upserts_and_deletes_are_all_named() {
     let mut out = problems(json!({"type": "sql-upsert", "url": url, "key": 7, "echo": "loop"}));
     out += &problems(json!({"type": "sql-upsert", "url": url, "table": "t", "columns": {"a": "{new.x}"}, "except": ["b"]}));
     out += &problems(json!({
-        "type": "sql-sync", "url": url, "key": ["id", "x"], "columns": {"ID": "{new.id}", "c": "{payload.old.c}", "d": "{neu.c}"}, "create": true,
+        "type": "sql-sync", "url": url, "key": ["id", "x"], "columns": {"ID": "{new.id}", "c": "{payload.old.c}", "d": "{neu.c}"}, "create": true, "conflict": "keep",
     }));
+    out += &problems(json!({"type": "sql-upsert", "url": url, "table": "t", "conflict": "keep"}));
     out += &problems(json!({"type": "sql-delete", "url": url, "table": "t", "key": [], "except": ["a"]}));
     out += &problems(json!({"type": "sql-delete", "url": url, "table": "t", "key": ["a"], "columns": {"a": "{key.a}"}}));
     expect![[r#"
@@ -170,9 +171,12 @@ fn wrong_settings_of_upserts_and_deletes_are_all_named() {
         key: E0503: `columns` needs the setting `key`, which tells the columns that name the row
           help: write key = ["a"]
         columns.d: E0504: setting `columns.d`: `{neu.c}` names nothing; did you mean `{new}`?
+        conflict: E0504: setting `conflict`: `keep` compares the columns of the source, so it does not go with `columns`; leave some out with `except`
         columns.ID: E0504: setting `columns.ID`: a column of the key must not read `new`, which is NULL when the row is deleted; read `row`
         key: E0504: setting `key`: `x` is not among `columns`
         create: E0502: unknown setting `create` of an action of type `sql-sync`
+          note: settings: backoff, columns, conflict, database, deadline, echo, except, key, retries, table, timeout, url
+        conflict: E0502: unknown setting `conflict` of an action of type `sql-upsert`
           note: settings: backoff, columns, database, deadline, echo, except, key, retries, table, timeout, url
         key: E0504: setting `key`: no column is named
         except: E0502: unknown setting `except` of an action of type `sql-delete`
