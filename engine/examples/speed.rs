@@ -211,8 +211,9 @@ fn main() {
             transactions(100_000, batch);
         }
     }
-    if wanted("child") {
-        child(10);
-        child(1_000);
+    for (name, children) in [("child", 10), ("child of many", 1_000)] {
+        if wanted(name) {
+            child(children);
+        }
     }
 }

@@ -175,7 +175,7 @@ impl Shard {
 
     /// Takes back deltas for the next batch but one.
     pub fn recycle(&mut self, deltas: Deltas) {
-        self.spare = Some(deltas.cleared());
+        self.spare = Some(deltas.cleared(self.context.legend.clone()));
     }
 
     /// Folds an arrival of the next batch's only epoch ahead of it, so that [`Shard::peek`] sees it.

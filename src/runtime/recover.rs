@@ -43,6 +43,7 @@ pub fn recover(plan: Arc<Plan>, workers: usize, store: &mut dyn Store) -> Result
         }
     })?;
     step(&mut engine);
+    engine.report_fills(true);
     let timers = store.timers()?;
     Ok(Sequencer::new(engine, plan, timers, store.recovered().at))
 }

@@ -102,6 +102,8 @@ impl Region {
         };
         let op = change.op;
         let row = self.find(folding.mapping, &key, context);
+        // An upsert of a document that is not there is about the key that it gives.
+        let named = if op == Op::Upsert && row.is_none() { moved_to.as_ref().unwrap_or(&key).clone() } else { key.clone() };
         let done = match (op, row, moved_to) {
             (Op::Update | Op::Upsert, Some(row), Some(to)) => self.change_key(folding, row, &key, &to, change, context),
             (Op::Upsert, None, Some(to)) => match self.find(folding.mapping, &to, context) {
@@ -121,7 +123,7 @@ impl Region {
             (Op::Update | Op::Delete, None, _) => Err(errors::missing(verb(op))),
         };
         if let Err(error) = done {
-            self.refuse(folding.epoch, &key, error, context);
+            self.refuse(folding.epoch, &named, error, context);
         }
     }
 

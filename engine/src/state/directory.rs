@@ -10,11 +10,12 @@
 //!
 //! - INV-KEY: who asks for a row brings a key of the table's types; only then can it be kept in words.
 //!
-//! Cost: 8 B a key column, about 14 B of index, 4 B of count a row; one probe a key.
+//! Cost: 8 B a key column, about 7 B of index, 4 B of count a row; one probe a key.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use smallvec::SmallVec;
 use thalweg_formulas::{Type, Value};
 use thalweg_graph::outcome::Key;
@@ -44,28 +45,14 @@ impl KeyHash {
         if workers == 1 { 0 } else { (self.0 >> 32) as usize % workers }
     }
 
-    fn short(self) -> u32 {
-        self.0 as u32
-    }
-}
-
-/// The part of the hash that an entry keeps, spread over a table's 64 bits.
-#[inline]
-fn spread(short: u32) -> u64 {
-    u64::from(short).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    short: u32,
-    row: u32,
 }
 
 /// Keys of one table.
 #[derive(Debug)]
 pub struct Directory {
     keys: Keys,
-    index: HashTable<Entry>,
+    /// Rows by the hash of their keys.
+    index: HashTable<u32>,
     holds: Vec<u32>,
     free: Vec<u32>,
     suspects: Vec<u32>,
@@ -86,31 +73,28 @@ impl Directory {
     /// The row of a key, if it has one.
     #[inline]
     pub fn find(&self, key: &[Value], hash: KeyHash) -> Option<u32> {
-        let (keys, short) = (&self.keys, hash.short());
-        let same = |entry: &Entry| entry.short == short && keys.are(entry.row, key);
-        self.index.find(spread(short), same).map(|entry| entry.row)
+        self.index.find(hash.0, |row| self.keys.are(*row, key)).copied()
     }
 
     /// The row of a key, new if need be. Who asks holds it, or gives it up by [`Directory::suspect`].
     pub fn intern(&mut self, key: &[Value], hash: KeyHash) -> u32 {
-        let (keys, short) = (&self.keys, hash.short());
-        let same = |entry: &Entry| entry.short == short && keys.are(entry.row, key);
-        let vacant = match self.index.entry(spread(short), same, |entry| spread(entry.short)) {
-            hashbrown::hash_table::Entry::Occupied(entry) => return entry.get().row,
-            hashbrown::hash_table::Entry::Vacant(vacant) => vacant,
+        let keys = &self.keys;
+        let vacant = match self.index.entry(hash.0, |row| keys.are(*row, key), |row| keys.hash(*row)) {
+            Entry::Occupied(entry) => return *entry.get(),
+            Entry::Vacant(vacant) => vacant,
         };
         let row = self.free.pop().unwrap_or_else(|| {
             self.holds.push(0);
             self.holds.len() as u32 - 1
         });
         self.keys.put(row, key);
-        vacant.insert(Entry { short, row });
+        vacant.insert(row);
         row
     }
 
     /// Expects so many more keys.
     pub fn reserve(&mut self, keys: usize) {
-        self.index.reserve(keys, |entry| spread(entry.short));
+        self.index.reserve(keys, |row| self.keys.hash(*row));
         self.holds.reserve(keys);
         self.keys.reserve(keys);
     }
@@ -153,9 +137,7 @@ impl Directory {
             if self.holds[row as usize] > 0 {
                 continue;
             }
-            let key: KeyBuf = (0..self.keys.columns()).map(|column| self.keys.value(row, column)).collect();
-            let short = KeyHash::of(&key).short();
-            if let Ok(entry) = self.index.find_entry(spread(short), |entry| entry.row == row) {
+            if let Ok(entry) = self.index.find_entry(self.keys.hash(row), |entry| *entry == row) {
                 entry.remove();
                 self.keys.wipe(row);
                 self.free.push(row);
@@ -172,7 +154,7 @@ impl Directory {
     pub fn bytes(&self) -> u64 {
         let keys = self.keys.bytes();
         // One control byte for each of the index's places.
-        let index = self.index.capacity() * 8 / 7 * (size_of::<Entry>() + 1);
+        let index = self.index.capacity() * 8 / 7 * (size_of::<u32>() + 1);
         keys + (index + (self.holds.capacity() + self.free.capacity() + self.suspects.capacity()) * 4) as u64
     }
 }
@@ -246,6 +228,17 @@ impl Keys {
             Keys::Unknown => Value::Null,
             Keys::Words(kind, words) => kind.value(words[row as usize]),
             Keys::Rows(rows) => rows.last_good(column, rows.raw(row, column)),
+        }
+    }
+
+    /// The hash of a row's key.
+    fn hash(&self, row: u32) -> u64 {
+        match self {
+            Keys::Words(kind, words) => KeyHash::of(&[kind.value(words[row as usize])]).0,
+            Keys::Unknown | Keys::Rows(_) => {
+                let key: KeyBuf = (0..self.columns()).map(|column| self.value(row, column)).collect();
+                KeyHash::of(&key).0
+            }
         }
     }
 

@@ -100,8 +100,9 @@ impl Deltas {
         self.changes.reserve(changes);
     }
 
-    /// None any more, with the memory of those there were.
-    pub fn cleared(mut self) -> Deltas {
+    /// None any more, of these nodes, with the memory of those there were.
+    pub fn cleared(mut self, legend: Arc<Legend>) -> Deltas {
+        self.legend = legend;
         self.records.clear();
         self.keys.clear();
         self.changes.clear();
