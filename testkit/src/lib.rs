@@ -15,12 +15,14 @@ mod mariadb;
 mod mysql;
 mod programs;
 mod proxy;
+mod real_dolt;
 mod server;
 mod template;
 
 pub use dolt::{Cell, DoltStandIn, Edit, Kind};
 pub use mariadb::MariaDb;
 pub use mysql::MySql;
-pub use programs::{require, require_mysql};
+pub use programs::{require, require_dolt, require_mysql};
 pub use proxy::Proxy;
+pub use real_dolt::RealDolt;
 pub use server::{Client, Server};

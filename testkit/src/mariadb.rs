@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 
 use crate::programs::Programs;
-use crate::server::{Recipe, Server};
+use crate::server::{Manner, Recipe, Server};
 use crate::template;
 
 /// What every server gets: a full row binlog, small buffers, no waiting for the disk. The log is handed to the operating system at
@@ -48,6 +48,7 @@ impl MariaDb {
             program: programs.server,
             client: programs.client,
             options: OPTIONS.map(String::from).into(),
+            manner: Manner::Mysqld,
             gtid: "SELECT @@global.gtid_binlog_pos",
         };
         MariaDb(Server::start(recipe, options))

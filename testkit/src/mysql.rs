@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 
 use crate::programs::{Programs, mysqld};
-use crate::server::{Recipe, Server};
+use crate::server::{Manner, Recipe, Server};
 use crate::template;
 
 /// As for MariaDB; and what keeps a server small.
@@ -48,6 +48,7 @@ impl MySql {
             program,
             client: programs.client,
             options: OPTIONS.map(String::from).into(),
+            manner: Manner::Mysqld,
             gtid: "SELECT @@global.gtid_executed",
         };
         MySql(Server::start(recipe, options))

@@ -58,6 +58,22 @@ pub fn require_mysql() -> bool {
     true
 }
 
+/// Whether tests against a real Dolt can run here. Their names contain `real_dolt`: `./test` leaves them out and counts them where there is
+/// none. A plain run says that it skips them.
+pub fn require_dolt() -> bool {
+    let is_there = dolt().is_some() && Programs::find().is_ok();
+    if !is_there {
+        eprintln!("skipped: no `dolt` on the PATH or in THALWEG_DOLT");
+    }
+    is_there
+}
+
+/// Dolt's program: `$THALWEG_DOLT`, else on the PATH.
+pub(crate) fn dolt() -> Option<PathBuf> {
+    let own = std::env::var_os("THALWEG_DOLT").map(PathBuf::from).filter(|p| p.is_file());
+    own.or_else(|| find_program("dolt"))
+}
+
 /// Where `get-mysql.sh` puts the server: `$THALWEG_MYSQL`, else in the user's cache.
 fn mysql_folder() -> PathBuf {
     let own = std::env::var_os("THALWEG_MYSQL").map(PathBuf::from);

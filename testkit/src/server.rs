@@ -25,6 +25,17 @@ pub(crate) struct Recipe {
     pub(crate) template: PathBuf,
     /// SQL that gives the position of the log.
     pub(crate) gtid: &'static str,
+    /// How it is told its places.
+    pub(crate) manner: Manner,
+}
+
+/// How a server is told where its data, its port and its socket are, and how it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// As MariaDB and MySQL are: by options; it ends by SQL.
+    Mysqld,
+    /// As Dolt is: its settings lie below HOME; it ends by being ended.
+    Dolt,
 }
 
 /// A private database server with its own data directory, killed and removed on drop. User `root` has no password.
@@ -51,7 +62,10 @@ impl Server {
         let folder = std::env::temp_dir().join(name);
         std::fs::remove_dir_all(&folder).ok();
         std::fs::create_dir_all(folder.join("tmp")).expect("the temporary folder can be written");
-        template::copy(&recipe.template, &folder.join("data"));
+        match recipe.manner {
+            Manner::Mysqld => template::copy(&recipe.template, &folder.join("data")),
+            Manner::Dolt => std::fs::create_dir_all(folder.join("data")).expect("the temporary folder can be written"),
+        }
         let options = options.iter().map(ToString::to_string).collect();
         let mut server = Server { recipe, folder, port: free_port(), options, running: None };
         server.restart();
@@ -103,7 +117,7 @@ impl Server {
 
     /// A client that another thread may use, also while the server is killed.
     pub fn client(&self) -> Client {
-        Client { program: self.recipe.client.clone(), socket: self.folder.join("s") }
+        self.recipe.client(&self.folder, self.port)
     }
 
     /// The server's current GTID position, such as `0-1-42` or `UUID:1-42`; empty if nothing was logged yet.
@@ -144,12 +158,13 @@ impl Server {
 
     /// Stops the server in an orderly way; its data stays.
     pub fn shutdown(&mut self) {
-        if let Some(mut running) = self.running.take() {
-            self.try_query("SHUTDOWN").ok();
+        if self.recipe.manner == Manner::Mysqld
+            && let Some(running) = &mut self.running
+        {
+            self.recipe.client(&self.folder, self.port).try_query("SHUTDOWN").ok();
             running.server.wait().ok();
-            self.running = Some(running);
-            self.kill9();
         }
+        self.kill9();
     }
 
     /// What the server wrote to its error log.
@@ -165,13 +180,21 @@ impl Server {
     fn spawn(&self) -> Running {
         let at = |name: &str| self.folder.join(name).display().to_string();
         let log = std::fs::File::create(self.folder.join("log")).expect("the log file can be made");
-        let server = Command::new(&self.recipe.program)
-            .args(&self.recipe.options)
-            .args(template::run_as_root())
-            .args([format!("--datadir={}", at("data")), format!("--socket={}", at("s")), format!("--pid-file={}", at("pid"))])
-            // A starting server deletes what others have in the same folder for temporary tables, and those then crash.
-            .arg(format!("--tmpdir={}", at("tmp")))
-            .arg(format!("--port={}", self.port))
+        let mut command = Command::new(&self.recipe.program);
+        command.args(&self.recipe.options);
+        match self.recipe.manner {
+            Manner::Mysqld => command
+                .args(template::run_as_root())
+                .args([format!("--datadir={}", at("data")), format!("--socket={}", at("s")), format!("--pid-file={}", at("pid"))])
+                // A starting server deletes what others have in the same folder for temporary tables, and those then crash.
+                .arg(format!("--tmpdir={}", at("tmp")))
+                .arg(format!("--port={}", self.port)),
+            Manner::Dolt => command
+                .args(["--data-dir", &at("data"), "--port", &self.port.to_string()])
+                .env("HOME", &self.folder)
+                .env("DOLT_ROOT_PATH", &self.folder),
+        };
+        let server = command
             .args(&self.options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -183,11 +206,22 @@ impl Server {
     }
 }
 
+impl Recipe {
+    fn client(&self, folder: &Path, port: u16) -> Client {
+        let place = match self.manner {
+            Manner::Mysqld => vec![format!("--socket={}", folder.join("s").display())],
+            Manner::Dolt => vec!["--protocol=tcp".into(), "--host=127.0.0.1".into(), format!("--port={port}")],
+        };
+        Client { program: self.client.clone(), place }
+    }
+}
+
 /// SQL by the command line client, one process for each call.
 #[derive(Clone, Debug)]
 pub struct Client {
     program: PathBuf,
-    socket: PathBuf,
+    /// The options that say where the server is.
+    place: Vec<String>,
 }
 
 impl Client {
@@ -198,7 +232,7 @@ impl Client {
     pub fn try_query(&self, sql: &str) -> Result<Vec<Vec<String>>, String> {
         let mut client = Command::new(&self.program)
             .args(["--no-defaults", "-uroot", "--batch", "--skip-column-names", "--default-character-set=utf8mb4"])
-            .arg(format!("--socket={}", self.socket.display()))
+            .args(&self.place)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,6 +1,6 @@
 //! The source against the stand-in for Dolt: what is faithful there is said in the test kit.
 
-use thalweg_testkit::{Cell, DoltStandIn, Edit, Kind};
+use thalweg_testkit::{Cell, DoltStandIn, Edit, Kind, RealDolt, require_dolt};
 
 use crate::harness::{Running, config, line, start};
 
@@ -151,4 +151,29 @@ fn a_server_that_writes_no_log_is_told_how() {
         text,
         "E0418: tables of shop and of stock are watched, and Dolt's databases have no common history; configure one source for each database"
     );
+}
+
+/// The same story on a real Dolt, where there is one.
+#[test]
+fn real_dolt_is_followed_from_a_marker_commit() {
+    if !require_dolt() {
+        return;
+    }
+    let mut server = RealDolt::start();
+    server.exec(
+        "CREATE DATABASE shop; USE shop; CREATE TABLE orders (id INT PRIMARY KEY, n INT UNSIGNED, note VARCHAR(20), state ENUM('new','paid'), \
+         price DECIMAL(10,2), took TIME(6), at DATETIME(6), doc JSON); \
+         INSERT INTO orders VALUES (1, 4294967295, 'grün', 'new', 1.10, '-00:00:01.5', '2024-02-29 12:34:56.789', '{\"a\": 1}')",
+    );
+    let mut source = start(config(&server.url(), &["shop.orders"]), None);
+    let row = |id: i64| format!("{id}, 4294967295u, \"grün\", \"new\", 1.10d, -1500000us, @1709210096789000, {{\"a\":1}}");
+    let behind = |line: String| line.split_once(": ").map(|(_, changes)| changes.to_string()).unwrap();
+    assert_eq!(behind(line(&source.transaction())), format!("fill +orders({})", row(1)));
+    source.until_live();
+    server.exec("USE shop; INSERT INTO orders SELECT 2, n, note, state, price, took, at, doc FROM orders; DELETE FROM orders WHERE id = 1");
+    assert_eq!(behind(line(&source.transaction())), format!("+orders({})", row(2)));
+    assert_eq!(behind(line(&source.transaction())), format!("-orders({})", row(1)));
+    server.restart();
+    server.exec("USE shop; UPDATE orders SET state = 'paid'");
+    assert_eq!(behind(line(&source.transaction())), format!("~orders({} -> {})", row(2), row(2).replace("new", "paid")));
 }
