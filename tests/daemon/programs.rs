@@ -129,6 +129,36 @@ fn a_program_that_embeds_the_runtime_handles_events_itself() {
 }
 
 #[test]
+fn snk_12_a_daemon_that_stops_ends_a_program_that_does_not() {
+    let home = Home::new("").env("PATH", &std::env::var("PATH").unwrap());
+    home.configure(
+        r#"
+        [[source]]
+        name = "orders"
+        kind = "jsonl"
+        path = "orders.jsonl"
+        [[table]]
+        name = "Order"
+        key = ["id"]
+        [[effect]]
+        name = "new"
+        on = "Order"
+        when = "id > 0"
+        actions = [{ type = "shell", command = ["sh", "-c", "trap '' TERM; sleep 600 & echo $! > other; echo $$ > leader; wait"] }]
+        "#,
+    );
+    std::fs::write(home.path("orders.jsonl"), "{\"changes\":[{\"table\":\"Order\",\"op\":\"insert\",\"after\":{\"id\":1}}]}\n")
+        .unwrap();
+    let daemon = home.start();
+    until("the program runs", || lines(&home, "leader").len() == 1);
+    daemon.stop().well();
+    let pids = [lines(&home, "leader"), lines(&home, "other")].concat();
+    until("the program and what it has started are gone", || !pids.iter().any(|pid| is_running(pid)));
+    let counts = home.counts();
+    assert_eq!((counts.fired, counts.pending), (1, 1), "it is tried again at the next start: {counts:?}");
+}
+
+#[test]
 fn the_example_writes_invoices_and_announces() {
     if std::process::Command::new("python3").arg("--version").output().is_err() {
         return eprintln!("skipped: python3 is not installed, so the example's handler is not run");
