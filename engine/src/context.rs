@@ -109,6 +109,12 @@ pub struct Context {
     pub restoring: bool,
 }
 
+/// The names of the key that the plan declares; a multiset's come with its first schema.
+fn declared_key(table: &thalweg_graph::plan::Table) -> Option<Arc<[Arc<str>]>> {
+    let columns = table.key.as_ref().filter(|columns| !columns.is_empty())?;
+    Some(columns.iter().map(|column| table.columns[column.0 as usize].name.clone()).collect())
+}
+
 impl Context {
     /// For worker `me` of `workers`.
     pub fn new(plan: &Plan, groups: Vec<GroupTarget>, lookups: Vec<LookupTarget>, me: usize, workers: usize) -> Context {
@@ -131,7 +137,7 @@ impl Context {
             groups,
             lookups,
             mappings: Vec::new(),
-            key_names: vec![None; plan.tables.len()],
+            key_names: plan.tables.iter().map(declared_key).collect(),
             table_names: plan.tables.iter().map(|table| table.name.clone()).collect(),
             column_nodes: HashMap::new(),
             batch: Batch::default(),

@@ -2,9 +2,11 @@
 //!
 //! - A field's line says what a reader sees: the last good value where the field is in error. So an error alone is no delta.
 //! - A group edge hears the net change of its contribution and parent; a lookup edge that of its reference.
-//! - An effect fires when its condition rises: it is true and was not, errors in between left out.
+//! - An effect fires when its condition rises: it is true and was not, errors in between left out. The condition's errors are told
+//!   under the effect's name.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Value};
 use thalweg_graph::Epoch;
@@ -162,7 +164,12 @@ impl Telling<'_> {
 
     fn field_of_any_kind(&self, told: Told, slot: u32, before: Raw, after: Raw, context: &mut Context) {
         let failed = before.tag == Tag::Failed || after.tag == Tag::Failed;
-        let moved = if failed { self.errors(told, slot, before, after, context) } else { before != after };
+        let moved = if failed {
+            self.errors(&context.legend.nodes[told.node as usize].0.clone(), before, after, context);
+            self.region.rows.last_good(slot, before) != self.region.rows.last_good(slot, after)
+        } else {
+            before != after
+        };
         if self.reports && moved {
             context.out.deltas.change(told.node, self.side(told, slot, before), self.side(told, slot, after));
         }
@@ -186,17 +193,16 @@ impl Telling<'_> {
         context.out.deltas.end_record(self.epoch, !self.lives, |keys| directory.write_key(self.row, keys));
     }
 
-    /// A field's error withdrawn, and its new error; whether what it shows is another value.
+    /// The error of a field or of an effect's condition withdrawn, and its new one.
     #[cold]
-    fn errors(&self, told: Told, slot: u32, before: Raw, after: Raw, context: &mut Context) -> bool {
+    fn errors(&self, name: &Arc<str>, before: Raw, after: Raw, context: &mut Context) {
         let rows = &self.region.rows;
         for (failure, cleared) in [(rows.failure(before), true), (rows.failure(after), false)] {
             if let Some(failure) = failure {
-                let (node, error) = (context.legend.nodes[told.node as usize].0.clone(), failure.error.clone());
+                let (node, error) = (name.clone(), failure.error.clone());
                 context.out.errors.push(ErrorChange { epoch: self.epoch, node, key: self.key(context), error, cleared });
             }
         }
-        rows.last_good(slot, before) != rows.last_good(slot, after)
     }
 
     fn group(&self, out: &GroupOut, context: &mut Context) {
@@ -262,10 +268,19 @@ impl Telling<'_> {
     }
 
     fn effect(&self, effect: &EffectHere, old: Option<Raw>, context: &mut Context) {
+        let rows = &self.region.rows;
+        let here = rows.raw(self.row, effect.when);
+        let (before, after) = match old {
+            Some(old) => (old, here),
+            None if self.lives => (Raw::NULL, here),
+            None => (here, Raw::NULL),
+        };
+        if before.tag == Tag::Failed || after.tag == Tag::Failed {
+            self.errors(&effect.name, before, after, context);
+        }
         if context.batch.info(self.epoch).fill {
             return;
         }
-        let rows = &self.region.rows;
         let was = old.is_some_and(|old| rows.last_good(effect.when, old).is_true());
         let is = self.lives && self.new_cell(effect.when).is_ok_and(|value| value.is_true());
         if was || !is {

@@ -1,14 +1,15 @@
 //! Reactions: pulses on the net change of a row, and on timers that come due.
 //!
 //! A reaction is judged once per (epoch, row). It sees whole rows by column name: the row before as the region stored it, not as a
-//! source's before-image tells it. Only a condition that is true fires; NULL and errors do not.
+//! source's before-image tells it. Only a condition that is true fires. NULL does not, nor does an error, which is told under the
+//! reaction's name; like the pulse itself it is over when the epoch is, so it is not withdrawn.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use thalweg_formulas::eval::Program;
-use thalweg_formulas::{Cell, InputId, Timestamp, Value};
-use thalweg_graph::outcome::{Delta, Fired, Key, RuleId, TimerArmed};
+use thalweg_formulas::{Cell, Error, InputId, Timestamp, Value};
+use thalweg_graph::outcome::{Delta, ErrorChange, Fired, Key, RuleId, TimerArmed};
 use thalweg_graph::plan::{Reaction, ReactionInput, Table, Trigger};
 use thalweg_graph::transaction::TimerFired;
 use thalweg_graph::{Epoch, Plan};
@@ -93,8 +94,8 @@ impl Ready {
         }
     }
 
-    fn holds(&self, pulse: &Pulse<'_>, epoch: Epoch, context: &Context) -> bool {
-        let Some(condition) = &self.condition else { return true };
+    fn holds(&self, pulse: &Pulse<'_>, epoch: Epoch, context: &Context) -> Result<bool, Error> {
+        let Some(condition) = &self.condition else { return Ok(true) };
         let info = context.batch.info(epoch);
         let input = |id: InputId| -> Cell {
             Ok(match &self.inputs[id.0 as usize] {
@@ -109,7 +110,7 @@ impl Ready {
                 Input::Now => Value::Timestamp(info.at),
             })
         };
-        condition.eval(&input).is_ok_and(|value| value.is_true())
+        condition.eval(&input).map(|value| value.is_true())
     }
 }
 
@@ -174,8 +175,17 @@ impl Region {
     fn judge(&self, epoch: Epoch, pulse: &Pulse<'_>, key: &Key, event: Option<&Arc<str>>, context: &mut Context) {
         let Some(home) = &self.home else { return };
         for reaction in home.reactions.all.iter().filter(|reaction| reaction.trigger == pulse.trigger) {
-            if event.is_some_and(|event| *event != reaction.event) || !reaction.holds(pulse, epoch, context) {
+            if event.is_some_and(|event| *event != reaction.event) {
                 continue;
+            }
+            match reaction.holds(pulse, epoch, context) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    let (node, key) = (reaction.name.clone(), key.clone());
+                    context.out.errors.push(ErrorChange { epoch, node, key, error, cleared: false });
+                    continue;
+                }
             }
             let payload = self.payload(reaction, &home.reactions.source, pulse, key, context);
             let rule = context.triggers.rule(&reaction.name);

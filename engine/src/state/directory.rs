@@ -44,7 +44,6 @@ impl KeyHash {
     pub fn owner(self, workers: usize) -> usize {
         if workers == 1 { 0 } else { (self.0 >> 32) as usize % workers }
     }
-
 }
 
 /// Keys of one table.

@@ -10,10 +10,10 @@ use thalweg_formulas::coerce::coerce;
 use thalweg_formulas::eval::Fuel;
 use thalweg_formulas::functions::{self, Nulls};
 use thalweg_formulas::ops::{self, Logic};
-use thalweg_formulas::{Cell, Error, Expr, ExprKind, InputId, Type, Value};
-use thalweg_graph::outcome::{Delta, Document, ErrorChange, Fired, RuleId};
+use thalweg_formulas::{Cell, Error, Expr, ExprKind, InputId, Timestamp, Type, Value};
+use thalweg_graph::outcome::{Delta, Document, ErrorChange, Fired, RuleId, TimerArmed};
 use thalweg_graph::plan::*;
-use thalweg_graph::transaction::Body;
+use thalweg_graph::transaction::{Body, TimerFired};
 use thalweg_graph::{Change, Epoch, Op, Outcome, Plan, Row, Transaction};
 
 type Key = Vec<Value>;
@@ -214,7 +214,8 @@ impl Oracle {
             (Op::Update, None) => return fail(331, "update of a row that does not exist"),
             (Op::Delete, None) => return fail(331, "delete of a row that does not exist"),
             (Op::Upsert, None) => {
-                let given = after(rows, "upsert")?;
+                // It is about the key that it gives.
+                let given = after(rows, "upsert").map_err(|(_, error)| (to.clone(), error))?;
                 let base = rows.get(&to).cloned().unwrap_or_default();
                 put(rows, &to, base, given);
             }
@@ -394,12 +395,13 @@ impl Oracle {
                         self.field_lines(
                             &plan.fields[field.0 as usize].name,
                             &key,
-                            (old, new.clone()),
+                            (old.clone(), new.clone()),
                             (old_shown.clone(), new_shown.clone()),
                         );
                     }
                     for (id, effect) in plan.effects.iter().enumerate() {
                         if (effect.region.0 as usize, effect.when.0) == (at, slot) {
+                            self.error_lines(&effect.name, &key, &old, &new);
                             let rises = !old_shown.is_true() && matches!(&new, Some(Ok(value)) if value.is_true());
                             if rises && !fill {
                                 self.fire(id, effect, &key, &cells[at][&key]);
@@ -416,15 +418,20 @@ impl Oracle {
         }
     }
 
-    fn field_lines(&mut self, node: &Arc<str>, key: &Key, (old, new): (Option<Cell>, Option<Cell>), (was, is): (Value, Value)) {
-        if old != new {
-            for (cell, cleared) in [(&old, true), (&new, false)] {
-                if let Some(Err(error)) = cell {
-                    let (epoch, key) = (self.epoch, key.as_slice().into());
-                    self.out.errors.push(ErrorChange { epoch, node: node.clone(), key, error: error.clone(), cleared });
-                }
+    fn error_lines(&mut self, node: &Arc<str>, key: &Key, old: &Option<Cell>, new: &Option<Cell>) {
+        if old == new {
+            return;
+        }
+        for (cell, cleared) in [(old, true), (new, false)] {
+            if let Some(Err(error)) = cell {
+                let (epoch, key) = (self.epoch, key.as_slice().into());
+                self.out.errors.push(ErrorChange { epoch, node: node.clone(), key, error: error.clone(), cleared });
             }
         }
+    }
+
+    fn field_lines(&mut self, node: &Arc<str>, key: &Key, (old, new): (Option<Cell>, Option<Cell>), (was, is): (Value, Value)) {
+        self.error_lines(node, key, &old, &new);
         if was != is {
             let (epoch, key, gone) = (self.epoch, key.as_slice().into(), new.is_none());
             self.out.deltas.push(Delta { epoch, node: node.clone(), key, old: was, new: is, gone });
@@ -453,6 +460,9 @@ impl Oracle {
         if fill {
             return;
         }
+        if let Body::Timer(timer) = &tx.body {
+            return self.react_to_timer(timer, tx);
+        }
         let plan = self.plan.clone();
         for (id, reaction) in plan.reactions.iter().enumerate() {
             let table = reaction.table.0 as usize;
@@ -464,30 +474,60 @@ impl Oracle {
                     (Some(_), None) => (Trigger::Delete, "delete"),
                     _ => (Trigger::Update, "update"),
                 };
-                if old == new || trigger != reaction.trigger || !self.holds(reaction, &old, &new, tx) {
-                    continue;
+                if old != new && trigger == reaction.trigger {
+                    self.judge(id, reaction, &key, (op, &old, &new), tx);
                 }
-                let count = self.triggers.entry((reaction.name.clone(), key.clone())).or_insert(0);
-                *count += 1;
-                let version = 2 * *count - 1;
-                let map = |row: &Option<Whole>| row.clone().map_or(Value::Null, |row| Value::Map(Arc::new(row)));
-                let names = plan.tables[table].key.iter().flatten();
-                let names = names.map(|at| plan.tables[table].columns[at.0 as usize].name.clone());
-                let payload = Value::record([
-                    ("event", Value::Text(reaction.event.clone())),
-                    ("table", Value::Text(plan.tables[table].from.clone())),
-                    ("op", Value::from(op)),
-                    ("key", Value::record(names.zip(key.iter().cloned()))),
-                    ("old", map(&old)),
-                    ("new", map(&new)),
-                ]);
-                let (epoch, rule) = (self.epoch, RuleId::Reaction(id as u32));
-                self.out.fired.push(Fired { epoch, node: reaction.name.clone(), rule, key: key.into(), version, payload });
             }
         }
     }
 
-    fn holds(&self, reaction: &Reaction, old: &Option<Whole>, new: &Option<Whole>, tx: &Transaction) -> bool {
+    /// A timer's event is judged on the row as it stands.
+    fn react_to_timer(&mut self, timer: &TimerFired, tx: &Transaction) {
+        let plan = self.plan.clone();
+        for (id, reaction) in plan.reactions.iter().enumerate() {
+            let table = reaction.table.0 as usize;
+            if reaction.trigger == Trigger::Timer && reaction.event == timer.event && plan.tables[table].name == timer.table {
+                let key: Key = timer.key.to_vec();
+                let row = self.tables[table].get(&key).cloned();
+                self.judge(id, reaction, &key, ("timer", &None, &row), tx);
+            }
+        }
+    }
+
+    fn judge(&mut self, id: usize, reaction: &Reaction, key: &Key, (op, old, new): Pulse<'_>, tx: &Transaction) {
+        let epoch = self.epoch;
+        match self.condition(reaction, old, new, tx) {
+            Ok(value) if value.is_true() => {}
+            Ok(_) => return,
+            Err(error) => {
+                let (node, key) = (reaction.name.clone(), key.as_slice().into());
+                return self.out.errors.push(ErrorChange { epoch, node, key, error, cleared: false });
+            }
+        }
+        let count = self.triggers.entry((reaction.name.clone(), key.clone())).or_insert(0);
+        *count += 1;
+        let version = 2 * *count - 1;
+        let table = &self.plan.tables[reaction.table.0 as usize];
+        let map = |row: &Option<Whole>| row.clone().map_or(Value::Null, |row| Value::Map(Arc::new(row)));
+        let names = table.key.iter().flatten().map(|at| table.columns[at.0 as usize].name.clone());
+        let payload = Value::record([
+            ("event", Value::Text(reaction.event.clone())),
+            ("table", Value::Text(table.from.clone())),
+            ("op", Value::from(op)),
+            ("key", Value::record(names.zip(key.iter().cloned()))),
+            ("old", map(old)),
+            ("new", map(new)),
+        ]);
+        let (node, key, rule) = (reaction.name.clone(), key.as_slice().into(), RuleId::Reaction(id as u32));
+        self.out.fired.push(Fired { epoch, node, rule, key, version, payload });
+        if let Some((delay, event)) = &reaction.timer {
+            let (table, key) = (table.name.clone(), self.out.fired.last().expect("just pushed").key.clone());
+            let due = Timestamp(tx.at.0 + delay);
+            self.out.timers.push(TimerArmed { epoch, reaction: id as u32, event: event.clone(), table, key, due });
+        }
+    }
+
+    fn condition(&self, reaction: &Reaction, old: &Option<Whole>, new: &Option<Whole>, tx: &Transaction) -> Cell {
         let table = &self.plan.tables[reaction.table.0 as usize];
         let bare = new.clone().or(old.clone());
         let column = |row: &Option<Whole>, at: &ColumnId| {
@@ -508,7 +548,7 @@ impl Oracle {
                 ReactionInput::Now => Value::Timestamp(tx.at),
             })
         };
-        reaction.condition.as_ref().is_none_or(|condition| evaluate(condition, &input) == Ok(Value::Bool(true)))
+        reaction.condition.as_ref().map_or(Ok(Value::Bool(true)), |condition| evaluate(condition, &input))
     }
 
     /// The fields of every living document, sorted.
@@ -531,9 +571,13 @@ impl Oracle {
         self.out.fired.sort_by(|a, b| (a.epoch, &a.node, &a.key, a.version).cmp(&(b.epoch, &b.node, &b.key, b.version)));
         let place = |e: &ErrorChange| (e.epoch, e.node.clone(), e.key.clone(), !e.cleared, e.error.clone());
         self.out.errors.sort_by_key(place);
+        self.out.timers.sort_by(|a, b| (a.epoch, a.reaction, &a.key, a.due).cmp(&(b.epoch, b.reaction, &b.key, b.due)));
         self.out
     }
 }
+
+/// What happened to a row, and the row before and after.
+type Pulse<'a> = (&'static str, &'a Option<Whole>, &'a Option<Whole>);
 
 /// The key in some slots of a row, where it is one.
 fn other_key(row: &[Cell], slots: &[SlotId], types: &[Type]) -> Option<Key> {

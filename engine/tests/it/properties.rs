@@ -107,6 +107,7 @@ fn p2_every_edge() {
         for batch in [1, 80] {
             let (engine, ..) = run(&case, 1, |_| batch);
             assert_same(&case, "firing", &engine.fired, &lines.fired);
+            assert_same(&case, "timer", &engine.timers, &lines.timers);
         }
         firings += lines.fired.len();
     }
@@ -124,6 +125,7 @@ fn p5_same_log_same_result() {
             assert_same(&case, "delta", &other.deltas.sorted(), &one.deltas.sorted());
             assert_same(&case, "firing", &other.fired, &one.fired);
             assert_same(&case, "error", &other.errors, &one.errors);
+            assert_same(&case, "timer", &other.timers, &one.timers);
             assert_same(&case, "document", &finally, &documents);
             assert_eq!(other.counts, one.counts, "seed {} with {workers} workers", case.seed);
             assert_eq!(exported, state, "seed {} with {workers} workers", case.seed);

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use thalweg_formulas::decimal::Decimal;
 use thalweg_formulas::{Timestamp, Type, Value};
 use thalweg_graph::planning::plan;
-use thalweg_graph::spec::{ClassifySpec, EffectSpec, FieldSpec, GraphSpec, OneOrMany, ReactionSpec, RelationSpec, TableSpec};
-use thalweg_graph::transaction::{Body, SchemaColumn};
+use thalweg_graph::spec::{
+    ClassifySpec, EffectSpec, FieldSpec, GraphSpec, OneOrMany, ReactionSpec, RelationSpec, TableSpec, TimerSpec,
+};
+use thalweg_graph::transaction::{Body, SchemaColumn, TimerFired};
 use thalweg_graph::{Change, Op, Plan, Row, Schema, Transaction};
 
 /// SplitMix64.
@@ -100,14 +102,22 @@ pub fn random_plan(rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
         let (insert, update, delete) = (event("came"), event("changed"), event("went"));
         spec.classify.push(ClassifySpec { database: None, table: table.to_owned(), insert, update, delete });
         for op in ["came", "changed", "went"] {
-            let condition = match (rng.below(3), op) {
+            let condition = match (rng.below(4), op) {
                 (0, _) => None,
+                // An error where it is 0.
+                (3, _) => Some(if table == "Order" { "10 / qty > 2".to_owned() } else { "10 % x == 1".to_owned() }),
                 (1, "changed") => {
                     Some(if table == "Order" { "old.qty < new.qty".to_owned() } else { "old.x != new.x".to_owned() })
                 }
                 _ => Some(if table == "Order" { "qty > 2".to_owned() } else { "x > 2".to_owned() }),
             };
-            spec.reactions.push(ReactionSpec { event: format!("{table}.{op}"), condition, ..ReactionSpec::default() });
+            let timer = rng.chance(50).then(|| TimerSpec { delay: "10s".into(), event: format!("{table}.late") });
+            spec.reactions.push(ReactionSpec { event: format!("{table}.{op}"), condition, timer, ..ReactionSpec::default() });
+        }
+        if spec.reactions.iter().any(|reaction| reaction.timer.is_some()) {
+            let condition = rng.chance(70).then(|| if table == "Order" { "10 / qty > 2".to_owned() } else { "x > 1".to_owned() });
+            let timer = rng.chance(30).then(|| TimerSpec { delay: "1m".into(), event: format!("{table}.late") });
+            spec.reactions.push(ReactionSpec { event: format!("{table}.late"), condition, timer, ..ReactionSpec::default() });
         }
     }
     let planned = plan(&spec, &[]).unwrap_or_else(|findings| panic!("refused: {findings:#?}")).0;
@@ -229,10 +239,22 @@ impl History {
     /// The next transaction.
     pub fn transaction(&mut self, rng: &mut Rng) -> Transaction {
         self.at += rng.below(5) as i64;
+        if rng.chance(10) {
+            return self.timer(rng);
+        }
         let changes: Vec<Change> = (0..rng.below(4) + usize::from(rng.chance(80))).map(|_| self.change(rng)).collect();
         let body = if rng.chance(4) { Body::Fill(changes) } else { Body::Changes(changes) };
         let origin = format!("t{}", rng.below(1000)).into();
         Transaction { source: "".into(), origin, at: Timestamp(self.at), body }
+    }
+
+    /// A timer that came due, for a row that may be gone, perhaps of an event that nobody has armed.
+    fn timer(&self, rng: &mut Rng) -> Transaction {
+        let table = *rng.pick(&["Order", "Node"]);
+        let (event, key) = (format!("{table}.late").into(), [Value::Int(rng.below(6) as i64)].into());
+        let (id, due): (Arc<str>, _) = (format!("timer{}", rng.below(1000)).into(), Timestamp(self.at));
+        let body = Body::Timer(TimerFired { id: id.clone(), event, table: table.into(), key, due });
+        Transaction { source: "".into(), origin: id, at: due, body }
     }
 
     fn change(&mut self, rng: &mut Rng) -> Change {
@@ -263,6 +285,11 @@ impl History {
             }
         }
         self.rows[table][at] = new.clone();
+        if !keys.is_empty() && rng.chance(3) {
+            // An upsert that takes a document that may not be there to another key.
+            let key: Box<[Value]> = keys.iter().map(|_| Value::Int(rng.below(9) as i64)).collect();
+            return make(Op::Upsert, Some(key), None, Some(full(&new)));
+        }
         let op = if rng.chance(20) { Op::Upsert } else { Op::Update };
         if !keys.is_empty() && rng.chance(30) {
             // A partial image, with the key apart.

@@ -303,27 +303,33 @@ fn errors_stand_in_the_field_and_are_withdrawn() {
             2 All[] E0310: a child is in error
             2 Order.more[1] E0302: division by zero
             2 Order.per[1] E0302: division by zero
+            2 high[1] E0302: division by zero
             3 All[]: 6 -> 4
             3 Order.more[1]: 7 -> 5
             3 Order.per[1]: 6 -> 4
             3 All[] E0310: a child is in error cleared
             3 Order.more[1] E0302: division by zero cleared
             3 Order.per[1] E0302: division by zero cleared
+            3 high[1] E0302: division by zero cleared
             4 All[] E0310: a child is in error
             4 Order.more[2] E0302: division by zero
             4 Order.per[2] E0302: division by zero
+            4 high[2] E0302: division by zero
             5 All[] E0310: a child is in error cleared
             5 Order.more[2] E0302: division by zero cleared
             5 Order.per[2] E0302: division by zero cleared
+            5 high[2] E0302: division by zero cleared
             6 All[] E0310: a child is in error
             6 Order.more[1] E0302: division by zero
             6 Order.per[1] E0302: division by zero
+            6 high[1] E0302: division by zero
             7 All[]: 4 -> 0
             7 Order.more[1]: 5 -> null gone
             7 Order.per[1]: 4 -> null gone
             7 All[] E0310: a child is in error cleared
             7 Order.more[1] E0302: division by zero cleared
             7 Order.per[1] E0302: division by zero cleared
+            7 high[1] E0302: division by zero cleared
         "#]],
     );
 }
