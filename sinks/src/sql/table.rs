@@ -28,30 +28,29 @@ pub(super) type Statement = (String, Vec<Sql>);
 impl Table {
     /// Asks the catalogue; `None`: there is no such table.
     pub(super) async fn find(conn: &mut Conn, database: &str, name: &str) -> Result<Option<Self>, Fault> {
-        type Described = (String, String, Option<u64>, Option<u32>, Option<u64>, Option<u64>, String, String);
+        type Described = (String, String, String, Option<u64>, Option<u32>, Option<u64>, Option<u64>, String, String);
         let described: Vec<Described> = conn
             .exec(
-                "SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, DATETIME_PRECISION, NUMERIC_PRECISION, \
+                "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, DATETIME_PRECISION, NUMERIC_PRECISION, \
                  NUMERIC_SCALE, COLUMN_KEY, EXTRA FROM information_schema.COLUMNS \
                  WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION",
                 (database, name),
             )
             .await
             .map_err(|why| Fault::of(&why))?;
-        let columns = described.into_iter().map(|(name, kind, length, decimals, digits, scale, key, extra)| Column {
+        // The server's own spelling: where case does not matter, two rules may spell one table in two ways.
+        let Some(own_name) = described.first().map(|column| column.0.clone()) else { return Ok(None) };
+        let columns = described.into_iter().map(|(_, name, kind, length, decimals, digits, scale, key, extra)| Column {
             name,
             kind: Kind::of(&kind.to_ascii_lowercase(), length, decimals, (digits, scale)),
             is_primary: key == "PRI",
             is_generated: extra.to_ascii_uppercase().contains("GENERATED"),
         });
         let mut columns: Vec<Column> = columns.collect();
-        if columns.is_empty() {
-            return Ok(None);
-        }
         let documents = json_columns(conn, database, name).await?;
         columns.iter_mut().filter(|column| documents.contains(&column.name)).for_each(|column| column.kind = Kind::Json);
         let unique = unique_indexes(conn, database, name).await?;
-        Ok(Some(Self { database: database.to_owned(), name: name.to_owned(), columns, unique }))
+        Ok(Some(Self { database: database.to_owned(), name: own_name, columns, unique }))
     }
 
     /// Whether the table's primary key is `id` and the row carries the effect id there.

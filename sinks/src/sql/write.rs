@@ -229,8 +229,8 @@ async fn load(target: &Target, conn: &mut Conn, name: &str) -> Result<Table, Fau
     };
     if Table::find(conn, &target.database, ROWS).await?.is_none() {
         let create = format!(
-            "CREATE TABLE IF NOT EXISTS {} (table_name VARCHAR(64) NOT NULL, row_key VARBINARY(32) NOT NULL, instance VARCHAR(16) NOT NULL, \
-             marks TEXT NOT NULL, origin VARCHAR(40) NOT NULL, writes BIGINT UNSIGNED NOT NULL, written_at DATETIME(3) NOT NULL, \
+            "CREATE TABLE IF NOT EXISTS {} (table_name VARCHAR(64) COLLATE utf8mb4_bin NOT NULL, row_key VARBINARY(32) NOT NULL, \
+             instance VARCHAR(16) NOT NULL, marks TEXT NOT NULL, origin VARCHAR(40) NOT NULL, writes BIGINT UNSIGNED NOT NULL, written_at DATETIME(3) NOT NULL, \
              PRIMARY KEY (table_name, row_key))",
             table::qualified(&target.database, ROWS)
         );

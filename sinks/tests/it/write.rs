@@ -157,6 +157,10 @@ async fn an_older_write_changes_nothing(server: &MariaDb) {
     done(&*remove, delete(12, person(10, "b"))).await;
     done(&*remove, delete(11, person(10, "old"))).await;
     assert_eq!(people(server), [["10", "new"]]);
+    server.exec("CREATE TABLE copy.People LIKE copy.people");
+    let upper = sink(&context, json!({"type": "sql-sync", "table": "People"}));
+    done(&*upper, insert(9, person(10, "other table"))).await;
+    assert_eq!(server.query("SELECT name FROM copy.People"), [["other table"]], "names that differ in case are two tables here");
     // A repeat of the newest is none.
     server.exec("UPDATE copy.people SET name = 'by hand'");
     done(&*sync, insert(13, person(10, "new"))).await;
