@@ -395,3 +395,44 @@ fn first_difference(one: &str, other: &str) -> String {
     let pairs = one.lines().zip(other.lines()).enumerate().find(|(_, (a, b))| a != b);
     pairs.map_or_else(|| "one is longer".into(), |(n, (a, b))| format!("line {}\n  {a}\n  {b}", n + 1))
 }
+
+#[test]
+fn the_error_of_a_condition_is_told_under_the_rules_name() {
+    let toml = r#"
+[[table]]
+name = "Order"
+key = ["id"]
+columns = { id = "int", qty = "int" }
+
+[[effect]]
+name = "dear"
+on = "Order"
+when = "100 / qty > 40"
+
+[[classify]]
+table = "Order"
+update = "order.changed"
+
+[[reactions]]
+event = "order.changed"
+condition = "100 % new.qty == 0"
+"#;
+    apply(
+        toml,
+        r#"{"changes":[{"table":"Order","op":"insert","after":{"id":1,"qty":0}}]}
+{"changes":[{"table":"Order","op":"update","key":{"id":1},"after":{"qty":2}}]}
+{"changes":[{"table":"Order","op":"update","key":{"id":1},"after":{"qty":0}}]}
+"#,
+        &[],
+        expect![[r#"
+            exit 0
+            --- stdout
+            {"epoch":1,"kind":"error","node":"dear","key":{"id":1},"code":"E0302","message":"division by zero"}
+            {"epoch":2,"kind":"effect","node":"dear","key":{"id":1},"version":1,"state":"fired","id":"00000000002GSSGEYBF8X78YR0","payload":{"id":1,"qty":2}}
+            {"epoch":2,"kind":"effect","node":"order.changed","key":{"id":1},"version":1,"state":"fired","id":"0000000000SZTTJ2NVRNPC2TV3","payload":{"event":"order.changed","key":{"id":1},"new":{"id":1,"qty":2},"old":{"id":1,"qty":0},"op":"update","table":"Order"}}
+            {"epoch":2,"kind":"error","node":"dear","key":{"id":1},"code":"E0302","message":"division by zero","cleared":true}
+            {"epoch":3,"kind":"error","node":"dear","key":{"id":1},"code":"E0302","message":"division by zero"}
+            {"epoch":3,"kind":"error","node":"order.changed","key":{"id":1},"code":"E0302","message":"division by zero"}
+        "#]],
+    );
+}

@@ -55,6 +55,11 @@ impl Output {
         for field in &plan.fields {
             nodes.insert(field.name.clone(), (plan.tables[field.table.0 as usize].name.clone(), field.ty.clone()));
         }
+        let effects = plan.effects.iter().map(|effect| (&effect.name, effect.table));
+        let reactions = plan.reactions.iter().map(|reaction| (&reaction.name, reaction.table));
+        for (name, table) in effects.chain(reactions) {
+            nodes.entry(name.clone()).or_insert_with(|| (plan.tables[table.0 as usize].name.clone(), Type::Bool));
+        }
         Output { plan, nodes, payloads: HashMap::new(), line: String::new() }
     }
 
