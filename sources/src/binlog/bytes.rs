@@ -15,6 +15,11 @@ impl<'a> Reader<'a> {
         Reader { rest: bytes, what }
     }
 
+    /// Bytes that are left.
+    pub(crate) fn len(&self) -> usize {
+        self.rest.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }

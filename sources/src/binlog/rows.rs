@@ -104,6 +104,7 @@ impl Images<'_> {
     fn whole(&self, op: Op, rows: &[u8], changes: &mut Vec<Change>) -> Result<(), Fault> {
         let plan = self.plan;
         let mut r = Reader::new(rows, "a row");
+        let mut length = rows.len();
         while !r.is_empty() {
             let (first, rest) = plan.read_row(r)?;
             let (before, after) = match op {
@@ -121,6 +122,11 @@ impl Images<'_> {
                     (Some(first), Some(after))
                 }
             };
+            if changes.len() == changes.capacity() {
+                // The other rows of the event are about as long as this one.
+                changes.reserve(1 + r.len() / (length - r.len()).max(1));
+            }
+            length = r.len();
             changes.push(Change { schema: plan.schema.clone(), op, key: None, before, after });
         }
         Ok(())

@@ -225,6 +225,39 @@ fn src_06_a_chain_of_files_reads_as_one() {
     }
 }
 
+/// The same events without checksums.
+fn without_checksums(file: &[u8]) -> Vec<u8> {
+    let mut out = FILE_MAGIC.to_vec();
+    for (at, kind) in events(file) {
+        let header = Header::parse(&file[at..]).unwrap();
+        let body = &file[at + Header::LEN..at + header.size as usize - 4];
+        // The description says whether there are any, and has one itself in either case.
+        let (body, tail) = match kind {
+            kind::FORMAT_DESCRIPTION => (&body[..body.len() - 1], &[0, 1, 2, 3, 4][..]),
+            _ => (body, &[][..]),
+        };
+        let header = Header { size: (Header::LEN + body.len() + tail.len()) as u32, ..header };
+        out.extend([&header.to_bytes()[..], body, tail].concat());
+    }
+    out
+}
+
+#[test]
+fn src_06_checksums_come_and_go_from_file_to_file() {
+    let (first, second, _) = halves();
+    for (first, second) in [
+        (first.clone(), without_checksums(&second)),
+        (without_checksums(&first), second.clone()),
+        (without_checksums(&first), without_checksums(&second)),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "log.000001", &first);
+        write(folder.path(), "log.000002", &second);
+        let lines = all(start(config(folder.path()), None));
+        assert_eq!(content(&lines).join("\n") + "\n", TRANSACTIONS);
+    }
+}
+
 #[test]
 fn src_07_a_missing_file_stops_the_source_before_the_gap() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 use thalweg_graph::transaction::{Body, Transaction};
+use thalweg_sources::binlog::control;
 use thalweg_sources::binlog::frame::{FileEvents, Framer, Header};
-use thalweg_sources::binlog::plan::Hints;
+use thalweg_sources::binlog::plan::{Hint, Hints};
 use thalweg_sources::binlog::{Assembler, LogError, Position, Step, Watch};
 
 use crate::harness::line;
@@ -76,6 +77,99 @@ fn src_14_21_a_recorded_file_of_mysql_reads_as_it_was_written() {
     let after = format!("3, {list}, {{\"long\":\"short\",\"m\":70000,\"n\":-5}}");
     let content: Vec<&str> = large.iter().filter_map(|line| line.split_once(": ")).map(|(_, content)| content).collect();
     assert_eq!(content, [format!("+documents({before})"), format!("~documents({before} -> {after})")]);
+}
+
+/// A log as Dolt writes it: an old server's description, GTIDs of 25 bytes, table numbers that begin anew in each transaction, rows that end no
+/// statement, table maps that tell neither signs nor keys, and name a character set for every column.
+fn dolt_log() -> Vec<(u8, Vec<u8>)> {
+    let description =
+        [&4u16.to_le_bytes()[..], &padded(b"5.6.33-0ubuntu0.14.04.1-log", 50), &[0, 0, 0, 0, 19], &[8; 35]].concat();
+    let gtid = |n: u64| [&[1][..], &[0x3e; 16], &n.to_le_bytes()].concat();
+    let query = |sql: &str| [&[0; 8][..], &[4, 0, 0, 0, 0], b"shop\0", sql.as_bytes()].concat();
+    let map = |table: &str, kinds: &[u8], metas: &[u8], charsets: &[u8], names: &[&str]| {
+        let names: Vec<u8> = names.iter().flat_map(|n| [&[n.len() as u8][..], n.as_bytes()].concat()).collect();
+        let head = [&[3, 0, 0, 0, 0, 0, 0, 0, 4][..], b"shop\0", &[table.len() as u8], table.as_bytes(), &[0, kinds.len() as u8]]
+            .concat();
+        let blocks = [&[3, charsets.len() as u8][..], charsets, &[4, names.len() as u8], &names, &[6, 0, 5, 0, 11, 0]].concat();
+        [&head[..], kinds, &[metas.len() as u8], metas, &[0], &blocks].concat()
+    };
+    // A document [1.0, 1.5], whose numbers are doubles.
+    let document = [&[2, 2, 0, 26, 0, 11, 10, 0, 11, 18, 0][..], &1f64.to_le_bytes(), &1.5f64.to_le_bytes()].concat();
+    let insert = |row: &[u8], columns: u8| [&[3, 0, 0, 0, 0, 0, 0, 0, 2, 0, columns, 0xff, 0][..], row].concat();
+    let first =
+        [&u32::MAX.to_le_bytes()[..], &[5, 0], "grün".as_bytes(), &(document.len() as u32).to_le_bytes(), &document].concat();
+    vec![
+        (15, description),
+        (35, vec![0; 8]),
+        (33, gtid(1)),
+        (2, query("create table `orders` (`id` int unsigned primary key)")),
+        (33, gtid(2)),
+        (2, query("BEGIN")),
+        (19, map("orders", &[3, 15, 245], &[0, 8, 4], &[0, 0xfc, 0xff, 0, 0], &["id", "name", "js"])),
+        (30, insert(&first, 3)),
+        (16, vec![0; 8]),
+        (33, gtid(3)),
+        (2, query("BEGIN")),
+        (19, map("other", &[3], &[], &[0], &["n"])),
+        (30, insert(&7u32.to_le_bytes(), 1)),
+        (16, vec![0; 8]),
+    ]
+}
+
+fn padded(bytes: &[u8], len: usize) -> Vec<u8> {
+    bytes.iter().copied().chain(std::iter::repeat(0)).take(len).collect()
+}
+
+#[test]
+fn src_27_a_log_of_dolt_is_read_with_what_information_schema_adds() {
+    let mut hints = Hints::default();
+    hints.add("shop.orders", "id", Hint::Unsigned);
+    hints.add_key("shop.orders", ["id".to_string()]);
+    let watch = Watch::new(&["shop.*".into()], None).unwrap();
+    let mut assembler = Assembler::new(watch, hints, Position::default(), &[]);
+    let (mut steps, mut lines) = (Vec::new(), Vec::new());
+    for (kind, body) in dolt_log() {
+        assembler.event(Header { timestamp: 9, kind, server_id: 1, size: 0, end: 0, flags: 0 }, &body, &mut steps).unwrap();
+    }
+    for step in steps {
+        lines.push(match step {
+            Step::Schema(schema) => format!("{} key {:?}", schema.table, schema.key),
+            Step::Transaction { id, changes, .. } => {
+                let transaction = Transaction {
+                    source: "".into(),
+                    origin: id.to_string().into(),
+                    at: Default::default(),
+                    body: Body::Changes(changes),
+                };
+                line(&transaction)
+            }
+            other => format!("{other:?}"),
+        });
+    }
+    let uuid = "3e3e3e3e-3e3e-3e3e-3e3e-3e3e3e3e3e3e";
+    let expected = [
+        "Altered",
+        "Passed",
+        "shop.orders key [0]",
+        "U:2: +orders(4294967295u, \"grün\", [1,1.5])",
+        "shop.other key []",
+        "U:3: +other(7)",
+    ];
+    assert_eq!(lines, expected.map(|line| line.replace('U', uuid)));
+    assert_eq!(assembler.position().to_string(), format!("{uuid}:1-3"));
+}
+
+#[test]
+fn src_06_a_rotate_names_its_file_with_a_checksum_behind_it_or_without() {
+    let name = [&4u64.to_le_bytes()[..], b"binlog.000007"].concat();
+    let whole = crate::binlog_file::event(4, &name);
+    let header = Header::parse(&whole).unwrap();
+    // As MariaDB and Dolt begin a connection: nothing has told that there are checksums.
+    assert_eq!(control::rotate(header, &whole[Header::LEN..]).unwrap(), "binlog.000007");
+    assert_eq!(control::rotate(header, &name).unwrap(), "binlog.000007");
+    let bare = Header { size: header.size - 4, ..header };
+    assert_eq!(control::rotate(bare, &name).unwrap(), "binlog.000007");
+    assert_eq!(Framer::default().split(&whole).unwrap().body, name);
 }
 
 #[test]

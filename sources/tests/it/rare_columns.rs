@@ -47,6 +47,22 @@ fn src_14_compressed_columns_are_unpacked() {
 }
 
 #[test]
+fn src_16_a_change_of_more_than_one_packet_is_read() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start_with(&["--max-allowed-packet=64M", "--innodb-log-file-size=64M"]);
+    let bytes = 17 << 20; // A packet of the protocol holds 16 MiB, the event has the row before and the one after.
+    server.exec(&format!(
+        "CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY, a LONGTEXT CHARACTER SET ascii, b LONGBLOB); FLUSH BINARY LOGS; \
+         INSERT INTO d.t VALUES (1, REPEAT('x', {bytes}), REPEAT(x'00', 10)); UPDATE d.t SET b = REPEAT(x'ff', {bytes}), id = 2"
+    ));
+    let rows = inserted(&server, &Hints::default()).unwrap();
+    let lengths: Vec<Vec<usize>> = rows.iter().map(|row| row.split(' ').map(str::len).collect()).collect();
+    assert_eq!(lengths, [[1, bytes + 2, 21], [1, bytes + 2, 2 * bytes + 1]]);
+}
+
+#[test]
 fn src_19_times_of_before_10_1_are_read_where_it_is_known_that_they_have_no_fraction() {
     if !require() {
         return;
