@@ -6,6 +6,7 @@ mod daemon {
     mod harness;
 
     mod back;
+    mod dolt;
     mod emptied;
     mod file;
     mod kill;

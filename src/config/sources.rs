@@ -51,6 +51,37 @@ pub struct MysqlConfig {
     pub snapshot: Snapshot,
     /// Whether rows of a snapshot may fire effects.
     pub snapshot_effects: SnapshotEffects,
+    /// How the connection is secured.
+    pub tls: Tls,
+    /// What happens when the server no longer has the log behind the position.
+    pub after_purge: AfterPurge,
+}
+
+/// How the connection to a server is secured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// As the URL says: `?require_ssl=true`, else not at all.
+    #[default]
+    AsUrl,
+    /// `tls = "required"`: with the server's certificate verified.
+    Required {
+        /// `tls_ca`: the certificates of the authorities to trust, in PEM; without, the public ones.
+        ca: Option<PathBuf>,
+        /// `tls_name`: the name in the certificate, where it is not the URL's host.
+        name: Option<String>,
+    },
+    /// `tls = "unverified"`: encrypted, whoever answers.
+    Unverified,
+}
+
+/// What happens when the server no longer has the log behind the position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AfterPurge {
+    /// The source stops and says what is missing.
+    #[default]
+    Stop,
+    /// The tables are read anew; what has become of each row in between counts as one change and fires nothing.
+    Snapshot,
 }
 
 /// `kind = "binlog-file"`.
@@ -172,7 +203,30 @@ fn mysql(section: &mut Section<'_>) -> Option<SourceKind> {
         Some("fire") => SnapshotEffects::Fire,
         _ => SnapshotEffects::Suppress,
     };
-    Some(SourceKind::Mysql(MysqlConfig { server: Server::Url(url?), server_id, tables, snapshot, snapshot_effects }))
+    let tls = tls(section)?;
+    let after_purge = match section.one_of("after_purge", &["stop", "snapshot"]) {
+        Some("snapshot") => AfterPurge::Snapshot,
+        _ => AfterPurge::Stop,
+    };
+    let server = Server::Url(url?);
+    Some(SourceKind::Mysql(MysqlConfig { server, server_id, tables, snapshot, snapshot_effects, tls, after_purge }))
+}
+
+/// `tls`, `tls_ca` and `tls_name`; the last two say what is verified, and nothing without the first.
+fn tls(section: &mut Section<'_>) -> Option<Tls> {
+    let kind = section.one_of("tls", &["required", "unverified"]);
+    let (ca, name) = (section.text("tls_ca"), section.text("tls_name"));
+    if kind == Some("required") {
+        return Some(Tls::Required { ca: ca.map(|(ca, _)| ca.into()), name: name.map(|(name, _)| name) });
+    }
+    for (key, given) in [("tls_ca", ca), ("tls_name", name)] {
+        if let Some((_, origin)) = given {
+            let diag = Diag::error(282, format!("`{key}` says what is verified, and nothing is without `tls = \"required\"`"));
+            section.out().report(diag.help("add tls = \"required\""), &origin, "has no effect");
+            return None;
+        }
+    }
+    Some(if kind.is_some() { Tls::Unverified } else { Tls::AsUrl })
 }
 
 fn server_id(section: &mut Section<'_>) -> Option<u32> {
@@ -211,6 +265,8 @@ pub(super) fn reactor(mut section: Section<'_>) -> Option<SourceConfig> {
         tables: Vec::new(),
         snapshot: Snapshot::Initial,
         snapshot_effects: SnapshotEffects::Suppress,
+        tls: Tls::AsUrl,
+        after_purge: AfterPurge::Stop,
     };
     Some(SourceConfig { name: "reactor".into(), kind: SourceKind::Mysql(config) })
 }

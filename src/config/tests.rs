@@ -44,6 +44,8 @@ fn a_reactor_file_runs_unchanged() {
                         tables: [],
                         snapshot: Initial,
                         snapshot_effects: Suppress,
+                        tls: AsUrl,
+                        after_purge: Stop,
                     },
                 ),
             },
@@ -161,6 +163,9 @@ fn every_section_is_read_in_the_order_written() {
         tables = ["shop.*"]
         snapshot = "never"
         snapshot_effects = "fire"
+        tls = "required"
+        tls_ca = "ca.pem"
+        after_purge = "snapshot"
         [[source]]
         kind = "generate"
         rows_per_s = 10
@@ -228,6 +233,13 @@ fn every_section_is_read_in_the_order_written() {
                         ],
                         snapshot: Never,
                         snapshot_effects: Fire,
+                        tls: Required {
+                            ca: Some(
+                                "ca.pem",
+                            ),
+                            name: None,
+                        },
+                        after_purge: Snapshot,
                     },
                 ),
             },
@@ -621,6 +633,27 @@ actions = [
               |                                                                                               ^^^^ kept in the file
               |
               = help: write `${NAME}` for an environment variable or `${file:PATH}` for a file
+        "#]],
+    );
+}
+
+#[test]
+fn what_tls_verifies_needs_tls() {
+    check(
+        r#"
+[[source]]
+kind = "mysql"
+url = "mysql://reader@db.example/shop"
+tls_ca = "ca.pem"
+"#,
+        expect![[r#"
+            error[E0282]: `tls_ca` says what is verified, and nothing is without `tls = "required"`
+             --> t.toml:5:10
+              |
+            5 | tls_ca = "ca.pem"
+              |          ^^^^^^^^ has no effect
+              |
+              = help: add tls = "required"
         "#]],
     );
 }

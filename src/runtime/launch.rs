@@ -168,6 +168,15 @@ fn mysql_config(name: &str, url: String, from: &config::MysqlConfig, spec: &Grap
     let mut config = mysql::MysqlConfig::new(name, url);
     config.server_id = from.server_id;
     config.clears = true;
+    config.tls = match &from.tls {
+        config::Tls::AsUrl => mysql::Tls::AsUrl,
+        config::Tls::Required { ca, name } => mysql::Tls::Verified { ca: ca.clone(), server_name: name.clone() },
+        config::Tls::Unverified => mysql::Tls::Unverified,
+    };
+    config.after_purge = match from.after_purge {
+        config::AfterPurge::Stop => mysql::AfterPurge::Stop,
+        config::AfterPurge::Snapshot => mysql::AfterPurge::Snapshot,
+    };
     config.tables = if from.tables.is_empty() { watched(spec) } else { from.tables.clone() };
     config.snapshot = match from.snapshot {
         config::Snapshot::Initial => mysql::Snapshot::Initial,
