@@ -193,7 +193,7 @@ fn child(children: i64) {
 
 fn main() {
     let only = std::env::args().nth(1).unwrap_or_default();
-    let wanted = |name: &str| only.is_empty() || name.starts_with(&only);
+    let wanted = |name: &str| only.is_empty() || name == only;
     if wanted("cells") {
         for n in [10, 60, 1000] {
             cells("chain", n);
@@ -201,9 +201,10 @@ fn main() {
             cells("quiet", n);
         }
     }
-    if wanted("backfill") {
-        backfill(1_000_000, true);
-        backfill(1_000_000, false);
+    for (name, deltas) in [("fill", false), ("fill with deltas", true)] {
+        if wanted(name) {
+            backfill(1_000_000, deltas);
+        }
     }
     for (name, batch) in [("alone", 1), ("batched", 1_000)] {
         if wanted(name) {

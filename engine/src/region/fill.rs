@@ -4,6 +4,7 @@
 //! is written and born while it is in the cache. What is unusual (a key of another type, a row that is there already) goes the way of
 //! any change and is settled at once.
 
+use smallvec::SmallVec;
 use thalweg_graph::{Change, Op};
 
 use super::Region;
@@ -11,7 +12,7 @@ use super::fold::{Folding, complete, taken};
 use super::pad::Touch;
 use crate::context::Context;
 use crate::intake::{RowMap, errors};
-use crate::state::KeyHash;
+use crate::state::{Directory, KeyHash};
 
 /// Rows whose keys are looked for ahead of the first of them, so that their cache lines arrive together.
 const AHEAD: usize = 32;
@@ -26,12 +27,10 @@ impl Region {
     pub(super) fn fill(&mut self, folding: &Folding<'_>, mut changes: Vec<Change>, context: &mut Context) {
         for some in changes.chunks_mut(AHEAD) {
             let directory = &context.directories[self.layout.table.0 as usize];
-            for key in some.iter().filter_map(|change| folding.mapping.plain_key(change)).map(std::slice::from_ref) {
-                std::hint::black_box(directory.find(key, KeyHash::of(key)));
-            }
-            for change in some {
+            let hashes: SmallVec<[KeyHash; AHEAD]> = some.iter().map(|change| look_up(folding, change, directory)).collect();
+            for (change, hash) in some.iter_mut().zip(hashes) {
                 context.out.counts.changes += 1;
-                if !self.fill_row(folding, change, context) {
+                if !self.fill_row(folding, change, hash, context) {
                     self.fold_any(folding, change, context);
                     self.settle(folding.epoch, context);
                 }
@@ -39,10 +38,10 @@ impl Region {
         }
     }
 
-    /// One row, if its change says plainly what is to be done.
-    fn fill_row(&mut self, folding: &Folding<'_>, change: &mut Change, context: &mut Context) -> bool {
+    /// One row, if its change says plainly what is to be done. `hash` is its key's.
+    fn fill_row(&mut self, folding: &Folding<'_>, change: &mut Change, hash: KeyHash, context: &mut Context) -> bool {
         let Some(key) = folding.mapping.plain_key(change) else { return false };
-        let (key, hash) = ([key.clone()], KeyHash::of(std::slice::from_ref(key)));
+        let key = [key.clone()];
         let Some(after) = &mut change.after else { return false };
         let directory = &mut context.directories[self.layout.table.0 as usize];
         if let Err(error) = folding.mapping.coerce(after) {
@@ -73,4 +72,12 @@ impl Region {
         self.react_to_change(folding.epoch, &touch, context);
         true
     }
+}
+
+/// The hash of a row's key, once the places where its key would stand have been looked at.
+fn look_up(folding: &Folding<'_>, change: &Change, directory: &Directory) -> KeyHash {
+    let key = folding.mapping.plain_key(change).map_or(&[][..], std::slice::from_ref);
+    let hash = KeyHash::of(key);
+    std::hint::black_box(directory.find(key, hash));
+    hash
 }
