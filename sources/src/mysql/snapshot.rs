@@ -160,17 +160,24 @@ async fn read_table(conn: &mut Conn, table: &Table, as_of: Option<&str>, pieces:
 
 fn insert(schema: &Arc<Schema>, readings: &[Option<Reading>], cells: Vec<Sql>) -> Result<Change, Failure> {
     let mut cells = cells.into_iter();
-    let read = |(i, reading): (usize, &Option<Reading>)| {
-        let Some(reading) = reading else { return Ok(None) };
-        let cell = cells.next().and_then(|sql| value(*reading, sql));
-        cell.map(Some).ok_or_else(|| {
-            let column = &schema.columns[i].name;
-            let reason = format!("column `{column}` of {} came from the server in a form that is not known", schema.table);
-            Failure::stop(code::UNSUPPORTED, reason, "leave the table out of `tables`")
-        })
-    };
-    let after = readings.iter().enumerate().map(read).collect::<Result<_, _>>()?;
-    Ok(Change { schema: schema.clone(), op: Op::Insert, key: None, before: None, after: Some(after) })
+    let mut after = Vec::with_capacity(readings.len());
+    for (i, reading) in readings.iter().enumerate() {
+        after.push(match reading {
+            None => None,
+            Some(reading) => match cells.next().and_then(|sql| value(*reading, sql)) {
+                None => return Err(unknown_form(schema, i)),
+                read => read,
+            },
+        });
+    }
+    Ok(Change { schema: schema.clone(), op: Op::Insert, key: None, before: None, after: Some(after.into_boxed_slice()) })
+}
+
+#[cold]
+fn unknown_form(schema: &Schema, column: usize) -> Failure {
+    let column = &schema.columns[column].name;
+    let reason = format!("column `{column}` of {} came from the server in a form that is not known", schema.table);
+    Failure::stop(code::UNSUPPORTED, reason, "leave the table out of `tables`")
 }
 
 /// A value of the binary protocol as the one that the log gives; `None` if the server sent another type than the column has.
