@@ -225,7 +225,7 @@ impl Rare {
 /// Text, or bytes if they are no UTF-8.
 #[inline(always)]
 fn utf8(bytes: &[u8], cell: &mut Cell) {
-    match simdutf8::basic::from_utf8(bytes) {
+    match std::str::from_utf8(bytes) {
         Ok(text) => *cell = Some(Value::Text(text.into())),
         Err(_) => *cell = Some(Value::Bytes(bytes.into())),
     }
