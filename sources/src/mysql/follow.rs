@@ -116,8 +116,8 @@ impl Follower {
                         "{text}; it came damaged twice, so check the server's disk and {NEW_SNAPSHOT}"
                     ));
                 }
-                Failure::Replaced(text) if self.config.clears => (self.read_anew(text), PAUSE_MIN),
-                Failure::Lost(text) if self.config.clears && self.config.after_purge == AfterPurge::Snapshot => {
+                Failure::Replaced(text) if self.may_read_anew() => (self.read_anew(text), PAUSE_MIN),
+                Failure::Lost(text) if self.may_read_anew() && self.config.after_purge == AfterPurge::Snapshot => {
                     (self.read_anew(text), PAUSE_MIN)
                 }
                 Failure::Replaced(text) | Failure::Lost(text) => return Failure::Stop(text),
@@ -133,6 +133,11 @@ impl Follower {
             tokio::time::sleep(pause.mul_f64(jitter)).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+
+    /// Whether rows may be read beside the log, and the receiver can take back those that it has.
+    fn may_read_anew(&self) -> bool {
+        self.config.clears && self.config.snapshot != Snapshot::Never
     }
 
     /// The next connection begins with a snapshot that takes the place of what the outlet has.

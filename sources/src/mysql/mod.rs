@@ -1,4 +1,4 @@
-//! A MariaDB server as a source: an initial snapshot, then its binary log, transaction by transaction.
+//! A MariaDB, MySQL or Dolt server as a source: an initial snapshot, then its binary log, transaction by transaction.
 //!
 //! ```no_run
 //! use thalweg_sources::mysql::{MysqlConfig, MysqlSource};
@@ -8,13 +8,15 @@
 //! let source = MysqlSource::new(config);
 //! ```
 //!
-//! The life of a connection: connect, check the settings (`check`), read the layout of the watched tables (`catalog`), take the
-//! snapshot if there is no position yet (`snapshot`), then stream (`stream`); `follow` starts over with backoff when it breaks.
+//! The life of a connection: connect and ask what kind of server it is (`connect`), check its settings (`check`), read the layout of the
+//! watched tables (`catalog`), take the snapshot if there is no position yet (`snapshot`, over a view that `view` and `dolt` open as the
+//! server allows it), then stream (`stream`); `follow` starts over with backoff when it breaks, or reads the tables anew.
 //!
 //! Invariants:
 //! - MYSQL-1: what the outlet gets is one sequence of whole transactions, each once, whatever breaks; after a restart it goes on behind
 //!   the position that it was given.
-//! - MYSQL-2: nothing of the log is skipped. What cannot be followed exactly stops the source with one text: code, reason, cure.
+//! - MYSQL-2: nothing of the log is skipped. What cannot be followed exactly stops the source with one text: code, reason, cure; or, where
+//!   the settings allow it, the tables are read anew and take the place of what the receiver has.
 //! - MYSQL-3: no password and no URL appears in any text.
 
 mod catalog;
