@@ -74,7 +74,7 @@ async fn look(config: &MysqlConfig, checks: &mut Vec<Check>) -> Result<(), Failu
 }
 
 /// A failure's text, `E0408: reason; cure`, as a check.
-fn from_text(text: &str) -> Check {
+pub(crate) fn from_text(text: &str) -> Check {
     let (number, rest) = text.split_once(": ").unwrap_or(("", text));
     let (reason, cure) = rest.split_once("; ").unwrap_or((rest, ""));
     let number: u16 = number.trim_start_matches('E').parse().unwrap_or(code::CONNECTION);
@@ -116,7 +116,7 @@ pub(crate) struct Facts {
     pub(crate) executed: GtidState,
     /// What its log no longer has; only MySQL and Dolt say.
     pub(crate) purged: GtidState,
-    user: String,
+    pub(crate) user: String,
     variables: HashMap<String, String>,
     /// Databases that alone are logged; none: all are.
     logged: Vec<String>,
@@ -152,7 +152,7 @@ impl Facts {
     }
 
     /// Every setting, in the order in which they matter.
-    fn checks(&self) -> Vec<Check> {
+    pub(crate) fn checks(&self) -> Vec<Check> {
         let wanted = |name, value, code| self.wanted(name, value, code);
         let metadata = wanted("binlog_row_metadata", "FULL", code::ROW_METADATA);
         match self.flavour {
@@ -236,7 +236,7 @@ impl Facts {
     }
 
     /// A watched database that the server leaves out of its log.
-    fn unlogged(&self, watch: &Watch) -> Option<Check> {
+    pub(crate) fn unlogged(&self, watch: &Watch) -> Option<Check> {
         let is_left_out = |d: &str| {
             let has = |list: &[String]| list.iter().any(|known| known == d);
             has(&self.ignored) || !self.logged.is_empty() && !has(&self.logged)
@@ -276,7 +276,7 @@ impl Facts {
 }
 
 /// What this user may do, by itself and by its roles; MariaDB shows both at once.
-async fn grants(conn: &mut Conn, flavour: Flavour) -> Result<Vec<String>, Failure> {
+pub(crate) async fn grants(conn: &mut Conn, flavour: Flavour) -> Result<Vec<String>, Failure> {
     let own: Vec<String> = ask(conn, "SHOW GRANTS").await?;
     if flavour == Flavour::MariaDb {
         return Ok(own);

@@ -53,7 +53,7 @@ pub(crate) async fn purged(opts: &Opts, flavour: Flavour, position: &GtidState, 
 }
 
 /// What came before the first file that the server still has: its GTID list.
-async fn log_begin(conn: &mut Conn) -> Result<Option<GtidState>, Failure> {
+pub(crate) async fn log_begin(conn: &mut Conn) -> Result<Option<GtidState>, Failure> {
     let files: Vec<Row> = conn.query("SHOW BINARY LOGS").await?;
     let Some(file) = files.first().and_then(|row| row.get::<String, _>(0)) else { return Ok(None) };
     let sql = format!("SHOW BINLOG EVENTS IN '{}' LIMIT 10", file.replace('\'', "''"));

@@ -23,8 +23,10 @@ mod catalog;
 mod check;
 mod connect;
 mod dolt;
+mod examine;
 mod failure;
 mod follow;
+mod grants;
 mod history;
 mod snapshot;
 mod stream;
@@ -38,6 +40,7 @@ use std::time::Duration;
 use thalweg_graph::ports::{BoxFuture, Outlet, Source};
 
 pub use check::{Check, check, check_server};
+pub use examine::{Examined, Finding, Grade, Stands, examine};
 
 /// When the rows that are already there are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
