@@ -1,6 +1,8 @@
 //! Hostile bytes: recorded logs of every server, cut, mixed up and damaged, and bytes that no server wrote.
 //!
 //! Whatever comes in, what comes out is bounded by it, and there is no panic.
+//!
+//! `PROPTEST_CASES=1000000 cargo nextest run --release -p thalweg-sources -E 'test(hostile)'` for a long run.
 
 use proptest::prelude::*;
 use thalweg_formulas::Value;
@@ -130,6 +132,11 @@ fn peak_kilobytes() -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
+/// A look by default; `PROPTEST_CASES=1000000` for a long run (with `--release`).
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(600)
+}
+
 /// One act of violence.
 #[derive(Clone, Debug)]
 enum Damage {
@@ -197,7 +204,7 @@ fn damaged(mut events: Events, damages: &[Damage]) -> Events {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn src_22_damaged_logs_never_panic_nor_swell(file in prop::sample::select(FILES.to_vec()), damages in prop::collection::vec(damage(), 1..8)) {
