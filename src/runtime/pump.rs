@@ -75,6 +75,8 @@ impl Pump {
     /// Runs until asked to stop, or until the plan must be made again.
     pub async fn run(&mut self, arrivals: &mut Arrivals, stop: &mut watch::Receiver<bool>) -> Ended {
         let mut sources_open = true;
+        // What a fill moves is told nobody.
+        self.sequencer.engine().report_fills(false);
         loop {
             let pause = self.pause();
             tokio::select! {
