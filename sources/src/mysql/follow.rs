@@ -161,6 +161,7 @@ impl Follower {
         facts.require_privilege(&mut conn).await?;
         let catalog = self.prepare(&mut conn, &facts, port).await?;
         // After the snapshot the connection has settings of its own.
+        conn.disconnect().await?;
         let conn = connect(&self.opts).await?;
         match self.stream(conn, facts, catalog, port).await? {
             Failure::Purged(message) => {

@@ -77,6 +77,8 @@ async fn stopped(conn: &mut Conn, opts: &Opts, watch: &Watch, missing: Missing) 
     conn.query_drop(format!("SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")).await?;
     if let Err(refused) = conn.query_drop("FLUSH TABLES WITH READ LOCK").await {
         let user_may = of_lock(refused)?;
+        // One that waited in vain for a long statement holds the half that it got: nobody could write.
+        conn.query_drop("UNLOCK TABLES").await?;
         return with_locked_tables(conn, opts, watch, missing, user_may).await;
     }
     conn.query_drop(BEGIN).await?;

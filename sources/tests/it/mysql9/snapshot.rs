@@ -66,3 +66,28 @@ fn src_18_a_snapshot_under_writers_neither_loses_nor_repeats() {
         all.unwrap();
     });
 }
+
+/// A statement that runs for long holds up a lock on everything, and not one on the watched tables alone.
+#[test]
+fn a_long_statement_elsewhere_does_not_hold_up_a_snapshot() {
+    if !require_mysql() {
+        return;
+    }
+    let server = shop(
+        "CREATE TABLE a (id INT PRIMARY KEY); INSERT INTO a VALUES (1); CREATE TABLE elsewhere (id INT); INSERT INTO elsewhere VALUES (1)",
+    );
+    std::thread::scope(|scope| {
+        let client = server.client();
+        scope.spawn(move || client.try_query("SELECT SLEEP(20) FROM shop.elsewhere"));
+        while server.query("SHOW PROCESSLIST").iter().all(|row| !row.concat().contains("SLEEP(20)")) {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let mut source = start(config(&server.url(), &["shop.a"]), None);
+        assert_eq!(super::next(&server, &mut source), "snapshot:U:1-5: fill +a(1)");
+        let waits = server.query("SHOW PROCESSLIST").iter().any(|row| row.concat().contains("SLEEP(20)"));
+        assert!(waits, "the snapshot came only after the statement");
+        source.until_live();
+        server.exec("INSERT INTO shop.a VALUES (2)");
+        assert_eq!(super::next(&server, &mut source), "U:6: +a(2)");
+    });
+}
