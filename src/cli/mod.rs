@@ -8,6 +8,7 @@ mod check;
 mod console;
 mod definition;
 mod demo;
+mod doctor;
 mod eval;
 mod explain;
 mod graph;
@@ -55,6 +56,7 @@ enum Verb {
     Graph(graph::GraphArgs),
     Apply(apply::ApplyArgs),
     Eval(eval::EvalArgs),
+    Doctor(doctor::DoctorArgs),
     Explain(explain::ExplainArgs),
 }
 
@@ -77,6 +79,7 @@ pub fn main() -> std::process::ExitCode {
         Some(Verb::Graph(args)) => graph::run(&args, &mut console),
         Some(Verb::Apply(args)) => apply::run(&args, &mut console),
         Some(Verb::Eval(args)) => eval::run(&args, &mut console),
+        Some(Verb::Doctor(args)) => doctor::run(&args, &mut console),
         Some(Verb::Explain(args)) => explain::run(&args, &mut console),
     };
     console.end(result).into()

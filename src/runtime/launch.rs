@@ -82,7 +82,8 @@ pub fn setup(launch: Launch) -> Result<Setup, LaunchError> {
     })
 }
 
-fn data_directory(config: &Config) -> PathBuf {
+/// Where a run of this configuration keeps its data, unless it is told otherwise.
+pub fn data_directory(config: &Config) -> PathBuf {
     let beside = beside(config);
     beside.join(config.engine.data_dir.clone().unwrap_or_else(|| ".thalweg".into()))
 }
@@ -93,7 +94,7 @@ fn beside(config: &Config) -> PathBuf {
 }
 
 /// Keys and types that the definition declares, for folding rows into snapshots.
-pub(super) fn store_config(spec: &GraphSpec) -> StoreConfig {
+pub fn store_config(spec: &GraphSpec) -> StoreConfig {
     let mut store = StoreConfig::default();
     for table in &spec.tables {
         let types = table.columns.iter().filter_map(|(name, ty)| Some((name.clone(), thalweg_formulas::Type::parse(ty).ok()?)));
@@ -164,7 +165,8 @@ fn source_setup(
     })
 }
 
-fn mysql_config(name: &str, url: String, from: &config::MysqlConfig, spec: &GraphSpec) -> mysql::MysqlConfig {
+/// The settings of a source of kind `mysql`, with its URL as it resolves now.
+pub fn mysql_config(name: &str, url: String, from: &config::MysqlConfig, spec: &GraphSpec) -> mysql::MysqlConfig {
     let mut config = mysql::MysqlConfig::new(name, url);
     config.server_id = from.server_id;
     config.clears = true;

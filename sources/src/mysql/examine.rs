@@ -262,8 +262,8 @@ fn kept(flavour: Flavour, seconds: Option<&str>, days: Option<&str>) -> Option<F
     let kept = seconds.filter(|s| *s > 0).or(days.map(|d| (d * 86_400.0) as u64));
     let kept = kept.or(seconds)?;
     let shown = |seconds: u64| match seconds {
-        s if s % 86_400 == 0 => format!("{} days", s / 86_400),
-        s if s % 3_600 == 0 => format!("{} hours", s / 3_600),
+        s if s % 86_400 == 0 && s > 86_400 => format!("{} days", s / 86_400),
+        s if s % 3_600 == 0 && s > 3_600 => format!("{} hours", s / 3_600),
         s => format!("{s} seconds"),
     };
     Some(match kept {
@@ -373,8 +373,8 @@ fn account(user: &str) -> String {
 
 fn lacks(user: &str, privilege: &str, on: &str, grade: Grade, why: &str) -> Finding {
     let place = if on == "*.*" { String::new() } else { format!(" on {}", on.replace('`', "")) };
-    let finding = Finding::bad(format!("privilege {privilege}{place}"), format!("{user} lacks it: {why}"), "grant it");
-    Finding { grade, ..finding }.code(code::PRIVILEGE).sql([format!("GRANT {privilege} ON {on} TO {user};")])
+    let finding = Finding::bad(format!("privilege {privilege}{place}"), format!("{user} lacks it: {why}"), "");
+    Finding { grade, cure: None, ..finding }.code(code::PRIVILEGE).sql([format!("GRANT {privilege} ON {on} TO {user};")])
 }
 
 fn select(held: &Grants, user: &str, database: &str, table: &str) -> Finding {

@@ -1,0 +1,188 @@
+//! What a run needs, asked of everything that it names.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thalweg::config::{Config, Diag, Environment, MysqlConfig, SourceConfig, SourceKind};
+use thalweg::runtime::launch;
+use thalweg_formulas::Code;
+use thalweg_graph::Schema;
+use thalweg_graph::ports::{Store, StoreError};
+use thalweg_sources::mysql::{Finding, Grade, Stands, examine};
+use thalweg_store::SqliteStore;
+
+use super::Failure;
+
+/// The findings about one thing.
+#[derive(Debug)]
+pub struct Section {
+    /// `server shop`, `definition`.
+    pub about: String,
+    /// For a server: where it is, without the password.
+    pub server: Option<String>,
+    /// Whether what is bad here is wrong in the definition.
+    pub is_definition: bool,
+    /// What was found.
+    pub findings: Vec<Finding>,
+}
+
+impl Section {
+    fn of(about: impl Into<String>, findings: Vec<Finding>) -> Section {
+        Section { about: about.into(), server: None, is_definition: false, findings }
+    }
+}
+
+/// `reader@db.example:3306`: nothing of a URL but user, host and port. Everything up to the last `@` may be a password.
+pub fn place(url: &str) -> String {
+    let behind = url.split_once("://").map_or(url, |(_, behind)| behind);
+    let (user, host) = match behind.rsplit_once('@') {
+        Some((login, host)) => (login.split(':').next().unwrap_or_default(), host),
+        None => ("", behind),
+    };
+    let host = host.split(['/', '?', '#']).next().unwrap_or_default();
+    if user.is_empty() { host.to_owned() } else { format!("{user}@{host}") }
+}
+
+/// What `check` says.
+pub fn definition(diags: &[Diag]) -> Section {
+    let of = |diag: &Diag| {
+        let line = diag.file.as_ref().zip(diag.span.as_ref()).map(|(file, span)| (&file.path, file.line_column(span.start)));
+        let place = line.map_or(String::new(), |(path, (line, column))| format!("{path}:{line}:{column}: "));
+        Finding {
+            grade: if diag.is_error() { Grade::Bad } else { Grade::Warn },
+            code: Some(diag.code),
+            cure: diag.help.clone(),
+            ..Finding::ok("definition", format!("{place}{}", diag.message))
+        }
+    };
+    let mut findings: Vec<Finding> = diags.iter().map(of).collect();
+    if findings.iter().all(|finding| finding.grade != Grade::Bad) {
+        findings.insert(0, Finding::ok("definition", "no errors"));
+    }
+    Section { is_definition: true, ..Section::of("definition", findings) }
+}
+
+/// Where each source stands, by name.
+pub type Positions = Vec<(Arc<str>, String)>;
+
+/// The data directory; and the positions in it, if they could be read. A store that is not there is not made.
+pub fn data(config: &Config, directory: Option<PathBuf>, show_secret: bool) -> (Section, Option<Positions>) {
+    let directory = directory.unwrap_or_else(|| launch::data_directory(config));
+    let about = format!("data {}", directory.display());
+    if !directory.join("thalweg.db").exists() {
+        let mut findings = vec![writable(&directory)];
+        findings.push(Finding::ok("store", "none yet: the first run makes it"));
+        return (Section::of(about, findings), Some(Positions::new()));
+    }
+    let mut findings = vec![writable(&directory)];
+    let positions = match SqliteStore::open(&directory, launch::store_config(&config.spec)) {
+        Ok(store) => {
+            let recovered = store.recovered();
+            findings.push(Finding::ok("store", format!("at epoch {}", recovered.epoch)));
+            findings.push(secret(store.instance_secret(), show_secret));
+            Some(recovered.positions)
+        }
+        Err(error) => {
+            findings.push(closed(&error));
+            None
+        }
+    };
+    (Section::of(about, findings), positions)
+}
+
+/// A store that a run holds is well, and cannot be read meanwhile.
+fn closed(error: &StoreError) -> Finding {
+    let text = error.to_string();
+    let (code, message) = match error {
+        StoreError::Retry { code, message } | StoreError::Fatal { code, message } => (Some(*code), message),
+        _ => (None, &text),
+    };
+    let (found, cure) = message.split_once("; ").unwrap_or((message, ""));
+    let cure = Some(cure.to_owned()).filter(|cure| !cure.is_empty());
+    let grade = if code == Some(Code(601)) { Grade::Warn } else { Grade::Bad };
+    Finding { grade, code, cure, ..Finding::ok("store", found) }
+}
+
+/// The secret that signs what names none.
+fn secret(secret: &str, show: bool) -> Finding {
+    let shown = if show { secret } else { "•••• (--show-secret shows it)" };
+    Finding::ok("webhook secret", format!("of this instance: {shown}"))
+}
+
+/// Whether files can be made there, or where it would be made itself. A file is made and taken away again.
+fn writable(directory: &Path) -> Finding {
+    let there = directory.ancestors().find(|folder| folder.is_dir() || folder.as_os_str().is_empty());
+    let there = there.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let probe = there.join(format!(".thalweg-doctor-{}", std::process::id()));
+    let made = std::fs::File::create_new(&probe).and_then(|_| std::fs::remove_file(&probe));
+    match made {
+        Ok(()) => Finding::ok("writable", "yes"),
+        Err(why) => {
+            let text = why.to_string();
+            let text = text.split(" (os error").next().unwrap_or(&text).to_lowercase();
+            Finding::bad("writable", format!("no: {text}"), "give this user the folder, or another one by --data")
+        }
+    }
+}
+
+/// Every server among the sources, and the tables that were found there.
+pub async fn servers(
+    config: &Config,
+    positions: Option<&[(Arc<str>, String)]>,
+) -> Result<(Vec<Section>, Vec<Arc<Schema>>), Failure> {
+    let (mut sections, mut schemas) = (Vec::new(), Vec::new());
+    for source in &config.sources {
+        match &source.kind {
+            SourceKind::Mysql(mysql) => {
+                let (section, found) = server(config, source, mysql, positions).await;
+                sections.push(section);
+                schemas.extend(found);
+            }
+            SourceKind::BinlogFile(files) => sections.push(files_of(source, &files.paths)),
+            SourceKind::Jsonl { path } if path.as_os_str() != "-" => {
+                sections.push(files_of(source, std::slice::from_ref(path)));
+            }
+            SourceKind::Jsonl { .. } | SourceKind::Generate { .. } => {}
+        }
+    }
+    Ok((sections, schemas))
+}
+
+async fn server(
+    config: &Config,
+    source: &SourceConfig,
+    mysql: &MysqlConfig,
+    positions: Option<&[(Arc<str>, String)]>,
+) -> (Section, Vec<Arc<Schema>>) {
+    let about = format!("server {}", source.name);
+    let url = match mysql.server.url(&Environment::process()) {
+        Ok(url) => url,
+        Err(why) => {
+            let finding = Finding::bad("connection", why.to_string(), "set it as it is set for `thalweg run`");
+            return (Section::of(about, vec![Finding { code: Some(Code(286)), ..finding }]), Vec::new());
+        }
+    };
+    let server = Some(place(&url));
+    let stands = match positions {
+        None => Stands::Unknown,
+        Some(known) => known.iter().find(|(name, _)| *name == source.name).map_or(Stands::Nowhere, |(_, at)| Stands::At(at)),
+    };
+    let examined = examine(&launch::mysql_config(&source.name, url, mysql, &config.spec), stands).await;
+    (Section { server, ..Section::of(about, examined.findings) }, examined.schemas)
+}
+
+/// The files of a source; one with `*` or `?` in its name is found when it is read.
+fn files_of(source: &SourceConfig, paths: &[PathBuf]) -> Section {
+    let is_pattern = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().contains(['*', '?']));
+    let looked = |path: &PathBuf| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let read =
+            if is_pattern(path) || path.is_dir() { folder.read_dir().map(drop) } else { std::fs::File::open(path).map(drop) };
+        let shown = path.display().to_string();
+        match read {
+            Ok(()) => Finding::ok("file", shown),
+            Err(_) => Finding::bad("file", format!("{shown} cannot be read"), "check the path, and that this user may read it"),
+        }
+    };
+    Section::of(format!("source {}", source.name), paths.iter().map(looked).collect())
+}

@@ -1,0 +1,169 @@
+//! `thalweg doctor` against real servers: what it says, and that what it says to run mends what is wrong.
+
+use expect_test::{Expect, expect};
+use thalweg_testkit::{MariaDb, require};
+
+use super::harness::{Home, SHOP, shop};
+
+const LOG: &str = "{ type = \"log\", path = \"fired.log\" }";
+const WRONG: [&str; 5] = [
+    "--binlog-format=MIXED",
+    "--binlog-row-image=MINIMAL",
+    "--binlog-row-metadata=NO_LOG",
+    "--gtid-strict-mode=OFF",
+    "--binlog-expire-logs-seconds=3600",
+];
+
+/// What it says on stdout, and its exit code; with what differs from run to run replaced, and no password in it.
+fn doctor(home: &Home, args: &[&str], server: Option<&MariaDb>) -> (i32, String) {
+    let output = home.command(&[&["doctor"], args].concat()).output().expect("the binary runs");
+    let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    assert!(!text.contains("sesame"), "a secret is shown:\n{text}");
+    let Some(server) = server else { return (output.status.code().unwrap(), text) };
+    let version = &server.query("SELECT VERSION()")[0][0];
+    (output.status.code().unwrap(), text.replace(&server.port().to_string(), "PORT").replace(version, "VERSION"))
+}
+
+fn says(home: &Home, server: &MariaDb, code: i32, want: Expect) {
+    let (exit, text) = doctor(home, &["thalweg.toml"], Some(server));
+    want.assert_eq(&text);
+    assert_eq!(exit, code, "{text}");
+}
+
+/// The lines to paste.
+fn block(text: &str) -> String {
+    let lines = text.lines().skip_while(|line| !line.starts_with("-- to be run"));
+    lines.take_while(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn what_it_says_to_run_on_a_wrongly_set_server_makes_it_pass() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start_with(&WRONG);
+    server.exec(SHOP);
+    server.exec("CREATE USER reader@'%' IDENTIFIED BY 'open-sesame'");
+    let url = format!("mysql://reader:${{PASSWORD}}@127.0.0.1:{}", server.port());
+    let home = Home::new(&shop(&url, LOG)).env("PASSWORD", "open-sesame");
+    says(
+        &home,
+        &server,
+        4,
+        expect![[r#"
+            definition
+              ok    definition  no errors
+
+            data .thalweg
+              ok    writable  yes
+              ok    store     none yet: the first run makes it
+
+            server shop reader@127.0.0.1:PORT
+              ok    connection                       127.0.0.1:PORT
+              ok    tls                              none, and none needed on this machine
+              ok    version                          MariaDB VERSION
+              ok    log_bin                          ON
+              bad   binlog_format                    binlog_format is MIXED, not ROW [E0404]
+              bad   binlog_row_image                 binlog_row_image is MINIMAL, not FULL [E0405]
+              bad   binlog_row_metadata              binlog_row_metadata is NO_LOG, not FULL [E0406]
+              warn  gtid_strict_mode                 OFF
+                                                     = help: switch it on, so that the server refuses transactions out of order, which a position cannot tell apart
+              warn  log kept                         3600 seconds
+                                                     = help: keep it longer than any outage: what is purged before it is read is missing
+              ok    server_id                        1; this reader's is random at each run
+              ok    clock                            that of this machine, within 2 seconds
+              bad   privilege REPLICATION SLAVE      'reader'@'%' lacks it: the log cannot be read [E0407]
+              warn  privilege BINLOG MONITOR         'reader'@'%' lacks it: it cannot be told which databases the log leaves out, nor what was purged [E0407]
+              bad   privilege SELECT on shop.orders  'reader'@'%' lacks it: the rows cannot be read [E0407]
+              ok    position                         none yet: the first run begins
+
+            -- to be run on 127.0.0.1:PORT by an administrator; clients that write must connect anew to follow a changed setting
+            SET GLOBAL binlog_format = 'ROW';
+            -- and so that a restart keeps it, below [mariadbd] in the server's configuration: binlog_format = ROW
+            SET GLOBAL binlog_row_image = 'FULL';
+            -- and so that a restart keeps it, below [mariadbd] in the server's configuration: binlog_row_image = FULL
+            SET GLOBAL binlog_row_metadata = 'FULL';
+            -- and so that a restart keeps it, below [mariadbd] in the server's configuration: binlog_row_metadata = FULL
+            SET GLOBAL gtid_strict_mode = ON;
+            -- and so that a restart keeps it, below [mariadbd] in the server's configuration: gtid_strict_mode = ON
+            SET GLOBAL binlog_expire_logs_seconds = 604800;
+            -- and so that a restart keeps it, below [mariadbd] in the server's configuration: binlog_expire_logs_seconds = 604800
+            GRANT REPLICATION SLAVE ON *.* TO 'reader'@'%';
+            GRANT BINLOG MONITOR ON *.* TO 'reader'@'%';
+            GRANT SELECT ON `shop`.`orders` TO 'reader'@'%';
+
+            10 ok, 3 warn, 5 bad
+        "#]],
+    );
+    let (_, text) = doctor(&home, &["thalweg.toml"], None);
+    server.exec(&block(&text));
+    says(
+        &home,
+        &server,
+        0,
+        expect![[r#"
+        definition
+          ok    definition  no errors
+
+        data .thalweg
+          ok    writable  yes
+          ok    store     none yet: the first run makes it
+
+        server shop reader@127.0.0.1:PORT
+          ok    connection                       127.0.0.1:PORT
+          ok    tls                              none, and none needed on this machine
+          ok    version                          MariaDB VERSION
+          ok    log_bin                          ON
+          ok    binlog_format                    ROW
+          ok    binlog_row_image                 FULL
+          ok    binlog_row_metadata              FULL
+          ok    gtid_strict_mode                 ON
+          ok    log kept                         7 days
+          ok    server_id                        1; this reader's is random at each run
+          ok    clock                            that of this machine, within 2 seconds
+          ok    privilege REPLICATION SLAVE      'reader'@'%'
+          ok    privilege BINLOG MONITOR         'reader'@'%'
+          ok    privilege SELECT on shop.orders  'reader'@'%'
+          ok    table shop.orders                2 columns, key id
+          ok    position                         none yet: the first run begins
+
+        19 ok, 0 warn, 0 bad
+    "#]],
+    );
+    // And it is true: a run works.
+    server.exec("INSERT INTO shop.orders VALUES (1, 150)");
+    home.run_until_idle("0.3").well();
+    let (exit, text) = doctor(&home, &["thalweg.toml"], Some(&server));
+    assert_eq!(exit, 0, "{text}");
+    for said in ["and the log has all that follows", "at epoch ", "of this instance: ••••"] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+}
+
+#[test]
+fn a_server_that_is_down_and_a_wrong_password_are_said() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let home = Home::new("").env("PASSWORD", "open-sesame");
+    let url = format!("mysql://reader:${{PASSWORD}}@127.0.0.1:{port}/shop");
+    let (exit, text) = doctor(&home, &[&url], None);
+    assert_eq!(exit, 4, "{text}");
+    expect![[r#"
+        server reader@127.0.0.1:PORT
+          bad   connection  cannot connect to 127.0.0.1:PORT: connection refused [E0400]
+                            = help: is the server running, and does it listen there?
+
+        0 ok, 0 warn, 1 bad
+    "#]]
+    .assert_eq(&text.replace(&port.to_string(), "PORT"));
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec("CREATE USER reader@'%' IDENTIFIED BY 'right'");
+    let url = format!("mysql://reader:${{PASSWORD}}@127.0.0.1:{}/shop", server.port());
+    let (exit, text) = doctor(&home, &[&url, "--json"], Some(&server));
+    assert_eq!(exit, 4, "{text}");
+    expect![[r#"
+        {"v":1,"about":"server","server":"reader@127.0.0.1:PORT","name":"connection","grade":"bad","found":"access denied for user 'reader'@'localhost' (using password: YES)","code":"E0401","help":"check user and password in the url, and that the user may connect from here","sql":[]}
+    "#]].assert_eq(&text);
+}
