@@ -12,4 +12,5 @@ mod cli {
     mod live;
     mod manners;
     mod tables;
+    mod tail;
 }

@@ -17,6 +17,7 @@ mod daemon {
     mod seed;
     mod status;
     mod sync;
+    mod tail;
     mod timer;
     mod writers;
 }

@@ -13,6 +13,7 @@ mod eval;
 mod explain;
 mod graph;
 mod run;
+mod tail;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -35,7 +36,8 @@ Examples:
   thalweg check thalweg.toml                             is the definition right? Nothing runs
   thalweg apply thalweg.toml --input changes.jsonl       the derived fields and effects of a file of changes
   thalweg graph thalweg.toml --format mermaid            a picture of the graph
-  thalweg run thalweg.toml                               follow the database, fire the effects";
+  thalweg run thalweg.toml                               follow the database, fire the effects
+  thalweg tail mysql://root@localhost/shop               the changes of a database, a line each";
 
 /// What holds for every verb.
 #[derive(Clone, Copy, Debug, Args)]
@@ -57,6 +59,7 @@ enum Verb {
     Apply(apply::ApplyArgs),
     Eval(eval::EvalArgs),
     Doctor(doctor::DoctorArgs),
+    Tail(tail::TailArgs),
     Explain(explain::ExplainArgs),
 }
 
@@ -80,6 +83,7 @@ pub fn main() -> std::process::ExitCode {
         Some(Verb::Apply(args)) => apply::run(&args, &mut console),
         Some(Verb::Eval(args)) => eval::run(&args, &mut console),
         Some(Verb::Doctor(args)) => doctor::run(&args, &mut console),
+        Some(Verb::Tail(args)) => tail::run(&args, &mut console),
         Some(Verb::Explain(args)) => explain::run(&args, &mut console),
     };
     console.end(result).into()

@@ -54,6 +54,10 @@ impl Folder {
         Ran::of(child.wait_with_output().expect("the binary ends"))
     }
 
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
     pub fn append(&self, name: &str, text: &str) {
         let mut file = std::fs::OpenOptions::new().append(true).open(self.dir.path().join(name)).expect("the file is there");
         file.write_all(text.as_bytes()).expect("it can be written");

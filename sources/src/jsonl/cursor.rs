@@ -1,7 +1,8 @@
 //! JSON read straight into values: one pass, exact numbers, and the byte where something is wrong.
 //!
 //! A number without `.` or `e` is an int (a uint from 2^63 on, a decimal beyond 64 bits), else a double, or a decimal where the column is
-//! declared as one: its digits never pass through a float. An object with a single member that begins with `$` is a tagged value.
+//! declared as one: its digits never pass through a float. An object with a single member that begins with `$` is a tagged value. For a
+//! column that is declared as bytes a string is base64.
 //!
 //! Bound: nesting up to [`DEPTH_MAX`].
 
@@ -220,6 +221,7 @@ impl<'a> Cursor<'a> {
     /// Any value; `hint` is the declared type of its column.
     pub(super) fn value(&mut self, hint: &Type) -> Read<Value> {
         match self.peek() {
+            Some(b'"') if *hint == Type::Bytes => self.base64(),
             Some(b'"') => Ok(Value::text(self.string()?)),
             Some(b'{') => self.map(),
             Some(b'[') => {
@@ -236,6 +238,14 @@ impl<'a> Cursor<'a> {
             Some(b'n') => self.word("null", Value::Null),
             _ => self.bad("a value"),
         }
+    }
+
+    /// The bytes that a string says, for a column of bytes.
+    fn base64(&mut self) -> Read<Value> {
+        let start = self.at;
+        self.string()?;
+        // The grammar of tags is that of `eval`.
+        json::parse(&format!("{{\"$bytes\":{}}}", &self.text[start..self.at])).map_err(|error| Fault::new(464, start, error))
     }
 
     fn word(&mut self, word: &str, value: Value) -> Read<Value> {

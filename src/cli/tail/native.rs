@@ -1,0 +1,152 @@
+//! Lines that `thalweg apply` reads: a transaction each, with a `schema` line before the first row of a table and at every change of its layout.
+//!
+//! Invariants:
+//! - A row's values read back as the same values: by the type that the schema line tells, or, where the value is of another type or the
+//!   column is dynamic, by a tag.
+//! - Nothing is lost silently: a table that is emptied after rows of it were written ends the tail, because `apply` has no word for it.
+//!
+//! Cost: proportional to the text. It keeps one schema for each table, and whether rows of it were written.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use thalweg_formulas::{Type, Value, json, time};
+use thalweg_graph::{Change, Op, Schema, Transaction};
+
+use super::Lines;
+use super::rows::{changes, list, object};
+
+/// What was written so far.
+#[derive(Default)]
+pub(super) struct Native {
+    /// The last schema line of each table.
+    told: HashMap<Arc<str>, Arc<Schema>>,
+    /// Tables of which the reader has rows.
+    filled: HashSet<Arc<str>>,
+}
+
+impl Lines for Native {
+    fn schemas(&mut self, schemas: &[Arc<Schema>], out: &mut String) {
+        schemas.iter().for_each(|schema| self.tell(schema, out));
+    }
+
+    fn transaction(&mut self, transaction: &Transaction, position: &str, out: &mut String) -> Result<(), String> {
+        let all = changes(transaction);
+        if let Some(emptied) = self.emptied(all) {
+            return Err(format!(
+                "transaction {} empties {emptied} (TRUNCATE, DROP or the like), and no line can say that to `thalweg apply`\n  \
+                 = help: go on behind it with --from '{position}' and a new graph, or leave the table out with --tables",
+                transaction.origin
+            ));
+        }
+        let all: Vec<&Change> = all.iter().filter(|change| !change.is_clear()).collect();
+        if all.is_empty() {
+            return Ok(());
+        }
+        for change in &all {
+            self.tell(&change.schema, out);
+            self.filled.insert(change.schema.table.clone());
+        }
+        self::transaction(transaction, &all, out);
+        Ok(())
+    }
+}
+
+impl Native {
+    /// Writes a schema line, unless it is the one that the reader has.
+    fn tell(&mut self, schema: &Arc<Schema>, out: &mut String) {
+        let known = self.told.get(&schema.table);
+        if known.is_some_and(|known| Arc::ptr_eq(known, schema) || known == schema) {
+            return;
+        }
+        self.told.insert(schema.table.clone(), schema.clone());
+        schema_line(schema, out);
+    }
+
+    /// The first table that is emptied while the reader has rows of it.
+    fn emptied<'a>(&'a self, changes: &'a [Change]) -> Option<&'a str> {
+        changes.iter().enumerate().filter(|(_, change)| change.is_clear()).find_map(|(at, clear)| {
+            let before = changes[..at].iter().filter(|change| !change.is_clear()).map(|change| &change.schema.table);
+            let name: &str = &clear.schema.table;
+            let is_hit = |table: &&Arc<str>| match name.strip_suffix('*') {
+                Some(database) => table.starts_with(database),
+                None => &***table == name,
+            };
+            self.filled.iter().chain(before).find(is_hit).map(|table| &**table)
+        })
+    }
+}
+
+fn schema_line(schema: &Schema, out: &mut String) {
+    out.push_str("{\"schema\":{\"table\":");
+    json::write_text(&schema.table, out);
+    out.push_str(",\"key\":[");
+    list(&schema.key, out, |at, out| json::write_text(&schema.columns[*at as usize].name, out));
+    out.push_str("],\"columns\":{");
+    list(&schema.columns, out, |column, out| {
+        json::write_text(&column.name, out);
+        out.push(':');
+        json::write_text(&column.ty.to_string(), out);
+    });
+    out.push_str("}}}\n");
+}
+
+fn transaction(transaction: &Transaction, changes: &[&Change], out: &mut String) {
+    out.push_str("{\"tx\":");
+    json::write_text(&transaction.origin, out);
+    out.push_str(",\"at\":");
+    json::write_text(&time::format_timestamp(transaction.at), out);
+    out.push_str(",\"changes\":[");
+    list(changes, out, |change, out| self::change(change, out));
+    out.push_str("]}\n");
+}
+
+fn change(change: &Change, out: &mut String) {
+    let schema = &change.schema;
+    out.push_str("{\"table\":");
+    json::write_text(&schema.table, out);
+    out.push_str(match change.op {
+        Op::Insert => ",\"op\":\"insert\"",
+        Op::Update => ",\"op\":\"update\"",
+        Op::Delete => ",\"op\":\"delete\"",
+        Op::Upsert => ",\"op\":\"upsert\"",
+    });
+    if let Some(key) = &change.key {
+        out.push_str(",\"key\":{");
+        list(schema.key.iter().zip(key.iter()), out, |(at, part), out| {
+            let column = &schema.columns[*at as usize];
+            json::write_text(&column.name, out);
+            out.push(':');
+            value(part, &column.ty, out);
+        });
+        out.push('}');
+    }
+    for (name, row) in [(",\"before\":", &change.before), (",\"after\":", &change.after)] {
+        if let Some(row) = row {
+            out.push_str(name);
+            object(schema, row, |_| true, value, out);
+        }
+    }
+    out.push('}');
+}
+
+/// A value of a column: plain where the type tells how to read it.
+fn value(value: &Value, ty: &Type, out: &mut String) {
+    match (value, ty) {
+        (Value::Bool(_), Type::Bool)
+        | (Value::Int(_), Type::Int)
+        | (Value::Uint(_), Type::Uint)
+        | (Value::Double(_), Type::Double)
+        | (Value::Decimal(_), Type::Decimal { .. })
+        | (Value::Bytes(_), Type::Bytes)
+        | (Value::Timestamp(_), Type::Timestamp)
+        | (Value::Duration(_), Type::Duration) => json::write(value, out),
+        // In a column of bytes a text is its bytes.
+        (Value::Text(text), Type::Bytes) => json::write(&Value::Bytes(text.as_bytes().into()), out),
+        // Text is text everywhere else, also a date that names no day; what is left needs to say what it is.
+        _ => json::write_dynamic(value, out),
+    }
+}
+
+#[cfg(test)]
+mod tests;

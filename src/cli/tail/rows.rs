@@ -1,0 +1,111 @@
+//! What the formats share: how a change is taken apart.
+
+use std::fmt::Write as _;
+
+use thalweg_formulas::{Duration, Timestamp, Type, Value, json, time};
+use thalweg_graph::Change;
+use thalweg_graph::transaction::{Body, Row, Schema, Transaction};
+
+/// The changes of a transaction; a timer has none.
+pub(super) fn changes(transaction: &Transaction) -> &[Change] {
+    match &transaction.body {
+        Body::Changes(changes) | Body::Fill(changes) => changes,
+        Body::Timer(_) => &[],
+    }
+}
+
+/// Database and table.
+pub(super) fn names(schema: &Schema) -> (&str, &str) {
+    schema.table.split_once('.').unwrap_or(("", &schema.table))
+}
+
+/// An object with the columns of a row that are there and that `wants` takes, by position.
+pub(super) fn object(
+    schema: &Schema,
+    row: &Row,
+    wants: impl Fn(usize) -> bool,
+    write: impl Fn(&Value, &Type, &mut String),
+    out: &mut String,
+) {
+    out.push('{');
+    let mut is_first = true;
+    for (at, (column, cell)) in schema.columns.iter().zip(row.iter()).enumerate() {
+        let Some(value) = cell.as_ref().filter(|_| wants(at)) else { continue };
+        if !std::mem::replace(&mut is_first, false) {
+            out.push(',');
+        }
+        json::write_text(&column.name, out);
+        out.push(':');
+        write(value, &column.ty, out);
+    }
+    out.push('}');
+}
+
+/// A list with commas.
+pub(super) fn list<T>(items: impl IntoIterator<Item = T>, out: &mut String, write: impl Fn(T, &mut String)) {
+    for (at, item) in items.into_iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write(item, out);
+    }
+}
+
+/// A number or anything else that JSON writes as it prints.
+pub(super) fn push(out: &mut String, value: impl std::fmt::Display) {
+    let _ = write!(out, "{value}");
+}
+
+/// A transaction's number in its GTID: the last one of `0-1-42` and of `UUID:1-42`.
+pub(super) fn number(origin: &str) -> Option<u64> {
+    origin.rsplit(['-', ':']).next()?.parse().ok()
+}
+
+/// The server that a MariaDB GTID names.
+pub(super) fn server(origin: &str) -> Option<u64> {
+    let mut parts = origin.split('-');
+    let (_, server, _) = (parts.next()?, parts.next()?, parts.next()?);
+    server.parse().ok().filter(|_| parts.next().is_none())
+}
+
+/// A time as SQL prints it: `2024-02-29 12:34:56.789`.
+pub(super) fn sql_time(t: Timestamp) -> String {
+    time::format_timestamp(t).replace('T', " ").trim_end_matches('Z').to_owned()
+}
+
+/// A TIME as SQL prints it: `-838:59:59.99`.
+pub(super) fn clock(d: Duration) -> String {
+    let size = d.0.unsigned_abs();
+    let (seconds, micros) = (size / 1_000_000, size % 1_000_000);
+    let sign = if d.0 < 0 { "-" } else { "" };
+    let whole = format!("{sign}{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match micros {
+        0 => whole,
+        _ => format!("{whole}.{micros:06}").trim_end_matches('0').to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gtid_tells_number_and_server() {
+        for (origin, want) in [
+            ("0-1-42", (Some(42), Some(1))),
+            ("3e11fa47-71ca-11e1-9e33-c80aa9429562:7", (Some(7), None)),
+            ("3e11fa47-71ca-11e1-9e33-c80aa9429562:tag:7", (Some(7), None)),
+            ("binlog.000001:1234", (Some(1234), None)),
+        ] {
+            assert_eq!((number(origin), server(origin)), want, "{origin}");
+        }
+    }
+
+    #[test]
+    fn times_print_as_in_sql() {
+        assert_eq!(sql_time(Timestamp(1_709_210_096_789_000)), "2024-02-29 12:34:56.789");
+        assert_eq!(sql_time(Timestamp(0)), "1970-01-01 00:00:00");
+        let clocks = [0, -500_000, 3_600_000_000, -3_020_399_990_000].map(|micros| clock(Duration(micros)));
+        assert_eq!(clocks.join(" "), "00:00:00 -00:00:00.5 01:00:00 -838:59:59.99");
+    }
+}
