@@ -243,7 +243,11 @@ async fn passed(deadline: Option<Instant>) {
     }
 }
 
-/// The source cannot be followed, and nobody here can help.
+/// The source cannot be followed, and nobody here can help. What `run` would do about it is not what helps here.
 fn missing(why: &str) -> Failure {
+    let cure = "begin elsewhere with --from";
+    let why = ["tables", "files"]
+        .iter()
+        .fold(why.to_owned(), |why, what| why.replace(&format!("start with a new data directory to read the {what} anew"), cure));
     Failure::Said(Exit::Missing, format!("error: {why}"))
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
+use expect_test::expect;
 use serde_json::Value as Json;
-use thalweg_testkit::{MariaDb, require};
+use thalweg_testkit::{MariaDb, MySql, Server, require, require_mysql};
 
 use super::harness::{Home, until};
 
@@ -69,10 +70,19 @@ fn output(mut command: Command) -> String {
 
 #[test]
 fn a_tail_of_a_server_applied_equals_what_sql_computes() {
-    if !require() {
-        return;
+    if require() {
+        applied_equals_sql(&MariaDb::start());
     }
-    let server = MariaDb::start();
+}
+
+#[test]
+fn a_tail_of_mysql_applied_equals_what_sql_computes() {
+    if require_mysql() {
+        applied_equals_sql(&MySql::start());
+    }
+}
+
+fn applied_equals_sql(server: &Server) {
     server.exec(TABLES);
     HISTORY.iter().for_each(|sql| server.exec(sql));
     let home = Home::new(CONFIG);
@@ -123,4 +133,44 @@ fn now_is_what_happens_from_now_on_and_an_interrupt_ends_it() {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(130), "{}", read("said"));
     assert!(read("lines").ends_with("\n"));
+}
+
+#[test]
+fn what_no_line_can_say_ends_it_with_the_reason() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec(TABLES);
+    server.exec("TRUNCATE shop.other; INSERT INTO shop.other VALUES (1); TRUNCATE shop.other; INSERT INTO shop.other VALUES (2)");
+    let home = Home::new("");
+    let url = server.url_of("shop");
+    let tail = |args: &[&str]| {
+        let output = home.command(&[&["tail", &url, "--until-idle", "0.5"], args].concat()).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let lines = text(output.stdout).lines().filter(|line| line.contains("\"tx\"")).count();
+        format!("exit {}, {lines} transactions\n{}", output.status.code().unwrap(), text(output.stderr))
+    };
+    let emptied = tail(&["--from", "start"]);
+    expect![[r#"
+        exit 1, 1 transactions
+        error: transaction 0-1-7 empties shop.other (TRUNCATE, DROP or the like), and no line can say that to `thalweg apply`
+          = help: go on behind it with --from '0-1-7' and a new graph, or leave the table out with --tables
+    "#]]
+    .assert_eq(&emptied);
+    expect![[r#"
+        exit 0, 0 transactions
+    "#]]
+    .assert_eq(&tail(&["--from", "start", "--format", "maxwell"]));
+
+    server.exec("FLUSH BINARY LOGS; INSERT INTO shop.other VALUES (3); FLUSH BINARY LOGS; INSERT INTO shop.other VALUES (4)");
+    until("the old log to go", || {
+        let last = server.query("SHOW BINARY LOGS").last().unwrap()[0].clone();
+        server.exec(&format!("PURGE BINARY LOGS TO '{last}'"));
+        server.query("SHOW BINARY LOGS").len() == 1
+    });
+    expect![[r#"
+        exit 4, 0 transactions
+        error: E0410: this source stands at its beginning, and the server no longer has 0-1-1 … 0-1-9 in its log; begin elsewhere with --from; a larger binlog_expire_logs_seconds keeps the log longer
+    "#]].assert_eq(&tail(&["--from", "start"]));
 }

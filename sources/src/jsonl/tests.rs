@@ -142,6 +142,29 @@ fn a_schema_line_declares_or_changes_a_table() {
 }
 
 #[test]
+fn a_string_is_base64_where_bytes_are_declared() {
+    check(
+        concat!(
+            r#"{"schema":{"table":"New","key":["k"],"columns":{"k":"int","b":"bytes"}}}"#,
+            "\n",
+            r#"{"changes":[{"table":"New","op":"insert","after":{"k":1,"b":"AP8\u003d","c":"AP8="}}]}"#,
+            "\n",
+            r#"{"changes":[{"table":"New","op":"insert","after":{"k":2,"b":{"$bytes":"AP8="}}}]}"#,
+            "\n",
+            r#"{"changes":[{"table":"New","op":"insert","after":{"k":3,"b":"grün"}}]}"#,
+        ),
+        expect![[r#"
+            SchemaLine { table: "New", key: Some(["k"]), columns: [("k", "int"), ("b", "bytes")] }
+            2 at 0
+              New Insert key None of [0]: - -> k=Int(1) b=Bytes([0, 255]) c="AP8="
+            3 at 0
+              New Insert key None of [0]: - -> k=Int(2) b=Bytes([0, 255])
+            4:61 E0464: "grün" is not base64
+        "#]],
+    );
+}
+
+#[test]
 fn what_is_wrong_is_said_with_line_and_column() {
     let lines = [
         r#"{"changes":[}"#,

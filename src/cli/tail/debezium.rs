@@ -1,5 +1,5 @@
 //! Rows as Debezium's MySQL connector gives their values: no schema, `decimal` and unsigned numbers as strings, times as ISO strings,
-//! bytes as base64, no tombstones.
+//! bytes as base64, no tombstones, nothing for TRUNCATE.
 //!
 //! Where the log's reader does not keep what Debezium knows, the lines differ: every unsigned number is a string, not only BIGINT; a DATE
 //! is a midnight; `file`, `pos`, `thread` and `query` are empty, and `row` counts from the beginning of the transaction. All times are

@@ -1,4 +1,5 @@
-//! Rows as Maxwell 1.44 writes them with its default configuration: no lines for DDL, `commit` on the last row of a transaction.
+//! Rows as Maxwell 1.44 writes them with its default configuration: no lines for DDL and TRUNCATE, `commit` on the last row of a
+//! transaction.
 //!
 //! Where the log's reader does not keep what Maxwell knows, the lines differ: `xid` is the transaction's number in its GTID, not the
 //! storage engine's; a DATE is printed as a midnight, a SET as one text, and fractions of seconds without trailing zeros.
