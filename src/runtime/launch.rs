@@ -170,6 +170,7 @@ pub fn mysql_config(name: &str, url: String, from: &config::MysqlConfig, spec: &
     let mut config = mysql::MysqlConfig::new(name, url);
     config.server_id = from.server_id;
     config.clears = true;
+    config.in_one = spec.fields.iter().any(|field| refers_to_self(&field.formula));
     config.tls = match &from.tls {
         config::Tls::AsUrl => mysql::Tls::AsUrl,
         config::Tls::Required { ca, name } => mysql::Tls::Verified { ca: ca.clone(), server_name: name.clone() },
@@ -189,6 +190,11 @@ pub fn mysql_config(name: &str, url: String, from: &config::MysqlConfig, spec: &
         config::SnapshotEffects::Fire => mysql::SnapshotEffects::Fire,
     };
     config
+}
+
+/// Whether a formula may read its own last value, which steps once for the whole snapshot.
+fn refers_to_self(formula: &str) -> bool {
+    formula.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "self")
 }
 
 fn binlog_file_config(name: &str, from: &config::BinlogFileConfig, spec: &GraphSpec) -> BinlogFileConfig {

@@ -114,7 +114,7 @@ impl Pieces<'_> {
             self.port.status(SourceStatus::Snapshot(self.rows)).await?;
         }
         // What fires must be judged on the whole, so it comes as a whole.
-        let in_pieces = self.config.clears && self.config.snapshot_effects == SnapshotEffects::Suppress;
+        let in_pieces = self.config.clears && !self.config.in_one && self.config.snapshot_effects == SnapshotEffects::Suppress;
         if in_pieces && (self.changes.len() >= PIECE_ROWS || self.bytes >= PIECE_BYTES) {
             return self.hand_over(INCOMPLETE.to_string()).await;
         }
