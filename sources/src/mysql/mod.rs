@@ -30,6 +30,7 @@ mod grants;
 mod history;
 mod snapshot;
 mod stream;
+mod target;
 mod view;
 
 use std::fmt;
@@ -41,6 +42,7 @@ use thalweg_graph::ports::{BoxFuture, Outlet, Source};
 
 pub use check::{Check, check, check_server};
 pub use examine::{Examined, Finding, Grade, Stands, examine};
+pub use target::{Target, examine_targets};
 
 /// When the rows that are already there are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,6 +114,8 @@ pub struct MysqlConfig {
     /// the tables are read anew, and a snapshot comes in pieces of some ten thousand rows; else those statements stop the source, and a
     /// snapshot is one transaction.
     pub clears: bool,
+    /// The snapshot is one transaction even so: something counts its steps, as a field that refers to itself does.
+    pub in_one: bool,
     /// What to do when the log behind the position is gone.
     pub after_purge: AfterPurge,
     /// How often an idle server says that it is alive; after three of them without a byte the connection is given up. From 0.1 s to 1 h.
@@ -130,6 +134,7 @@ impl MysqlConfig {
             snapshot: Snapshot::default(),
             snapshot_effects: SnapshotEffects::default(),
             clears: false,
+            in_one: false,
             after_purge: AfterPurge::default(),
             heartbeat: Duration::from_secs(5),
         }
