@@ -1,10 +1,11 @@
 //! `thalweg doctor`: would a run work, and if not, what is to be done? Nothing is changed, on no server and in no file.
 //!
-//! - `look` asks: the definition, the data directory, the servers, the targets of actions.
+//! - `look` asks the definition, the data directory and the servers, `actions` what actions write to and send to.
 //! - `report` shows what was found, and at the end the SQL that mends it, as one block a server.
 //!
 //! Exit: 3 where the definition has errors, else 4 where anything is bad, else 0.
 
+mod actions;
 mod look;
 mod report;
 
@@ -92,6 +93,7 @@ fn whole(args: &DoctorArgs) -> Result<Vec<Section>, Failure> {
     };
     let mut sections = vec![look::definition(&diags), data];
     sections.extend(servers);
+    sections.extend(in_runtime(async { Ok(actions::sections(&config).await) })?);
     Ok(sections)
 }
 

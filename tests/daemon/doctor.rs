@@ -1,7 +1,7 @@
 //! `thalweg doctor` against real servers: what it says, and that what it says to run mends what is wrong.
 
 use expect_test::{Expect, expect};
-use thalweg_testkit::{MariaDb, require};
+use thalweg_testkit::{MariaDb, MySql, Server, require, require_mysql};
 
 use super::harness::{Home, SHOP, shop};
 
@@ -15,16 +15,25 @@ const WRONG: [&str; 5] = [
 ];
 
 /// What it says on stdout, and its exit code; with what differs from run to run replaced, and no password in it.
-fn doctor(home: &Home, args: &[&str], server: Option<&MariaDb>) -> (i32, String) {
+fn doctor(home: &Home, args: &[&str], server: Option<&Server>) -> (i32, String) {
     let output = home.command(&[&["doctor"], args].concat()).output().expect("the binary runs");
     let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     assert!(!text.contains("sesame"), "a secret is shown:\n{text}");
+    let text: String = text.lines().map(|line| format!("{}\n", space(line))).collect();
     let Some(server) = server else { return (output.status.code().unwrap(), text) };
     let version = &server.query("SELECT VERSION()")[0][0];
     (output.status.code().unwrap(), text.replace(&server.port().to_string(), "PORT").replace(version, "VERSION"))
 }
 
-fn says(home: &Home, server: &MariaDb, code: i32, want: Expect) {
+/// The line, without how much space is left on the disk of this machine.
+fn space(line: &str) -> String {
+    match line.find("free space") {
+        Some(at) => format!("  ok    {} SPACE", line[at..].split(char::is_numeric).next().unwrap().trim_end()),
+        None => line.to_owned(),
+    }
+}
+
+fn says(home: &Home, server: &Server, code: i32, want: Expect) {
     let (exit, text) = doctor(home, &["thalweg.toml"], Some(server));
     want.assert_eq(&text);
     assert_eq!(exit, code, "{text}");
@@ -55,8 +64,9 @@ fn what_it_says_to_run_on_a_wrongly_set_server_makes_it_pass() {
               ok    definition  no errors
 
             data .thalweg
-              ok    writable  yes
-              ok    store     none yet: the first run makes it
+              ok    writable    yes
+              ok    free space SPACE
+              ok    store       none yet: the first run makes it
 
             server shop reader@127.0.0.1:PORT
               ok    connection                       127.0.0.1:PORT
@@ -92,7 +102,7 @@ fn what_it_says_to_run_on_a_wrongly_set_server_makes_it_pass() {
             GRANT BINLOG MONITOR ON *.* TO 'reader'@'%';
             GRANT SELECT ON `shop`.`orders` TO 'reader'@'%';
 
-            10 ok, 3 warn, 5 bad
+            11 ok, 3 warn, 5 bad
         "#]],
     );
     let (_, text) = doctor(&home, &["thalweg.toml"], None);
@@ -102,33 +112,34 @@ fn what_it_says_to_run_on_a_wrongly_set_server_makes_it_pass() {
         &server,
         0,
         expect![[r#"
-        definition
-          ok    definition  no errors
+            definition
+              ok    definition  no errors
 
-        data .thalweg
-          ok    writable  yes
-          ok    store     none yet: the first run makes it
+            data .thalweg
+              ok    writable    yes
+              ok    free space SPACE
+              ok    store       none yet: the first run makes it
 
-        server shop reader@127.0.0.1:PORT
-          ok    connection                       127.0.0.1:PORT
-          ok    tls                              none, and none needed on this machine
-          ok    version                          MariaDB VERSION
-          ok    log_bin                          ON
-          ok    binlog_format                    ROW
-          ok    binlog_row_image                 FULL
-          ok    binlog_row_metadata              FULL
-          ok    gtid_strict_mode                 ON
-          ok    log kept                         7 days
-          ok    server_id                        1; this reader's is random at each run
-          ok    clock                            that of this machine, within 2 seconds
-          ok    privilege REPLICATION SLAVE      'reader'@'%'
-          ok    privilege BINLOG MONITOR         'reader'@'%'
-          ok    privilege SELECT on shop.orders  'reader'@'%'
-          ok    table shop.orders                2 columns, key id
-          ok    position                         none yet: the first run begins
+            server shop reader@127.0.0.1:PORT
+              ok    connection                       127.0.0.1:PORT
+              ok    tls                              none, and none needed on this machine
+              ok    version                          MariaDB VERSION
+              ok    log_bin                          ON
+              ok    binlog_format                    ROW
+              ok    binlog_row_image                 FULL
+              ok    binlog_row_metadata              FULL
+              ok    gtid_strict_mode                 ON
+              ok    log kept                         7 days
+              ok    server_id                        1; this reader's is random at each run
+              ok    clock                            that of this machine, within 2 seconds
+              ok    privilege REPLICATION SLAVE      'reader'@'%'
+              ok    privilege BINLOG MONITOR         'reader'@'%'
+              ok    privilege SELECT on shop.orders  'reader'@'%'
+              ok    table shop.orders                2 columns, key id
+              ok    position                         none yet: the first run begins
 
-        19 ok, 0 warn, 0 bad
-    "#]],
+            20 ok, 0 warn, 0 bad
+        "#]],
     );
     // And it is true: a run works.
     server.exec("INSERT INTO shop.orders VALUES (1, 150)");
@@ -166,4 +177,133 @@ fn a_server_that_is_down_and_a_wrong_password_are_said() {
     expect![[r#"
         {"v":1,"about":"server","server":"reader@127.0.0.1:PORT","name":"connection","grade":"bad","found":"access denied for user 'reader'@'localhost' (using password: YES)","code":"E0401","help":"check user and password in the url, and that the user may connect from here","sql":[]}
     "#]].assert_eq(&text);
+}
+
+#[test]
+fn mysql9_set_wrongly_passes_once_what_it_says_was_run() {
+    if !require_mysql() {
+        return;
+    }
+    let server = MySql::start_with(&["--gtid-mode=OFF", "--binlog-row-metadata=MINIMAL", "--binlog-row-image=MINIMAL"]);
+    server.exec(SHOP);
+    server.exec("CREATE USER reader@'%'");
+    let home = Home::new(&shop(&server.url().replace("root", "reader"), LOG));
+    let (exit, text) = doctor(&home, &["thalweg.toml"], Some(&server));
+    assert_eq!(exit, 4, "{text}");
+    let paste = block(&text);
+    expect![[r#"
+        -- to be run on 127.0.0.1:PORT by an administrator; clients that write must connect anew to follow a changed setting
+        SET PERSIST enforce_gtid_consistency = ON;
+        SET PERSIST gtid_mode = OFF_PERMISSIVE;
+        SET PERSIST gtid_mode = ON_PERMISSIVE;
+        SET PERSIST gtid_mode = ON;
+        SET PERSIST binlog_row_image = 'FULL';
+        SET PERSIST binlog_row_metadata = 'FULL';
+        GRANT REPLICATION SLAVE ON *.* TO 'reader'@'%';
+        GRANT REPLICATION CLIENT ON *.* TO 'reader'@'%';
+        GRANT SELECT ON `shop`.`orders` TO 'reader'@'%';
+        GRANT LOCK TABLES ON `shop`.* TO 'reader'@'%';
+    "#]]
+    .assert_eq(&paste);
+    server.exec(&paste);
+    let (exit, text) = doctor(&home, &["thalweg.toml"], Some(&server));
+    assert!(exit == 0 && text.contains(" 0 warn, 0 bad"), "{text}");
+    server.exec("INSERT INTO shop.orders VALUES (1, 150)");
+    home.run_until_idle("0.3").well();
+}
+
+#[test]
+fn targets_of_actions_are_looked_at_and_nothing_is_sent() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec(SHOP);
+    server.exec("CREATE TABLE shop.copies (id INT PRIMARY KEY, amount INT); CREATE USER writer@'%' IDENTIFIED BY 'open-sesame'");
+    let url = format!("mysql://writer:${{PASSWORD}}@127.0.0.1:{}/shop", server.port());
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let actions = format!(
+        r#"{{ type = "sql-upsert", url = "{url}", table = "copies", key = ["id"], columns = {{ id = "{{key.id}}" }} }},
+           {{ type = "sql-insert", url = "{url}", table = "events", create = true }},
+           {{ type = "webhook", url = "http://127.0.0.1:{free}/token" }}"#
+    );
+    let actions = actions.replace('\n', " ");
+    let home = Home::new(&shop(&server.url(), &actions)).env("PASSWORD", "open-sesame");
+    let targets = |text: &str| text.lines().skip_while(|line| !line.starts_with("target")).collect::<Vec<_>>().join("\n");
+    let (exit, text) = doctor(&home, &["thalweg.toml"], Some(&server));
+    assert_eq!(exit, 4, "{text}");
+    expect![[r#"
+        target writer@127.0.0.1:PORT
+          ok    connection               127.0.0.1:PORT
+          bad   table shop.copies        not there, or invisible: 'writer'@'%' lacks SELECT, INSERT, UPDATE [E0407]
+          bad   table shop.thalweg_rows  'writer'@'%' lacks CREATE, SELECT, INSERT, UPDATE [E0407]
+          bad   table shop.events        'writer'@'%' lacks SELECT, INSERT, CREATE [E0407]
+
+        actions
+          warn  webhook  127.0.0.1:FREE takes no connection now
+                         = help: deliveries wait in the outbox and are tried again until their deadline
+
+        -- to be run on 127.0.0.1:PORT by an administrator; clients that write must connect anew to follow a changed setting
+        GRANT SELECT, INSERT, UPDATE ON `shop`.`copies` TO 'writer'@'%';
+        GRANT CREATE, SELECT, INSERT, UPDATE ON `shop`.`thalweg_rows` TO 'writer'@'%';
+        GRANT SELECT, INSERT, CREATE ON `shop`.`events` TO 'writer'@'%';
+
+        21 ok, 1 warn, 3 bad"#]]
+    .assert_eq(&targets(&text.replace(&free.to_string(), "FREE")));
+    server.exec(&block(&text));
+    let (exit, text) = doctor(&home, &["thalweg.toml"], Some(&server));
+    assert_eq!(exit, 0, "{text}");
+    expect![[r#"
+        target writer@127.0.0.1:PORT
+          ok    connection               127.0.0.1:PORT
+          ok    table shop.copies        there, and SELECT, INSERT, UPDATE granted
+          ok    table shop.thalweg_rows  not there: the first delivery makes it
+          ok    table shop.events        not there: the first delivery makes it
+
+        actions
+          warn  webhook  127.0.0.1:FREE takes no connection now
+                         = help: deliveries wait in the outbox and are tried again until their deadline
+
+        24 ok, 1 warn, 0 bad"#]]
+    .assert_eq(&targets(&text.replace(&free.to_string(), "FREE")));
+}
+
+#[test]
+fn a_user_without_privileges_is_told_each_that_is_wanting() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec(SHOP);
+    server.exec("CREATE USER reader@'%'");
+    let url = format!("mysql://reader@127.0.0.1:{}/shop", server.port());
+    let (exit, text) = doctor(&Home::new(""), &[&url], Some(&server));
+    assert_eq!(exit, 4, "{text}");
+    expect![[r#"
+        server reader@127.0.0.1:PORT
+          ok    connection                   127.0.0.1:PORT
+          ok    tls                          none, and none needed on this machine
+          ok    version                      MariaDB VERSION
+          ok    log_bin                      ON
+          ok    binlog_format                ROW
+          ok    binlog_row_image             FULL
+          ok    binlog_row_metadata          FULL
+          ok    gtid_strict_mode             ON
+          ok    log kept                     until it is purged by hand
+          ok    server_id                    1; this reader's is random at each run
+          ok    clock                        that of this machine, within 2 seconds
+          bad   privilege REPLICATION SLAVE  'reader'@'%' lacks it: the log cannot be read [E0407]
+          warn  privilege BINLOG MONITOR     'reader'@'%' lacks it: it cannot be told which databases the log leaves out, nor what was purged [E0407]
+          bad   privilege SELECT on shop.*   'reader'@'%' lacks it: the rows cannot be read [E0407]
+
+        -- to be run on 127.0.0.1:PORT by an administrator; clients that write must connect anew to follow a changed setting
+        GRANT REPLICATION SLAVE ON *.* TO 'reader'@'%';
+        GRANT BINLOG MONITOR ON *.* TO 'reader'@'%';
+        GRANT SELECT ON `shop`.* TO 'reader'@'%';
+
+        11 ok, 1 warn, 2 bad
+    "#]].assert_eq(&text);
+    server.exec(&block(&text));
+    let (exit, text) = doctor(&Home::new(""), &[&url], Some(&server));
+    assert!(exit == 0 && text.contains(" 0 warn, 0 bad"), "{text}");
 }

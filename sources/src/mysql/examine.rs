@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, Row};
+use mysql_async::{Conn, Opts, OptsBuilder, Row};
 use thalweg_formulas::Code;
 use thalweg_graph::Schema;
 
@@ -74,18 +74,18 @@ impl Finding {
         Finding { grade: Grade::Bad, ..Finding::warn(name, found, cure) }
     }
 
-    fn code(mut self, number: u16) -> Finding {
+    pub(super) fn code(mut self, number: u16) -> Finding {
         self.code = Some(Code(number));
         self
     }
 
-    fn sql(mut self, lines: impl IntoIterator<Item = String>) -> Finding {
+    pub(super) fn sql(mut self, lines: impl IntoIterator<Item = String>) -> Finding {
         self.sql.extend(lines);
         self
     }
 
     /// A failure's text, `E0408: reason; cure`.
-    fn failed(name: &str, failure: &Failure) -> Option<Finding> {
+    pub(super) fn failed(name: &str, failure: &Failure) -> Option<Finding> {
         Some(Finding { name: name.into(), ..Finding::from(from_text(failure.text()?)) })
     }
 }
@@ -137,7 +137,7 @@ async fn look(config: &MysqlConfig, stands: Stands<'_>, out: &mut Examined) -> R
     let opts = options(&config.url, &config.tls)?;
     let names_none = config.tables.is_empty() && opts.db_name().is_none();
     let watch = if names_none { None } else { Some(watch(&config.tables, opts.db_name())?) };
-    let mut conn = connect(&opts).await?;
+    let mut conn = connect(&without_database(&opts)).await?;
     out.findings.push(Finding::ok("connection", format!("{}:{}", opts.ip_or_hostname(), opts.tcp_port())));
     out.findings.push(tls(&mut conn, &opts, &config.tls).await?);
     let server = Server::ask(&mut conn).await?;
@@ -154,6 +154,11 @@ async fn look(config: &MysqlConfig, stands: Stands<'_>, out: &mut Examined) -> R
     }
     out.findings.extend(position(&mut conn, config, &facts, stands).await);
     Ok(())
+}
+
+/// Whoever may not enter the URL's database may not even connect with it, and nothing else could be looked at.
+pub(super) fn without_database(opts: &Opts) -> Opts {
+    OptsBuilder::from_opts(opts.clone()).db_name(None::<String>).into()
 }
 
 /// Whether others can read along.
@@ -366,7 +371,7 @@ async fn privileges(
 }
 
 /// `'reader'@'%'`.
-fn account(user: &str) -> String {
+pub(super) fn account(user: &str) -> String {
     let (name, host) = user.rsplit_once('@').unwrap_or((user, "%"));
     format!("'{}'@'{}'", name.replace('\'', "''"), host.replace('\'', "''"))
 }

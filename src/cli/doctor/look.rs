@@ -13,6 +13,9 @@ use thalweg_store::SqliteStore;
 
 use super::Failure;
 
+/// Less free space than this, in bytes, is worth a warning: 1 GiB.
+const FREE_MIN: u64 = 1 << 30;
+
 /// The findings about one thing.
 #[derive(Debug)]
 pub struct Section {
@@ -69,12 +72,12 @@ pub type Positions = Vec<(Arc<str>, String)>;
 pub fn data(config: &Config, directory: Option<PathBuf>, show_secret: bool) -> (Section, Option<Positions>) {
     let directory = directory.unwrap_or_else(|| launch::data_directory(config));
     let about = format!("data {}", directory.display());
+    let mut findings = vec![writable(&directory)];
+    findings.extend(free_space(there(&directory)));
     if !directory.join("thalweg.db").exists() {
-        let mut findings = vec![writable(&directory)];
         findings.push(Finding::ok("store", "none yet: the first run makes it"));
         return (Section::of(about, findings), Some(Positions::new()));
     }
-    let mut findings = vec![writable(&directory)];
     let positions = match SqliteStore::open(&directory, launch::store_config(&config.spec)) {
         Ok(store) => {
             let recovered = store.recovered();
@@ -109,11 +112,29 @@ fn secret(secret: &str, show: bool) -> Finding {
     Finding::ok("webhook secret", format!("of this instance: {shown}"))
 }
 
+/// The directory, or the nearest folder above it that is there.
+fn there(directory: &Path) -> &Path {
+    let there = directory.ancestors().find(|folder| folder.is_dir());
+    there.unwrap_or(Path::new("."))
+}
+
+/// What is left on the disk for this user; where the system does not say, nothing is said.
+fn free_space(folder: &Path) -> Option<Finding> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let shown = format!("{} MiB", free >> 20);
+    Some(match free >= FREE_MIN {
+        true => Finding::ok("free space", shown),
+        false => {
+            let cure = "make room: a run stops committing when the disk is full, and goes on when it is not";
+            Finding::warn("free space", shown, cure)
+        }
+    })
+}
+
 /// Whether files can be made there, or where it would be made itself. A file is made and taken away again.
 fn writable(directory: &Path) -> Finding {
-    let there = directory.ancestors().find(|folder| folder.is_dir() || folder.as_os_str().is_empty());
-    let there = there.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let probe = there.join(format!(".thalweg-doctor-{}", std::process::id()));
+    let probe = there(directory).join(format!(".thalweg-doctor-{}", std::process::id()));
     let made = std::fs::File::create_new(&probe).and_then(|_| std::fs::remove_file(&probe));
     match made {
         Ok(()) => Finding::ok("writable", "yes"),
