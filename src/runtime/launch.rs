@@ -225,3 +225,14 @@ fn watched(spec: &GraphSpec) -> Vec<String> {
 fn jsonl_tables(spec: &GraphSpec) -> Vec<JsonTable> {
     thalweg_graph::planning::plan(spec, &[]).map(|(plan, _)| JsonTable::all(&plan)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::refers_to_self;
+
+    #[test]
+    fn a_formula_that_reads_its_own_last_value_is_known_by_the_word() {
+        assert!(refers_to_self("self + sum(items[*].price)") && refers_to_self("coalesce(self,0)"));
+        assert!(!refers_to_self("myself + selfish + it_self"));
+    }
+}
