@@ -266,3 +266,17 @@ fn what_is_missing_or_wrong_is_said() {
         For more information, try '--help'.
     "#]].assert_eq(&shown.replace(env!("CARGO_MANIFEST_DIR"), "."));
 }
+
+#[test]
+fn json_columns_of_mysql_are_json_in_maxwell_and_a_text_of_json_in_debezium() {
+    let log = LOG.replace("mariadb-10.11", "mysql-9");
+    let folder = Folder::new(&[]);
+    let first = |format: &str, member: &str| {
+        let ran = folder.run(&["tail", &log, "--tables", "types", "--format", format]);
+        let lines = ran.out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("lines are JSON"));
+        let json = lines.map(|line| line[member]["js"].clone()).find(|js| !js.is_null());
+        json.unwrap_or_else(|| panic!("{ran}")).to_string()
+    };
+    assert_eq!(first("maxwell", "data"), r#"{"a":1}"#);
+    assert_eq!(first("debezium", "after"), r#""{\"a\":1}""#);
+}

@@ -87,7 +87,10 @@ pub(super) fn plain(value: &Value, out: &mut String) {
         Value::Map(map) => {
             out.push('{');
             list(map.iter(), out, |(key, value), out| {
-                json::write_text(&json::display(key), out);
+                match key {
+                    Value::Text(name) => json::write_text(name, out),
+                    other => json::write_text(&json::display(other), out),
+                }
                 out.push(':');
                 plain(value, out);
             });
@@ -133,6 +136,14 @@ fn java_decimal(x: &Decimal) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_columns_are_json_without_tags() {
+        let text = r#"{"a":[1,{"$uint":"18446744073709551615"},"x \"y\"",null,{"b":{"$decimal":"0.10"}}]}"#;
+        let mut out = String::new();
+        plain(&json::parse(text).unwrap(), &mut out);
+        assert_eq!(out, r#"{"a":[1,18446744073709551615,"x \"y\"",null,{"b":0.10}]}"#);
+    }
 
     #[test]
     fn doubles_print_as_in_java() {
