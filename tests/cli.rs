@@ -5,6 +5,7 @@ mod cli {
 
     mod apply;
     mod definitions;
+    mod doctor;
     mod eval;
     mod examples;
     mod graph;

@@ -36,6 +36,7 @@ Examples:
   thalweg check thalweg.toml                             is the definition right? Nothing runs
   thalweg apply thalweg.toml --input changes.jsonl       the derived fields and effects of a file of changes
   thalweg graph thalweg.toml --format mermaid            a picture of the graph
+  thalweg doctor thalweg.toml                            would a run work? If not, what to mend
   thalweg run thalweg.toml                               follow the database, fire the effects
   thalweg tail mysql://root@localhost/shop               the changes of a database, a line each";
 

@@ -32,6 +32,7 @@ fn help_leads_with_examples_and_version_is_one_line() {
         &["apply", "--help"],
         &["eval", "--help"],
         &["graph", "--help"],
+        &["doctor", "--help"],
         &["tail", "--help"],
         &["explain", "--help"],
     ] {

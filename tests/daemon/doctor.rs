@@ -27,8 +27,8 @@ fn doctor(home: &Home, args: &[&str], server: Option<&Server>) -> (i32, String) 
 
 /// The line, without how much space is left on the disk of this machine.
 fn space(line: &str) -> String {
-    match line.find("free space") {
-        Some(at) => format!("  ok    {} SPACE", line[at..].split(char::is_numeric).next().unwrap().trim_end()),
+    match line.split_once(" MiB") {
+        Some((number, rest)) => format!("{}… MiB{rest}", number.trim_end_matches(char::is_numeric)),
         None => line.to_owned(),
     }
 }
@@ -65,7 +65,7 @@ fn what_it_says_to_run_on_a_wrongly_set_server_makes_it_pass() {
 
             data .thalweg
               ok    writable    yes
-              ok    free space SPACE
+              ok    free space  … MiB
               ok    store       none yet: the first run makes it
 
             server shop reader@127.0.0.1:PORT
@@ -117,7 +117,7 @@ fn what_it_says_to_run_on_a_wrongly_set_server_makes_it_pass() {
 
             data .thalweg
               ok    writable    yes
-              ok    free space SPACE
+              ok    free space  … MiB
               ok    store       none yet: the first run makes it
 
             server shop reader@127.0.0.1:PORT
@@ -306,4 +306,56 @@ fn a_user_without_privileges_is_told_each_that_is_wanting() {
     server.exec(&block(&text));
     let (exit, text) = doctor(&Home::new(""), &[&url], Some(&server));
     assert!(exit == 0 && text.contains(" 0 warn, 0 bad"), "{text}");
+}
+
+#[test]
+fn a_run_under_way_is_left_alone_and_what_was_purged_is_missed() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec(SHOP);
+    let home = Home::new(&shop(&server.url(), LOG));
+    let daemon = home.start_live();
+    let (exit, text) = doctor(&home, &["thalweg.toml"], None);
+    assert!(exit == 0 && text.contains("  warn  store") && text.contains("is in use by process"), "{text}");
+    daemon.stop().well();
+
+    server.exec(
+        "INSERT INTO shop.orders VALUES (2, 150); FLUSH BINARY LOGS; INSERT INTO shop.orders VALUES (3, 150); FLUSH BINARY LOGS",
+    );
+    // The server keeps a file until its engine has done with it, which takes a moment.
+    while server.query("SHOW BINARY LOGS")[0][0] != "binlog.000003" {
+        server.exec("PURGE BINARY LOGS TO 'binlog.000003'");
+    }
+    let line = |text: &str| text.lines().find(|line| line.contains("  position ")).map(str::to_owned).unwrap_or_default();
+    let (exit, text) = doctor(&home, &["thalweg.toml"], None);
+    let bad = line(&text);
+    assert!(
+        exit == 4 && bad.starts_with("  bad ") && bad.contains("the server no longer has") && bad.ends_with("[E0410]"),
+        "{text}"
+    );
+    let policy = "kind = \"mysql\"\nafter_purge = \"snapshot\"";
+    home.configure(&shop(&server.url(), LOG).replace("kind = \"mysql\"", policy));
+    let (exit, text) = doctor(&home, &["thalweg.toml"], None);
+    assert!(exit == 0 && line(&text).starts_with("  warn "), "{text}");
+}
+
+#[test]
+fn a_definition_that_does_not_fit_the_tables_and_an_id_that_clashes_are_said() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec(SHOP);
+    let config = shop(&server.url(), LOG).replace("kind = \"mysql\"", "kind = \"mysql\"\nserver_id = 1");
+    let home = Home::new(&config);
+    let (exit, text) = doctor(&home, &["thalweg.toml"], None);
+    assert!(exit == 4 && text.contains("this reader's is 1, which is the server's own [E0412]"), "{text}");
+    home.configure(&config.replace("server_id = 1", "").replace("amount > 100", "amuont > 100"));
+    let (exit, text) = doctor(&home, &["thalweg.toml"], None);
+    assert!(exit == 3 && text.contains("did you mean `amount`?"), "{text}");
+    home.configure(&shop(&server.url(), LOG).replace("shop.orders", "shop.order"));
+    let (exit, text) = doctor(&home, &["thalweg.toml"], None);
+    assert!(exit == 4 && text.contains("unknown table `shop.order` [E0408]"), "{text}");
 }
