@@ -3,7 +3,7 @@
 use expect_test::{Expect, expect};
 use thalweg_testkit::{MariaDb, MySql, Server, require, require_mysql};
 
-use super::harness::{Home, SHOP, shop};
+use super::harness::{Home, SECRET, SHOP, shop};
 
 const LOG: &str = "{ type = \"log\", path = \"fired.log\" }";
 const WRONG: [&str; 5] = [
@@ -225,7 +225,7 @@ fn targets_of_actions_are_looked_at_and_nothing_is_sent() {
     let actions = format!(
         r#"{{ type = "sql-upsert", url = "{url}", table = "copies", key = ["id"], columns = {{ id = "{{key.id}}" }} }},
            {{ type = "sql-insert", url = "{url}", table = "events", create = true }},
-           {{ type = "webhook", url = "http://127.0.0.1:{free}/token" }}"#
+           {{ type = "webhook", url = "http://127.0.0.1:{free}/token@b", secret = "${{NOT_SET}}" }}"#
     );
     let actions = actions.replace('\n', " ");
     let home = Home::new(&shop(&server.url(), &actions)).env("PASSWORD", "open-sesame");
@@ -240,6 +240,8 @@ fn targets_of_actions_are_looked_at_and_nothing_is_sent() {
           bad   table shop.events        'writer'@'%' lacks SELECT, INSERT, CREATE [E0407]
 
         actions
+          bad   secret   webhook: `secret` cannot be resolved: environment variable `NOT_SET` is not set [E0506]
+                         = help: set it as for `thalweg run`
           warn  webhook  127.0.0.1:FREE takes no connection now
                          = help: deliveries wait in the outbox and are tried again until their deadline
 
@@ -248,9 +250,10 @@ fn targets_of_actions_are_looked_at_and_nothing_is_sent() {
         GRANT CREATE, SELECT, INSERT, UPDATE ON `shop`.`thalweg_rows` TO 'writer'@'%';
         GRANT SELECT, INSERT, CREATE ON `shop`.`events` TO 'writer'@'%';
 
-        21 ok, 1 warn, 3 bad"#]]
+        21 ok, 1 warn, 4 bad"#]]
     .assert_eq(&targets(&text.replace(&free.to_string(), "FREE")));
     server.exec(&block(&text));
+    let home = home.env("NOT_SET", SECRET);
     let (exit, text) = doctor(&home, &["thalweg.toml"], Some(&server));
     assert_eq!(exit, 0, "{text}");
     expect![[r#"

@@ -1,11 +1,11 @@
 //! The targets of actions: tables that are written, and receivers that are sent to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use thalweg::config::{Config, Environment, Secret, SourceKind, Unresolved};
-use thalweg_formulas::Code;
 use thalweg_graph::spec::ActionSpec;
+use thalweg_sinks::{SinkContext, unresolved_secrets};
 use thalweg_sources::mysql::{Finding, Target, examine_targets};
 
 use super::look::{Section, place};
@@ -18,20 +18,22 @@ pub async fn sections(config: &Config) -> Vec<Section> {
     let env = Environment::process();
     let effects = config.spec.effects.iter().flat_map(|effect| &effect.actions);
     let reactions = config.spec.reactions.iter().flat_map(|reaction| &reaction.actions);
-    let (mut databases, mut receivers, mut missing) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    let context = SinkContext::new(thalweg_sinks::Secret::new(""));
+    let (mut databases, mut receivers, mut found) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
     for action in effects.chain(reactions) {
-        let kept = match action.kind.as_str() {
-            "webhook" => receiver(action, &env).map(|found| receivers.extend(found)),
-            _ => database(action, config, &env).map(|found| {
-                if let Some((url, targets)) = found {
+        // A url without its value is told here, and cannot be looked at.
+        found.extend(unresolved_secrets(action, &context).into_iter().map(|missing| {
+            let message = format!("{}: {}", action.kind, missing.problem.message);
+            Finding { code: Some(missing.problem.code), ..Finding::bad("secret", message, "set it as for `thalweg run`") }
+        }));
+        match action.kind.as_str() {
+            "webhook" => receivers.extend(receiver(action, &env).ok().flatten()),
+            _ => {
+                if let Ok(Some((url, targets))) = database(action, config, &env) {
                     databases.entry(url).or_insert_with(Vec::new).extend(targets);
                 }
-            }),
-        };
-        missing.extend(kept.err().map(|why| {
-            let finding = Finding::bad("setting", format!("`url` of {}: {why}", action.kind), "set it as for `thalweg run`");
-            Finding { code: Some(Code(506)), ..finding }
-        }));
+            }
+        }
     }
     let mut sections = Vec::new();
     for (url, targets) in databases {
@@ -39,11 +41,11 @@ pub async fn sections(config: &Config) -> Vec<Section> {
         let findings = examine_targets(&url, &merged(targets)).await;
         sections.push(Section { about: "target".into(), server, is_definition: false, findings });
     }
-    for (host, port) in receivers.into_keys() {
-        missing.push(reached(&host, port).await);
+    for (host, port) in receivers {
+        found.push(reached(&host, port).await);
     }
-    if !missing.is_empty() {
-        sections.push(Section { about: "actions".into(), server: None, is_definition: false, findings: missing });
+    if !found.is_empty() {
+        sections.push(Section { about: "actions".into(), server: None, is_definition: false, findings: found });
     }
     sections
 }
@@ -100,20 +102,23 @@ fn merged(targets: Vec<Target>) -> Vec<Target> {
     merged
 }
 
-type Receiver = ((String, u16), ());
-
 /// The host and port of a webhook; nothing else of its URL is shown, since a path may be a secret.
-fn receiver(action: &ActionSpec, env: &Environment) -> Result<Option<Receiver>, Unresolved> {
+fn receiver(action: &ActionSpec, env: &Environment) -> Result<Option<(String, u16)>, Unresolved> {
     let Some(url) = setting(action, "url") else { return Ok(None) };
-    let url = Secret::new(url).reveal_url(env)?;
-    let standard = if url.starts_with("https://") { 443 } else { 80 };
-    let host = place(&url);
-    let host = host.rsplit('@').next().unwrap_or_default();
+    Ok(host_and_port(&Secret::new(url).reveal_url(env)?))
+}
+
+/// Of an http or https URL; what stands behind the host may hold an `@` of its own.
+fn host_and_port(url: &str) -> Option<(String, u16)> {
+    let (scheme, behind) = url.split_once("://")?;
+    let authority = behind.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    let standard = if scheme == "https" { 443 } else { 80 };
     let (host, port) = match host.rsplit_once(':').map(|(name, port)| (name, port.parse())) {
         Some((name, Ok(port))) => (name, port),
         _ => (host, standard),
     };
-    Ok(Some(((host.trim_matches(['[', ']']).to_owned(), port), ())))
+    Some((host.trim_matches(['[', ']']).to_owned(), port))
 }
 
 /// Whether the receiver takes a connection.
@@ -125,6 +130,22 @@ async fn reached(host: &str, port: u16) -> Finding {
         _ => {
             let cure = "deliveries wait in the outbox and are tried again until their deadline";
             Finding::warn("webhook", format!("{shown} takes no connection now"), cure)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_a_webhook_is_what_stands_before_its_path() {
+        for (url, host, port) in [
+            ("https://hooks.example/a@b:9/c", "hooks.example", 443),
+            ("http://u:p@hooks.example:8080/?to=a@b", "hooks.example", 8080),
+            ("http://[::1]:80", "::1", 80),
+        ] {
+            assert_eq!(host_and_port(url), Some((host.to_owned(), port)), "{url}");
         }
     }
 }
