@@ -273,7 +273,7 @@ impl Driver {
         }
     }
 
-    /// Takes back deltas for their memory. Those of several workers are one's and the others' copies: nobody could use them.
+    /// Takes back deltas for their memory. With several workers nobody could use it: each makes its own, and they are brought together.
     pub fn recycle(&mut self, deltas: Deltas) {
         if let Host::Local(local) = &self.host {
             local.shard().recycle(deltas);

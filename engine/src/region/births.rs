@@ -15,16 +15,15 @@ impl Region {
     /// The document lives from this epoch on: every cell runs, every watched slot is told.
     pub(super) fn birth(&mut self, epoch: Epoch, touch: &Touch, moved: &mut Vec<Moved>, context: &mut Context) {
         self.release_all(moved);
-        self.begin(epoch, touch.row, context);
+        self.begin(epoch, touch.row, moved, context);
         self.react_to_change(epoch, touch, context);
     }
 
-    /// The life of a row that is written: its cells, and who hears of it.
-    pub(super) fn begin(&mut self, epoch: Epoch, row: u32, context: &mut Context) {
+    /// The life of a row that is written: its cells, and who hears of it. `moved` is scratch, empty before and after.
+    pub(super) fn begin(&mut self, epoch: Epoch, row: u32, moved: &mut Vec<Moved>, context: &mut Context) {
         self.births_and_deaths += 1;
-        let mut moved = Vec::new();
-        self.show_aggregates(row, u64::MAX, &mut moved);
-        self.release_all(&mut moved);
+        self.show_aggregates(row, u64::MAX, moved);
+        self.release_all(moved);
         self.start_selves(row, context);
         let run = if context.restoring { propagate_all::<true> } else { propagate_all::<false> };
         context.out.counts.cells += run(&self.layout, &mut self.rows, row, &mut self.scratch);

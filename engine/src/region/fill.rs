@@ -67,7 +67,9 @@ impl Region {
                 self.rows.release(old);
             }
         }
-        self.begin(folding.epoch, row, context);
+        let mut moved = std::mem::take(&mut self.moved);
+        self.begin(folding.epoch, row, &mut moved, context);
+        self.moved = moved;
         let touch = Touch { row, lived: false, again: false, groups: 0, whole: None };
         self.react_to_change(folding.epoch, &touch, context);
         true

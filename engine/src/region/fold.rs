@@ -77,6 +77,10 @@ impl Region {
         let key = std::slice::from_ref(key);
         let row = context.directories[self.layout.table.0 as usize].find(key, KeyHash::of(key)).filter(|row| self.lives(*row));
         match (change.op, row) {
+            (Op::Delete, Some(row)) => {
+                self.compare_before(folding, row, change.before.as_mut(), context);
+                self.vanish_row(row);
+            }
             (Op::Update, Some(row)) => {
                 if let Err(error) = self.update(folding, row, change, context) {
                     let key = self.key(row, context);
@@ -102,13 +106,11 @@ impl Region {
         };
         let op = change.op;
         let row = self.find(folding.mapping, &key, context);
-        // An upsert of a document that is not there is about the key that it gives.
-        let named = if op == Op::Upsert && row.is_none() { moved_to.as_ref().unwrap_or(&key).clone() } else { key.clone() };
-        let done = match (op, row, moved_to) {
-            (Op::Update | Op::Upsert, Some(row), Some(to)) => self.change_key(folding, row, &key, &to, change, context),
-            (Op::Upsert, None, Some(to)) => match self.find(folding.mapping, &to, context) {
+        let done = match (op, row, &moved_to) {
+            (Op::Update | Op::Upsert, Some(row), Some(to)) => self.change_key(folding, row, &key, to, change, context),
+            (Op::Upsert, None, Some(to)) => match self.find(folding.mapping, to, context) {
                 Some(row) => self.update(folding, row, change, context),
-                None => self.insert(folding, &to, change, context),
+                None => self.insert(folding, to, change, context),
             },
             (Op::Update, Some(row), None) => self.update(folding, row, change, context),
             (Op::Upsert, Some(row), None) if !folding.mapping.key.multiset => self.update(folding, row, change, context),
@@ -123,6 +125,8 @@ impl Region {
             (Op::Update | Op::Delete, None, _) => Err(errors::missing(verb(op))),
         };
         if let Err(error) = done {
+            // An upsert of a document that is not there is about the key that it gives.
+            let named = moved_to.filter(|_| op == Op::Upsert && row.is_none()).unwrap_or(key);
             self.refuse(folding.epoch, &named, error, context);
         }
     }
@@ -219,9 +223,13 @@ impl Region {
     /// The document goes; what it held stays in the row until the epoch ends.
     fn vanish(&mut self, mapping: &Mapping, identity: &[Value], context: &mut Context) {
         let Some(row) = self.find(mapping, identity, context) else { return };
+        self.vanish_row(row);
+        self.count_occurrence(mapping, identity, false);
+    }
+
+    fn vanish_row(&mut self, row: u32) {
         self.touch_again(row);
         self.set_alive(row, false);
-        self.count_occurrence(mapping, identity, false);
     }
 
     /// A whole row comes under a new key.

@@ -7,10 +7,9 @@
 use thalweg_formulas::{Cell, InputId};
 use thalweg_graph::outcome::Deltas;
 
-use super::code::{Code, Ran};
-use super::layout::{CellCode, Layout, UNTOLD};
+use super::code::Answer;
+use super::layout::{Layout, UNTOLD};
 use super::pad::Moved;
-use crate::state::rows::RowMut;
 use crate::state::{Raw, Rows};
 
 /// Scratch of one region: which cells are dirty, words for straight code, how often each cell has run.
@@ -49,9 +48,9 @@ pub fn propagate<const FROZEN: bool>(
             count += 1;
             scratch.evaluated[at] += 1;
             let cell = &layout.cells[at];
-            match rows.row_mut(row).run(&layout.code, cell, &mut scratch.frame) {
-                Step::Same => continue,
-                Step::Word(old, new) => match &mut deltas {
+            match run(layout, at, rows, row, &mut scratch.frame) {
+                Ran::Same => continue,
+                Ran::Word(old, new) => match &mut deltas {
                     Some(deltas) if cell.node != UNTOLD => {
                         deltas.words(cell.node, old, new);
                         if layout.tells_more {
@@ -60,10 +59,7 @@ pub fn propagate<const FROZEN: bool>(
                     }
                     _ => moved.push(Moved::new(cell.slot, Raw::inline(old))),
                 },
-                Step::Unusual => match run_any(layout, at, cell, rows, row, &mut scratch.frame) {
-                    None => continue,
-                    Some(old) => moved.push(Moved::new(cell.slot, old)),
-                },
+                Ran::Other(old) => moved.push(Moved::new(cell.slot, old)),
             }
             bits |= cell.near;
             for far in &layout.far[cell.far.0 as usize..cell.far.1 as usize] {
@@ -78,13 +74,13 @@ pub fn propagate<const FROZEN: bool>(
 /// cells run.
 pub fn propagate_all<const FROZEN: bool>(layout: &Layout, rows: &mut Rows, row: u32, scratch: &mut Scratch) -> u64 {
     let mut count = 0;
-    for (at, cell) in layout.cells.iter().enumerate() {
+    for at in 0..layout.cells.len() {
         if FROZEN && layout.selves[at / 64] >> (at % 64) & 1 != 0 {
             continue;
         }
         count += 1;
         scratch.evaluated[at] += 1;
-        if let Some(old) = run_any(layout, at, cell, rows, row, &mut scratch.frame) {
+        if let Ran::Other(old) = run(layout, at, rows, row, &mut scratch.frame) {
             rows.release(old);
         }
     }
@@ -92,48 +88,40 @@ pub fn propagate_all<const FROZEN: bool>(layout: &Layout, rows: &mut Rows, row: 
 }
 
 /// What a cell's run comes to.
-enum Step {
+enum Ran {
     /// The value is what it was.
     Same,
     /// From one word to another.
     Word(u64, u64),
-    /// Something is no word, or the straight code gives up.
-    Unusual,
+    /// Another value; this was the content before.
+    Other(Raw),
 }
 
-impl RowMut<'_> {
-    /// Runs a cell from words to a word.
-    #[inline(always)]
-    fn run(&mut self, code: &Code, cell: &CellCode, frame: &mut [u64]) -> Step {
-        match code.run(&cell.straight, self.all(), frame) {
-            Ran::Word(new) if self.is_inline(cell.slot) => match self.swap(cell.slot, new) {
-                old if old == new => Step::Same,
-                old => Step::Word(old, new),
-            },
-            _ => Step::Unusual,
-        }
-    }
-}
-
-/// Runs a cell, whatever stands in the slots; gives its content before if that was another.
-#[inline]
-fn run_any(layout: &Layout, at: usize, cell: &CellCode, rows: &mut Rows, row: u32, frame: &mut [u64]) -> Option<Raw> {
+/// Runs one cell.
+#[inline(always)]
+fn run(layout: &Layout, at: usize, rows: &mut Rows, row: u32, frame: &mut [u64]) -> Ran {
+    let cell = &layout.cells[at];
     let mut here = rows.row_mut(row);
-    match layout.code.run(&cell.straight, here.all(), frame) {
-        Ran::Word(word) => here.replace(cell.slot, Raw::inline(word)),
-        Ran::Null => here.replace(cell.slot, Raw::NULL),
-        Ran::GaveUp => run_program(layout, at, rows, row),
-    }
+    let new = match layout.code.run(&cell.straight, here.all(), frame) {
+        Answer::Word(new) if here.is_inline(cell.slot) => {
+            let old = here.swap(cell.slot, new);
+            return if old == new { Ran::Same } else { Ran::Word(old, new) };
+        }
+        Answer::Word(new) => Raw::inline(new),
+        Answer::Null => Raw::NULL,
+        Answer::GaveUp => return run_program(layout, at, rows, row),
+    };
+    here.replace(cell.slot, new).map_or(Ran::Same, Ran::Other)
 }
 
 /// Runs a cell by its program, which knows NULL, errors and every type. A self-reference in error goes on from its last good value.
 #[inline(never)]
-fn run_program(layout: &Layout, at: usize, rows: &mut Rows, row: u32) -> Option<Raw> {
+fn run_program(layout: &Layout, at: usize, rows: &mut Rows, row: u32) -> Ran {
     let slot = layout.cells[at].slot;
     let own = layout.inits[at].is_some().then_some(slot);
     let input = |id: InputId| -> Cell {
         if own == Some(id.0) { Ok(rows.last_good(slot, rows.raw(row, slot))) } else { rows.cell(row, id.0) }
     };
     let value = layout.programs[at].eval(&input);
-    rows.set(row, slot, value)
+    rows.set(row, slot, value).map_or(Ran::Same, Ran::Other)
 }

@@ -159,7 +159,7 @@ const NOWHERE: u32 = u32::MAX;
 
 /// What straight code comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ran {
+pub enum Answer {
     /// The word of the cell's value.
     Word(u64),
     /// NULL.

@@ -1,19 +1,19 @@
 //! Running straight code.
 
-use super::{ANSWER, Code, LAST, NOWHERE, Op, Ran, Straight};
+use super::{ANSWER, Answer, Code, LAST, NOWHERE, Op, Straight};
 
 impl Code {
     /// Runs a cell on the words of a row.
     #[inline(always)]
-    pub fn run(&self, cell: &Straight, row: &[u64], frame: &mut [u64]) -> Ran {
+    pub fn run(&self, cell: &Straight, row: &[u64], frame: &mut [u64]) -> Answer {
         if cell.tags(row) != 0 || cell.start == NOWHERE {
-            return Ran::GaveUp;
+            return Answer::GaveUp;
         }
-        self.run_from(cell.start, row, frame).unwrap_or(Ran::GaveUp)
+        self.run_from(cell.start, row, frame).unwrap_or(Answer::GaveUp)
     }
 
     #[inline(always)]
-    fn run_from(&self, start: u32, row: &[u64], frame: &mut [u64]) -> Option<Ran> {
+    fn run_from(&self, start: u32, row: &[u64], frame: &mut [u64]) -> Option<Answer> {
         let mut at = start as usize;
         let mut last = 0;
         loop {
@@ -76,10 +76,10 @@ impl Code {
                 }
                 Op::Check if a & b == 0 => continue,
                 Op::Check => return None,
-                Op::Null => return Some(Ran::Null),
+                Op::Null => return Some(Answer::Null),
             };
             if instr.out == ANSWER {
-                return Some(Ran::Word(word));
+                return Some(Answer::Word(word));
             }
             frame[instr.out as usize] = word;
             last = word;

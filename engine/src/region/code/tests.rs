@@ -6,7 +6,7 @@ use thalweg_formulas::eval::Program;
 use thalweg_formulas::ops::{binary_type, unary_type};
 use thalweg_formulas::{Duration, Expr, ExprKind, InputId, Timestamp, Type, Value};
 
-use super::{Assembler, Ran};
+use super::{Answer, Assembler};
 use crate::state::{Kind, Raw, Rows};
 
 /// SplitMix64.
@@ -149,9 +149,9 @@ fn straight_code_never_differs_from_the_program() {
             runs += 1;
             let expected = program.eval(&|id: InputId| rows.cell(0, id.0));
             let raw = match code.run(&cell, rows.row(0), &mut frame) {
-                Ran::Word(word) => Some(Raw::inline(word)),
-                Ran::Null => Some(Raw::NULL),
-                Ran::GaveUp => None,
+                Answer::Word(word) => Some(Raw::inline(word)),
+                Answer::Null => Some(Raw::NULL),
+                Answer::GaveUp => None,
             };
             if let Some(raw) = raw {
                 answered += 1;
