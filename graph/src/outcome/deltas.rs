@@ -5,7 +5,6 @@
 //! values and the order of [`crate::outcome`] come with [`Deltas::sorted`].
 
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use thalweg_formulas::Value;
@@ -186,7 +185,7 @@ impl Deltas {
 
     /// All of them with names and values, in the order of [`crate::outcome`]. Cost: a sort, and an allocation for each document.
     pub fn sorted(&self) -> Vec<Delta> {
-        let mut all = Vec::with_capacity(self.len());
+        let mut all: Vec<Delta> = Vec::with_capacity(self.len());
         let (mut keys, mut changes) = (0, 0);
         for record in &self.records {
             let key: Key = self.keys[keys..record.keys_end as usize].into();
@@ -196,7 +195,7 @@ impl Deltas {
             (keys, changes) = (record.keys_end as usize, record.changes_end as usize);
         }
         all.extend(self.others.iter().cloned());
-        sort(&mut all);
+        all.sort_by(|a, b| a.epoch.cmp(&b.epoch).then_with(|| by_text(&a.node, &b.node)).then_with(|| by_key(&a.key, &b.key)));
         all
     }
 
@@ -227,88 +226,12 @@ impl IntoIterator for &Deltas {
     }
 }
 
-/// Puts deltas in order: (epoch, node) as one number first, then keys where they are not in order already. Rows that come in key
-/// order, as in a fill, thus cost no comparison of keys beyond one each.
-fn sort(deltas: &mut [Delta]) {
-    let nodes = Nodes::of(deltas);
-    let first = deltas.iter().map(|delta| delta.epoch).min().unwrap_or(0);
-    let mut guess = 0;
-    let mut place = |delta: &Delta| (delta.epoch - first) << 32 | u64::from(nodes.rank(delta, &mut guess));
-    let mut order: Vec<(u64, u32)> = deltas.iter().zip(0..).map(|(delta, at)| (place(delta), at)).collect();
-    order.sort_by_key(|(place, _)| *place);
-    for group in order.chunk_by_mut(|a, b| a.0 == b.0) {
-        let by_key = |a: &(u64, u32), b: &(u64, u32)| by_key(&deltas[a.1 as usize].key, &deltas[b.1 as usize].key);
-        if !group.is_sorted_by(|a, b| by_key(a, b).is_le()) {
-            group.sort_by(by_key);
-        }
-    }
-    permute(deltas, &mut order);
-}
-
-/// The nodes of some deltas and their places among the names. Nodes are shared texts, so their addresses tell them apart.
-struct Nodes {
-    /// (address, rank), in the order of first appearance: rows tell the same nodes one after the other.
-    seen: Vec<(usize, u32)>,
-    by_address: HashMap<usize, usize>,
-}
-
-impl Nodes {
-    fn of(deltas: &[Delta]) -> Nodes {
-        let mut nodes = Nodes { seen: Vec::new(), by_address: HashMap::new() };
-        let mut names: Vec<&Arc<str>> = Vec::new();
-        let mut guess = 0;
-        for delta in deltas {
-            if nodes.position(delta, &mut guess).is_none() {
-                nodes.by_address.insert(address(delta), nodes.seen.len());
-                nodes.seen.push((address(delta), 0));
-                names.push(&delta.node);
-            }
-        }
-        let sorted: BTreeSet<&Arc<str>> = names.iter().copied().collect();
-        let ranks: HashMap<&Arc<str>, u32> = sorted.into_iter().zip(0..).collect();
-        nodes.seen.iter_mut().zip(names).for_each(|(seen, name)| seen.1 = ranks[name]);
-        nodes
-    }
-
-    /// Where the delta's node stands in `seen`; `guess` follows.
-    #[inline]
-    fn position(&self, delta: &Delta, guess: &mut usize) -> Option<usize> {
-        let address = address(delta);
-        let at = match self.seen.get(*guess) {
-            Some((seen, _)) if *seen == address => *guess,
-            _ => *self.by_address.get(&address)?,
-        };
-        *guess = if at + 1 < self.seen.len() { at + 1 } else { 0 };
-        Some(at)
-    }
-
-    #[inline]
-    fn rank(&self, delta: &Delta, guess: &mut usize) -> u32 {
-        self.position(delta, guess).map_or(0, |at| self.seen[at].1)
-    }
-}
-
-fn address(delta: &Delta) -> usize {
-    delta.node.as_ptr() as usize
+fn by_text(a: &Arc<str>, b: &Arc<str>) -> Ordering {
+    if Arc::ptr_eq(a, b) { Ordering::Equal } else { a.cmp(b) }
 }
 
 fn by_key(a: &Key, b: &Key) -> Ordering {
     if Arc::ptr_eq(a, b) { Ordering::Equal } else { a.cmp(b) }
-}
-
-/// Brings `items[order[i].1]` to place `i`, along the cycles of the permutation.
-fn permute<T>(items: &mut [T], order: &mut [(u64, u32)]) {
-    for start in 0..items.len() {
-        let mut at = start;
-        loop {
-            let from = std::mem::replace(&mut order[at].1, at as u32) as usize;
-            if from == start || from == at {
-                break;
-            }
-            items.swap(at, from);
-            at = from;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -365,26 +288,16 @@ mod tests {
     }
 
     #[test]
-    fn a_permutation_is_applied_along_its_cycles() {
-        let mut items = ['a', 'b', 'c', 'd', 'e'];
-        permute(&mut items, &mut [(0, 2), (0, 0), (0, 1), (0, 3), (0, 4)]);
-        assert_eq!(items, ['c', 'a', 'b', 'd', 'e']);
-        permute(&mut items, &mut [(0, 4), (0, 3), (0, 2), (0, 1), (0, 0)]);
-        assert_eq!(items, ['e', 'd', 'b', 'a', 'c']);
-    }
-
-    #[test]
     fn deltas_are_sorted_by_epoch_node_and_key() {
-        let nodes: [Arc<str>; 3] = ["b".into(), "a".into(), "b".into()];
-        let mut deltas = Vec::new();
+        let nodes: [Arc<str>; 4] = ["b".into(), "a".into(), "b".into(), "c".into()];
+        let mut deltas = told(3, 2, "x", 5);
         for at in 0..200_i64 {
             let key: Key = Arc::new([Value::Int(at * 37 % 11)]);
-            let node = nodes[at as usize % 3].clone();
+            let node = nodes[at as usize % 4].clone();
             deltas.push(Delta { epoch: (at * 7 % 5) as u64, node, key, old: Value::Null, new: Value::Int(at), gone: false });
         }
-        let mut expected = deltas.clone();
-        expected.sort_by(|a, b| (a.epoch, &a.node, &a.key).cmp(&(b.epoch, &b.node, &b.key)));
-        sort(&mut deltas);
-        assert_eq!(deltas, expected);
+        let sorted = deltas.sorted();
+        assert_eq!(sorted.len(), 202);
+        assert!(sorted.is_sorted_by_key(|delta| (delta.epoch, delta.node.clone(), delta.key.clone())));
     }
 }
