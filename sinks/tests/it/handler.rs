@@ -1,47 +1,27 @@
 //! The `handler` action: functions of this program, and children that answer, or do not.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tempfile::TempDir;
 use thalweg_graph::ports::{Attempt, Sink};
 use thalweg_sinks::{Failure, SinkContext};
 
-use crate::{context, fired, id, payload, shown};
-
-/// A context whose paths start in a folder of its own.
-fn home() -> (TempDir, SinkContext) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut context = context();
-    context.directory = folder.path().to_owned();
-    (folder, context)
-}
+use crate::{context, fired, home, id, is_running, payload, read, shown, until, with};
 
 /// A child that `sh` runs; `$id` and `$attempt` are of the question in `$line`, which `next` reads.
 fn child(context: &SinkContext, script: &str, more: serde_json::Value) -> Arc<dyn Sink> {
     let next = r#"next() { IFS= read -r line || exit 0; id=$(echo "$line" | cut -d'"' -f4); attempt=$(echo "$line" | sed 's/.*"attempt":\([0-9]*\).*/\1/'); }
 ok() { echo "{\"id\":\"$id\",\"ok\":true}"; }
 "#;
-    let mut settings = json!({"type": "handler", "command": ["sh", "-c", format!("{next}{script}")]});
-    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    crate::sink(settings, context)
+    crate::sink(with(json!({"type": "handler", "command": ["sh", "-c", format!("{next}{script}")]}), more), context)
 }
 
 async fn nth(sink: &dyn Sink, n: u32, attempts: u32) -> String {
     let mut delivery = fired(sink, &id(n), &payload());
     delivery.attempts = attempts;
     shown(&sink.deliver(&delivery).await)
-}
-
-fn read(folder: &TempDir, name: &str) -> String {
-    std::fs::read_to_string(folder.path().join(name)).unwrap_or_default()
-}
-
-fn is_running(pid: &str) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-    !stat.is_empty() && !stat.contains(") Z ")
 }
 
 #[tokio::test]
@@ -111,14 +91,10 @@ async fn a_child_that_does_not_answer_is_ended_with_all_it_has_started() {
         "echo $$ > pid; sleep 600 & echo $! > other; wait", // It never reads.
     ] {
         let sink = child(&context, script, late.clone());
-        let begin = Instant::now();
         let answer = nth(&*sink, 1, 0).await;
         assert_eq!(answer, "transient: E0551: the handler did not answer within 300ms, it is started anew");
         drop(sink);
-        while [&read(&folder, "pid"), &read(&folder, "other")].iter().any(|pid| is_running(pid)) {
-            assert!(begin.elapsed() < Duration::from_secs(10));
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        until("the end of all", || !["pid", "other"].iter().any(|name| is_running(&read(&folder, name)))).await;
     }
 }
 
@@ -185,8 +161,8 @@ async fn what_a_child_says_shows_no_secret() {
 async fn snk_13_a_function_may_fail_panic_or_hang() {
     let calls = Arc::new(AtomicU32::new(0));
     let mut context = context();
-    let gate = Arc::new(AtomicBool::new(false));
-    let (counted, opened) = (calls.clone(), gate.clone());
+    let (gate, opened) = std::sync::mpsc::channel::<()>();
+    let (counted, opened) = (calls.clone(), Mutex::new(opened));
     context.handlers.on("charge", move |event| {
         counted.fetch_add(1, Ordering::Relaxed);
         assert_eq!((&*event.id, &*event.rule), (id(1).as_str(), "big"));
@@ -197,18 +173,13 @@ async fn snk_13_a_function_may_fail_panic_or_hang() {
             3 => Err(Failure::Refused("card declined".into())),
             4 => panic!("no bank at {}", event.event["source"]),
             _ => {
-                while !opened.load(Ordering::Relaxed) {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
+                // It hangs until the other end is dropped.
+                let _ = opened.lock().unwrap().recv();
                 Ok(())
             }
         }
     });
-    let settings = |more: serde_json::Value| {
-        let mut settings = json!({"type": "handler", "name": "charge"});
-        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        settings
-    };
+    let settings = |more| with(json!({"type": "handler", "name": "charge"}), more);
     let sink = crate::sink(settings(json!({})), &context);
     for (attempts, expected) in [
         (0, "done"),
@@ -223,11 +194,9 @@ async fn snk_13_a_function_may_fail_panic_or_hang() {
     for _ in 0..2 {
         assert_eq!(nth(&*slow, 1, 4).await, "transient: E0551: the handler did not answer within 200ms");
     }
-    while calls.load(Ordering::Relaxed) < 5 {
-        tokio::task::yield_now().await;
-    }
+    until("the call that hangs", || calls.load(Ordering::Relaxed) == 5).await;
     assert_eq!(calls.load(Ordering::Relaxed), 5);
-    gate.store(true, Ordering::Relaxed);
+    drop(gate);
     let delivery = fired(&*sink, &id(1), &payload());
     let begin = Instant::now();
     while slow.deliver(&delivery).await != Attempt::Done {

@@ -1,53 +1,22 @@
 //! The `shell` action: programs that do as they are told, and many that do not.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tempfile::TempDir;
 use thalweg_formulas::Value;
 use thalweg_graph::ports::{Attempt, Sink};
 use thalweg_sinks::SinkContext;
 
-use crate::{context, fired, id, payload, shown};
-
-/// A context whose paths start in a folder of its own.
-fn home() -> (TempDir, SinkContext) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut context = context();
-    context.directory = folder.path().to_owned();
-    (folder, context)
-}
+use crate::{fired, home, id, payload, read, shown, until_gone, with};
 
 /// A program that `sh` reads.
 fn script(context: &SinkContext, script: &str, more: serde_json::Value) -> Arc<dyn Sink> {
-    let mut settings = json!({"type": "shell", "command": ["sh", "-c", script]});
-    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    crate::sink(settings, context)
+    crate::sink(with(json!({"type": "shell", "command": ["sh", "-c", script]}), more), context)
 }
 
 async fn try_one(sink: &dyn Sink) -> String {
     shown(&sink.deliver(&fired(sink, &id(1), &payload())).await)
-}
-
-fn read(folder: &TempDir, name: &str) -> String {
-    std::fs::read_to_string(folder.path().join(name)).unwrap_or_default()
-}
-
-/// Waits until a process is gone; a test fails if it stays.
-fn until_gone(pid: &str) {
-    let begin = Instant::now();
-    let path = format!("/proc/{}", pid.trim());
-    assert!(!pid.trim().is_empty());
-    while Path::new(&path).exists() {
-        let state = std::fs::read_to_string(format!("{path}/stat")).unwrap_or_default();
-        if state.contains(") Z ") {
-            return; // Dead; whoever adopted it has not looked yet.
-        }
-        assert!(begin.elapsed() < Duration::from_secs(10), "{path} still runs");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[tokio::test]
@@ -102,9 +71,7 @@ async fn an_exit_code_says_whether_to_try_again() {
     }
     std::fs::write(folder.path().join("data"), "no program").unwrap();
     let cannot = async |command: serde_json::Value, more: serde_json::Value| {
-        let mut settings = json!({"type": "shell", "command": command});
-        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        try_one(&*crate::sink(settings, &context)).await
+        try_one(&*crate::sink(with(json!({"type": "shell", "command": command}), more), &context)).await
     };
     assert_eq!(
         cannot(json!(["./not-there"]), json!({})).await,
@@ -127,7 +94,7 @@ async fn snk_12_what_takes_too_long_is_ended_with_all_it_has_started() {
     let polite = "trap 'echo bye >> said; exit 0' TERM; sleep 600 & echo $! > pid; echo started; wait";
     let ended = try_one(&*script(&context, polite, short.clone())).await;
     assert_eq!(ended, "transient: E0541: the program took longer than 1s; stdout: started");
-    until_gone(&read(&folder, "pid"));
+    until_gone(&read(&folder, "pid")).await;
     assert_eq!(read(&folder, "said"), "bye\n", "it was asked before it was made to");
 
     let deaf = "trap '' TERM; echo $$ > leader; (trap '' TERM; sleep 600) & echo $! > pid; while :; do sleep 1; done";
@@ -135,8 +102,8 @@ async fn snk_12_what_takes_too_long_is_ended_with_all_it_has_started() {
     let ended = try_one(&*script(&context, deaf, short)).await;
     assert_eq!(ended, "transient: E0541: the program took longer than 1s");
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
-    until_gone(&read(&folder, "leader"));
-    until_gone(&read(&folder, "pid"));
+    until_gone(&read(&folder, "leader")).await;
+    until_gone(&read(&folder, "pid")).await;
 }
 
 #[tokio::test]
@@ -144,7 +111,7 @@ async fn snk_12_what_a_program_leaves_behind_ends_with_it() {
     let (folder, context) = home();
     let begin = Instant::now();
     assert_eq!(try_one(&*script(&context, "sleep 600 & echo $! > pid", json!({}))).await, "done");
-    until_gone(&read(&folder, "pid"));
+    until_gone(&read(&folder, "pid")).await;
     // One that left the group holds the outputs open: what it might say is not waited for.
     let escaped = try_one(&*script(&context, "setsid sleep 5 & echo gone >&2; exit 4", json!({}))).await;
     assert_eq!(escaped, "permanent: E0542: the program ended with exit code 4; stderr: gone");
@@ -163,8 +130,8 @@ async fn snk_12_an_attempt_that_is_given_up_takes_its_program_along() {
         assert!(ended.is_err(), "it runs for minutes: {ended:?}");
     }
     drop(attempt);
-    until_gone(&read(&folder, "leader"));
-    until_gone(&read(&folder, "pid"));
+    until_gone(&read(&folder, "leader")).await;
+    until_gone(&read(&folder, "pid")).await;
 }
 
 #[tokio::test]

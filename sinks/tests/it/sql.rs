@@ -6,7 +6,7 @@ use thalweg_graph::ports::{Attempt, Sink};
 use thalweg_sinks::{Secret, SinkContext};
 use thalweg_testkit::{MariaDb, Proxy};
 
-use crate::{context, fired, id, payload, shown};
+use crate::{HOSTILE, context, fired, id, payload, shown, with};
 
 fn at(server: &MariaDb) -> SinkContext {
     let mut context = context();
@@ -15,9 +15,7 @@ fn at(server: &MariaDb) -> SinkContext {
 }
 
 fn event_log(context: &SinkContext, more: serde_json::Value) -> std::sync::Arc<dyn Sink> {
-    let mut settings = json!({"type": "dolt-insert", "database": "my_app", "table": "event_log"});
-    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    crate::sink(settings, context)
+    crate::sink(with(json!({"type": "dolt-insert", "database": "my_app", "table": "event_log"}), more), context)
 }
 
 async fn try_one(sink: &dyn Sink, n: u32, payload: &Value) -> String {
@@ -123,11 +121,7 @@ async fn what_does_not_fit(server: &MariaDb) {
     server.exec("CREATE TABLE my_app.other (a INT)");
     server.exec("CREATE TABLE my_app.uniq (id VARCHAR(26) PRIMARY KEY, event_type VARCHAR(50) UNIQUE)");
     let context = at(server);
-    let on = |table: &str, more: serde_json::Value| {
-        let mut settings = json!({"table": table});
-        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        event_log(&context, settings)
-    };
+    let on = |table: &str, more| event_log(&context, with(json!({"table": table}), more));
     let narrow = on("narrow", json!({}));
     assert_eq!(
         try_one(&*narrow, 20, &payload()).await,
@@ -152,28 +146,13 @@ async fn what_does_not_fit(server: &MariaDb) {
 async fn hostile_texts_are_stored_as_they_are(server: &MariaDb) {
     let table = "x`; DROP TABLE event_log; -- ";
     server.exec("CREATE TABLE my_app.`x``; DROP TABLE event_log; --` (`a``b?` LONGTEXT)");
-    let texts = [
-        "'; DROP TABLE event_log; --",
-        "\\'",
-        "\\",
-        "''",
-        "\"",
-        "`",
-        "\0",
-        "%_",
-        "?",
-        "ünïcode 🦀",
-        "\r\n\t\u{1a}",
-        "{payload.id}",
-        "\u{feff}",
-    ];
     let sink = event_log(&at(server), json!({"table": table.trim_end(), "columns": {"a`b?": "{payload.t}"}}));
-    for (n, text) in (30..).zip(texts) {
+    for (n, text) in (30..).zip(HOSTILE) {
         assert_eq!(try_one(&*sink, n, &Value::record([("t", Value::text(text))])).await, "done", "{text}");
     }
     let mut stored = server.query("SELECT HEX(`a``b?`) FROM my_app.`x``; DROP TABLE event_log; --`").concat();
     let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
-    let mut sent: Vec<String> = texts.iter().map(|text| hex(text)).collect();
+    let mut sent: Vec<String> = HOSTILE.iter().map(|text| hex(text)).collect();
     stored.sort();
     sent.sort();
     assert_eq!(stored, sent);

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde_json::json;
 use thalweg_formulas::{Duration, Timestamp, Value};
-use thalweg_graph::ports::{Attempt, Firing, OutboxRow, PendingDelivery, Sink};
+use thalweg_graph::ports::{Attempt, Firing, PendingDelivery, Sink};
 use thalweg_sinks::{Secret, SinkContext};
 use thalweg_testkit::{MariaDb, Proxy};
 
-use crate::{context, id, shown};
+use crate::{HOSTILE, context, delivery, id, shown};
 
 fn at(server: &MariaDb) -> SinkContext {
     let mut context = context();
@@ -81,17 +81,7 @@ fn fired(sink: &dyn Sink, step: &Step<'_>) -> PendingDelivery {
         origin: step.origin,
         payload: &payload,
     };
-    let row = OutboxRow {
-        id: id.as_str().into(),
-        epoch: step.n,
-        node: "people".into(),
-        action: 0,
-        key: "7".into(),
-        version: 1,
-        body: sink.render(&firing).into(),
-        settings: "{}".into(),
-    };
-    PendingDelivery { row, attempts: 0, fired_at: at, not_before: at }
+    delivery(sink, &firing, step.n)
 }
 
 async fn apply(sink: &dyn Sink, step: Step<'_>) -> String {
@@ -353,27 +343,12 @@ async fn hostile_names_and_texts_stay_names_and_texts(server: &MariaDb) {
     let columns = json!({"i`d?": "{row.name}", "x\"'": "{row.name}"});
     let settings = json!({"type": "sql-sync", "table": "p`; DROP TABLE people; --", "key": ["i`d?"], "columns": columns});
     let sync = sink(&at(server), settings);
-    let texts = [
-        "'; DROP TABLE people; --",
-        "\\'",
-        "\\",
-        "''",
-        "\"",
-        "`",
-        "\0",
-        "%_",
-        "?",
-        "🦀",
-        "\r\n\t\u{1a}",
-        "{new.id}",
-        "' OR '1'='1",
-    ];
-    for (n, text) in (100..).zip(texts) {
+    for (n, text) in (100..).zip(HOSTILE) {
         done(&*sync, insert(n, person(1, text))).await;
     }
     let count = "SELECT COUNT(*), SUM(`i``d?` = `x\"'`) FROM copy.`p``; DROP TABLE people; --`";
-    assert_eq!(server.query(count), [[texts.len().to_string(), texts.len().to_string()]]);
-    for (n, text) in (200..).zip(texts) {
+    assert_eq!(server.query(count), [[HOSTILE.len().to_string(), HOSTILE.len().to_string()]]);
+    for (n, text) in (200..).zip(HOSTILE) {
         done(&*sync, delete(n, person(1, text))).await;
     }
     assert_eq!(server.query(count), [["0", "NULL"]]);
