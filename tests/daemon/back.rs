@@ -1,17 +1,12 @@
 //! What goes away and comes back: a receiver, the server, a table's layout.
 
 use thalweg_sinks::receiver::Behaviour;
-use thalweg_testkit::{MariaDb, require};
 
-use super::harness::{Home, SECRET, SHOP, receiver, receiver_at, shop, until, webhook, webhook_to};
+use super::harness::{Home, SECRET, receiver, receiver_at, shop, shop_server, until, webhook, webhook_to};
 
 #[test]
 fn a_dead_receiver_delays_nothing_else_and_everything_arrives_when_it_is_back() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(server) = shop_server() else { return };
     let (well, dead) = (receiver(), receiver());
     let (address, url) = (dead.address().to_string(), dead.url());
     drop(dead);
@@ -31,11 +26,7 @@ fn a_dead_receiver_delays_nothing_else_and_everything_arrives_when_it_is_back() 
 
 #[test]
 fn a_receiver_that_never_answers_delays_nothing_else() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(server) = shop_server() else { return };
     let (well, silent) = (receiver(), receiver());
     silent.behave(Behaviour::Hang);
     let home = Home::new(&shop(&server.url(), &format!("{}, {}", webhook(&silent), webhook(&well))));
@@ -54,11 +45,7 @@ fn a_receiver_that_never_answers_delays_nothing_else() {
 
 #[test]
 fn the_server_goes_down_and_comes_back() {
-    if !require() {
-        return;
-    }
-    let mut server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(mut server) = shop_server() else { return };
     let receiver = receiver();
     let home = Home::new(&shop(&server.url(), &webhook(&receiver)));
     let daemon = home.start_live();
@@ -80,11 +67,7 @@ fn the_server_goes_down_and_comes_back() {
 
 #[test]
 fn a_layout_that_changed_while_the_daemon_was_down_is_read_as_it_was_and_as_it_is() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(server) = shop_server() else { return };
     let receiver = receiver();
     let home = Home::new(&shop(&server.url(), &webhook(&receiver)));
     let daemon = home.start_live();
@@ -106,11 +89,7 @@ fn a_layout_that_changed_while_the_daemon_was_down_is_read_as_it_was_and_as_it_i
 
 #[test]
 fn two_sources_each_go_on_where_they_stood() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(server) = shop_server() else { return };
     let receiver = receiver();
     let notes = r#"
 [[source]]
@@ -147,11 +126,7 @@ actions = ["#;
 
 #[test]
 fn ddl_while_running() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(server) = shop_server() else { return };
     let receiver = receiver();
     let home = Home::new(&shop(&server.url(), &webhook(&receiver)));
     let daemon = home.start_live();

@@ -3,7 +3,7 @@
 use expect_test::{Expect, expect};
 use thalweg_testkit::{MariaDb, MySql, Server, require, require_mysql};
 
-use super::harness::{Home, SECRET, SHOP, shop};
+use super::harness::{Home, SECRET, SHOP, purge, shop, shop_server};
 
 const LOG: &str = "{ type = \"log\", path = \"fired.log\" }";
 const WRONG: [&str; 5] = [
@@ -214,11 +214,7 @@ fn mysql9_set_wrongly_passes_once_what_it_says_was_run() {
 
 #[test]
 fn targets_of_actions_are_looked_at_and_nothing_is_sent() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(server) = shop_server() else { return };
     server.exec("CREATE TABLE shop.copies (id INT PRIMARY KEY, amount INT); CREATE USER writer@'%' IDENTIFIED BY 'open-sesame'");
     let url = format!("mysql://writer:${{PASSWORD}}@127.0.0.1:{}/shop", server.port());
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -273,11 +269,7 @@ fn targets_of_actions_are_looked_at_and_nothing_is_sent() {
 
 #[test]
 fn a_user_without_privileges_is_told_each_that_is_wanting() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(server) = shop_server() else { return };
     server.exec("CREATE USER reader@'%'");
     let url = format!("mysql://reader@127.0.0.1:{}/shop", server.port());
     let (exit, text) = doctor(&Home::new(""), &[&url], Some(&server));
@@ -313,11 +305,7 @@ fn a_user_without_privileges_is_told_each_that_is_wanting() {
 
 #[test]
 fn a_run_under_way_is_left_alone_and_what_was_purged_is_missed() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(server) = shop_server() else { return };
     let home = Home::new(&shop(&server.url(), LOG));
     let daemon = home.start_live();
     let (exit, text) = doctor(&home, &["thalweg.toml"], None);
@@ -327,10 +315,7 @@ fn a_run_under_way_is_left_alone_and_what_was_purged_is_missed() {
     server.exec(
         "INSERT INTO shop.orders VALUES (2, 150); FLUSH BINARY LOGS; INSERT INTO shop.orders VALUES (3, 150); FLUSH BINARY LOGS",
     );
-    // The server keeps a file until its engine has done with it, which takes a moment.
-    while server.query("SHOW BINARY LOGS")[0][0] != "binlog.000003" {
-        server.exec("PURGE BINARY LOGS TO 'binlog.000003'");
-    }
+    purge(&server);
     let line = |text: &str| text.lines().find(|line| line.contains("  position ")).map(str::to_owned).unwrap_or_default();
     let (exit, text) = doctor(&home, &["thalweg.toml"], None);
     let bad = line(&text);
@@ -346,11 +331,7 @@ fn a_run_under_way_is_left_alone_and_what_was_purged_is_missed() {
 
 #[test]
 fn a_definition_that_does_not_fit_the_tables_and_an_id_that_clashes_are_said() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(server) = shop_server() else { return };
     let config = shop(&server.url(), LOG).replace("kind = \"mysql\"", "kind = \"mysql\"\nserver_id = 1");
     let home = Home::new(&config);
     let (exit, text) = doctor(&home, &["thalweg.toml"], None);

@@ -2,7 +2,7 @@
 
 use thalweg_testkit::{MariaDb, MySql, Server, require, require_mysql};
 
-use super::harness::{Home, SHOP, receiver, shop, until, webhook};
+use super::harness::{Home, SHOP, receiver, shop, shop_server, until, webhook};
 
 /// A row that comes back after its table was emptied is a new one: its condition rises again.
 fn story(server: &Server) {
@@ -55,11 +55,7 @@ fn mysql9_src_12_emptied_swapped_and_dropped_tables() {
 /// A rule that loses a column is left out with a named error, the rest goes on, and it comes back with the column.
 #[test]
 fn src_12_a_rule_that_loses_its_column_stops_and_the_others_go_on() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(server) = shop_server() else { return };
     server.exec("ALTER TABLE shop.orders ADD COLUMN weight INT NOT NULL DEFAULT 1");
     let receiver = receiver();
     let heavy =

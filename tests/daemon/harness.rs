@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use thalweg_graph::ports::{OutboxCounts, Store};
 use thalweg_sinks::receiver::Receiver;
 use thalweg_store::{SqliteStore, StoreConfig};
+use thalweg_testkit::{MariaDb, Server, require};
 use tokio::runtime::Runtime;
 
 /// How long anything may take before a test fails.
@@ -36,10 +37,18 @@ pub fn receiver_at(address: &str, secret: &str) -> Receiver {
 
 /// Waits until it holds.
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    patiently(|| holds().then_some(()), || what.to_owned());
+}
+
+/// Looks until there is something to see; `wanted` says in a failure what there was not.
+fn patiently<T>(mut look: impl FnMut() -> Option<T>, wanted: impl Fn() -> String) -> T {
     let begin = Instant::now();
-    while !holds() {
-        assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} for: {what}");
-        std::thread::sleep(Duration::from_millis(10));
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} for: {}", wanted());
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -151,23 +160,14 @@ impl Daemon {
 
     /// Waits until it says so.
     pub fn until_said(&self, text: &str) {
-        let begin = Instant::now();
-        while !self.said().contains(text) {
-            assert!(begin.elapsed() < PATIENCE, "never said `{text}`:\n{}", self.said());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        patiently(|| self.said().contains(text).then_some(()), || format!("`{text}`, and it said:\n{}", self.said()));
     }
 
     /// Waits for its own end.
     pub fn wait(mut self) -> Ended {
-        let begin = Instant::now();
-        let status = loop {
-            match self.child.try_wait().expect("it can be waited for") {
-                Some(status) => break status,
-                None => assert!(begin.elapsed() < PATIENCE, "it does not end:\n{}", self.said()),
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
+        let (child, said) = (&mut self.child, &self.said);
+        let end = || format!("its end, and it said:\n{}", said.lock().unwrap());
+        let status = patiently(|| child.try_wait().expect("it can be waited for"), end);
         self.listener.take().expect("it ends once").join().expect("listening does not panic");
         Ended { status, said: self.said() }
     }
@@ -221,6 +221,24 @@ payload = ["id", "amount"]
 actions = [{actions}]
 "#
     )
+}
+
+/// A server with the table behind [`shop`]; `None`, and the reason is said, where no server can be had.
+pub fn shop_server() -> Option<MariaDb> {
+    require().then(|| {
+        let server = MariaDb::start();
+        server.exec(SHOP);
+        server
+    })
+}
+
+/// Throws all of the log away but its last file. The server keeps a file until its engine has done with it, which takes a moment.
+pub fn purge(server: &Server) {
+    until("the old logs to go", || {
+        let last = server.query("SHOW BINARY LOGS").last().expect("there is a log")[0].clone();
+        server.exec(&format!("PURGE BINARY LOGS TO '{last}'"));
+        server.query("SHOW BINARY LOGS").len() == 1
+    });
 }
 
 /// The table behind [`shop`].

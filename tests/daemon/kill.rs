@@ -5,9 +5,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use thalweg_graph::ports::Store;
-use thalweg_testkit::{MariaDb, require};
 
-use super::harness::{Home, SHOP, receiver, shop, webhook};
+use super::harness::{Home, receiver, shop, shop_server, webhook};
 use super::writers::{Writers, hash_of};
 
 const EVENT_LOG: &str = "CREATE TABLE shop.event_log (
@@ -21,13 +20,9 @@ const LOOK: u32 = 5;
 
 #[test]
 fn kill_9_at_random_points_under_load_loses_nothing() {
-    if !require() {
-        return;
-    }
+    let Some(server) = shop_server() else { return };
     let kills: u32 = std::env::var("THALWEG_KILLS").ok().map_or(30, |n| n.parse().expect("THALWEG_KILLS is a number"));
     let mut random = Random::new();
-    let server = MariaDb::start();
-    server.exec(SHOP);
     server.exec(EVENT_LOG);
     let receiver = receiver();
     let insert = "{ type = \"dolt-insert\", database = \"shop\", table = \"event_log\", backoff = \"50ms..200ms\" }";

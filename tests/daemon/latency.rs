@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use thalweg_testkit::{MariaDb, require};
-
-use super::harness::{Home, SHOP, receiver, shop, until, webhook};
+use super::harness::{Home, receiver, shop, shop_server, until, webhook};
 use super::writers::{Writers, hash_of};
 
 /// Eight connections, together 500 commits a second.
@@ -13,12 +11,8 @@ const PAUSE: Duration = Duration::from_millis(16);
 
 #[test]
 fn under_load_every_rise_reaches_its_webhook_once() {
-    if !require() {
-        return;
-    }
+    let Some(server) = shop_server() else { return };
     let seconds = std::env::var("THALWEG_LATENCY_SECONDS").map_or(2.0, |n| n.parse().expect("a number of seconds"));
-    let server = MariaDb::start();
-    server.exec(SHOP);
     let receiver = receiver();
     let home = Home::new(&shop(&server.url(), &webhook(&receiver)));
     let daemon = home.start_live();

@@ -1,9 +1,9 @@
 //! What is wrong outside is said once, with its cure, and nothing that is kept changes.
 
 use thalweg_graph::ports::{Recovered, Store};
-use thalweg_testkit::{MariaDb, require};
+use thalweg_testkit::MariaDb;
 
-use super::harness::{Home, SHOP, receiver, shop, until, webhook};
+use super::harness::{Home, SHOP, purge, receiver, shop, shop_server, until, webhook};
 
 const LOG: &str = "{ type = \"log\", path = \"fired.log\" }";
 
@@ -25,11 +25,7 @@ fn stands(home: &Home) -> (Recovered, String) {
 
 #[test]
 fn a_wrong_password_an_unknown_table_and_a_missing_log_are_each_said_with_their_cure() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(server) = shop_server() else { return };
     server.exec("CREATE USER reader@'%' IDENTIFIED BY 'right'");
     let url = format!("mysql://reader:${{PASSWORD}}@127.0.0.1:{}", server.port());
     let wrong = Home::new(&shop(&url, LOG)).env("PASSWORD", "open-sesame");
@@ -63,11 +59,7 @@ fn a_server_that_is_not_there_ends_a_run_that_waits_for_idleness() {
 
 #[test]
 fn a_purged_log_stops_the_restart_and_the_data_stays_as_it_is() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(server) = shop_server() else { return };
     let receiver = receiver();
     let home = Home::new(&shop(&server.url(), &webhook(&receiver)));
     server.exec("INSERT INTO shop.orders VALUES (1, 50)");
@@ -77,10 +69,7 @@ fn a_purged_log_stops_the_restart_and_the_data_stays_as_it_is() {
     server.exec(
         "INSERT INTO shop.orders VALUES (2, 150); FLUSH BINARY LOGS; INSERT INTO shop.orders VALUES (3, 150); FLUSH BINARY LOGS",
     );
-    // The server keeps a file until its engine has done with it, which takes a moment.
-    while server.query("SHOW BINARY LOGS")[0][0] != "binlog.000003" {
-        server.exec("PURGE BINARY LOGS TO 'binlog.000003'");
-    }
+    purge(&server);
     let text = refused(&home);
     assert!(text.contains("E0410") && text.contains("the server no longer has"), "{text}");
     assert_eq!(stands(&home), before);
@@ -89,11 +78,7 @@ fn a_purged_log_stops_the_restart_and_the_data_stays_as_it_is() {
 
 #[test]
 fn two_processes_on_one_data_directory() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(server) = shop_server() else { return };
     let receiver = receiver();
     let home = Home::new(&shop(&server.url(), &webhook(&receiver)));
     let first = home.start_live();

@@ -7,9 +7,8 @@ use std::time::Duration;
 use thalweg::config::{Config, Environment};
 use thalweg::runtime::actions::{Failure, environment_and_files};
 use thalweg::runtime::launch::{self, Launch};
-use thalweg_testkit::{MariaDb, require};
 
-use super::harness::{Home, SHOP, runtime, shop, until};
+use super::harness::{Home, runtime, shop, shop_server, until};
 
 /// Notes each event it is given, once for each id; answers every third only when it is asked again.
 const HANDLER: &str = r#"#!/bin/sh
@@ -40,6 +39,25 @@ fn lines(home: &Home, name: &str) -> Vec<String> {
     lines
 }
 
+/// `orders.jsonl` is the source, and `effect` is what becomes of an order.
+fn orders(home: &Home, effect: &str) {
+    home.configure(&format!(
+        r#"
+        [[source]]
+        name = "orders"
+        kind = "jsonl"
+        path = "{}"
+        [[table]]
+        name = "Order"
+        key = ["id"]
+        [[effect]]
+        on = "Order"
+        {effect}
+        "#,
+        home.path("orders.jsonl").display()
+    ));
+}
+
 fn is_running(pid: &str) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
     !stat.is_empty() && !stat.contains(") Z ")
@@ -47,11 +65,7 @@ fn is_running(pid: &str) -> bool {
 
 #[test]
 fn every_event_reaches_its_programs_and_they_end_with_the_daemon() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(server) = shop_server() else { return };
     let handler = r#"{ type = "handler", command = ["sh", "handler.sh"], backoff = "20ms..50ms" }"#;
     let shell =
         format!("{{ type = \"shell\", command = [\"sh\", \"-c\", \"{SHELL}\"], backoff = \"20ms..50ms\", concurrency = 8 }}");
@@ -86,22 +100,13 @@ fn every_event_reaches_its_programs_and_they_end_with_the_daemon() {
 #[test]
 fn a_program_that_embeds_the_runtime_handles_events_itself() {
     let home = Home::new("");
-    home.configure(
-        &r#"
-        [[source]]
-        name = "orders"
-        kind = "jsonl"
-        path = "PATH"
-        [[table]]
-        name = "Order"
-        key = ["id"]
-        [[effect]]
+    orders(
+        &home,
+        r#"
         name = "big"
-        on = "Order"
         when = "total > 100"
         actions = [{ type = "handler", name = "charge", backoff = "10ms..20ms" }]
-        "#
-        .replace("PATH", &home.path("orders.jsonl").display().to_string()),
+        "#,
     );
     let line =
         |id: u32| format!(r#"{{"changes":[{{"table":"Order","op":"insert","after":{{"id":{id},"total":{}}}}}]}}"#, 99 + id);
@@ -131,18 +136,10 @@ fn a_program_that_embeds_the_runtime_handles_events_itself() {
 #[test]
 fn snk_12_a_daemon_that_stops_ends_a_program_that_does_not() {
     let home = Home::new("").env("PATH", &std::env::var("PATH").unwrap());
-    home.configure(
+    orders(
+        &home,
         r#"
-        [[source]]
-        name = "orders"
-        kind = "jsonl"
-        path = "orders.jsonl"
-        [[table]]
-        name = "Order"
-        key = ["id"]
-        [[effect]]
         name = "new"
-        on = "Order"
         when = "id > 0"
         actions = [{ type = "shell", command = ["sh", "-c", "trap '' TERM; sleep 600 & echo $! > other; echo $$ > leader; wait"] }]
         "#,

@@ -4,9 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use serde_json::Value as Json;
-use thalweg_testkit::{MariaDb, require};
 
-use super::harness::{Home, SHOP, receiver, shop, until, webhook};
+use super::harness::{Home, receiver, shop, shop_server, until, webhook};
 
 /// Status line and body of a page.
 fn get(address: &str, page: &str) -> (String, String) {
@@ -20,11 +19,7 @@ fn get(address: &str, page: &str) -> (String, String) {
 
 #[test]
 fn status_pages_answer() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(server) = shop_server() else { return };
     let receiver = receiver();
     let config = shop(&server.url(), &webhook(&receiver));
     let home = Home::new(&format!("{config}\n[http]\nlisten = \"127.0.0.1:0\"\n"));

@@ -7,7 +7,7 @@ use expect_test::expect;
 use serde_json::Value as Json;
 use thalweg_testkit::{MariaDb, MySql, Server, require, require_mysql};
 
-use super::harness::{Home, until};
+use super::harness::{Home, purge, until};
 
 const TABLES: &str = "CREATE DATABASE shop;
 CREATE TABLE shop.orders (id BIGINT UNSIGNED PRIMARY KEY, customer VARCHAR(20), at DATETIME(6), raw VARBINARY(20), share DOUBLE);
@@ -164,11 +164,7 @@ fn what_no_line_can_say_ends_it_with_the_reason() {
     .assert_eq(&tail(&["--from", "start", "--format", "maxwell"]));
 
     server.exec("FLUSH BINARY LOGS; INSERT INTO shop.other VALUES (3); FLUSH BINARY LOGS; INSERT INTO shop.other VALUES (4)");
-    until("the old log to go", || {
-        let last = server.query("SHOW BINARY LOGS").last().unwrap()[0].clone();
-        server.exec(&format!("PURGE BINARY LOGS TO '{last}'"));
-        server.query("SHOW BINARY LOGS").len() == 1
-    });
+    purge(&server);
     expect![[r#"
         exit 4, 0 transactions
         error: E0410: this source stands at its beginning, and the server no longer has 0-1-1 … 0-1-9 in its log; begin elsewhere with --from; a larger binlog_expire_logs_seconds keeps the log longer

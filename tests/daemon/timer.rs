@@ -1,17 +1,12 @@
 //! Timers are part of what a commit makes durable.
 
 use thalweg_graph::ports::Store;
-use thalweg_testkit::{MariaDb, require};
 
-use super::harness::{Home, SHOP, receiver, until, webhook};
+use super::harness::{Home, receiver, shop_server, until, webhook};
 
 #[test]
 fn a_timer_survives_kill_9_and_fires_once() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec(SHOP);
+    let Some(server) = shop_server() else { return };
     let (placed, reminded) = (receiver(), receiver());
     let home = Home::new(&format!(
         r#"
