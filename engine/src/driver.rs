@@ -4,6 +4,7 @@
 //! workers needs to know the stored row of one before the other can act: such a transaction is a batch of its own, and is taken
 //! change by change ([`Driver::run_alone`]).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Error, Timestamp, Value};
@@ -17,6 +18,7 @@ use crate::context::{Batch, EpochInfo};
 use crate::engine::Options;
 use crate::intake::mapping::verb;
 use crate::intake::{Arrival, Mapping, MappingId, Router, What, errors};
+use crate::memory::condition_name;
 use crate::names::Target;
 use crate::outcome;
 use crate::shard::{Ingress, Shard};
@@ -285,15 +287,25 @@ impl Driver {
         (0..self.workers()).for_each(|worker| self.with(worker, move |shard| shard.report_fills(wanted)));
     }
 
-    /// Gives every worker what it must remember of its documents.
+    /// Gives every worker what it must remember of its documents. Where the key alone does not tell the worker, as for the rows of a table
+    /// without a key, every worker gets it: only the one that has the document uses it.
     pub fn import(&mut self, state: EngineState) {
         self.restoring = true;
-        let workers = self.workers();
-        let owner = |key: &[Value]| KeyHash::of(key).owner(workers);
+        let (workers, keyed) = (self.workers(), keyed_rules(&self.plan));
+        let owners = |name: &Arc<str>, key: &[Value]| match keyed.get(name) {
+            Some(true) => KeyHash::of(key).owner(workers)..KeyHash::of(key).owner(workers) + 1,
+            _ => 0..workers,
+        };
         let mut parts = vec![EngineState::default(); workers];
-        state.selves.into_iter().for_each(|entry| parts[owner(&entry.1)].selves.push(entry));
-        state.held.into_iter().for_each(|entry| parts[owner(&entry.1)].held.push(entry));
-        state.triggers.into_iter().for_each(|entry| parts[owner(&entry.1)].triggers.push(entry));
+        for entry in &state.selves {
+            parts[owners(&entry.0, &entry.1)].iter_mut().for_each(|part| part.selves.push(entry.clone()));
+        }
+        for entry in &state.held {
+            parts[owners(&entry.0, &entry.1)].iter_mut().for_each(|part| part.held.push(entry.clone()));
+        }
+        for entry in &state.triggers {
+            parts[owners(&entry.0, &entry.1)].iter_mut().for_each(|part| part.triggers.push(entry.clone()));
+        }
         for (worker, part) in parts.into_iter().enumerate() {
             self.with(worker, move |shard| shard.import(part));
         }
@@ -312,6 +324,9 @@ impl Driver {
             state.triggers.extend(part.triggers);
             state.held.extend(part.held);
         }
+        // A count that every worker was given has gone on with one of them.
+        state.triggers.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)).then(b.2.cmp(&a.2)));
+        state.triggers.dedup_by(|later, first| (&later.0, &later.1) == (&first.0, &first.1));
         state
     }
 
@@ -359,6 +374,20 @@ impl Driver {
         }
         all
     }
+}
+
+/// Fields, effects, their conditions and reactions by name: whether the tables of all that bear it have a declared key.
+fn keyed_rules(plan: &Plan) -> HashMap<Arc<str>, bool> {
+    let fields = plan.fields.iter().map(|field| (field.name.clone(), field.table));
+    let effects = plan.effects.iter().map(|effect| (effect.name.clone(), effect.table));
+    let conditions = plan.effects.iter().map(|effect| (condition_name(&effect.name), effect.table));
+    let reactions = plan.reactions.iter().map(|reaction| (reaction.name.clone(), reaction.table));
+    let mut keyed = HashMap::new();
+    for (name, table) in fields.chain(effects).chain(conditions).chain(reactions) {
+        let declared = plan.tables[table.0 as usize].key.as_ref().is_some_and(|key| !key.is_empty());
+        keyed.entry(name).and_modify(|all| *all &= declared).or_insert(declared);
+    }
+    keyed
 }
 
 /// An epoch without a transaction, in which nothing fires.

@@ -25,6 +25,8 @@ pub struct Oracle {
     epoch: Epoch,
     /// By table: rows by key, columns by name.
     pub tables: Vec<BTreeMap<Key, Whole>>,
+    /// The names of each table's key columns, as far as they are known.
+    keys: Vec<Vec<Arc<str>>>,
     /// By region: every slot of every living document, as of the last epoch.
     cells: Vec<BTreeMap<Key, Vec<Cell>>>,
     /// The last good value of each slot.
@@ -77,6 +79,7 @@ impl Oracle {
         Oracle {
             epoch: 0,
             tables: vec![BTreeMap::new(); plan.tables.len()],
+            keys: plan.tables.iter().map(|table| declared(table)).collect(),
             cells: vec![BTreeMap::new(); plan.regions.len()],
             shown: BTreeMap::new(),
             triggers: BTreeMap::new(),
@@ -105,6 +108,9 @@ impl Oracle {
     fn apply(&mut self, change: &Change) {
         for table in 0..self.plan.tables.len() {
             if !self.plan.tables[table].name.is_empty() && self.plan.tables[table].from == change.schema.table {
+                let (mut names, multiset) = self.key_names(table, change);
+                names.extend(multiset.then(|| Arc::from("#")));
+                self.keys[table] = names;
                 let mut rows = self.tables[table].clone();
                 match self.applied(table, &mut rows, change) {
                     Ok(()) => self.tables[table] = rows,
@@ -509,7 +515,7 @@ impl Oracle {
         let version = 2 * *count - 1;
         let table = &self.plan.tables[reaction.table.0 as usize];
         let map = |row: &Option<Whole>| row.clone().map_or(Value::Null, |row| Value::Map(Arc::new(row)));
-        let names = table.key.iter().flatten().map(|at| table.columns[at.0 as usize].name.clone());
+        let names = self.keys[reaction.table.0 as usize].iter().cloned();
         let payload = Value::record([
             ("event", Value::Text(reaction.event.clone())),
             ("table", Value::Text(table.from.clone())),
@@ -574,6 +580,11 @@ impl Oracle {
         self.out.timers.sort_by(|a, b| (a.epoch, a.reaction, &a.key, a.due).cmp(&(b.epoch, b.reaction, &b.key, b.due)));
         self.out
     }
+}
+
+/// The names of a declared key.
+fn declared(table: &Table) -> Vec<Arc<str>> {
+    table.key.iter().flatten().map(|at| table.columns[at.0 as usize].name.clone()).collect()
 }
 
 /// What happened to a row, and the row before and after.

@@ -88,7 +88,7 @@ pub fn random_plan(rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
         }
     }
     for number in 0..rng.below(4) {
-        let table = *rng.pick(&["Customer", "Order", "Item", "Node"]);
+        let table = *rng.pick(&["Customer", "Order", "Item", "Node", "Note"]);
         let rearm = if rng.chance(25) { Some("once".to_owned()) } else { None };
         let (name, on, when) = (format!("e{number}"), Some(table.to_owned()), bool_text(rng, table, &fields));
         spec.effects.push(EffectSpec { name, on, when, rearm, ..EffectSpec::default() });
@@ -97,7 +97,12 @@ pub fn random_plan(rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
         }
     }
     if rng.chance(50) {
-        let table = *rng.pick(&["Order", "Node"]);
+        let table = *rng.pick(&["Order", "Node", "Note"]);
+        let column = match table {
+            "Order" => "qty",
+            "Node" => "x",
+            _ => "y",
+        };
         let event = |op: &str| Some(format!("{table}.{op}"));
         let (insert, update, delete) = (event("came"), event("changed"), event("went"));
         spec.classify.push(ClassifySpec { database: None, table: table.to_owned(), insert, update, delete });
@@ -105,17 +110,15 @@ pub fn random_plan(rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
             let condition = match (rng.below(4), op) {
                 (0, _) => None,
                 // An error where it is 0.
-                (3, _) => Some(if table == "Order" { "10 / qty > 2".to_owned() } else { "10 % x == 1".to_owned() }),
-                (1, "changed") => {
-                    Some(if table == "Order" { "old.qty < new.qty".to_owned() } else { "old.x != new.x".to_owned() })
-                }
-                _ => Some(if table == "Order" { "qty > 2".to_owned() } else { "x > 2".to_owned() }),
+                (3, _) => Some(format!("10 / {column} > 2")),
+                (1, "changed") => Some(format!("old.{column} != new.{column}")),
+                _ => Some(format!("{column} > 2")),
             };
             let timer = rng.chance(50).then(|| TimerSpec { delay: "10s".into(), event: format!("{table}.late") });
             spec.reactions.push(ReactionSpec { event: format!("{table}.{op}"), condition, timer, ..ReactionSpec::default() });
         }
         if spec.reactions.iter().any(|reaction| reaction.timer.is_some()) {
-            let condition = rng.chance(70).then(|| if table == "Order" { "10 / qty > 2".to_owned() } else { "x > 1".to_owned() });
+            let condition = rng.chance(70).then(|| format!("10 / {column} > 1"));
             let timer = rng.chance(30).then(|| TimerSpec { delay: "1m".into(), event: format!("{table}.late") });
             spec.reactions.push(ReactionSpec { event: format!("{table}.late"), condition, timer, ..ReactionSpec::default() });
         }
