@@ -9,9 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use thalweg_graph::Transaction;
 use thalweg_graph::ports::{SourceMessage, Store, StoreError};
 use thalweg_graph::transaction::{Body, Change, Op};
-use thalweg_graph::{Schema, Transaction};
 use thalweg_store::StoreConfig;
 use thalweg_store::fold::{Fold, TableRows};
 
@@ -22,11 +22,6 @@ pub(super) fn is_in(message: &SourceMessage) -> bool {
         Body::Changes(changes) | Body::Fill(changes) => changes.iter().any(Change::is_clear),
         Body::Timer(_) => false,
     }
-}
-
-/// What ends a session without changing any table.
-pub(super) fn marker() -> SourceMessage {
-    SourceMessage::Schemas(vec![Arc::new(Schema { table: "".into(), columns: Vec::new(), key: Vec::new() })])
 }
 
 /// The same message with a delete for every row that a clear takes; everything before it must be committed.
@@ -93,6 +88,7 @@ fn rows_of(
 #[cfg(test)]
 mod tests {
     use thalweg_formulas::{Timestamp, Type, Value};
+    use thalweg_graph::Schema;
     use thalweg_graph::ports::CommitBatch;
     use thalweg_graph::transaction::SchemaColumn;
     use thalweg_store::MemoryStore;

@@ -21,6 +21,7 @@ use thalweg_graph::{Schema, Transaction};
 use tokio::sync::watch;
 
 use super::actions::{Action, PlanActions};
+use super::clears;
 use super::clock::Clock;
 use super::commit::Committer;
 use super::raised;
@@ -43,6 +44,8 @@ pub(super) enum Ended {
     Stopped,
     /// A source's tables have changed: plan again and go on from the store.
     Schemas(Arc<str>, Vec<Arc<Schema>>),
+    /// A table was emptied: what is held here goes on when the store has told its rows.
+    Clear(Arrival),
     /// The commit thread has ended.
     StoreClosed,
 }
@@ -113,6 +116,7 @@ impl Pump {
 
     fn arrive(&mut self, source: Arc<str>, message: SourceMessage) -> Option<Ended> {
         match message {
+            clear if clears::is_in(&clear) => return Some(Ended::Clear((source, clear))),
             SourceMessage::Transaction(transaction, position) => {
                 // A position that came before this transaction must not be committed after it (INV-PUMP-1).
                 self.idle_positions.retain(|(idle, _)| *idle != source);

@@ -46,24 +46,24 @@ impl Sessions {
     pub(super) fn run(mut self, mut store: Box<dyn Store>, queue: mpsc::Receiver<Arrival>) -> Result<(), RunError> {
         let local = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be built");
         local.block_on(async {
-            let mut queue = Arrivals { early: VecDeque::new(), held: None, queue };
+            let mut queue = Arrivals { early: VecDeque::new(), queue };
             if self.schemas.is_empty() && !self.first_schemas(&mut queue).await {
                 return Ok(());
             }
             loop {
                 let (ended, back) = self.session(store, &mut queue).await?;
                 store = back;
-                match (ended, queue.held.take()) {
-                    (Ended::Schemas(..), Some((source, held))) => {
+                match ended {
+                    Ended::Clear((source, held)) => {
                         tracing::info!("source {source}: a table was emptied, its rows are taken from the store");
                         let told = clears::told(held, store.as_mut(), &self.rows)?;
                         queue.early.push_front((source, told));
                     }
-                    (Ended::Schemas(source, schemas), None) => {
+                    Ended::Schemas(source, schemas) => {
                         tracing::info!("source {source}: tables changed, planning again");
                         self.learn(schemas);
                     }
-                    (Ended::Stopped | Ended::StoreClosed, _) => return Ok(()),
+                    Ended::Stopped | Ended::StoreClosed => return Ok(()),
                 }
             }
         })
@@ -156,33 +156,20 @@ impl Sessions {
 /// The queue, with what arrived while the first plan was waited for.
 pub(super) struct Arrivals {
     early: VecDeque<Arrival>,
-    /// A transaction with a clear, which waits for the end of the session.
-    held: Option<Arrival>,
     queue: mpsc::Receiver<Arrival>,
 }
 
 impl Arrivals {
     /// The next arrival; `None` when every source is gone.
     pub(super) async fn recv(&mut self) -> Option<Arrival> {
-        let arrival = match self.early.pop_front() {
+        match self.early.pop_front() {
             Some(arrival) => Some(arrival),
             None => self.queue.recv().await,
-        };
-        arrival.map(|arrival| self.without_clear(arrival))
+        }
     }
 
     /// The next arrival, if it is there.
     pub(super) fn try_recv(&mut self) -> Option<Arrival> {
-        let arrival = self.early.pop_front().or_else(|| self.queue.try_recv().ok());
-        arrival.map(|arrival| self.without_clear(arrival))
-    }
-
-    /// Holds back a transaction with a clear, and ends the session in its place.
-    fn without_clear(&mut self, (source, message): Arrival) -> Arrival {
-        if !clears::is_in(&message) {
-            return (source, message);
-        }
-        self.held = Some((source.clone(), message));
-        (source, clears::marker())
+        self.early.pop_front().or_else(|| self.queue.try_recv().ok())
     }
 }

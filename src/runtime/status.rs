@@ -59,7 +59,7 @@ pub struct Totals {
     pub transactions: u64,
     /// Row changes in them.
     pub changes: u64,
-    /// Deltas of derived fields.
+    /// Deltas of derived fields; what fills move is not counted.
     pub deltas: u64,
     /// Firings.
     pub fired: u64,

@@ -96,8 +96,7 @@ impl Choices<'_> {
         let layouts = &self.schemas[table];
         let schema = if self.below(4) == 3 { self.pick(layouts) } else { layouts[0].clone() };
         let op = self.pick(ops);
-        // Not for an upsert: where it moves a row and is refused, the key that its error names depends on the number of workers.
-        let apart = table < 2 && op != Op::Upsert && self.below(6) == 5;
+        let apart = table < 2 && self.below(6) == 5;
         let key = apart.then(|| schema.key.iter().map(|at| self.value(&schema.columns[*at as usize].name)).collect());
         // A delete that names no row clears the table; that one is told row by row before it comes here.
         let imaged = op == Op::Delete && !apart || op == Op::Update && (table == 2 || self.below(3) > 0);

@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use proptest::prelude::*;
-use thalweg::sequencer::{Batch, Sequencer};
-use thalweg_engine::{Engine, Options};
+use thalweg::runtime::recover::recover;
+use thalweg::sequencer::Batch;
 use thalweg_graph::ports::{CommitBatch, OutboxRow, Store};
 use thalweg_graph::{Epoch, Plan, Transaction};
 use thalweg_store::{MemoryStore, SqliteStore, StoreConfig};
@@ -86,35 +85,11 @@ fn arb_between() -> impl Strategy<Value = Vec<(usize, Between)>> {
     prop::collection::vec((1usize..6, between), 1..8)
 }
 
-/// A sequencer that stands where the store's last commit stands. The steps are those of `thalweg::runtime::recover`, which also tells
-/// the engine that nobody reads what fills move; here it is read.
-fn recover(plan: &Arc<Plan>, workers: usize, store: &mut dyn Store) -> Sequencer {
-    let mut engine = Engine::new(plan.clone(), Options { workers, state_deltas: false });
-    let mut from = 0;
-    if let Some(state) = store.snapshot_state().expect("the store is readable") {
-        from = state.epoch;
-        engine.import(state);
-        let each = &mut |rows| {
-            engine.push(rows);
-            engine.step();
-        };
-        store.snapshot_rows(each).expect("the snapshot is readable");
-        engine.resume_at(from);
-    }
-    let each = &mut |_, transaction| {
-        engine.push(transaction);
-    };
-    store.replay(from, each).expect("the log is readable");
-    engine.step();
-    let timers = store.timers().expect("the store is readable");
-    Sequencer::new(engine, plan.clone(), timers, store.recovered().at)
-}
-
 /// Takes the history in batches, is interrupted between them, and gives what was told and how the documents and the outbox stand.
 fn run(history: &[Transaction], disk: &mut Disk<'_>, steps: &[(usize, Between)], workers: usize) -> (Told, String) {
     let (plan, _) = definition();
     let mut told = Told::new();
-    let mut sequencer = recover(&plan, workers, disk.store());
+    let mut sequencer = recover(plan.clone(), workers, disk.store()).expect("the store is readable");
     // The transactions are a source that goes on after the last one that was committed.
     let taken = |disk: &mut Disk<'_>| {
         let mut taken = 0;
@@ -132,7 +107,7 @@ fn run(history: &[Transaction], disk: &mut Disk<'_>, steps: &[(usize, Between)],
             Between::Snapshot => disk.store().snapshot(&sequencer.engine().export()).expect("the store takes it"),
             Between::Crash => {
                 disk.crash();
-                sequencer = recover(&plan, workers, disk.store());
+                sequencer = recover(plan.clone(), workers, disk.store()).expect("the store is readable");
                 let rest = &history[taken(disk)..];
                 rest.iter().for_each(|transaction| sequencer.offer(transaction.clone()));
             }
