@@ -10,7 +10,7 @@
 //! database URLs.
 //!
 //! Bounds: 8 connections an action, 15 s an attempt (`timeout`). Cost: an insert takes one round trip where the row carries the id, else
-//! four; an upsert or delete takes five or six.
+//! four; an upsert or delete takes four where the row was never written before, else six.
 
 mod change;
 mod column;

@@ -106,58 +106,62 @@ impl SqlWrite {
 
     /// Marks and row. `false`: there is nothing to do.
     async fn write_within(&self, transaction: &mut Transaction<'_>, write: &Prepared<'_>) -> Result<bool, Fault> {
-        let marks = self.lock(transaction, write).await?;
-        let (marks, kept) = match marks.judge(&write.order, &write.scope) {
+        match self.marked(transaction, write).await? {
             Verdict::Stale => {
                 tracing::debug!(target: "thalweg::effect", id = %write.order.2, "a newer write stands, nothing is to be done");
                 return Ok(false);
             }
-            Verdict::Note(marks) => (marks, None),
-            Verdict::Write(marks, kept) => (marks, Some(kept)),
-        };
-        self.mark(transaction, write, &marks).await?;
-        match kept {
-            None => {}
-            Some(_) if write.op == Op::Delete && write.only_new => {}
-            Some(_) if write.op == Op::Delete => {
+            Verdict::Note(_) => {}
+            Verdict::Write(..) if write.op == Op::Delete && write.only_new => {}
+            Verdict::Write(..) if write.op == Op::Delete => {
                 run(transaction, write.table.delete(&write.condition())).await?;
             }
-            Some(kept) => upsert(transaction, write, &kept).await?,
+            Verdict::Write(_, kept) => upsert(transaction, write, &kept).await?,
         }
         Ok(true)
     }
 
-    /// Locks the row's marks, made if there are none, and reads them; those of another instance tell nothing.
-    async fn lock(&self, transaction: &mut Transaction<'_>, write: &Prepared<'_>) -> Result<Marks, Fault> {
+    /// Locks the row's marks, judges the write by them and leaves the new ones, all at once where the row was never written. Those of
+    /// another instance tell nothing.
+    async fn marked(&self, transaction: &mut Transaction<'_>, write: &Prepared<'_>) -> Result<Verdict, Fault> {
         let rows = table::qualified(&write.table.database, ROWS);
-        let lock = format!(
-            "INSERT INTO {rows} (table_name, row_key, instance, marks, origin, writes, written_at) \
-             VALUES (?, ?, ?, '{{}}', '', 1, UTC_TIMESTAMP(3)) ON DUPLICATE KEY UPDATE writes = writes + 1"
-        );
         let row = (write.table.name.as_str(), write.row_key.as_slice());
         let fault = |why| Fault::of(&why);
-        transaction.exec_drop(lock, (row.0, row.1, &self.instance)).await.map_err(fault)?;
+        let first = Marks::default().judge(&write.order, &write.scope);
+        let lock = format!(
+            "INSERT INTO {rows} (table_name, row_key, instance, marks, origin, writes, written_at) \
+             VALUES (?, ?, ?, ?, ?, 1, UTC_TIMESTAMP(3)) ON DUPLICATE KEY UPDATE writes = writes + 1"
+        );
+        transaction.exec_drop(lock, (row.0, row.1, &self.instance, text(&first), &write.origin)).await.map_err(fault)?;
         if transaction.affected_rows() == 1 {
-            return Ok(Marks::default());
+            return Ok(first);
         }
         let read = format!("SELECT instance, marks FROM {rows} WHERE table_name = ? AND row_key = ? FOR UPDATE");
         let found: Option<(String, String)> = transaction.exec_first(read, row).await.map_err(fault)?;
-        match found.filter(|(instance, _)| *instance == self.instance) {
-            Some((_, marks)) => serde_json::from_str(&marks)
-                .map_err(|why| Fault::permanent(format!("E0523: the marks in {rows} cannot be read: {why}"))),
-            None => Ok(Marks::default()),
+        let verdict = match found.filter(|(instance, _)| *instance == self.instance) {
+            None => first,
+            Some((_, marks)) => serde_json::from_str::<Marks>(&marks)
+                .map_err(|why| Fault::permanent(format!("E0523: the marks in {rows} cannot be read: {why}")))?
+                .judge(&write.order, &write.scope),
+        };
+        if verdict != Verdict::Stale {
+            let mark = format!(
+                "UPDATE {rows} SET instance = ?, marks = ?, origin = ?, written_at = UTC_TIMESTAMP(3) WHERE table_name = ? AND row_key = ?"
+            );
+            let values = (&self.instance, text(&verdict), &write.origin, row.0, row.1);
+            transaction.exec_drop(mark, values).await.map_err(fault)?;
         }
+        Ok(verdict)
     }
+}
 
-    async fn mark(&self, transaction: &mut Transaction<'_>, write: &Prepared<'_>, marks: &Marks) -> Result<(), Fault> {
-        let marks = serde_json::to_string(marks).expect("invariant: marks are JSON");
-        let rows = table::qualified(&write.table.database, ROWS);
-        let mark = format!(
-            "UPDATE {rows} SET instance = ?, marks = ?, origin = ?, written_at = UTC_TIMESTAMP(3) WHERE table_name = ? AND row_key = ?"
-        );
-        let values = (&self.instance, marks, &write.origin, write.table.name.as_str(), write.row_key.as_slice());
-        transaction.exec_drop(mark, values).await.map_err(|why| Fault::of(&why))
-    }
+/// The marks that stand after a verdict, as they are stored.
+fn text(verdict: &Verdict) -> String {
+    let marks = match verdict {
+        Verdict::Stale => &Marks::default(),
+        Verdict::Note(marks) | Verdict::Write(marks, _) => marks,
+    };
+    serde_json::to_string(marks).expect("invariant: marks are JSON")
 }
 
 impl Sink for SqlWrite {
