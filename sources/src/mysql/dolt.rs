@@ -14,7 +14,7 @@ use mysql_async::{Conn, Opts};
 use thalweg_formulas::{Code, Value};
 
 use super::catalog::{Catalog, Missing};
-use super::check::own_position;
+use super::check::{executed, own_position};
 use super::connect::{Flavour, ask_first, connect, quoted};
 use super::failure::{Failure, code};
 use super::stream::{self, SILENCE_MIN_DOLT};
@@ -23,7 +23,7 @@ use crate::binlog::plan::Hints;
 use crate::binlog::{Assembler, GtidState, Position, Step, Watch};
 
 /// The table that marker rows are written to, in the watched database.
-pub(crate) const MARKER_TABLE: &str = "thalweg_snapshot";
+const MARKER_TABLE: &str = "thalweg_snapshot";
 
 /// How long nothing may have moved for state and place to belong together: longer than a commit takes between the two.
 const STILL: Duration = Duration::from_millis(300);
@@ -63,11 +63,6 @@ fn only_database(catalog: &Catalog) -> Result<Option<String>, Failure> {
             "configure one source for each database",
         )),
     }
-}
-
-async fn executed(conn: &mut Conn) -> Result<GtidState, Failure> {
-    let set: Option<String> = ask_first(conn, "SELECT @@global.gtid_executed").await?;
-    own_position(&set.unwrap_or_default())
 }
 
 /// Writes a marker, commits, and finds the marker in the log: the commit and its place. `None`: this user may not write.

@@ -70,11 +70,8 @@ impl Follower {
     fn new(config: MysqlConfig, position: Option<String>) -> Result<Follower, Failure> {
         let opts = options(&config.url, &config.tls)?;
         let watch = watch(&config.tables, opts.db_name())?;
-        let parse = |text: String| {
-            text.parse::<Position>().map_err(|e| Failure::stop(code::SETTING, format!("the position {e}"), NEW_SNAPSHOT))
-        };
         let is_incomplete = position.as_deref() == Some(snapshot::INCOMPLETE);
-        let position = position.filter(|_| !is_incomplete).map(parse).transpose()?;
+        let position = position.as_deref().filter(|_| !is_incomplete).map(history::parsed).transpose()?;
         if config.heartbeat < Duration::from_millis(100) || config.heartbeat > Duration::from_secs(3600) {
             return Err(Failure::stop(
                 code::SETTING,

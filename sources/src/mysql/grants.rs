@@ -1,5 +1,10 @@
 //! What a user may do, from what SHOW GRANTS says.
 
+use mysql_async::Conn;
+
+use super::connect::{Flavour, ask, ask_first};
+use super::failure::Failure;
+
 /// Every grant of a user, its roles' among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Grants(Vec<Grant>);
@@ -15,8 +20,22 @@ struct Grant {
 }
 
 impl Grants {
+    /// What this user may do, by itself and by its roles; MariaDB shows both at once.
+    pub(crate) async fn ask(conn: &mut Conn, flavour: Flavour) -> Result<Grants, Failure> {
+        let own: Vec<String> = ask(conn, "SHOW GRANTS").await?;
+        if flavour == Flavour::MariaDb {
+            return Ok(Grants::parse(&own));
+        }
+        let roles: String = ask_first(conn, "SELECT CURRENT_ROLE()").await?.unwrap_or_default();
+        if roles.is_empty() || roles == "NONE" {
+            return Ok(Grants::parse(&own));
+        }
+        let all: Vec<String> = ask(conn, format!("SHOW GRANTS FOR CURRENT_USER() USING {roles}")).await?;
+        Ok(Grants::parse(&all))
+    }
+
     /// Reads the lines; those that are about no table (roles, proxies, procedures) give nothing.
-    pub(crate) fn parse(lines: &[String]) -> Grants {
+    fn parse(lines: &[String]) -> Grants {
         Grants(lines.iter().filter_map(|line| grant(line)).collect())
     }
 
@@ -48,6 +67,17 @@ impl Grant {
             (own, name) => own == database && name == table,
         }
     }
+}
+
+/// `'reader'@'%'`.
+pub(crate) fn account(user: &str) -> String {
+    let (name, host) = user.rsplit_once('@').unwrap_or((user, "%"));
+    format!("'{}'@'{}'", name.replace('\'', "''"), host.replace('\'', "''"))
+}
+
+/// The privilege to ask what the log leaves out and what of it was purged.
+pub(crate) fn monitor(flavour: Flavour) -> &'static str {
+    if flavour == Flavour::MariaDb { "BINLOG MONITOR" } else { "REPLICATION CLIENT" }
 }
 
 /// ``GRANT SELECT, INSERT ON `shop`.* TO `reader`@`%` …``
@@ -135,5 +165,7 @@ mod tests {
         assert!(grants.somewhere_in("INSERT", "x`y") && !grants.somewhere_in("DELETE", "x`y"));
         let root = Grants::parse(&["GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION".to_string()]);
         assert!(root.everywhere("RELOAD") && root.on("SELECT", "a", "b"));
+        let admin = Grants::parse(&["GRANT REPLICATION SLAVE ADMIN ON *.* TO `admin`@`%`".to_string()]);
+        assert!(!admin.everywhere("REPLICATION SLAVE"), "a name that begins like another's is another privilege");
     }
 }

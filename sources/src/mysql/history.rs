@@ -10,6 +10,11 @@ use super::connect::{Flavour, connect};
 use super::failure::{Failure, NEW_SNAPSHOT, code};
 use crate::binlog::{GtidState, Position};
 
+/// A position as it was handed over once.
+pub(crate) fn parsed(text: &str) -> Result<Position, Failure> {
+    text.parse().map_err(|e| Failure::stop(code::SETTING, format!("the position {e}"), NEW_SNAPSHOT))
+}
+
 /// A position beyond the server's own belongs to another history: a restored backup, a reset log, another server.
 pub(crate) fn require_same(position: &Position, server: &GtidState) -> Result<(), Failure> {
     let ahead = position.done.minus(server);

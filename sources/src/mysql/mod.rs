@@ -25,6 +25,7 @@ mod connect;
 mod dolt;
 mod examine;
 mod failure;
+mod finding;
 mod follow;
 mod grants;
 mod history;
@@ -40,8 +41,8 @@ use std::time::Duration;
 
 use thalweg_graph::ports::{BoxFuture, Outlet, Source};
 
-pub use check::{Check, check, check_server};
-pub use examine::{Examined, Finding, Grade, Stands, examine};
+pub use examine::{Examined, Stands, examine};
+pub use finding::{Finding, Grade};
 pub use target::{Target, examine_targets};
 
 /// When the rows that are already there are read.
@@ -152,6 +153,7 @@ impl fmt::Debug for MysqlConfig {
             .field("snapshot", &self.snapshot)
             .field("snapshot_effects", &self.snapshot_effects)
             .field("clears", &self.clears)
+            .field("in_one", &self.in_one)
             .field("after_purge", &self.after_purge)
             .field("heartbeat", &self.heartbeat)
             .finish_non_exhaustive()

@@ -3,11 +3,11 @@
 use mysql_async::Conn;
 
 use super::Tls;
-use super::check::grants;
 use super::connect::{Flavour, Server, ask, ask_first, connect, options, quoted};
-use super::examine::{Finding, account, without_database};
+use super::examine::without_database;
 use super::failure::{Failure, code};
-use super::grants::Grants;
+use super::finding::Finding;
+use super::grants::{Grants, account};
 
 /// What is to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Target {
 pub async fn examine_targets(url: &str, targets: &[Target]) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Err(failure) = look(url, targets, &mut findings).await {
-        findings.extend(Finding::failed("connection", &failure));
+        findings.extend(Finding::about("connection", &failure));
     }
     findings
 }
@@ -39,7 +39,7 @@ async fn look(url: &str, targets: &[Target], findings: &mut Vec<Finding>) -> Res
     let user: String = ask_first(&mut conn, "SELECT CURRENT_USER()").await?.unwrap_or_default();
     let held = match flavour {
         Flavour::Dolt => None,
-        Flavour::MariaDb | Flavour::MySql => Some(Grants::parse(&grants(&mut conn, flavour).await?)),
+        Flavour::MariaDb | Flavour::MySql => Some(Grants::ask(&mut conn, flavour).await?),
     };
     for target in targets {
         let Some(database) = target.database.as_deref().or(opts.db_name()) else { continue };

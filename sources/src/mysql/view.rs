@@ -13,8 +13,8 @@ use mysql_async::{Conn, Opts, Row as SqlRow};
 use thalweg_formulas::Code;
 
 use super::catalog::{Catalog, Missing};
-use super::check::own_position;
-use super::connect::{Flavour, ask, ask_first, connect};
+use super::check::executed;
+use super::connect::{Flavour, ask, connect};
 use super::dolt;
 use super::failure::{Failure, code, lower};
 use crate::binlog::{GtidState, Watch};
@@ -135,12 +135,6 @@ fn of_lock(refused: mysql_async::Error) -> Result<Lock, Failure> {
         mysql_async::Error::Server(e) if matches!(e.code, 1205 | 3168) => Ok(Lock::Waited),
         other => Err(other.into()),
     }
-}
-
-/// All that was committed.
-async fn executed(conn: &mut Conn) -> Result<GtidState, Failure> {
-    let set: Option<String> = ask_first(conn, "SELECT @@global.gtid_executed").await?;
-    own_position(&set.unwrap_or_default())
 }
 
 /// A transaction that was prepared before the position and commits after it is in neither the rows nor the log that follows. A user who

@@ -1,29 +1,18 @@
 //! More of what happens to servers: resets, failovers, clocks, settings and rights that change under a source.
 
-use std::time::Duration;
-
 use thalweg_graph::ports::SourceStatus;
 use thalweg_testkit::{MariaDb, MySql, Proxy, Server, require, require_mysql};
 
-use crate::harness::{Running, changes, config, line, show, start};
+use crate::harness::{Running, changes, config, eventually, follow, line, show, start};
 
 /// A source over a proxy that has taken its snapshot and is live.
 fn follow_through(proxy: &Proxy) -> Running {
-    let mut source = start(config(&format!("mysql://root@127.0.0.1:{}", proxy.port()), &["shop.a"]), None);
-    source.transaction();
-    source.until_live();
-    source
+    follow(&format!("mysql://root@127.0.0.1:{}", proxy.port()), &["shop.a"])
 }
 
 /// Runs SQL until it gives what is wanted.
 fn wait_for(server: &Server, sql: &str, wanted: &str) {
-    for _ in 0..500 {
-        if server.query(sql).concat().concat() == wanted {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("{sql} never gave {wanted} but {:?}", server.query(sql));
+    eventually(&format!("{wanted} as the answer to {sql}"), || server.query(sql).concat().concat() == wanted);
 }
 
 #[test]

@@ -2,29 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use thalweg_graph::ports::{BoxFuture, Outlet, SourceMessage, SourceStatus};
+use thalweg_graph::ports::{SourceMessage, SourceStatus};
 use thalweg_sources::binlog::frame::{FILE_MAGIC, FileEvents, Header, kind};
 use thalweg_sources::binlog_file::{BinlogFileConfig, BinlogFileSource};
 
 use crate::decoder::{COMPRESSED, MYSQL, MYSQL_COMPRESSED, RECORDED, TRANSACTIONS};
-use crate::harness::{line, runtime};
-
-struct Collect(Mutex<Sender<SourceMessage>>);
-
-impl Outlet for Collect {
-    fn send(&self, message: SourceMessage) -> BoxFuture<'_, bool> {
-        let sent = self.0.lock().unwrap().send(message).is_ok();
-        Box::pin(std::future::ready(sent))
-    }
-}
+use crate::harness::{line, outlet, runtime};
 
 fn start(config: BinlogFileConfig, position: Option<&str>) -> Receiver<SourceMessage> {
-    let (sender, messages) = channel();
-    let outlet = Arc::new(Collect(Mutex::new(sender)));
+    let (outlet, messages) = outlet();
     runtime().spawn(BinlogFileSource::new(config).run(position.map(String::from), outlet));
     messages
 }

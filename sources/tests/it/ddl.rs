@@ -4,7 +4,7 @@ use thalweg_graph::ports::SourceStatus;
 use thalweg_sources::mysql::{AfterPurge, MysqlConfig};
 use thalweg_testkit::{MariaDb, MySql, Server, require, require_mysql};
 
-use crate::harness::{Running, changes, config, line, start};
+use crate::harness::{Running, changes, config, line, purge_to, start};
 
 fn clearing(server: &Server, tables: &[&str]) -> MysqlConfig {
     MysqlConfig { clears: true, ..config(&server.url(), tables) }
@@ -114,9 +114,7 @@ fn src_7_after_a_purge_the_tables_are_read_anew_if_so_configured() {
     let server = MariaDb::start();
     server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY); INSERT INTO shop.a VALUES (1)");
     server.exec("FLUSH BINARY LOGS; DELETE FROM shop.a; INSERT INTO shop.a VALUES (4); FLUSH BINARY LOGS");
-    while server.query("SHOW BINARY LOGS")[0][0] != "binlog.000003" {
-        server.exec("PURGE BINARY LOGS TO 'binlog.000003'");
-    }
+    purge_to(&server, "binlog.000003");
     let config = MysqlConfig { after_purge: AfterPurge::Snapshot, ..clearing(&server, &["shop.a"]) };
     let mut source = start(config, Some("0-1-3"));
     assert_eq!(next(&mut source), "-a() +a(4)");

@@ -3,34 +3,70 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use thalweg_formulas::Value;
-use thalweg_graph::Transaction;
 use thalweg_graph::ports::SourceStatus;
-use thalweg_testkit::{MariaDb, Proxy, require};
+use thalweg_sources::mysql::MysqlConfig;
+use thalweg_testkit::{MariaDb, Proxy, Server, require};
 
-use crate::harness::{Running, changes, config, line, start};
+use crate::harness::{config, follow, ids, line, start};
 
-/// The first columns of the rows that a transaction inserts.
-fn ids(transaction: &Transaction) -> Vec<i64> {
-    let id = |c: &thalweg_graph::Change| match c.after.as_ref().unwrap()[0] {
-        Some(Value::Int(id)) => id,
-        ref other => panic!("{other:?}"),
-    };
-    changes(transaction).iter().map(id).collect()
-}
-
-fn table(server: &MariaDb) -> Vec<i64> {
-    server.query("SELECT id FROM shop.a ORDER BY id").iter().map(|r| r[0].parse().unwrap()).collect()
-}
-
-/// Reads until the sentinel -1 comes; the ids in order.
-fn read_all(source: &mut Running) -> Vec<i64> {
+/// The table `shop.a` gets rows, and the server is killed, again and again: in the end every row has come that is there, once, in order.
+pub fn crashes(server: &mut Server, rounds: i64) {
+    let mut source = follow(&server.url(), &["shop.a"]);
     let mut seen = Vec::new();
-    while !seen.contains(&-1) {
+    for round in 0..rounds {
+        let inserts: String = (0..200).map(|i| format!("INSERT INTO shop.a VALUES ({});", round * 1000 + i)).collect();
+        std::thread::scope(|scope| {
+            let client = server.client();
+            let writer = scope.spawn(move || client.try_query(&inserts).ok());
+            // Among the commits: this one has arrived, others are under way, most are still to come.
+            while seen.last().is_none_or(|id| *id < round * 1000 + 20 * round) {
+                seen.extend(ids(&source.transaction()));
+            }
+            server.kill9();
+            writer.join().unwrap();
+        });
+        server.restart();
+    }
+    server.exec("INSERT INTO shop.a VALUES (-1)");
+    while seen.last() != Some(&-1) {
         seen.extend(ids(&source.transaction()));
     }
     seen.pop();
-    seen
+    let stored = server.query("SELECT id FROM shop.a WHERE id >= 0 ORDER BY id");
+    assert_eq!(seen, stored.iter().map(|row| row[0].parse().unwrap()).collect::<Vec<i64>>());
+    assert!(source.statuses.iter().any(|s| matches!(s, SourceStatus::Connecting { error: Some(_) })), "{:?}", source.statuses);
+}
+
+/// Each connection is cut somewhere in the first `span` bytes; the table is `shop.a (id, note)`.
+pub fn cuts(server: &Server, rounds: i64, span: u64) {
+    let proxy = Proxy::to(server.port());
+    let mut source = follow(&format!("mysql://root@127.0.0.1:{}", proxy.port()), &["shop.a"]);
+    for round in 0..rounds {
+        proxy.cut_after(1 + (round as u64 * 397) % span);
+        let rows: Vec<String> = (0..40).map(|i| format!("({}, REPEAT('n', {}))", round * 100 + i, i * 5)).collect();
+        server.exec(&format!(
+            "INSERT INTO shop.a VALUES {}; INSERT INTO shop.a VALUES ({}, 'one')",
+            rows.join(","),
+            round * 100 + 99
+        ));
+        assert_eq!(ids(&source.transaction()), (0..40).map(|i| round * 100 + i).collect::<Vec<i64>>());
+        assert_eq!(ids(&source.transaction()), [round * 100 + 99]);
+    }
+    assert!(proxy.accepted() as i64 > rounds * 4 / 5, "{}", proxy.accepted());
+}
+
+/// Of two readers of `shop.a` with one id the first is pushed out.
+pub fn two_readers(server: &Server) {
+    let config = MysqlConfig { server_id: Some(77), ..config(&server.url(), &["shop.a"]) };
+    let mut first = start(config.clone(), None);
+    first.transaction();
+    first.until_live();
+    let mut second = start(config, None);
+    second.transaction();
+    second.until_live();
+    let status = first.until("being pushed out", |s| matches!(s, SourceStatus::Connecting { error: Some(_) }));
+    let text = "E0412: another reader has the same server id; give each its own `server_id`, or none for a random one";
+    assert_eq!(status, SourceStatus::Connecting { error: Some(text.into()) });
 }
 
 #[test]
@@ -40,25 +76,7 @@ fn src_1_nothing_is_lost_or_repeated_over_server_crashes() {
     }
     let mut server = MariaDb::start();
     server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY)");
-    let mut source = start(config(&server.url(), &["shop.a"]), None);
-    source.transaction();
-    source.until_live();
-    for round in 0..5 {
-        let inserts: String = (0..200).map(|i| format!("INSERT INTO shop.a VALUES ({});", round * 1000 + i)).collect();
-        std::thread::scope(|scope| {
-            let client = server.client();
-            let writer = scope.spawn(move || client.try_query(&inserts).ok());
-            std::thread::sleep(Duration::from_millis(10 + 15 * round as u64));
-            server.kill9();
-            writer.join().unwrap();
-        });
-        server.restart();
-    }
-    server.exec("INSERT INTO shop.a VALUES (-1)");
-    let seen = read_all(&mut source);
-    let stored: Vec<i64> = table(&server).into_iter().filter(|id| *id >= 0).collect();
-    assert_eq!(seen, stored);
-    assert!(source.statuses.iter().any(|s| matches!(s, SourceStatus::Connecting { error: Some(_) })), "{:?}", source.statuses);
+    crashes(&mut server, 5);
 }
 
 #[test]
@@ -68,28 +86,8 @@ fn src_2_a_cut_at_any_byte_loses_and_repeats_nothing() {
     }
     let server = MariaDb::start();
     server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY, note VARCHAR(200))");
-    let proxy = Proxy::to(server.port());
-    let url = format!("mysql://root@127.0.0.1:{}", proxy.port());
-    let mut source = start(config(&url, &["shop.a"]), None);
-    source.transaction();
-    source.until_live();
-    let mut expected = Vec::new();
-    for round in 0..25i64 {
-        // Each connection sends some 4 kB before its first transaction; the cut falls anywhere in what follows.
-        proxy.cut_after(1 + (round as u64 * 397) % 9000);
-        let rows: Vec<String> = (0..40).map(|i| format!("({}, REPEAT('n', {}))", round * 100 + i, i * 5)).collect();
-        server.exec(&format!(
-            "INSERT INTO shop.a VALUES {}; INSERT INTO shop.a VALUES ({}, 'one')",
-            rows.join(","),
-            round * 100 + 99
-        ));
-        expected.push((0..40).map(|i| round * 100 + i).collect::<Vec<i64>>());
-        expected.push(vec![round * 100 + 99]);
-        for wanted in &expected[expected.len() - 2..] {
-            assert_eq!(ids(&source.transaction()), *wanted);
-        }
-    }
-    assert!(proxy.accepted() > 20, "{}", proxy.accepted());
+    // A connection brings some 4 kB before its first transaction; the cut falls anywhere in what follows.
+    cuts(&server, 25, 9000);
 }
 
 #[test]
@@ -100,9 +98,7 @@ fn src_22_a_byte_damaged_on_the_way_is_found_and_read_again() {
     let server = MariaDb::start();
     server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY, note TEXT)");
     let proxy = Proxy::to(server.port());
-    let mut source = start(config(&format!("mysql://root@127.0.0.1:{}", proxy.port()), &["shop.a"]), None);
-    source.transaction();
-    source.until_live();
+    let mut source = follow(&format!("mysql://root@127.0.0.1:{}", proxy.port()), &["shop.a"]);
     proxy.damage_after(30_000);
     server.exec("INSERT INTO shop.a VALUES (1, REPEAT('x', 60000))");
     let status = source.until("damage", |s| matches!(s, SourceStatus::Connecting { error: Some(_) }));
@@ -121,9 +117,7 @@ fn src_5_a_silent_server_is_given_up_and_found_again() {
     let server = MariaDb::start();
     server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY)");
     let proxy = Proxy::to(server.port());
-    let mut source = start(config(&format!("mysql://root@127.0.0.1:{}", proxy.port()), &["shop.a"]), None);
-    source.transaction();
-    source.until_live();
+    let mut source = follow(&format!("mysql://root@127.0.0.1:{}", proxy.port()), &["shop.a"]);
     source.nothing_for(Duration::from_millis(1200)); // Heartbeats keep it up.
     proxy.stall(true);
     server.exec("INSERT INTO shop.a VALUES (1)");
@@ -165,17 +159,7 @@ fn src_11_two_readers_with_one_server_id_are_told() {
     }
     let server = MariaDb::start();
     server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY)");
-    let mut config = config(&server.url(), &["shop.a"]);
-    config.server_id = Some(77);
-    let mut first = start(config.clone(), None);
-    first.transaction();
-    first.until_live();
-    let mut second = start(config, None);
-    second.transaction();
-    second.until_live();
-    let status = first.until("being pushed out", |s| matches!(s, SourceStatus::Connecting { error: Some(_) }));
-    let text = "E0412: another reader has the same server id; give each its own `server_id`, or none for a random one";
-    assert_eq!(status, SourceStatus::Connecting { error: Some(text.into()) });
+    two_readers(&server);
 }
 
 #[test]

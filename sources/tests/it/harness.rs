@@ -8,13 +8,16 @@ use thalweg_formulas::Value;
 use thalweg_graph::ports::{BoxFuture, Outlet, SourceMessage, SourceStatus};
 use thalweg_graph::transaction::Body;
 use thalweg_graph::{Change, Op, Schema, Transaction};
-use thalweg_sources::mysql::{MysqlConfig, MysqlSource};
-use thalweg_testkit::MariaDb;
+use thalweg_sources::mysql::{Grade, MysqlConfig, MysqlSource, Stands, examine};
+use thalweg_testkit::{MariaDb, Server};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How to go on where the log has nothing to go on with.
+pub const ANEW: &str = "start with a new data directory to read the tables anew";
 
 /// A server that all tests share; each has its own database on it.
 pub fn shared() -> &'static MariaDb {
@@ -34,6 +37,12 @@ impl Outlet for Collect {
         let sent = self.0.lock().unwrap().send(message).is_ok();
         Box::pin(std::future::ready(sent))
     }
+}
+
+/// An outlet, and what comes out of it.
+pub fn outlet() -> (Arc<dyn Outlet>, Receiver<SourceMessage>) {
+    let (sender, messages) = channel();
+    (Arc::new(Collect(Mutex::new(sender))), messages)
 }
 
 /// A source that runs. Dropping it ends it.
@@ -62,11 +71,50 @@ pub fn config(url: &str, tables: &[&str]) -> MysqlConfig {
 }
 
 pub fn start(config: MysqlConfig, position: Option<&str>) -> Running {
-    let (sender, messages) = channel();
-    let source = MysqlSource::new(config);
-    let outlet = Arc::new(Collect(Mutex::new(sender)));
-    let task = runtime().spawn(source.run(position.map(String::from), outlet));
+    let (outlet, messages) = outlet();
+    let task = runtime().spawn(MysqlSource::new(config).run(position.map(String::from), outlet));
     Running { messages, task, statuses: Vec::new(), schemas: Vec::new(), position: position.map(String::from) }
+}
+
+/// A source of whatever answers at the URL that has taken its snapshot and is live.
+pub fn follow(url: &str, tables: &[&str]) -> Running {
+    let mut source = start(config(url, tables), None);
+    source.transaction();
+    source.until_live();
+    source
+}
+
+/// The text with which a source stops.
+pub fn stop(config: MysqlConfig, position: Option<&str>) -> String {
+    start(config, position).stopped()
+}
+
+/// What is found on a server, on a line each: `ok binlog_format ROW`.
+pub fn findings(config: &MysqlConfig) -> Vec<String> {
+    let examined = runtime().block_on(examine(config, Stands::Unknown));
+    let grade = |grade| match grade {
+        Grade::Ok => "ok",
+        Grade::Warn => "warn",
+        Grade::Bad => "bad",
+    };
+    examined.findings.iter().map(|f| format!("{} {} {}", grade(f.grade), f.name, f.found)).collect()
+}
+
+/// Looks again and again until something holds; for what nobody tells.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "{what} never came");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Has a server delete its log before a file. It keeps a file until its engine has done with it, which takes a moment.
+pub fn purge_to(server: &Server, file: &str) {
+    eventually("the end of older files", || {
+        server.exec(&format!("PURGE BINARY LOGS TO '{file}'"));
+        server.query("SHOW BINARY LOGS")[0][0] == file
+    });
 }
 
 impl Running {
@@ -164,6 +212,15 @@ pub fn changes(transaction: &Transaction) -> &[Change] {
         Body::Changes(changes) | Body::Fill(changes) => changes,
         Body::Timer(timer) => panic!("{timer:?}"),
     }
+}
+
+/// The first columns of the rows that a transaction inserts.
+pub fn ids(transaction: &Transaction) -> Vec<i64> {
+    let id = |c: &Change| match c.after.as_ref().unwrap()[0] {
+        Some(Value::Int(id)) => id,
+        ref other => panic!("{other:?}"),
+    };
+    changes(transaction).iter().map(id).collect()
 }
 
 /// A transaction on one line: `0-1-5: +orders(1, "new") ~orders(1, "new" -> 1, "paid") -orders(1, "paid")`.

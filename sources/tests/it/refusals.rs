@@ -1,15 +1,9 @@
 //! What cannot be followed exactly stops the source with one text: code, reason, cure. The position stays.
 
-use thalweg_sources::mysql::{MysqlConfig, check_server};
+use thalweg_sources::mysql::MysqlConfig;
 use thalweg_testkit::{MariaDb, require};
 
-use crate::harness::{config, line, runtime, start};
-
-const ANEW: &str = "start with a new data directory to read the tables anew";
-
-fn stop(config: MysqlConfig, position: Option<&str>) -> String {
-    start(config, position).stopped()
-}
+use crate::harness::{ANEW, config, findings, line, purge_to, start, stop};
 
 #[test]
 fn a_server_with_wrong_settings_is_refused_with_the_sql_that_mends_it() {
@@ -123,25 +117,33 @@ fn a_user_without_a_privilege_is_told_which() {
     source.transaction();
     source.until_live();
     // Once the snapshot is there, no SELECT is needed.
-    let checks = runtime().block_on(check_server(&url("sesame"), &["shop.*".into()]));
-    let lines: Vec<String> =
-        checks.iter().map(|c| format!("{} {} {}", if c.ok { "ok" } else { "bad" }, c.name, c.found)).collect();
+    let found = findings(&config(&url("sesame"), &["shop.*"]));
+    let version = &found[2];
+    assert!(version.contains(&server.query("SELECT VERSION()")[0][0]), "{version}");
+    let reader = "'reader'@'%'";
     assert_eq!(
-        lines,
+        found,
         [
             format!("ok connection 127.0.0.1:{}", server.port()),
-            format!("ok version {}", server.query("SELECT VERSION()")[0][0]),
+            "ok tls none, and none needed on this machine".into(),
+            version.clone(),
             "ok log_bin ON".into(),
             "ok binlog_format ROW".into(),
             "ok binlog_row_image FULL".into(),
             "ok binlog_row_metadata FULL".into(),
-            "ok privileges REPLICATION SLAVE".into(),
-            "ok tables shop.orders".into(),
+            "ok gtid_strict_mode ON".into(),
+            "ok log kept until it is purged by hand".into(),
+            "ok server_id 1; this reader's is random at each run".into(),
+            "ok clock that of this machine, within 2 seconds".into(),
+            format!("ok privilege REPLICATION SLAVE {reader}"),
+            format!("ok privilege BINLOG MONITOR {reader}"),
+            format!("ok privilege SELECT on shop.* {reader}"),
+            "ok table shop.orders 1 columns, key id".into(),
         ]
     );
-    let checks = runtime().block_on(check_server(&url("mellon"), &[]));
-    assert_eq!(checks.len(), 1);
-    assert!(format!("{good:?} {checks:?} {:?}", source.statuses).find("sesame").is_none(), "a password is shown");
+    let denied = findings(&config(&url("mellon"), &[]));
+    assert_eq!(denied.len(), 1, "{denied:?}");
+    assert!(format!("{good:?} {denied:?} {:?}", source.statuses).find("sesame").is_none(), "a password is shown");
 }
 
 #[test]
@@ -152,10 +154,7 @@ fn src_7_a_purged_log_needs_a_new_snapshot() {
     let server = MariaDb::start();
     server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY); INSERT INTO shop.a VALUES (1), (2); INSERT INTO shop.a VALUES (3)");
     server.exec("FLUSH BINARY LOGS; INSERT INTO shop.a VALUES (4); FLUSH BINARY LOGS; INSERT INTO shop.a VALUES (5)");
-    // The server keeps a file until its engine has done with it, which takes a moment.
-    while server.query("SHOW BINARY LOGS")[0][0] != "binlog.000003" {
-        server.exec("PURGE BINARY LOGS TO 'binlog.000003'");
-    }
+    purge_to(&server, "binlog.000003");
     let longer = "a larger binlog_expire_logs_seconds keeps the log longer";
     let config = config(&server.url(), &["shop.a"]);
     for (position, at, missing) in

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use thalweg_formulas::Value;
+use thalweg_graph::transaction::Body;
 use thalweg_graph::{Op, Row};
-use thalweg_sources::mysql::{Snapshot, SnapshotEffects};
-use thalweg_testkit::{MariaDb, require};
+use thalweg_sources::mysql::{MysqlConfig, Snapshot, SnapshotEffects};
+use thalweg_testkit::{MariaDb, Server, require};
 
 use crate::harness::{changes, config, line, start};
+
+/// A table of four counters.
+pub const COUNTERS: &str = "CREATE TABLE shop.c (id INT PRIMARY KEY, n INT); INSERT INTO shop.c VALUES (0,0),(1,0),(2,0),(3,0)";
 
 fn counter(row: &Row) -> (i64, i64) {
     match row[..] {
@@ -17,18 +21,12 @@ fn counter(row: &Row) -> (i64, i64) {
     }
 }
 
-/// Four writers count as fast as they can; in each round the first before-image of every counter must be what the snapshot read.
-#[test]
-fn src_18_a_snapshot_under_writers_neither_loses_nor_repeats() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
-    server.exec("CREATE DATABASE shop; CREATE TABLE shop.c (id INT PRIMARY KEY, n INT); INSERT INTO shop.c VALUES (0,0),(1,0),(2,0),(3,0)");
+/// Runs `test` while four writers count in [`COUNTERS`] as fast as they can.
+pub fn under_writers(server: &Server, test: impl FnOnce()) {
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for id in 0..4 {
-            let (server, ended) = (&server, &ended);
+            let ended = &ended;
             let block = format!("UPDATE shop.c SET n = n + 1 WHERE id = {id};").repeat(200);
             scope.spawn(move || {
                 while !ended.load(Ordering::Relaxed) {
@@ -36,27 +34,63 @@ fn src_18_a_snapshot_under_writers_neither_loses_nor_repeats() {
                 }
             });
         }
-        let rounds = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            for _ in 0..12 {
-                let mut source = start(config(&server.url(), &["shop.c"]), None);
-                let fill = source.transaction();
-                let mut expected: BTreeMap<i64, i64> =
-                    changes(&fill).iter().map(|c| counter(c.after.as_ref().unwrap())).collect();
-                assert_eq!(expected.len(), 4);
-                while !expected.is_empty() {
-                    for change in changes(&source.transaction()) {
-                        assert_eq!(change.op, Op::Update);
-                        let (id, n) = counter(change.before.as_ref().unwrap());
-                        if let Some(wanted) = expected.remove(&id) {
-                            assert_eq!(n, wanted, "counter {id}: the log begins elsewhere than the snapshot ends");
-                        }
-                    }
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(test));
+        ended.store(true, Ordering::Relaxed);
+        result.unwrap();
+    });
+}
+
+/// In each round the first before-image of every counter must be what the snapshot read.
+pub fn rounds(server: &Server, url: &str, count: usize) {
+    for _ in 0..count {
+        let mut source = start(config(url, &["shop.c"]), None);
+        let fill = source.transaction();
+        let mut expected: BTreeMap<i64, i64> = changes(&fill).iter().map(|c| counter(c.after.as_ref().unwrap())).collect();
+        assert_eq!(expected.len(), 4);
+        while !expected.is_empty() {
+            for change in changes(&source.transaction()) {
+                assert_eq!(change.op, Op::Update);
+                let (id, n) = counter(change.before.as_ref().unwrap());
+                if let Some(wanted) = expected.remove(&id) {
+                    assert_eq!(n, wanted, "counter {id}: the log begins elsewhere than the snapshot ends; at {}", server.gtid());
                 }
             }
-        }));
-        ended.store(true, Ordering::Relaxed);
-        rounds.unwrap();
-    });
+        }
+    }
+}
+
+#[test]
+fn src_18_a_snapshot_under_writers_neither_loses_nor_repeats() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec(&format!("CREATE DATABASE shop; {COUNTERS}"));
+    under_writers(&server, || rounds(&server, &server.url(), 12));
+}
+
+/// More rows than a piece has: what cannot be half there comes as one transaction, with the position that belongs to all of it.
+#[test]
+fn src_18_a_snapshot_of_several_pieces_is_one_transaction_where_that_is_asked_for() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec(
+        "CREATE DATABASE shop; USE shop; CREATE TABLE a (id INT PRIMARY KEY); INSERT INTO a SELECT seq FROM seq_1_to_25000",
+    );
+    for (in_one, sizes) in [(false, &[10_000, 10_000, 5_000][..]), (true, &[25_000])] {
+        let config = MysqlConfig { clears: true, in_one, ..config(&server.url(), &["shop.a"]) };
+        let mut source = start(config, None);
+        for (i, size) in sizes.iter().enumerate() {
+            let transaction = source.transaction();
+            assert_eq!(changes(&transaction).len(), *size, "in one: {in_one}");
+            assert!(matches!(transaction.body, Body::Fill(_)), "in one: {in_one}");
+            let is_last = i + 1 == sizes.len();
+            assert_eq!(source.position, Some(if is_last { server.gtid() } else { "snapshot".into() }), "in one: {in_one}");
+        }
+        source.until_live();
+    }
 }
 
 #[test]

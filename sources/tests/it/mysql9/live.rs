@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use thalweg_testkit::{MySql, require_mysql};
 
-use super::{follow, next, shop, short};
-use crate::harness::{config, line, start};
+use super::{next, shop, short};
+use crate::harness::{config, follow, line, start};
 
 #[test]
 fn transactions_arrive_whole_and_in_order() {
@@ -46,7 +46,7 @@ fn src_10_tagged_transactions_and_gaps_are_kept_in_the_position() {
         return;
     }
     let server = shop("CREATE TABLE a (id INT PRIMARY KEY)");
-    let mut source = follow(&server, &["shop.a"]);
+    let mut source = follow(&server.url(), &["shop.a"]);
     let uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
     server.exec(&format!(
         "USE shop; SET gtid_next = 'AUTOMATIC:import'; INSERT INTO a VALUES (1); SET gtid_next = '{uuid}:7'; INSERT INTO a VALUES (2);
@@ -67,7 +67,7 @@ fn src_6_rotation_and_a_change_of_checksums_are_transparent() {
         return;
     }
     let server = shop("CREATE TABLE a (id INT PRIMARY KEY)");
-    let mut source = follow(&server, &["shop.a"]);
+    let mut source = follow(&server.url(), &["shop.a"]);
     for id in 0..6 {
         let checksum = ["NONE", "CRC32"][id % 2];
         server.exec(&format!("INSERT INTO shop.a VALUES ({id}); FLUSH BINARY LOGS; SET GLOBAL binlog_checksum = {checksum}"));
@@ -86,7 +86,7 @@ fn src_14_compressed_transactions_and_partial_json_are_unpacked() {
     }
     let server = MySql::start_with(&["--binlog-transaction-compression=ON", "--binlog-row-value-options=PARTIAL_JSON"]);
     server.exec("CREATE DATABASE shop; USE shop; CREATE TABLE a (id INT PRIMARY KEY, doc JSON, note TEXT)");
-    let mut source = follow(&server, &["shop.a"]);
+    let mut source = follow(&server.url(), &["shop.a"]);
     server.exec(
         "USE shop; INSERT INTO a VALUES (1, JSON_OBJECT('k', REPEAT('v', 100), 'list', JSON_ARRAY(1, 2, 3)), REPEAT('x', 300));
          UPDATE a SET doc = JSON_SET(doc, '$.list[1]', 20); UPDATE a SET doc = JSON_REMOVE(doc, '$.k'); UPDATE a SET note = 'y'; DELETE FROM a",
@@ -117,7 +117,7 @@ fn src_14_changes_of_an_xa_transaction_happen_at_its_commit() {
         return;
     }
     let server = shop("CREATE TABLE a (id INT PRIMARY KEY)");
-    let mut source = follow(&server, &["shop.a"]);
+    let mut source = follow(&server.url(), &["shop.a"]);
     server
         .exec("USE shop; XA START 'one', 'b', 3; INSERT INTO a VALUES (1), (2); XA END 'one', 'b', 3; XA PREPARE 'one', 'b', 3;");
     server.exec("USE shop; XA START 'two'; INSERT INTO a VALUES (3); XA END 'two'; XA PREPARE 'two';");

@@ -8,21 +8,13 @@ mod tls;
 
 use thalweg_testkit::MySql;
 
-use crate::harness::{Running, config, line, start};
+use crate::harness::{Running, line};
 
 /// A server with a database `shop`.
 fn shop(sql: &str) -> MySql {
     let server = MySql::start();
     server.exec(&format!("CREATE DATABASE shop; USE shop; {sql}"));
     server
-}
-
-/// A source that has taken its snapshot and is live.
-fn follow(server: &MySql, tables: &[&str]) -> Running {
-    let mut source = start(config(&server.url(), tables), None);
-    source.transaction();
-    source.until_live();
-    source
 }
 
 /// `text` with the server's id as `U`.

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use thalweg_sources::mysql::{MysqlConfig, Tls, check};
+use thalweg_sources::mysql::{MysqlConfig, Tls};
 use thalweg_testkit::{MySql, require_mysql};
 
 use super::{next, shop};
-use crate::harness::{config, runtime, start};
+use crate::harness::{config, findings, start};
 
 #[test]
 fn src_23_tls_is_verified_as_configured() {
@@ -41,8 +41,7 @@ fn src_23_tls_is_verified_as_configured() {
     let plain = MysqlConfig { url: server.url(), ..with(Tls::AsUrl) };
     let refused = start(plain.clone(), None).stopped();
     assert_eq!(refused, "E0421: the server takes no connection without TLS; switch TLS on for this source");
-    let checks = runtime().block_on(check(&plain));
-    assert_eq!((checks.len(), checks[0].name, checks[0].ok), (1, "connection", false));
+    assert_eq!(findings(&plain), ["bad connection the server takes no connection without TLS"]);
 }
 
 #[test]
