@@ -79,7 +79,7 @@ impl Oracle {
         Oracle {
             epoch: 0,
             tables: vec![BTreeMap::new(); plan.tables.len()],
-            keys: plan.tables.iter().map(|table| declared(table)).collect(),
+            keys: plan.tables.iter().map(declared).collect(),
             cells: vec![BTreeMap::new(); plan.regions.len()],
             shown: BTreeMap::new(),
             triggers: BTreeMap::new(),
