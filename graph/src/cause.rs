@@ -12,6 +12,7 @@
 //! assert_eq!(origin, "0-1-42 via 01HQT500000000000000000001:2");
 //! assert_eq!(Cause::of(&origin), Some(cause));
 //! assert_eq!(Cause::of("0-1-42"), None);
+//! assert_eq!(Cause::split(&origin).0, "0-1-42");
 //! ```
 
 use std::fmt;
@@ -23,6 +24,16 @@ pub struct Cause {
     pub id: String,
     /// How many effects lie between this and what no effect caused, this one included; at least 1.
     pub depth: u32,
+}
+
+/// The table in which SQL sinks note, in the transaction of each write, the row that they made so; its column `origin` is `ID:DEPTH`.
+pub const ROWS: &str = "thalweg_rows";
+/// The same for rows that were inserted into tables without an id of ours; its columns are `id` and `depth`.
+pub const APPLIED: &str = "thalweg_applied";
+
+/// Whether a table holds marks of sinks, and no data.
+pub fn is_mark_table(table: &str) -> bool {
+    [ROWS, APPLIED].contains(&table)
 }
 
 const VIA: &str = " via ";
@@ -45,7 +56,15 @@ impl Cause {
 
     /// What an origin says of the effect that wrote its transaction.
     pub fn of(origin: &str) -> Option<Cause> {
-        Cause::parse(origin.rsplit_once(VIA)?.1)
+        Cause::split(origin).1
+    }
+
+    /// An origin as its source names it, and the effect that wrote its transaction.
+    pub fn split(origin: &str) -> (&str, Option<Cause>) {
+        match origin.rsplit_once(VIA).map(|(own, via)| (own, Cause::parse(via))) {
+            Some((own, Some(cause))) => (own, Some(cause)),
+            _ => (origin, None),
+        }
     }
 }
 
@@ -71,7 +90,7 @@ mod tests {
         ] {
             assert_eq!(Cause::parse(text), None, "{text}");
         }
-        assert_eq!(Cause::of("a via b"), None);
+        assert_eq!(Cause::split("a via b"), ("a via b", None));
         assert_eq!(Cause::of("tx via x via 01HQT500000000000000000001:16").map(|cause| cause.depth), Some(16));
     }
 }

@@ -215,12 +215,14 @@ fn mysql9_set_wrongly_passes_once_what_it_says_was_run() {
 #[test]
 fn targets_of_actions_are_looked_at_and_nothing_is_sent() {
     let Some(server) = shop_server() else { return };
-    server.exec("CREATE TABLE shop.copies (id INT PRIMARY KEY, amount INT); CREATE USER writer@'%' IDENTIFIED BY 'open-sesame'");
+    server.exec("CREATE TABLE shop.copies (id INT PRIMARY KEY, amount INT); CREATE TABLE shop.notes (n INT AUTO_INCREMENT PRIMARY KEY, text VARCHAR(20))");
+    server.exec("CREATE USER writer@'%' IDENTIFIED BY 'open-sesame'");
     let url = format!("mysql://writer:${{PASSWORD}}@127.0.0.1:{}/shop", server.port());
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let actions = format!(
         r#"{{ type = "sql-upsert", url = "{url}", table = "copies", key = ["id"], columns = {{ id = "{{key.id}}" }} }},
            {{ type = "sql-insert", url = "{url}", table = "events", create = true }},
+           {{ type = "sql-insert", url = "{url}", table = "notes", columns = {{ text = "{{key.id}}" }} }},
            {{ type = "webhook", url = "http://127.0.0.1:{free}/token@b", secret = "${{NOT_SET}}" }}"#
     );
     let actions = actions.replace('\n', " ");
@@ -230,10 +232,12 @@ fn targets_of_actions_are_looked_at_and_nothing_is_sent() {
     assert_eq!(exit, 4, "{text}");
     expect![[r#"
         target writer@127.0.0.1:PORT
-          ok    connection               127.0.0.1:PORT
-          bad   table shop.copies        not there, or invisible: 'writer'@'%' lacks SELECT, INSERT, UPDATE [E0407]
-          bad   table shop.thalweg_rows  'writer'@'%' lacks CREATE, SELECT, INSERT, UPDATE [E0407]
-          bad   table shop.events        'writer'@'%' lacks SELECT, INSERT, CREATE [E0407]
+          ok    connection                  127.0.0.1:PORT
+          bad   table shop.copies           not there, or invisible: 'writer'@'%' lacks SELECT, INSERT, UPDATE [E0407]
+          bad   table shop.thalweg_rows     'writer'@'%' lacks CREATE, SELECT, INSERT, UPDATE [E0407]
+          bad   table shop.events           'writer'@'%' lacks SELECT, INSERT, CREATE [E0407]
+          bad   table shop.notes            not there, or invisible: 'writer'@'%' lacks SELECT, INSERT [E0407]
+          bad   table shop.thalweg_applied  'writer'@'%' lacks CREATE, SELECT, INSERT [E0407]
 
         actions
           bad   secret   webhook: `secret` cannot be resolved: environment variable `NOT_SET` is not set [E0506]
@@ -245,8 +249,10 @@ fn targets_of_actions_are_looked_at_and_nothing_is_sent() {
         GRANT SELECT, INSERT, UPDATE ON `shop`.`copies` TO 'writer'@'%';
         GRANT CREATE, SELECT, INSERT, UPDATE ON `shop`.`thalweg_rows` TO 'writer'@'%';
         GRANT SELECT, INSERT, CREATE ON `shop`.`events` TO 'writer'@'%';
+        GRANT SELECT, INSERT ON `shop`.`notes` TO 'writer'@'%';
+        GRANT CREATE, SELECT, INSERT ON `shop`.`thalweg_applied` TO 'writer'@'%';
 
-        21 ok, 1 warn, 4 bad"#]]
+        21 ok, 1 warn, 6 bad"#]]
     .assert_eq(&targets(&text.replace(&free.to_string(), "FREE")));
     server.exec(&block(&text));
     let home = home.env("NOT_SET", SECRET);
@@ -254,17 +260,32 @@ fn targets_of_actions_are_looked_at_and_nothing_is_sent() {
     assert_eq!(exit, 0, "{text}");
     expect![[r#"
         target writer@127.0.0.1:PORT
-          ok    connection               127.0.0.1:PORT
-          ok    table shop.copies        there, and SELECT, INSERT, UPDATE granted
-          ok    table shop.thalweg_rows  not there: the first delivery makes it
-          ok    table shop.events        not there: the first delivery makes it
+          ok    connection                  127.0.0.1:PORT
+          ok    table shop.copies           there, and SELECT, INSERT, UPDATE granted
+          ok    table shop.thalweg_rows     not there: the first delivery makes it
+          ok    table shop.events           not there: the first delivery makes it
+          ok    table shop.notes            there, and SELECT, INSERT granted
+          ok    table shop.thalweg_applied  not there: the first delivery makes it
 
         actions
           warn  webhook  127.0.0.1:FREE takes no connection now
                          = help: deliveries wait in the outbox and are tried again until their deadline
 
-        24 ok, 1 warn, 0 bad"#]]
+        26 ok, 1 warn, 0 bad"#]]
     .assert_eq(&targets(&text.replace(&free.to_string(), "FREE")));
+    // Tables of marks that are there need no CREATE, and each other privilege is missed by name.
+    server.exec(
+        "CREATE TABLE shop.thalweg_rows (n INT); CREATE TABLE shop.thalweg_applied (n INT);
+         REVOKE CREATE, UPDATE ON shop.thalweg_rows FROM writer@'%'; REVOKE CREATE, INSERT ON shop.thalweg_applied FROM writer@'%'",
+    );
+    let (exit, text) = doctor(&home, &["thalweg.toml"], Some(&server));
+    assert_eq!(exit, 4, "{text}");
+    expect![[r#"
+        -- to be run on 127.0.0.1:PORT by an administrator; clients that write must connect anew to follow a changed setting
+        GRANT UPDATE ON `shop`.`thalweg_rows` TO 'writer'@'%';
+        GRANT INSERT ON `shop`.`thalweg_applied` TO 'writer'@'%';
+    "#]]
+    .assert_eq(&block(&text));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, TxOpts};
 use serde_json::{Map, Value as Json};
-use thalweg_graph::cause::Cause;
+use thalweg_graph::cause::{APPLIED, Cause};
 use thalweg_graph::ports::{Attempt, BoxFuture, Firing, PendingDelivery, Sink};
 use thalweg_graph::spec::ActionSpec;
 
@@ -79,7 +79,8 @@ impl SqlInsert {
             let cure = format!("add create = true to the action, or run: {create}");
             return Err(Fault::permanent(format!("E0520: there is no table {shown}; {cure}")));
         };
-        if !table.is_keyed_by_id(self.shape.writes_own_id()) {
+        let needs_ledger = !table.is_keyed_by_id(self.shape.writes_own_id());
+        if needs_ledger && Table::find(conn, &target.database, APPLIED).await?.is_none() {
             conn.query_drop(table.ledger_statement()).await.map_err(|why| Fault::of(&why))?;
         }
         Ok(table)

@@ -4,13 +4,12 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Value as Sql};
 use serde_json::{Map, Value as Json};
 use thalweg_formulas::Value;
+use thalweg_graph::cause;
 
 use super::column::{Column, Kind};
 use super::fault::Fault;
 use super::own::ORIGIN;
 use super::row::EVENT_COLUMNS;
-
-const LEDGER: &str = "thalweg_applied";
 
 /// A table.
 #[derive(Debug)]
@@ -124,7 +123,7 @@ impl Table {
 
     /// Makes the ledger of effect ids.
     pub(super) fn ledger_statement(&self) -> String {
-        let ledger = qualified(&self.database, LEDGER);
+        let ledger = qualified(&self.database, cause::APPLIED);
         format!(
             "CREATE TABLE IF NOT EXISTS {ledger} (id VARCHAR(26) PRIMARY KEY, depth INT NOT NULL, applied_at DATETIME(3) NOT NULL)"
         )
@@ -132,7 +131,10 @@ impl Table {
 
     /// Notes an effect id and the depth of its chain.
     pub(super) fn ledger_insert_statement(&self) -> String {
-        format!("INSERT INTO {} (id, depth, applied_at) VALUES (?, ?, UTC_TIMESTAMP(3))", qualified(&self.database, LEDGER))
+        format!(
+            "INSERT INTO {} (id, depth, applied_at) VALUES (?, ?, UTC_TIMESTAMP(3))",
+            qualified(&self.database, cause::APPLIED)
+        )
     }
 
     /// The table's name, quoted.

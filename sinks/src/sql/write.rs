@@ -12,7 +12,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Transaction, TxOpts, Value as Sql};
 use sha2::{Digest, Sha256};
 use thalweg_formulas::Value;
-use thalweg_graph::cause::Cause;
+use thalweg_graph::cause::{Cause, ROWS};
 use thalweg_graph::ports::{Attempt, BoxFuture, Firing, PendingDelivery, Sink};
 use thalweg_graph::spec::ActionSpec;
 
@@ -25,9 +25,6 @@ use super::table::{self, Statement, Table};
 use super::target::{Database, Target};
 use crate::settings::{Reader, SettingProblem};
 use crate::{SinkContext, envelope, retry};
-
-/// The table of marks, in the target's database.
-const ROWS: &str = "thalweg_rows";
 
 /// The action, set up. Connects at its first delivery.
 pub(crate) struct SqlWrite {
@@ -122,7 +119,7 @@ impl SqlWrite {
     }
 
     /// Locks the row's marks, judges the write by them and leaves the new ones, all at once where the row was never written. Those of
-    /// another instance tell nothing.
+    /// another instance tell nothing. The origin is emptied first, so that the new one stands in the log however short its row images are.
     async fn marked(&self, transaction: &mut Transaction<'_>, write: &Prepared<'_>) -> Result<Verdict, Fault> {
         let rows = table::qualified(&write.table.database, ROWS);
         let row = (write.table.name.as_str(), write.row_key.as_slice());
@@ -130,7 +127,7 @@ impl SqlWrite {
         let first = Marks::default().judge(&write.order, &write.scope);
         let lock = format!(
             "INSERT INTO {rows} (table_name, row_key, instance, marks, origin, writes, written_at) \
-             VALUES (?, ?, ?, ?, ?, 1, UTC_TIMESTAMP(3)) ON DUPLICATE KEY UPDATE writes = writes + 1"
+             VALUES (?, ?, ?, ?, ?, 1, UTC_TIMESTAMP(3)) ON DUPLICATE KEY UPDATE writes = writes + 1, origin = ''"
         );
         transaction.exec_drop(lock, (row.0, row.1, &self.instance, text(&first), &write.origin)).await.map_err(fault)?;
         if transaction.affected_rows() == 1 {

@@ -16,6 +16,7 @@ mod transaction;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use thalweg_graph::cause::Cause;
 use thalweg_graph::{Change, Schema};
 
 use super::DecodeError;
@@ -23,6 +24,7 @@ use super::control::{self, Flavour};
 use super::frame::{FLAG_IGNORABLE, Header, kind};
 use super::gtid_event::{self, Bounds, Xa, Xid};
 use super::log_error::LogError;
+use super::marks::Marks;
 use super::packed::Payload;
 use super::plan::{Hints, Plan};
 use super::position::{GtidState, Position, TransactionId};
@@ -44,6 +46,8 @@ pub enum Step {
         id: TransactionId,
         /// Commit time in seconds since 1970 on the server's clock.
         seconds: u32,
+        /// The effect that wrote it, where a SQL sink did: of several the one at the end of the longest chain.
+        cause: Option<Cause>,
         /// Its changes in log order.
         changes: Vec<Change>,
     },
@@ -66,6 +70,7 @@ struct Group {
     /// Its rows may be needed later, when it is completed.
     is_xa: bool,
     changes: Vec<Change>,
+    cause: Option<Cause>,
     altered: bool,
 }
 
@@ -76,13 +81,25 @@ struct Prepared {
     /// The state before its PREPARE.
     before: GtidState,
     changes: Vec<Change>,
+    cause: Option<Cause>,
 }
 
-/// A table map that was seen: its bytes, so that the same one is not read again, and the plan if the table is watched.
+/// A table map that was seen: its bytes, so that the same one is not read again, and what its rows are.
 #[derive(Clone, Debug)]
 struct KnownMap {
     body: Box<[u8]>,
-    plan: Option<Arc<Plan>>,
+    rows: Rows,
+}
+
+/// What the rows of a table are.
+#[derive(Clone, Debug)]
+enum Rows {
+    /// Nobody's concern.
+    Passed,
+    /// Changes of a watched table.
+    Changes(Arc<Plan>),
+    /// Marks of sinks in a watched database.
+    Marks(Arc<Marks>),
 }
 
 /// Puts transactions together; one for each connection or file.
@@ -303,16 +320,22 @@ impl Assembler {
 
     fn table_map(&mut self, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
         let (id, database, table) = table_map::name(body)?;
-        let plan = match self.maps.get(&id) {
-            Some(known) if *known.body == *body => known.plan.clone(),
+        let rows = match self.maps.get(&id) {
+            Some(known) if *known.body == *body => known.rows.clone(),
             _ => {
-                let plan = if self.watch.matches(database, table) { Some(self.plan(body)?) } else { None };
-                self.maps.insert(id, KnownMap { body: body.into(), plan: plan.clone() });
-                plan
+                let rows = match self.watch.matches(database, table) {
+                    true => Rows::Changes(self.plan(body)?),
+                    false if self.watch.marks(database, table) => self.marks(body),
+                    false => Rows::Passed,
+                };
+                self.maps.insert(id, KnownMap { body: body.into(), rows: rows.clone() });
+                rows
             }
         };
-        match plan {
-            Some(plan) if !self.group.as_ref().is_some_and(|group| group.delivered) => self.announce(&plan.schema, steps),
+        match rows {
+            Rows::Changes(plan) if !self.group.as_ref().is_some_and(|group| group.delivered) => {
+                self.announce(&plan.schema, steps);
+            }
             _ => {}
         }
         Ok(())
@@ -326,6 +349,11 @@ impl Assembler {
             plan.schema = known.clone();
         }
         Ok(Arc::new(plan))
+    }
+
+    /// A table of that name with other columns is somebody else's, and says nothing.
+    fn marks(&self, body: &[u8]) -> Rows {
+        Marks::of(body, self.flavour.unwrap_or_default()).map_or(Rows::Passed, |marks| Rows::Marks(Arc::new(marks)))
     }
 
     /// Tells a layout that the receiver does not know.
@@ -346,11 +374,17 @@ impl Assembler {
                 Err(DecodeError::malformed(format!("rows of table {id} without its map")).into())
             };
         };
-        let Some(plan) = &known.plan else { return Ok(()) };
-        match &mut self.group {
-            None => Err(DecodeError::malformed("rows outside a transaction").into()),
-            Some(group) if group.delivered && !group.is_xa => Ok(()),
-            Some(group) => Ok(rows::decode(kind, body, plan, &mut group.changes)?),
+        let group = match (&known.rows, &mut self.group) {
+            (Rows::Passed, _) => return Ok(()),
+            (_, None) => return Err(DecodeError::malformed("rows outside a transaction").into()),
+            (_, Some(group)) if group.delivered && !group.is_xa => return Ok(()),
+            (_, Some(group)) => group,
+        };
+        match &known.rows {
+            Rows::Passed => {}
+            Rows::Changes(plan) => rows::decode(kind, body, plan, &mut group.changes)?,
+            Rows::Marks(marks) => group.add_cause(marks.cause(kind, body)?),
         }
+        Ok(())
     }
 }

@@ -23,6 +23,7 @@ pub mod gtid_set;
 mod json;
 mod jsonb;
 mod log_error;
+mod marks;
 mod packed;
 pub mod plan;
 pub mod position;

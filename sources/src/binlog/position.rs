@@ -4,6 +4,9 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
+
+use thalweg_graph::cause::Cause;
 
 use super::gtid::{Gtid, GtidError};
 use super::gtid_set::{GtidSet, MysqlGtid};
@@ -17,6 +20,13 @@ pub enum TransactionId {
     Mysql(MysqlGtid),
     /// Where it begins, in a log without GTIDs.
     Place(Place),
+}
+
+impl TransactionId {
+    /// The origin of a transaction with this id, which the given effect wrote.
+    pub fn origin(&self, cause: Option<&Cause>) -> Arc<str> {
+        cause.map_or_else(|| self.to_string(), |cause| cause.mark(&self.to_string())).into()
+    }
 }
 
 impl fmt::Display for TransactionId {

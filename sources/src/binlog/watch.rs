@@ -1,4 +1,8 @@
 //! Which tables are watched: a list of `db.table`, where `*` stands for any text and `?` for one character.
+//!
+//! The tables in which SQL sinks leave their marks are never among them: they tell of the other tables' rows who wrote those.
+
+use thalweg_graph::cause::is_mark_table;
 
 /// The watched tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,7 +18,7 @@ impl Watch {
     /// From `db.table` patterns; one without a dot is in `database`, and an empty list is all of `database`.
     ///
     /// # Errors
-    /// The first pattern that has no database, as text with the cure.
+    /// The first pattern that has no database or names a table of marks, as text with the cure.
     pub fn new(patterns: &[String], database: Option<&str>) -> Result<Watch, String> {
         let all = ["*".to_string()];
         let patterns = if patterns.is_empty() { &all } else { patterns };
@@ -25,7 +29,13 @@ impl Watch {
                 Err(format!("`{pattern}` names no database; write `database.{pattern}` or end the url with /database"))
             }
         };
-        Ok(Watch { patterns: patterns.iter().map(split).collect::<Result<_, _>>()?, excluded: Vec::new() })
+        let patterns: Vec<(String, String)> = patterns.iter().map(split).collect::<Result<_, _>>()?;
+        match patterns.iter().find(|(_, table)| is_mark_table(table)) {
+            Some((database, table)) => Err(format!(
+                "`{database}.{table}` holds the marks of SQL actions, and is never a source; leave it out of `tables`"
+            )),
+            None => Ok(Watch { patterns, excluded: Vec::new() }),
+        }
     }
 
     /// Leaves out what has a watched name and is no table: `db.name`.
@@ -36,7 +46,13 @@ impl Watch {
     /// Whether a table is watched.
     pub fn matches(&self, database: &str, table: &str) -> bool {
         let is_it = |name: &String| name.split_once('.') == Some((database, table));
-        !self.excluded.iter().any(is_it) && self.patterns.iter().any(|(d, t)| matches_both(d, t, database, table))
+        let is_watched = || self.patterns.iter().any(|(d, t)| matches_both(d, t, database, table));
+        !is_mark_table(table) && !self.excluded.iter().any(is_it) && is_watched()
+    }
+
+    /// Whether a table holds the marks of what sinks wrote into watched tables.
+    pub fn marks(&self, database: &str, table: &str) -> bool {
+        is_mark_table(table) && self.reaches(database)
     }
 
     /// Whether tables of this database may be watched.
@@ -102,11 +118,16 @@ mod tests {
             ("any", "audit_12", false),
             ("mysql", "audit_1", false),
             ("mysql", "user", true),
+            ("shop", "thalweg_rows", false),
         ] {
             assert_eq!(watch.matches(database, table), matched, "{database}.{table}");
         }
         assert!(Watch::new(&[], Some("shop")).unwrap().matches("shop", "anything"));
         let error = Watch::new(&["orders".into()], None).unwrap_err();
         assert_eq!(error, "`orders` names no database; write `database.orders` or end the url with /database");
+        let error = Watch::new(&["shop.orders".into(), "shop.thalweg_rows".into()], None).unwrap_err();
+        assert_eq!(error, "`shop.thalweg_rows` holds the marks of SQL actions, and is never a source; leave it out of `tables`");
+        assert!(watch.marks("shop", "thalweg_rows") && watch.marks("main", "thalweg_applied"));
+        assert!(!watch.marks("mysql", "user") && !watch.marks("shop", "orders"));
     }
 }

@@ -198,10 +198,10 @@ impl<'a> Chain<'a> {
     fn hand_over(&mut self, step: Step) -> Result<(), Ended> {
         match step {
             Step::Schema(schema) => self.send(SourceMessage::Schemas(vec![schema])),
-            Step::Transaction { id, seconds, changes } => {
+            Step::Transaction { id, seconds, cause, changes } => {
                 let transaction = Transaction {
                     source: self.source.clone(),
-                    origin: id.to_string().into(),
+                    origin: id.origin(cause.as_ref()),
                     at: Timestamp(i64::from(seconds) * 1_000_000),
                     body: Body::Changes(changes),
                 };
@@ -236,7 +236,10 @@ impl<'a> Chain<'a> {
 
 fn watch(tables: &[String]) -> Result<Watch, Ended> {
     let all = ["*.*".to_string()];
-    let setting = |why: String| Ended::stopped(418, why, "a table in `tables` is written as database.table");
+    let setting = |why: String| {
+        let (reason, cure) = why.split_once("; ").unwrap_or((&why, "a table in `tables` is written as database.table"));
+        Ended::stopped(418, reason, cure)
+    };
     Watch::new(if tables.is_empty() { &all } else { tables }, None).map_err(setting)
 }
 

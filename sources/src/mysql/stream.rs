@@ -111,10 +111,10 @@ impl Task {
     async fn hand_over(&mut self, step: Step) -> Result<(), Failure> {
         match step {
             Step::Schema(schema) => self.send(Out::Schemas(vec![schema])).await,
-            Step::Transaction { id, seconds, changes } => {
+            Step::Transaction { id, seconds, cause, changes } => {
                 let transaction = Transaction {
                     source: self.source.clone(),
-                    origin: id.to_string().into(),
+                    origin: id.origin(cause.as_ref()),
                     at: Timestamp(i64::from(seconds) * 1_000_000),
                     body: Body::Changes(changes),
                 };

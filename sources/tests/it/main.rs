@@ -9,6 +9,7 @@ mod faults;
 mod harness;
 mod hostile;
 mod live;
+mod marks;
 mod mysql9;
 mod rare_columns;
 mod refusals;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use thalweg::config::{Config, Environment, Secret, SourceKind, Unresolved};
+use thalweg_graph::cause::{APPLIED, ROWS};
 use thalweg_graph::spec::ActionSpec;
 use thalweg_sinks::{SinkContext, unresolved_secrets};
 use thalweg_sources::mysql::{Finding, Target, examine_targets};
@@ -16,11 +17,12 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Everything outside that an action names; the same server or receiver once. Nothing is sent.
 pub async fn sections(config: &Config) -> Vec<Section> {
     let env = Environment::process();
-    let effects = config.spec.effects.iter().flat_map(|effect| &effect.actions);
-    let reactions = config.spec.reactions.iter().flat_map(|reaction| &reaction.actions);
+    let effects = config.spec.effects.iter().flat_map(|effect| effect.actions.iter().map(|action| (action, None)));
+    let reactions = config.spec.reactions.iter();
+    let reactions = reactions.flat_map(|reaction| reaction.actions.iter().map(|action| (action, Some(reaction.event.as_str()))));
     let context = SinkContext::new(thalweg_sinks::Secret::new(""));
     let (mut databases, mut receivers, mut found) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-    for action in effects.chain(reactions) {
+    for (action, event) in effects.chain(reactions) {
         // A url without its value is told here, and cannot be looked at.
         found.extend(unresolved_secrets(action, &context).into_iter().map(|missing| {
             let message = format!("{}: {}", action.kind, missing.problem.message);
@@ -29,7 +31,7 @@ pub async fn sections(config: &Config) -> Vec<Section> {
         match action.kind.as_str() {
             "webhook" => receivers.extend(receiver(action, &env).ok().flatten()),
             _ => {
-                if let Ok(Some((url, targets))) = database(action, config, &env) {
+                if let Ok(Some((url, targets))) = database(action, event, config, &env) {
                     databases.entry(url).or_insert_with(Vec::new).extend(targets);
                 }
             }
@@ -54,16 +56,20 @@ fn setting<'a>(action: &'a ActionSpec, key: &str) -> Option<&'a str> {
     action.settings.get(key)?.as_str()
 }
 
-/// The tables that a SQL action writes: its own, and those in which what was written is noted.
-fn database(action: &ActionSpec, config: &Config, env: &Environment) -> Result<Option<(String, Vec<Target>)>, Unresolved> {
-    let (own, noted): (&[&'static str], _) = match action.kind.as_str() {
-        "dolt-insert" | "sql-insert" => (&["SELECT", "INSERT"], None),
-        "sql-upsert" => (&["SELECT", "INSERT", "UPDATE"], Some("thalweg_rows")),
-        "sql-delete" => (&["SELECT", "DELETE"], Some("thalweg_rows")),
-        "sql-sync" => (&["SELECT", "INSERT", "UPDATE", "DELETE"], Some("thalweg_rows")),
+/// The tables that a SQL action writes, and the database's url: its own, and those in which what was written is noted.
+fn database(
+    action: &ActionSpec,
+    event: Option<&str>,
+    config: &Config,
+    env: &Environment,
+) -> Result<Option<(String, Vec<Target>)>, Unresolved> {
+    let privileges: &[&'static str] = match action.kind.as_str() {
+        "dolt-insert" | "sql-insert" => &["SELECT", "INSERT"],
+        "sql-upsert" => &["SELECT", "INSERT", "UPDATE"],
+        "sql-delete" => &["SELECT", "DELETE"],
+        "sql-sync" => &["SELECT", "INSERT", "UPDATE", "DELETE"],
         _ => return Ok(None),
     };
-    let Some(table) = setting(action, "table") else { return Ok(None) };
     let url = match setting(action, "url") {
         Some(url) => Some(Secret::new(url).reveal_url(env)?),
         None => config.sources.iter().find_map(|source| match &source.kind {
@@ -75,22 +81,58 @@ fn database(action: &ActionSpec, config: &Config, env: &Environment) -> Result<O
     let Some(url) = url else { return Ok(None) };
     let database = setting(action, "database").map(str::to_owned);
     let is_made = action.settings.get("create").and_then(serde_json::Value::as_bool).unwrap_or(false);
-    let privileges = own.iter().copied().chain(is_made.then_some("CREATE")).collect();
-    let mut targets = vec![Target { database: database.clone(), table: table.to_owned(), privileges, is_made }];
-    targets.extend(noted.map(|noted| Target {
-        database,
-        table: noted.to_owned(),
-        privileges: vec!["CREATE", "SELECT", "INSERT", "UPDATE"],
-        is_made: true,
-    }));
+    let own = privileges.iter().copied().chain(is_made.then_some("CREATE"));
+    let target = |table: &str| Target {
+        database: database.clone(),
+        table: table.to_owned(),
+        privileges: own.clone().collect(),
+        is_made,
+        beside: None,
+    };
+    let tables = match setting(action, "table") {
+        Some(table) => vec![table],
+        None => classified(config, event),
+    };
+    let mut targets: Vec<Target> = tables.iter().map(|table| target(table)).collect();
+    targets.extend(marks(action, database.as_ref(), &tables));
     Ok(Some((url, targets)))
+}
+
+/// The tables whose changes are this event: what a `sql-sync` without `table` writes.
+fn classified<'a>(config: &'a Config, event: Option<&str>) -> Vec<&'a str> {
+    let is_it = |name: &Option<String>| event.is_some() && name.as_deref() == event;
+    let rules = config.spec.classify.iter().filter(|rule| rule.database.is_some());
+    let rules = rules.filter(|rule| [&rule.insert, &rule.update, &rule.delete].into_iter().any(is_it));
+    rules.map(|rule| rule.table.as_str()).collect()
+}
+
+/// The table in which a SQL action notes what it has written. An insert needs none where the row carries the effect id as its key.
+fn marks(action: &ActionSpec, database: Option<&String>, tables: &[&str]) -> Vec<Target> {
+    let marks = |table: &str, privileges: &[&'static str], beside: Option<String>| Target {
+        database: database.cloned(),
+        table: table.to_owned(),
+        privileges: ["CREATE"].iter().chain(privileges).copied().collect(),
+        is_made: true,
+        beside,
+    };
+    if !matches!(action.kind.as_str(), "sql-insert" | "dolt-insert") {
+        return vec![marks(ROWS, &["SELECT", "INSERT", "UPDATE"], None)];
+    }
+    let has_own_id = match action.settings.get("columns").and_then(serde_json::Value::as_object) {
+        None => true,
+        Some(columns) => columns.iter().any(|(name, text)| name.eq_ignore_ascii_case("id") && text == "{id}"),
+    };
+    tables.iter().map(|table| marks(APPLIED, &["SELECT", "INSERT"], has_own_id.then(|| (*table).to_owned()))).collect()
 }
 
 /// Each table once, with all that is done to it.
 fn merged(targets: Vec<Target>) -> Vec<Target> {
     let mut merged: Vec<Target> = Vec::new();
     for target in targets {
-        match merged.iter_mut().find(|known| (&known.database, &known.table) == (&target.database, &target.table)) {
+        let same = |known: &&mut Target| {
+            (&known.database, &known.table, &known.beside) == (&target.database, &target.table, &target.beside)
+        };
+        match merged.iter_mut().find(same) {
             None => merged.push(target),
             Some(known) => {
                 known.is_made |= target.is_made;

@@ -81,7 +81,7 @@ impl Place<'_> {
         out.push_str(",\"server_id\":");
         push(out, rows::server(&self.transaction.origin).unwrap_or(0));
         out.push_str(",\"gtid\":");
-        json::write_text(&self.transaction.origin, out);
+        json::write_text(rows::gtid(&self.transaction.origin), out);
         out.push_str(",\"file\":\"\",\"pos\":0,\"row\":");
         push(out, self.at);
         out.push_str(",\"thread\":null,\"query\":null}");

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use thalweg_formulas::{Duration, Timestamp, Type, Value, json, time};
 use thalweg_graph::Change;
+use thalweg_graph::cause::Cause;
 use thalweg_graph::transaction::{Body, Row, Schema, Transaction};
 
 /// The changes of a transaction; a timer has none.
@@ -56,14 +57,19 @@ pub(super) fn push(out: &mut String, value: impl std::fmt::Display) {
     let _ = write!(out, "{value}");
 }
 
+/// The GTID of a transaction's origin, which may also say who wrote it.
+pub(super) fn gtid(origin: &str) -> &str {
+    Cause::split(origin).0
+}
+
 /// A transaction's number in its GTID: the last one of `0-1-42` and of `UUID:1-42`.
 pub(super) fn number(origin: &str) -> Option<u64> {
-    origin.rsplit(['-', ':']).next()?.parse().ok()
+    gtid(origin).rsplit(['-', ':']).next()?.parse().ok()
 }
 
 /// The server that a MariaDB GTID names.
 pub(super) fn server(origin: &str) -> Option<u64> {
-    let mut parts = origin.split('-');
+    let mut parts = gtid(origin).split('-');
     let (_, server, _) = (parts.next()?, parts.next()?, parts.next()?);
     server.parse().ok().filter(|_| parts.next().is_none())
 }
@@ -96,6 +102,7 @@ mod tests {
             ("3e11fa47-71ca-11e1-9e33-c80aa9429562:7", (Some(7), None)),
             ("3e11fa47-71ca-11e1-9e33-c80aa9429562:tag:7", (Some(7), None)),
             ("binlog.000001:1234", (Some(1234), None)),
+            ("0-1-42 via 01HQT500000000000000000001:16", (Some(42), Some(1))),
         ] {
             assert_eq!((number(origin), server(origin)), want, "{origin}");
         }

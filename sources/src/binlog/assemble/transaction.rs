@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use thalweg_graph::cause::Cause;
 use thalweg_graph::{Change, Schema};
 
 use super::super::DecodeError;
@@ -24,8 +25,9 @@ impl Assembler {
         };
         let delivered = self.delivered.as_ref().is_some_and(|d| d.has_passed(&id));
         let is_xa = event.xa != Xa::None;
-        self.group =
-            Some(Group { id, bounds: event.bounds, xa: event.xa, delivered, is_xa, changes: Vec::new(), altered: false });
+        let GtidEvent { bounds, xa, .. } = event;
+        let (changes, cause, altered) = (Vec::new(), None, false);
+        self.group = Some(Group { id, bounds, xa, delivered, is_xa, changes, cause, altered });
         Ok(())
     }
 
@@ -147,7 +149,10 @@ impl Assembler {
         }
         steps.push(match group.changes.is_empty() {
             true => Step::Passed,
-            false => Step::Transaction { id: group.id, seconds: header.timestamp, changes: group.changes },
+            false => {
+                let Group { id, changes, cause, .. } = group;
+                Step::Transaction { id, seconds: header.timestamp, cause, changes }
+            }
         });
         Ok(())
     }
@@ -155,7 +160,7 @@ impl Assembler {
     /// PREPARE of a distributed transaction: its changes wait for the COMMIT.
     pub(super) fn prepare(&mut self, header: Header, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
         let (one_phase, named) = control::xa_prepare(body)?;
-        if let Some(Group { id, xa, changes, .. }) = &mut self.group
+        if let Some(Group { id, xa, changes, cause, .. }) = &mut self.group
             && !one_phase
         {
             let xid = match (std::mem::replace(xa, Xa::None), id) {
@@ -164,7 +169,8 @@ impl Assembler {
                 _ => Some(named),
             };
             if let Some(xid) = xid {
-                self.prepared.push(Prepared { xid, before: self.read.clone(), changes: std::mem::take(changes) });
+                let (changes, cause) = (std::mem::take(changes), cause.take());
+                self.prepared.push(Prepared { xid, before: self.read.clone(), changes, cause });
             }
         }
         self.end(header, steps)
@@ -175,7 +181,7 @@ impl Assembler {
         let Some(group) = &mut self.group else { return Ok(()) };
         let xid = group.completes().or(named.as_ref());
         match self.prepared.iter().position(|p| Some(&p.xid) == xid) {
-            Some(at) => group.changes = self.prepared.remove(at).changes,
+            Some(at) => Prepared { changes: group.changes, cause: group.cause, .. } = self.prepared.remove(at),
             None if group.delivered => {}
             None => return Err(LogError::UnknownXa { gtid: group.id.clone() }),
         }
@@ -198,6 +204,14 @@ impl Assembler {
 }
 
 impl Group {
+    /// One more mark of a sink.
+    pub(super) fn add_cause(&mut self, cause: Option<Cause>) {
+        let depth = |cause: &Option<Cause>| cause.as_ref().map_or(0, |cause| cause.depth);
+        if depth(&cause) > depth(&self.cause) {
+            self.cause = cause;
+        }
+    }
+
     /// The distributed transaction that it commits or rolls back, where its GTID event tells.
     fn completes(&self) -> Option<&Xid> {
         match &self.xa {

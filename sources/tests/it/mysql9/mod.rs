@@ -2,6 +2,7 @@
 
 mod accidents;
 mod live;
+mod marks;
 mod refusals;
 mod snapshot;
 mod tls;
