@@ -65,7 +65,7 @@ impl Batch {
             RuleId::Effect(_) => ids::effect_id(&tx.origin, &fired.node, action, &fired.key, tx.at),
             RuleId::Reaction(n) => {
                 let table = &plan.tables[plan.reactions[n as usize].table.0 as usize];
-                let key: Vec<Value> = std::iter::once(Value::Text(table.from.clone())).chain(fired.key.iter().cloned()).collect();
+                let key: Vec<Value> = std::iter::once(Value::text(table.from.clone())).chain(fired.key.iter().cloned()).collect();
                 ids::effect_id(&tx.origin, &fired.node, action, &key, tx.at)
             }
         }
@@ -185,7 +185,7 @@ impl Sequencer {
                 let name = &self.plan.reactions[armed.reaction as usize].name;
                 let origin = &batch.transaction(armed.epoch).origin;
                 let subject: Vec<Value> =
-                    std::iter::once(Value::Text(armed.table.clone())).chain(armed.key.iter().cloned()).collect();
+                    std::iter::once(Value::text(armed.table.clone())).chain(armed.key.iter().cloned()).collect();
                 Timer {
                     id: ids::timer_id(origin, name, &subject, armed.due).into(),
                     event: armed.event.clone(),

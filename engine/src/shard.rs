@@ -229,7 +229,7 @@ impl Shard {
             Target::Slot(region, slot) => self.regions[*region as usize].read(*slot, key, &self.context),
             Target::Column(table, name) => {
                 let home = self.homes[table.0 as usize]?;
-                self.regions[home as usize].read_column(&Value::Text(name.clone()), key, &self.context)
+                self.regions[home as usize].read_column(&Value::text(name.clone()), key, &self.context)
             }
         }
     }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::decimal::Decimal;
 use crate::problem::Error;
 use crate::tensor::Tensor;
+use crate::text::Text;
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
@@ -43,7 +44,7 @@ pub enum Value {
     /// Exact decimal.
     Decimal(Decimal),
     /// UTF-8 text.
-    Text(Arc<str>),
+    Text(Text),
     /// Bytes.
     Bytes(Arc<[u8]>),
     /// An instant.
@@ -65,7 +66,7 @@ impl Value {
     }
 
     /// Text.
-    pub fn text(s: impl Into<Arc<str>>) -> Value {
+    pub fn text(s: impl Into<Text>) -> Value {
         Value::Text(s.into())
     }
 
@@ -75,8 +76,18 @@ impl Value {
     }
 
     /// A map from text keys.
-    pub fn record<K: Into<Arc<str>>>(entries: impl IntoIterator<Item = (K, Value)>) -> Value {
+    pub fn record<K: Into<Text>>(entries: impl IntoIterator<Item = (K, Value)>) -> Value {
         Value::Map(Arc::new(entries.into_iter().map(|(k, v)| (Value::Text(k.into()), v)).collect()))
+    }
+
+    /// The same value with bytes of its own where it is a text, to be kept for long (see [`Text::owned`]). What is inside lists and maps
+    /// is left as it is: whoever builds one of what sources tell owns it first.
+    #[inline]
+    pub fn owned(self) -> Value {
+        match self {
+            Value::Text(text) => Value::Text(text.owned()),
+            other => other,
+        }
     }
 
     /// Whether it is NULL.
@@ -205,6 +216,18 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(x: String) -> Self {
         Value::text(x)
+    }
+}
+
+impl From<Arc<str>> for Value {
+    fn from(x: Arc<str>) -> Self {
+        Value::text(x)
+    }
+}
+
+impl From<Text> for Value {
+    fn from(x: Text) -> Self {
+        Value::Text(x)
     }
 }
 

@@ -110,7 +110,7 @@ impl Mapping {
         let columns = schema.columns.iter().map(|column| {
             let known_at = position(&column.name);
             MappedColumn {
-                name: Value::Text(column.name.clone()),
+                name: Value::text(column.name.clone()),
                 slot: known_at.and_then(|at| slots[at]),
                 ty: known_at.map_or(Type::Dyn, |at| known[at].ty.clone()),
             }
@@ -303,7 +303,7 @@ impl Mapping {
         }
         if let Some(whole) = &mut image.whole {
             let whole = Arc::make_mut(whole);
-            named.for_each(|(column, value)| drop(whole.insert(column.name.clone(), value.clone())));
+            named.for_each(|(column, value)| drop(whole.insert(column.name.clone(), value.clone().owned())));
             self.write_key(whole, key);
         }
     }
@@ -311,7 +311,7 @@ impl Mapping {
     /// Writes the key's columns into a whole row.
     pub fn write_key(&self, whole: &mut RowMap, key: &[Value]) {
         for (name, value) in self.key.names.iter().take(self.key.types.len()).zip(key) {
-            whole.insert(Value::Text(name.clone()), value.clone());
+            whole.insert(Value::text(name.clone()), value.clone().owned());
         }
     }
 }

@@ -267,10 +267,12 @@ impl Region {
 
     fn count_occurrence(&mut self, mapping: &Mapping, identity: &[Value], more: bool) {
         let Some(home) = self.home.as_mut().filter(|_| mapping.key.multiset) else { return };
-        let count = home.occurrences.entry(identity.into()).or_insert(0);
-        *count = if more { *count + 1 } else { count.saturating_sub(1) };
-        if *count == 0 {
-            home.occurrences.remove(identity);
+        match home.occurrences.get_mut(identity) {
+            Some(count) if more => *count += 1,
+            Some(count) if *count > 1 => *count -= 1,
+            Some(_) => drop(home.occurrences.remove(identity)),
+            None if more => drop(home.occurrences.insert(identity.iter().cloned().map(Value::owned).collect(), 1)),
+            None => {}
         }
     }
 
@@ -359,6 +361,6 @@ pub(super) fn complete(mapping: &Mapping, whole: &mut RowMap, given: &Row) {
         whole.entry(column.name.clone()).or_insert(Value::Null);
     }
     for (column, value) in mapping.given(given) {
-        whole.insert(column.name.clone(), value.clone());
+        whole.insert(column.name.clone(), value.clone().owned());
     }
 }

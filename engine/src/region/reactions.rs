@@ -71,7 +71,7 @@ impl Reactions {
 
 impl Ready {
     fn new(at: usize, reaction: &Reaction, table: &Table) -> Ready {
-        let name = |column: &thalweg_graph::plan::ColumnId| Value::Text(table.columns[column.0 as usize].name.clone());
+        let name = |column: &thalweg_graph::plan::ColumnId| Value::text(table.columns[column.0 as usize].name.clone());
         let inputs = reaction.inputs.iter().map(|input| match input {
             ReactionInput::Old(column) => Input::Old(name(column)),
             ReactionInput::New(column) => Input::New(name(column)),
@@ -105,8 +105,8 @@ impl Ready {
                 Input::OldRow => row(pulse.old),
                 Input::NewRow => row(pulse.new),
                 Input::BareRow => row(pulse.bare()),
-                Input::EventName => Value::Text(self.event.clone()),
-                Input::TxOrigin => Value::Text(info.origin.clone()),
+                Input::EventName => Value::text(self.event.clone()),
+                Input::TxOrigin => Value::text(info.origin.clone()),
                 Input::Now => Value::Timestamp(info.at),
             })
         };
@@ -200,8 +200,8 @@ impl Region {
 
     fn payload(&self, reaction: &Ready, source: &Arc<str>, pulse: &Pulse<'_>, key: &Key, context: &Context) -> Value {
         Value::record([
-            ("event", Value::Text(reaction.event.clone())),
-            ("table", Value::Text(source.clone())),
+            ("event", Value::text(reaction.event.clone())),
+            ("table", Value::text(source.clone())),
             ("op", Value::from(pulse.op())),
             ("key", context.key_map(self.layout.table, key)),
             ("old", row(pulse.old)),

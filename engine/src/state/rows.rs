@@ -5,6 +5,7 @@
 //! Invariants:
 //! - INV-INLINE: a value that can stand inline does, so equal tags and words mean equal values (see [`super::raw`]).
 //! - INV-ARENA: every boxed or failed slot owns its handle; who takes an old content out of a slot releases it.
+//! - A text in a slot owns its bytes, so that no row keeps what it came in (an event of a log) in memory.
 //! - A row that was never written, and a wiped one, is all NULL.
 //!
 //! Cost: 8 B a slot, 2 bits of tag; 32 B more for a boxed value, and its heap.
@@ -138,7 +139,7 @@ impl Rows {
         if old.tag == Tag::Boxed && *self.values.get(old.word as u32) == value {
             return None;
         }
-        Some(Raw { tag: Tag::Boxed, word: u64::from(self.values.insert(value)) })
+        Some(Raw { tag: Tag::Boxed, word: u64::from(self.values.insert(value.owned())) })
     }
 
     #[cold]
@@ -313,7 +314,7 @@ pub fn heap_bytes(value: &Value) -> u64 {
         Value::Timestamp(_) | Value::Duration(_) => 0,
         Value::Decimal(thalweg_formulas::decimal::Decimal::Small { .. }) => 0,
         Value::Decimal(thalweg_formulas::decimal::Decimal::Big(_)) => SHARED + 40,
-        Value::Text(x) => SHARED + x.len() as u64,
+        Value::Text(x) => x.heap_bytes(),
         Value::Bytes(x) => SHARED + x.len() as u64,
         Value::List(items) => SHARED + items.iter().map(|x| size_of::<Value>() as u64 + heap_bytes(x)).sum::<u64>(),
         Value::Map(entries) => {

@@ -134,7 +134,7 @@ impl Oracle {
             if let Some(value) = value {
                 let value = coerce(value.clone(), &self.column_type(table, &column.name))
                     .map_err(|why| Error::new(332, format!("column `{}`: {why}", column.name)))?;
-                typed.insert(Value::Text(column.name.clone()), value);
+                typed.insert(Value::text(column.name.clone()), value);
             }
         }
         Ok(typed)
@@ -204,10 +204,10 @@ impl Oracle {
             self.typed(table, change, image).map_err(|error| (key.clone(), error))
         };
         let put = |rows: &mut BTreeMap<Key, Whole>, key: &Key, base: Whole, given: Whole| {
-            let mut row: Whole = change.schema.columns.iter().map(|c| (Value::Text(c.name.clone()), Value::Null)).collect();
+            let mut row: Whole = change.schema.columns.iter().map(|c| (Value::text(c.name.clone()), Value::Null)).collect();
             row.extend(base);
             row.extend(given);
-            row.extend(names.iter().map(|name| Value::Text(name.clone())).zip(key.iter().cloned()));
+            row.extend(names.iter().map(|name| Value::text(name.clone())).zip(key.iter().cloned()));
             rows.insert(key.clone(), row);
         };
         match (change.op, rows.get(&key).cloned()) {
@@ -247,7 +247,7 @@ impl Oracle {
         let verb = format!("{:?}", change.op).to_lowercase();
         let lacks = |which: &str| (Key::new(), Error::new(334, format!("{verb} without a full `{which}` row")));
         let values = |row: &Whole| -> Key {
-            names.iter().map(|name| row.get(&Value::Text(name.clone())).cloned().unwrap_or(Value::Null)).collect()
+            names.iter().map(|name| row.get(&Value::text(name.clone())).cloned().unwrap_or(Value::Null)).collect()
         };
         let typed = |image: &Row| self.typed(table, change, image).map_err(|error| (Key::new(), error));
         let count = |rows: &BTreeMap<Key, Whole>, values: &Key| {
@@ -256,7 +256,7 @@ impl Oracle {
         let add = |rows: &mut BTreeMap<Key, Whole>, given: Whole| {
             let mut key = values(&given);
             let occurrence = count(rows, &key) + 1;
-            let row = names.iter().map(|name| Value::Text(name.clone())).zip(key.iter().cloned()).collect();
+            let row = names.iter().map(|name| Value::text(name.clone())).zip(key.iter().cloned()).collect();
             key.push(Value::Int(occurrence));
             rows.insert(key, row);
         };
@@ -308,7 +308,7 @@ impl Oracle {
                 for slot in &region.slots {
                     slots.push(match &slot.source {
                         SlotSource::Column(column) => {
-                            let name = Value::Text(plan.tables[table].columns[column.0 as usize].name.clone());
+                            let name = Value::text(plan.tables[table].columns[column.0 as usize].name.clone());
                             Ok(self.tables[table][&key].get(&name).cloned().unwrap_or(Value::Null))
                         }
                         SlotSource::Carried(from, slot) => all[from.0 as usize][&key][slot.0 as usize].clone(),
@@ -517,8 +517,8 @@ impl Oracle {
         let map = |row: &Option<Whole>| row.clone().map_or(Value::Null, |row| Value::Map(Arc::new(row)));
         let names = self.keys[reaction.table.0 as usize].iter().cloned();
         let payload = Value::record([
-            ("event", Value::Text(reaction.event.clone())),
-            ("table", Value::Text(table.from.clone())),
+            ("event", Value::text(reaction.event.clone())),
+            ("table", Value::text(table.from.clone())),
             ("op", Value::from(op)),
             ("key", Value::record(names.zip(key.iter().cloned()))),
             ("old", map(old)),
@@ -537,7 +537,7 @@ impl Oracle {
         let table = &self.plan.tables[reaction.table.0 as usize];
         let bare = new.clone().or(old.clone());
         let column = |row: &Option<Whole>, at: &ColumnId| {
-            let name = Value::Text(table.columns[at.0 as usize].name.clone());
+            let name = Value::text(table.columns[at.0 as usize].name.clone());
             row.as_ref().and_then(|row| row.get(&name)).cloned().unwrap_or(Value::Null)
         };
         let map = |row: &Option<Whole>| row.clone().map_or(Value::Null, |row| Value::Map(Arc::new(row)));
@@ -549,8 +549,8 @@ impl Oracle {
                 ReactionInput::OldRow => map(old),
                 ReactionInput::NewRow => map(new),
                 ReactionInput::BareRow => map(&bare),
-                ReactionInput::EventName => Value::Text(reaction.event.clone()),
-                ReactionInput::TxOrigin => Value::Text(tx.origin.clone()),
+                ReactionInput::EventName => Value::text(reaction.event.clone()),
+                ReactionInput::TxOrigin => Value::text(tx.origin.clone()),
                 ReactionInput::Now => Value::Timestamp(tx.at),
             })
         };

@@ -16,7 +16,7 @@ fn fills(plan: &Plan, oracle: &Oracle, schemas: &[Arc<Schema>], rng: &mut Rng) -
     for (at, table) in plan.tables.iter().enumerate() {
         let Some(schema) = schemas.iter().find(|schema| schema.table == table.from) else { continue };
         for row in oracle.tables[at].values() {
-            let after = schema.columns.iter().map(|column| row.get(&Value::Text(column.name.clone())).cloned());
+            let after = schema.columns.iter().map(|column| row.get(&Value::text(column.name.clone())).cloned());
             changes.push(Change {
                 schema: schema.clone(),
                 op: Op::Insert,

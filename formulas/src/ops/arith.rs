@@ -7,6 +7,7 @@ use crate::ast::BinaryOp;
 use crate::decimal::Decimal;
 use crate::errors;
 use crate::problem::Error;
+use crate::text::Text;
 use crate::time;
 use crate::value::{Cell, Duration, Timestamp, Value};
 
@@ -186,7 +187,7 @@ fn fits(a: usize, b: usize, max: usize) -> Result<(), Error> {
     if a.saturating_add(b) > max { Err(errors::out_of_fuel()) } else { Ok(()) }
 }
 
-fn concat_text(a: &Arc<str>, b: &Arc<str>) -> Cell {
+fn concat_text(a: &Text, b: &Text) -> Cell {
     fits(a.len(), b.len(), TEXT_MAX)?;
     Ok(match (a.len(), b.len()) {
         (_, 0) => Value::Text(a.clone()),

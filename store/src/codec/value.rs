@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use thalweg_formulas::decimal::Decimal;
-use thalweg_formulas::{Duration, Timestamp, Value};
+use thalweg_formulas::{Duration, Text, Timestamp, Value};
 
 use super::wire::{Damaged, Reader, put_sized, put_varint, put_zigzag};
 
@@ -139,8 +139,8 @@ fn value_of(tag: u8, from: &mut Reader<'_>) -> Result<Value, Damaged> {
     })
 }
 
-fn short_text(bytes: &[u8]) -> Result<Arc<str>, Damaged> {
-    std::str::from_utf8(bytes).map(Arc::from).map_err(|_| Damaged("text"))
+fn short_text(bytes: &[u8]) -> Result<Text, Damaged> {
+    std::str::from_utf8(bytes).map(Text::from).map_err(|_| Damaged("text"))
 }
 
 fn nested(tag: u8, from: &mut Reader<'_>) -> Result<Value, Damaged> {
