@@ -9,6 +9,9 @@
 //!   younger than the batch's first.
 //! - INV-SEQ-2: epochs are dense.
 //!
+//! A transaction that is spilled is a batch of its own: its changes are read part by part, and go to the engine and to whoever else takes
+//! parts, so that never more than a part of it is held here.
+//!
 //! Cost: O(log timers) per timer, O(1) per transaction. Next to read: [`crate::runtime`], `thalweg_engine`.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,8 +22,8 @@ use thalweg_formulas::{Timestamp, Value};
 use thalweg_graph::outcome::{Fired, Outcome, RuleId};
 use thalweg_graph::plan::Plan;
 use thalweg_graph::ports::Timer;
-use thalweg_graph::transaction::{Body, TimerFired};
-use thalweg_graph::{Epoch, Transaction, ids};
+use thalweg_graph::transaction::{Body, Spill, TimerFired};
+use thalweg_graph::{Change, Epoch, Transaction, ids};
 
 /// Orders inputs, steps the engine, keeps the timers that wait.
 pub struct Sequencer {
@@ -49,6 +52,38 @@ pub struct Batch {
     pub armed: Vec<Timer>,
     /// Ids of the timers that fired.
     pub timers_done: Vec<Arc<str>>,
+}
+
+/// A part of a spilled transaction, on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// The transaction's epoch.
+    pub epoch: Epoch,
+    /// The transaction.
+    pub head: &'a Transaction,
+    /// How many changes came before this part.
+    pub from: u64,
+    /// The next changes, some thousands.
+    pub changes: &'a [Change],
+}
+
+/// Takes the parts of a spilled transaction; `false`: no more.
+pub type TakeParts<'a> = dyn FnMut(&Part<'_>) -> bool + 'a;
+
+/// Why a batch was not closed.
+#[derive(Debug, thiserror::Error)]
+pub enum Halted {
+    /// A spilled transaction cannot be read.
+    #[error("a large transaction of source `{source_name}` cannot be read: {why}")]
+    Unreadable {
+        /// The source that it came from.
+        source_name: Arc<str>,
+        /// Code, place and cure.
+        why: String,
+    },
+    /// Whoever takes the parts does not want them.
+    #[error("the parts of a large transaction are not wanted")]
+    Refused,
 }
 
 impl Batch {
@@ -116,33 +151,83 @@ impl Sequencer {
     }
 
     /// Closes up to `max` epochs. `None` if nothing is to be done, or if less than `max` waits and `flush` is false.
-    pub fn batch(&mut self, max: usize, flush: bool) -> Option<Batch> {
+    ///
+    /// # Errors
+    /// A spilled transaction cannot be read. The engine has a part of it: the sequencer is to be dropped.
+    pub fn batch(&mut self, max: usize, flush: bool) -> Result<Option<Batch>, Halted> {
+        self.batch_in_parts(max, flush, &mut |_| true)
+    }
+
+    /// The same; `parts` gets the parts of a spilled transaction as they are read, before the engine has them, and stops the reading with
+    /// `false`.
+    ///
+    /// # Errors
+    /// As [`Sequencer::batch`], and where `parts` said `false`.
+    pub fn batch_in_parts(&mut self, max: usize, flush: bool, parts: &mut TakeParts<'_>) -> Result<Option<Batch>, Halted> {
         if !flush && self.waiting.len() < max {
-            return None;
+            return Ok(None);
         }
         let first = self.engine.epoch() + 1;
-        let mut transactions: Vec<Transaction> = Vec::new();
-        while transactions.len() < max {
-            let Some(at) = self.next_at() else { break };
-            if transactions.first().is_some_and(|first| self.could_be_overtaken(first.at, at)) {
-                break;
+        let transactions = self.take(max);
+        let outcome = match &transactions[..] {
+            [] => return Ok(None),
+            [Transaction { body: Body::Spilled(spill), .. }] => self.stage(&transactions[0], spill.as_ref(), parts)?,
+            held => {
+                for transaction in held {
+                    self.engine.push(transaction.clone());
+                }
+                self.engine.step()
             }
-            transactions.push(self.take_next(at));
-        }
-        if transactions.is_empty() {
-            return None;
-        }
-        for transaction in &transactions {
-            self.engine.push(transaction.clone());
-        }
-        let outcome = self.engine.step();
+        };
         let timers_done = transactions.iter().filter_map(|t| match &t.body {
             Body::Timer(timer) => Some(timer.id.clone()),
             _ => None,
         });
         let mut batch = Batch { first, timers_done: timers_done.collect(), armed: Vec::new(), outcome, transactions };
         batch.armed = self.arm(&batch);
-        Some(batch)
+        Ok(Some(batch))
+    }
+
+    /// The inputs of the next batch: at most `max`, or one that is spilled.
+    fn take(&mut self, max: usize) -> Vec<Transaction> {
+        let mut taken: Vec<Transaction> = Vec::new();
+        while taken.len() < max {
+            let Some(at) = self.next_at() else { break };
+            if let Some(first) = taken.first()
+                && (self.could_be_overtaken(first.at, at) || self.is_spilled(at))
+            {
+                break;
+            }
+            taken.push(self.take_next(at));
+            if matches!(taken[..], [.., Transaction { body: Body::Spilled(_), .. }]) {
+                break;
+            }
+        }
+        taken
+    }
+
+    /// Whether the next input, at `at`, is a spilled transaction.
+    fn is_spilled(&self, at: Timestamp) -> bool {
+        self.due_by(Some(at)).is_none() && self.waiting.front().is_some_and(|next| matches!(next.body, Body::Spilled(_)))
+    }
+
+    /// A spilled transaction through the engine.
+    fn stage(&mut self, head: &Transaction, spill: &dyn Spill, parts: &mut TakeParts<'_>) -> Result<Outcome, Halted> {
+        let epoch = self.engine.begin(head);
+        let (mut from, mut wanted) = (0, true);
+        let read = spill.read(&mut |changes| {
+            wanted = parts(&Part { epoch, head, from, changes: &changes });
+            from += changes.len() as u64;
+            if wanted {
+                self.engine.stage(changes);
+            }
+            wanted
+        });
+        match read {
+            Err(why) => Err(Halted::Unreadable { source_name: head.source.clone(), why }),
+            Ok(()) if !wanted => Err(Halted::Refused),
+            Ok(()) => Ok(self.engine.step()),
+        }
     }
 
     /// Whether a timer armed by a transaction at `first` could be due by `at`.

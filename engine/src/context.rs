@@ -7,7 +7,8 @@ use thalweg_formulas::{Cell, Timestamp, Value};
 use thalweg_graph::outcome::deltas::Legend;
 use thalweg_graph::outcome::{Deltas, Key};
 use thalweg_graph::plan::TableId;
-use thalweg_graph::{Epoch, Outcome, Plan};
+use thalweg_graph::transaction::Body;
+use thalweg_graph::{Epoch, Outcome, Plan, Transaction};
 
 use crate::edges::mail::{Ask, AskKind, Contribution, Note, NoteKind, Parcel, ParcelKind, Referrer};
 use crate::intake::{Arrival, Mapping};
@@ -24,6 +25,16 @@ pub struct EpochInfo {
     pub origin: Arc<str>,
     /// Rows that were there before: latches are set, nothing fires.
     pub fill: bool,
+    /// It is too large to be held: its changes come in parts.
+    pub large: bool,
+}
+
+impl EpochInfo {
+    /// Of a transaction that is held.
+    pub fn of(transaction: &Transaction) -> EpochInfo {
+        let fill = matches!(transaction.body, Body::Fill(_));
+        EpochInfo { at: transaction.at, origin: transaction.origin.clone(), fill, large: false }
+    }
 }
 
 /// The epochs of a batch; they are dense.
@@ -103,7 +114,7 @@ pub struct Context {
     pub triggers: Triggers,
     /// What a restart brought from before.
     pub memory: Memory,
-    /// Fills report deltas, as changes do.
+    /// Fills, and transactions that come in parts, report deltas as others do.
     pub reports_fills: bool,
     /// A restart is bringing rows back; see [`crate::region`].
     pub restoring: bool,
@@ -153,7 +164,10 @@ impl Context {
     /// Whether the epoch's deltas are wanted.
     #[inline]
     pub fn reports(&self, epoch: Epoch) -> bool {
-        self.reports_fills || !self.batch.info(epoch).fill
+        self.reports_fills || {
+            let info = self.batch.info(epoch);
+            !info.fill && !info.large
+        }
     }
 
     /// Tells a parent's aggregate what a child of it gives.

@@ -1,8 +1,10 @@
 //! From transactions to the workers that own their documents, and back.
 //!
-//! The driver numbers epochs, finds each change's document and hands every worker its share of a batch. A change of key between two
-//! workers needs to know the stored row of one before the other can act: such a transaction is a batch of its own, and is taken
-//! change by change ([`Driver::run_alone`]).
+//! The driver numbers epochs, finds each change's document and hands every worker its share of a batch.
+//!
+//! A transaction can also be **staged**: it is a batch of its own, whose changes are folded part by part before the batch runs
+//! ([`Driver::begin`], [`Driver::stage`], [`Driver::finish`]). So is one that is too large to be held, and one with a change of key between
+//! two workers: that needs to know the stored row of one, with the changes before it, before the other can act.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,6 +46,14 @@ pub struct Driver {
     /// A restart is bringing rows back.
     restoring: bool,
     started: bool,
+    staging: Option<Staging>,
+}
+
+/// A transaction that is being staged.
+struct Staging {
+    batch: Batch,
+    /// What has come of it so far: errors of changes of key.
+    all: Outcome,
 }
 
 /// A batch while it is being filled.
@@ -70,7 +80,7 @@ impl Driver {
             _ => Host::Threads(Threads::new(&plan, options.state_deltas, workers)),
         };
         let router = Router::new(plan.clone());
-        Driver { plan, router, host, taught: vec![0; workers], restoring: false, started: false }
+        Driver { plan, router, host, taught: vec![0; workers], restoring: false, started: false, staging: None }
     }
 
     fn workers(&self) -> usize {
@@ -86,15 +96,70 @@ impl Driver {
         let mut open = Open::new(first, self.workers());
         open.infos.reserve(transactions.len());
         for (epoch, transaction) in (first..).zip(transactions.drain(..)) {
-            if self.workers() > 1 && self.crosses(&transaction) {
+            if matches!(transaction.body, Body::Spilled(_)) || self.workers() > 1 && self.crosses(&transaction) {
                 let whole = std::mem::replace(&mut open, Open::new(epoch + 1, self.workers()));
                 self.close(whole, &mut all);
-                self.run_alone(epoch, transaction, &mut all);
+                outcome::merge(&mut all, self.run_alone(epoch, transaction));
             } else {
                 self.add(epoch, transaction, &mut open);
             }
         }
         self.close(open, &mut all);
+        all
+    }
+
+    /// One transaction as a batch of its own: its changes are folded in their order, so that a change of key sees those before it.
+    fn run_alone(&mut self, epoch: Epoch, transaction: Transaction) -> Outcome {
+        let large = matches!(transaction.body, Body::Spilled(_));
+        self.begin(epoch, EpochInfo { large, ..EpochInfo::of(&transaction) });
+        match transaction.body {
+            Body::Changes(changes) | Body::Fill(changes) => self.stage(changes),
+            Body::Spilled(spill) => {
+                let read = spill.read(&mut |part| {
+                    self.stage(part);
+                    true
+                });
+                read.unwrap_or_else(|why| panic!("what is pushed can be read (else it is staged by its owner): {why}"));
+            }
+            Body::Timer(_) => {}
+        }
+        self.finish()
+    }
+
+    /// Opens the epoch of a transaction that is staged.
+    pub fn begin(&mut self, epoch: Epoch, info: EpochInfo) {
+        let thaws = self.restoring && !info.fill;
+        let all = if thaws { self.thaw(epoch.saturating_sub(1)) } else { Outcome::default() };
+        self.staging = Some(Staging { batch: Batch { first: epoch, infos: Arc::new(vec![info]) }, all });
+    }
+
+    /// Whether a transaction is being staged.
+    pub fn is_staging(&self) -> bool {
+        self.staging.is_some()
+    }
+
+    /// Folds the next changes of the staged transaction.
+    pub fn stage(&mut self, changes: Vec<Change>) {
+        let mut staging = self.staging.take().expect("invariant: what is staged was begun");
+        let (batch, workers) = (staging.batch.clone(), self.workers());
+        let mut open = Open::new(batch.first, workers);
+        let mut changes = changes.into_iter();
+        if let Some(id) = self.one_mapping(changes.as_slice()).filter(|_| !batch.infos[0].fill) {
+            let table = self.router.mappings()[id as usize].table;
+            open.arrivals[0].push(Arrival { epoch: batch.first, table, what: What::Changes(id, changes.by_ref().collect()) });
+        }
+        for change in changes {
+            self.stage_change(change, &mut open, &mut staging);
+        }
+        self.hand_over(&batch, &mut open);
+        self.staging = Some(staging);
+    }
+
+    /// Runs the staged transaction: its epoch is closed.
+    pub fn finish(&mut self) -> Outcome {
+        let Staging { batch, mut all } = self.staging.take().expect("invariant: what is finished was begun");
+        let infos = batch.infos.to_vec();
+        self.close(Open { infos, ..Open::new(batch.first, self.workers()) }, &mut all);
         all
     }
 
@@ -114,10 +179,8 @@ impl Driver {
 
     /// Puts a transaction's changes where their documents live.
     fn add(&mut self, epoch: Epoch, transaction: Transaction, open: &mut Open) {
-        let Transaction { origin, at, body, .. } = transaction;
-        let fill = matches!(body, Body::Fill(_));
-        open.infos.push(EpochInfo { at, origin, fill });
-        match body {
+        open.infos.push(EpochInfo::of(&transaction));
+        match transaction.body {
             Body::Changes(changes) | Body::Fill(changes) => match self.one_mapping(&changes) {
                 Some(id) => {
                     let (table, what) = (self.router.mappings()[id as usize].table, What::Changes(id, changes));
@@ -125,6 +188,7 @@ impl Driver {
                 }
                 None => changes.into_iter().for_each(|change| self.add_change(epoch, change, open)),
             },
+            Body::Spilled(_) => unreachable!("invariant: a spilled transaction is a batch of its own"),
             Body::Timer(timer) => {
                 let Some(table) = self.plan.tables.iter().position(|table| table.name == timer.table) else { return };
                 let owner = KeyHash::of(&timer.key).owner(self.workers());
@@ -201,43 +265,48 @@ impl Driver {
         (of(&identity.key) != of(&to)).then_some((identity.key, to))
     }
 
-    /// One transaction as a batch of its own: its changes are folded one by one, so that a change of key sees those before it.
-    fn run_alone(&mut self, epoch: Epoch, transaction: Transaction, all: &mut Outcome) {
-        let mut open = Open::new(epoch, self.workers());
-        let Transaction { origin, at, body, .. } = transaction;
-        let (fill, changes) = match body {
-            Body::Changes(changes) => (false, changes),
-            Body::Fill(changes) => (true, changes),
-            Body::Timer(_) => (false, Vec::new()),
+    /// One change of the staged transaction: to its worker with the others, or by itself where it takes its document to another worker.
+    fn stage_change(&mut self, change: Change, open: &mut Open, staging: &mut Staging) {
+        let epoch = staging.batch.first;
+        let crosses = |driver: &mut Driver| {
+            let ids = driver.router.mappings_of(&change.schema).to_vec();
+            ids.iter().any(|id| driver.crossing(*id, &change).is_some())
         };
-        open.infos.push(EpochInfo { at, origin, fill });
-        let batch = Batch { first: epoch, infos: Arc::new(open.infos.clone()) };
-        for change in changes {
-            for id in self.router.mappings_of(&change.schema).to_vec() {
-                match self.crossing(id, &change) {
-                    None => self.stage_change(&batch, id, change.clone()),
-                    Some((from, to)) => {
-                        if let Err(error) = self.change_key(&batch, id, &from, &to, change.clone()) {
-                            all.counts.changes += 1;
-                            let node = self.plan.tables[self.router.mappings()[id as usize].table.0 as usize].name.clone();
-                            all.errors.push(ErrorChange { epoch, node, key: from.as_slice().into(), error, cleared: false });
-                        }
-                    }
-                }
+        if self.workers() == 1 || !matches!(change.op, Op::Update | Op::Upsert) || !crosses(self) {
+            return self.add_change(epoch, change, open);
+        }
+        // It must see what comes before it.
+        self.hand_over(&staging.batch, open);
+        for id in self.router.mappings_of(&change.schema).to_vec() {
+            let Some((from, to)) = self.crossing(id, &change) else {
+                let mapping = &self.router.mappings()[id as usize];
+                let (table, owner) = (mapping.table, owner(mapping, &change, self.workers()));
+                open.arrivals[owner].push(Arrival { epoch, table, what: What::Change(id, change.clone()) });
+                continue;
+            };
+            if let Err(error) = self.change_key(&staging.batch, id, &from, &to, change.clone()) {
+                staging.all.counts.changes += 1;
+                let node = self.plan.tables[self.router.mappings()[id as usize].table.0 as usize].name.clone();
+                staging.all.errors.push(ErrorChange { epoch, node, key: from.as_slice().into(), error, cleared: false });
             }
         }
-        self.close(open, all);
     }
 
-    fn stage_change(&mut self, batch: &Batch, id: MappingId, change: Change) {
-        let owner = owner(&self.router.mappings()[id as usize], &change, self.workers());
-        self.stage(batch, owner, id, What::Change(id, change));
+    /// Gives every worker what is collected for it.
+    fn hand_over(&mut self, batch: &Batch, open: &mut Open) {
+        for worker in 0..self.workers() {
+            let arrivals = std::mem::take(&mut open.arrivals[worker]);
+            if !arrivals.is_empty() {
+                let (batch, mappings) = (batch.clone(), self.lesson(worker));
+                self.with(worker, move |shard| shard.stage(batch, mappings, arrivals));
+            }
+        }
     }
 
-    fn stage(&mut self, batch: &Batch, worker: usize, id: MappingId, what: What) {
+    fn stage_one(&mut self, batch: &Batch, worker: usize, id: MappingId, what: What) {
         let (batch, mappings) = (batch.clone(), self.lesson(worker));
         let (epoch, table) = (batch.first, self.router.mappings()[id as usize].table);
-        self.with(worker, move |shard| shard.stage(batch, mappings, Arrival { epoch, table, what }));
+        self.with(worker, move |shard| shard.stage(batch, mappings, vec![Arrival { epoch, table, what }]));
     }
 
     /// A change of key between workers, as [`crate::region`] does one within a worker.
@@ -249,7 +318,7 @@ impl Driver {
                 return Err(errors::missing(verb(change.op)));
             }
             change.key = Some(to.iter().cloned().collect());
-            self.stage(batch, taker, id, What::Change(id, change));
+            self.stage_one(batch, taker, id, What::Change(id, change));
             return Ok(());
         };
         if !mapping.key.multiset && self.peek(batch, taker, id, to).is_some() {
@@ -258,8 +327,8 @@ impl Driver {
         let mut after = change.after.ok_or_else(|| errors::no_image(verb(change.op), "after"))?;
         mapping.coerce(&mut after)?;
         mapping.overlay(&mut image, &after, to);
-        self.stage(batch, giver, id, What::Take(id, Box::new((from.clone(), change.before))));
-        self.stage(batch, taker, id, What::Place(id, Box::new((to.clone(), image))));
+        self.stage_one(batch, giver, id, What::Take(id, Box::new((from.clone(), change.before))));
+        self.stage_one(batch, taker, id, What::Place(id, Box::new((to.clone(), image))));
         Ok(())
     }
 
@@ -392,7 +461,7 @@ fn keyed_rules(plan: &Plan) -> HashMap<Arc<str>, bool> {
 
 /// An epoch without a transaction, in which nothing fires.
 fn filled() -> EpochInfo {
-    EpochInfo { at: Timestamp::default(), origin: "".into(), fill: true }
+    EpochInfo { at: Timestamp::default(), origin: "".into(), fill: true, large: false }
 }
 
 /// The worker of the document that a change is about; a change that names none is refused on the first.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use thalweg_formulas::{Cell, Value};
 use thalweg_graph::outcome::{Deltas, Document, NodeStats};
 use thalweg_graph::state::EngineState;
-use thalweg_graph::{Epoch, Outcome, Plan, Transaction};
+use thalweg_graph::{Change, Epoch, Outcome, Plan, Transaction};
 
+use crate::context::EpochInfo;
 use crate::driver::Driver;
 use crate::names::Names;
 use crate::outcome;
@@ -29,7 +30,8 @@ impl Default for Options {
 /// Runs a plan. Not `Send`: build it on the thread that steps it.
 ///
 /// Life: [`Engine::new`], perhaps [`Engine::import`], then any number of [`Engine::push`] and [`Engine::step`]. Between steps it can
-/// be read and exported; what was pushed and not yet stepped is not seen.
+/// be read and exported; what was pushed and not yet stepped is not seen. A transaction that is too large to be held comes in parts:
+/// [`Engine::begin`], [`Engine::stage`] as often as needed, and a step that closes it.
 pub struct Engine {
     names: Names,
     driver: Driver,
@@ -48,17 +50,39 @@ impl Engine {
         self.epoch
     }
 
-    /// Takes a transaction as the next epoch, which it returns. Runs nothing.
+    /// Takes a transaction as the next epoch, which it returns. Runs nothing. What is spilled is read by the step, which panics if it
+    /// cannot be: where that may be, stage it.
     pub fn push(&mut self, tx: Transaction) -> Epoch {
         self.pending.push(tx);
         self.epoch + self.pending.len() as Epoch
     }
 
-    /// Closes every pushed epoch as one batch. The outcome is the same for any batching and any number of workers.
+    /// Opens the next epoch, which it returns, for the transaction `head` whose changes come in parts. What was pushed before must have
+    /// been stepped. Until the next step, which closes the epoch, the engine takes [`Engine::stage`] only and is not read; an engine whose
+    /// parts stop coming is to be dropped. The body of `head` only says whether it is a fill.
+    pub fn begin(&mut self, head: &Transaction) -> Epoch {
+        assert!(self.pending.is_empty() && !self.driver.is_staging(), "invariant: a staged epoch is alone in its batch");
+        self.driver.begin(self.epoch + 1, EpochInfo { large: true, ..EpochInfo::of(head) });
+        self.epoch + 1
+    }
+
+    /// Takes the next changes of the transaction that was begun. The same changes cut otherwise give the same outcome.
+    ///
+    /// Cost: memory for what the changes touch until the epoch is closed: 24 bytes a row, and the old values of rows that were there before.
+    pub fn stage(&mut self, part: Vec<Change>) {
+        self.driver.stage(part);
+    }
+
+    /// Closes every pushed epoch as one batch, or the staged one. The outcome is the same for any batching and any number of workers.
     pub fn step(&mut self) -> Outcome {
         let first = self.epoch + 1;
-        self.epoch += self.pending.len() as Epoch;
-        let mut outcome = self.driver.run(first, &mut self.pending);
+        let mut outcome = if self.driver.is_staging() {
+            self.epoch += 1;
+            self.driver.finish()
+        } else {
+            self.epoch += self.pending.len() as Epoch;
+            self.driver.run(first, &mut self.pending)
+        };
         outcome.through = self.epoch;
         outcome::sort(&mut outcome);
         outcome
@@ -69,8 +93,8 @@ impl Engine {
         self.driver.recycle(deltas);
     }
 
-    /// Whether fills report deltas, as they do unless told otherwise. A fill of millions of rows whose deltas nobody wants is faster and
-    /// needs half the memory without. Errors are reported in any case.
+    /// Whether fills, and transactions that come in parts, report deltas, as they do unless told otherwise. Millions of rows whose deltas
+    /// nobody wants are faster and need half the memory without. Errors are reported in any case.
     pub fn report_fills(&mut self, wanted: bool) {
         self.driver.report_fills(wanted);
     }

@@ -178,15 +178,17 @@ impl Shard {
         self.spare = Some(deltas.cleared(self.context.legend.clone()));
     }
 
-    /// Folds an arrival of the next batch's only epoch ahead of it, so that [`Shard::peek`] sees it.
-    pub fn stage(&mut self, batch: Batch, mappings: Vec<Arc<Mapping>>, arrival: Arrival) {
+    /// Folds arrivals of the next batch's only epoch ahead of it, so that [`Shard::peek`] sees them.
+    pub fn stage(&mut self, batch: Batch, mappings: Vec<Arc<Mapping>>, arrivals: Vec<Arrival>) {
         self.learn(mappings);
         self.context.batch = batch;
-        if let Some(home) = self.homes[arrival.table.0 as usize] {
-            let mappings = std::mem::take(&mut self.context.mappings);
-            self.regions[home as usize].fold(arrival.epoch, arrival.what, &mappings, &mut self.context);
-            self.context.mappings = mappings;
+        let mappings = std::mem::take(&mut self.context.mappings);
+        for arrival in arrivals {
+            if let Some(home) = self.homes[arrival.table.0 as usize] {
+                self.regions[home as usize].fold(arrival.epoch, arrival.what, &mappings, &mut self.context);
+            }
         }
+        self.context.mappings = mappings;
     }
 
     /// The row of a living document, with what is staged.

@@ -26,6 +26,7 @@ pub mod planning;
 pub mod ports;
 mod show;
 pub mod spec;
+mod spill;
 pub mod state;
 pub mod transaction;
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thalweg_formulas::{Timestamp, Type, Value};
 
+pub use crate::spill::{PART, Spill};
+
 /// The engine's dense, totally ordered time: one source transaction (or timer firing) is one epoch. The first is 1.
 pub type Epoch = u64;
 
@@ -76,7 +78,7 @@ impl Change {
 }
 
 /// One source transaction, whole: what becomes one epoch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Transaction {
     /// The source's name in the configuration; empty for `apply` and embedded use.
     pub source: Arc<str>,
@@ -88,15 +90,52 @@ pub struct Transaction {
     pub body: Body,
 }
 
-/// What a transaction carries.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+impl Transaction {
+    /// Its changes in order: at once where they are held, part by part where they are spilled; a timer has none. No part is empty.
+    /// Ends early when `each` answers `false`.
+    ///
+    /// # Errors
+    /// What is spilled cannot be read; see [`Spill::read`].
+    pub fn parts(&self, each: &mut dyn FnMut(&[Change]) -> bool) -> Result<(), String> {
+        match &self.body {
+            Body::Changes(changes) | Body::Fill(changes) => {
+                let _ = changes.is_empty() || each(changes);
+                Ok(())
+            }
+            Body::Spilled(spill) => spill.read(&mut |part| each(&part)),
+            Body::Timer(_) => Ok(()),
+        }
+    }
+
+    /// The same without its changes, to go with a part of them.
+    pub fn head(&self) -> Transaction {
+        let (source, origin) = (self.source.clone(), self.origin.clone());
+        Transaction { source, origin, at: self.at, body: Body::Changes(Vec::new()) }
+    }
+}
+
+/// What a transaction carries. Two are equal where the same is in them; spilled changes are equal to themselves only.
+#[derive(Clone, Debug)]
 pub enum Body {
     /// Row changes of one commit.
     Changes(Vec<Change>),
+    /// Row changes of one commit that are too many to be held at once. Means the same as [`Body::Changes`] with all of them.
+    Spilled(Arc<dyn Spill>),
     /// Rows that were there before the engine looked: sets latches, never fires. One epoch however large.
     Fill(Vec<Change>),
     /// A timer that came due.
     Timer(TimerFired),
+}
+
+impl PartialEq for Body {
+    fn eq(&self, other: &Body) -> bool {
+        match (self, other) {
+            (Body::Changes(a), Body::Changes(b)) | (Body::Fill(a), Body::Fill(b)) => a == b,
+            (Body::Spilled(a), Body::Spilled(b)) => Arc::ptr_eq(a, b),
+            (Body::Timer(a), Body::Timer(b)) => a == b,
+            _ => false,
+        }
+    }
 }
 
 /// A due timer as an input.

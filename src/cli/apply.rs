@@ -139,7 +139,8 @@ fn drain(
     flush: bool,
     each: &mut dyn FnMut(thalweg::sequencer::Batch, &mut Engine) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    while let Some(batch) = sequencer.batch(max, flush) {
+    let halted = |why: thalweg::sequencer::Halted| Failure::Said(Exit::Failed, format!("error: {why}"));
+    while let Some(batch) = sequencer.batch(max, flush).map_err(halted)? {
         each(batch, sequencer.engine())?;
     }
     Ok(())

@@ -182,7 +182,8 @@ impl Tail<'_> {
                 self.progress.since = Instant::now();
                 self.position = position;
                 if !self.skipping {
-                    let written = self.lines.transaction(&transaction, &self.position, &mut self.text);
+                    let held = rows::held(transaction);
+                    let written = held.and_then(|held| self.lines.transaction(&held, &self.position, &mut self.text));
                     written.map_err(|why| Failure::Said(Exit::Failed, format!("error: {why}")))?;
                 }
             }

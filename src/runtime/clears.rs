@@ -20,7 +20,8 @@ pub(super) fn is_in(message: &SourceMessage) -> bool {
     let SourceMessage::Transaction(transaction, _) = message else { return false };
     match &transaction.body {
         Body::Changes(changes) | Body::Fill(changes) => changes.iter().any(Change::is_clear),
-        Body::Timer(_) => false,
+        // What is spilled has none.
+        Body::Spilled(_) | Body::Timer(_) => false,
     }
 }
 

@@ -27,7 +27,7 @@ use super::commit::Committer;
 use super::raised;
 use super::session::Arrivals;
 use super::status::Board;
-use crate::sequencer::{Batch, Sequencer};
+use crate::sequencer::{Batch, Halted, Sequencer};
 
 /// Transactions in one step at most.
 pub const BATCH_MAX: usize = 1_000;
@@ -48,6 +48,17 @@ pub(super) enum Ended {
     Clear(Arrival),
     /// The commit thread has ended.
     StoreClosed,
+    /// A large transaction of a source cannot be read; nothing of it is committed.
+    Unreadable(Arc<str>, String),
+}
+
+impl From<Halted> for Ended {
+    fn from(halted: Halted) -> Ended {
+        match halted {
+            Halted::Refused => Ended::StoreClosed,
+            Halted::Unreadable { source_name, why } => Ended::Unreadable(source_name, why),
+        }
+    }
 }
 
 /// The engine, its queue and what it reports to.
@@ -96,8 +107,8 @@ impl Pump {
                 },
                 () = tokio::time::sleep(pause) => {}
             }
-            if !self.step_all() {
-                return Ended::StoreClosed;
+            if let Err(ended) = self.step_all() {
+                return ended;
             }
         }
     }
@@ -107,7 +118,7 @@ impl Pump {
         let mut next = Some(first);
         while let Some((source, message)) = next {
             if let Some(ended) = self.arrive(source, message) {
-                return Some(if self.step_all() { ended } else { Ended::StoreClosed });
+                return Some(self.step_all().err().unwrap_or(ended));
             }
             next = if self.sequencer.queued() < BATCH_MAX { arrivals.try_recv() } else { None };
         }
@@ -142,25 +153,27 @@ impl Pump {
         schemas.iter().any(|schema| !self.schemas.contains(schema))
     }
 
-    /// Steps until nothing is left to do now. `false`: the commit thread has ended.
-    fn step_all(&mut self) -> bool {
+    /// Steps until nothing is left to do now.
+    ///
+    /// # Errors
+    /// The commit thread has ended, or a large transaction cannot be read.
+    fn step_all(&mut self) -> Result<(), Ended> {
         let waits = self.board.read().sources.values().any(super::status::SourceReport::is_waited_for);
         if !waits && self.sequencer.queued() == 0 {
             self.sequencer.clock(self.clock.now());
         }
-        while let Some(batch) = self.sequencer.batch(BATCH_MAX, true) {
-            if !self.commit(batch) {
-                return false;
-            }
+        while let Some(batch) = self.sequencer.batch(BATCH_MAX, true)? {
+            self.commit(batch)?;
         }
         if self.idle_positions.is_empty() {
-            return true;
+            return Ok(());
         }
         let positions = std::mem::take(&mut self.idle_positions);
-        self.committer.commit(CommitBatch { first: self.sequencer.engine().epoch() + 1, positions, ..CommitBatch::default() })
+        let first = self.sequencer.engine().epoch() + 1;
+        self.hand_over(CommitBatch { first, positions, ..CommitBatch::default() })
     }
 
-    fn commit(&mut self, mut batch: Batch) -> bool {
+    fn commit(&mut self, mut batch: Batch) -> Result<(), Ended> {
         let outbox = self.render(&batch);
         self.report(&batch);
         self.sequencer.engine().recycle(std::mem::take(&mut batch.outcome.deltas));
@@ -176,19 +189,24 @@ impl Pump {
             timers: batch.armed,
             timers_done: batch.timers_done,
         });
-        self.committer.commit(commit) && (self.since_snapshot < self.snapshot_every || self.snapshot())
+        self.hand_over(commit)?;
+        if self.since_snapshot < self.snapshot_every { Ok(()) } else { self.snapshot() }
     }
 
-    fn snapshot(&mut self) -> bool {
+    fn hand_over(&self, batch: CommitBatch) -> Result<(), Ended> {
+        if self.committer.commit(batch) { Ok(()) } else { Err(Ended::StoreClosed) }
+    }
+
+    fn snapshot(&mut self) -> Result<(), Ended> {
         self.since_snapshot = 0;
         let state = self.sequencer.engine().export();
-        self.committer.snapshot(state)
+        if self.committer.snapshot(state) { Ok(()) } else { Err(Ended::StoreClosed) }
     }
 
     /// Closes what waits and leaves a snapshot, so that the next start is quick.
     fn finish(&mut self) -> Ended {
-        let closed = self.step_all() && (self.since_snapshot == 0 || self.snapshot());
-        if closed { Ended::Stopped } else { Ended::StoreClosed }
+        let left = self.step_all().and_then(|()| if self.since_snapshot == 0 { Ok(()) } else { self.snapshot() });
+        left.err().unwrap_or(Ended::Stopped)
     }
 
     /// One outbox row per action of each firing.

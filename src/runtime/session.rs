@@ -63,6 +63,7 @@ impl Sessions {
                         tracing::info!("source {source}: tables changed, planning again");
                         self.learn(schemas);
                     }
+                    Ended::Unreadable(source_name, reason) => return Err(RunError::SourceStopped { source_name, reason }),
                     Ended::Stopped | Ended::StoreClosed => return Ok(()),
                 }
             }

@@ -74,7 +74,7 @@ fn seconds(seconds: i64) -> Timestamp {
 /// Everything that waits, in batches of `max`; a line per epoch.
 fn drain(sequencer: &mut Sequencer, max: usize) -> Vec<String> {
     let mut lines = Vec::new();
-    while let Some(batch) = sequencer.batch(max, true) {
+    while let Some(batch) = sequencer.batch(max, true).expect("nothing is spilled") {
         for (n, transaction) in batch.transactions.iter().enumerate() {
             let epoch = batch.first + n as u64;
             let what = match &transaction.body {
@@ -133,12 +133,12 @@ fn the_clock_fires_timers_when_nothing_waits_and_leaves_what_waits_in_its_place(
 fn less_than_a_batch_waits_unless_it_is_flushed() {
     let mut sequencer = sequencer();
     sequencer.offer(order(1, 1, "open"));
-    assert!(sequencer.batch(2, false).is_none());
+    assert!(sequencer.batch(2, false).unwrap().is_none());
     assert_eq!(sequencer.queued(), 1);
-    let batch = sequencer.batch(2, true).expect("one waits");
+    let batch = sequencer.batch(2, true).unwrap().expect("one waits");
     assert_eq!((batch.first, batch.transactions.len(), batch.armed.len()), (1, 1, 1));
     assert_eq!(batch.armed[0].due, seconds(11));
-    assert!(sequencer.batch(2, true).is_none());
+    assert!(sequencer.batch(2, true).unwrap().is_none());
 }
 
 /// A pause, an order, what becomes of it; `None`: the clock moves to 7 s after the last one.

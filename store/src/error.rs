@@ -31,6 +31,8 @@ pub(crate) const FENCED: u16 = 609;
 pub(crate) const ORDER: u16 = 610;
 /// No snapshot can be used and the log does not reach back.
 pub(crate) const UNUSABLE: u16 = 611;
+/// The changes of a large transaction cannot be read.
+pub(crate) const SPILLED: u16 = 612;
 
 pub(crate) fn fatal(code: u16, message: impl Into<String>) -> StoreError {
     StoreError::Fatal { code: Code(code), message: message.into() }
@@ -38,6 +40,16 @@ pub(crate) fn fatal(code: u16, message: impl Into<String>) -> StoreError {
 
 pub(crate) fn retry(code: u16, message: impl Into<String>) -> StoreError {
     StoreError::Retry { code: Code(code), message: message.into() }
+}
+
+/// The source's changes of a large transaction cannot be read; `why` is its whole text.
+pub(crate) fn unreadable(why: String) -> StoreError {
+    fatal(SPILLED, format!("the changes of a large transaction cannot be read again: {why}"))
+}
+
+/// A large transaction has other changes than its source said.
+pub(crate) fn miscounted(read: u64, said: u64) -> StoreError {
+    fatal(SPILLED, format!("a large transaction gave {read} changes, and its source counted {said}; start again to read it anew"))
 }
 
 /// A file operation failed while `doing` something with `path`.

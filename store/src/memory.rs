@@ -15,7 +15,7 @@ use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Body, Change, Epoch, Op, Schema, Transaction};
 
 use crate::config::StoreConfig;
-use crate::error::{ORDER, fatal};
+use crate::error::{ORDER, fatal, miscounted, unreadable};
 use crate::fold::{Fold, TableRows};
 use crate::sqlite::{commit::check_order, due, outbox};
 
@@ -98,10 +98,26 @@ impl MemoryStore {
     }
 }
 
+/// The transaction with its changes in memory.
+fn held(transaction: &Transaction) -> Result<Transaction, StoreError> {
+    let Body::Spilled(spill) = &transaction.body else { return Ok(transaction.clone()) };
+    let mut changes = Vec::new();
+    let take = &mut |part| {
+        changes.extend(part);
+        true
+    };
+    spill.read(take).map_err(unreadable)?;
+    if changes.len() as u64 != spill.changes() {
+        return Err(miscounted(changes.len() as u64, spill.changes()));
+    }
+    Ok(Transaction { body: Body::Changes(changes), ..transaction.head() })
+}
+
 fn changes_of(transaction: &Transaction) -> &[Change] {
     match &transaction.body {
         Body::Changes(changes) | Body::Fill(changes) => changes,
         Body::Timer(_) => &[],
+        Body::Spilled(_) => unreachable!("invariant: what is in the log is held"),
     }
 }
 
@@ -149,13 +165,14 @@ impl Store for MemoryStore {
         if let Some(error) = self.failing.take() {
             return Err(error());
         }
+        let transactions = batch.transactions.iter().map(held).collect::<Result<Vec<_>, _>>()?;
         let mut rows: Vec<&OutboxRow> = batch.outbox.iter().collect();
         rows.sort_by_key(|row| row.epoch);
         rows.into_iter().for_each(|row| self.fire(row, batch));
-        for change in batch.transactions.iter().flat_map(changes_of) {
+        for change in transactions.iter().flat_map(changes_of) {
             self.schemas.insert(change.schema.table.clone(), change.schema.clone());
         }
-        self.log.extend(batch.transactions.iter().cloned());
+        self.log.extend(transactions);
         self.positions.extend(batch.positions.iter().cloned());
         for timer in &batch.timers {
             if self.timers.iter().all(|known| known.id != timer.id) {

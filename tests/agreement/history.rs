@@ -132,25 +132,29 @@ impl Choices<'_> {
 /// What happens to a row, the likely first.
 const OPS: [Op; 8] = [Op::Insert, Op::Insert, Op::Update, Op::Update, Op::Upsert, Op::Upsert, Op::Delete, Op::Insert];
 
-/// A history, a transaction a second; now and then one is a fill.
+/// A history, a transaction a second; now and then one is a fill, or spilled.
 pub fn arb_history() -> impl Strategy<Value = Vec<Transaction>> {
     let change = prop::collection::vec(any::<u8>(), 40);
     let transaction = (prop::collection::vec(change, 1..5), 0u8..8);
     prop::collection::vec(transaction, 1..24).prop_map(|transactions| {
         let schemas = LAYOUTS.map(|(table, layouts, key)| layouts.iter().map(|columns| schema(table, columns, key)).collect());
         let numbered = transactions.iter().enumerate();
-        numbered.map(|(at, (changes, kind))| transaction_of(at as i64 + 1, changes, *kind == 0, &schemas)).collect()
+        numbered.map(|(at, (changes, kind))| transaction_of(at as i64 + 1, changes, *kind, &schemas)).collect()
     })
 }
 
-fn transaction_of(at: i64, changes: &[Vec<u8>], fill: bool, schemas: &[Vec<Arc<Schema>>]) -> Transaction {
-    let ops: &[Op] = if fill { &[Op::Insert, Op::Upsert] } else { &OPS };
+fn transaction_of(at: i64, changes: &[Vec<u8>], kind: u8, schemas: &[Vec<Arc<Schema>>]) -> Transaction {
+    let ops: &[Op] = if kind == 0 { &[Op::Insert, Op::Upsert] } else { &OPS };
     let change = |numbers: &Vec<u8>| Choices { numbers: numbers.iter(), schemas }.change(ops);
-    let changes = changes.iter().map(change).collect();
+    let changes: Vec<Change> = changes.iter().map(change).collect();
     Transaction {
         source: "shop".into(),
         origin: format!("0-1-{at}").into(),
         at: Timestamp(at * 1_000_000),
-        body: if fill { Body::Fill(changes) } else { Body::Changes(changes) },
+        body: match kind {
+            0 => Body::Fill(changes),
+            1 | 2 => Body::Spilled(Arc::new(changes)),
+            _ => Body::Changes(changes),
+        },
     }
 }

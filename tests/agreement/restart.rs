@@ -99,7 +99,7 @@ fn run(history: &[Transaction], disk: &mut Disk<'_>, steps: &[(usize, Between)],
     };
     history.iter().for_each(|transaction| sequencer.offer(transaction.clone()));
     for (max, between) in steps.iter().cycle() {
-        let Some(batch) = sequencer.batch(*max, true) else { break };
+        let Some(batch) = sequencer.batch(*max, true).expect("what is spilled is held") else { break };
         tell(&mut told, &plan, &batch);
         disk.store().commit(&commit(&plan, batch)).expect("the store takes it");
         match between {

@@ -93,9 +93,11 @@ impl Oracle {
         self.epoch += 1;
         let before = self.tables.clone();
         let fill = matches!(tx.body, Body::Fill(_));
-        if let Body::Changes(changes) | Body::Fill(changes) = &tx.body {
-            changes.iter().for_each(|change| self.apply(change));
-        }
+        let take = &mut |part: &[Change]| {
+            part.iter().for_each(|change| self.apply(change));
+            true
+        };
+        tx.parts(take).expect("changes that are held can be read");
         let cells = self.compute(&before);
         self.report(&before, &cells, fill);
         self.react(&before, tx, fill);

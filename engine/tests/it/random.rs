@@ -246,7 +246,11 @@ impl History {
             return self.timer(rng);
         }
         let changes: Vec<Change> = (0..rng.below(4) + usize::from(rng.chance(80))).map(|_| self.change(rng)).collect();
-        let body = if rng.chance(4) { Body::Fill(changes) } else { Body::Changes(changes) };
+        let body = match rng.below(100) {
+            0..4 => Body::Fill(changes),
+            4..14 => Body::Spilled(Arc::new(changes)),
+            _ => Body::Changes(changes),
+        };
         let origin = format!("t{}", rng.below(1000)).into();
         Transaction { source: "".into(), origin, at: Timestamp(self.at), body }
     }

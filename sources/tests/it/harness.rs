@@ -210,6 +210,7 @@ impl Running {
 pub fn changes(transaction: &Transaction) -> &[Change] {
     match &transaction.body {
         Body::Changes(changes) | Body::Fill(changes) => changes,
+        Body::Spilled(spill) => panic!("{spill:?}"),
         Body::Timer(timer) => panic!("{timer:?}"),
     }
 }

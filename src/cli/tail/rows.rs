@@ -7,12 +7,26 @@ use thalweg_graph::Change;
 use thalweg_graph::cause::Cause;
 use thalweg_graph::transaction::{Body, Row, Schema, Transaction};
 
-/// The changes of a transaction; a timer has none.
+/// The changes of a transaction; a timer has none. What is spilled was made whole before.
 pub(super) fn changes(transaction: &Transaction) -> &[Change] {
     match &transaction.body {
         Body::Changes(changes) | Body::Fill(changes) => changes,
-        Body::Timer(_) => &[],
+        Body::Spilled(_) | Body::Timer(_) => &[],
     }
+}
+
+/// The transaction with its changes in memory.
+///
+/// # Errors
+/// They cannot be read.
+pub(super) fn held(transaction: Transaction) -> Result<Transaction, String> {
+    let Body::Spilled(spill) = &transaction.body else { return Ok(transaction) };
+    let mut changes = Vec::new();
+    spill.read(&mut |part| {
+        changes.extend(part);
+        true
+    })?;
+    Ok(Transaction { body: Body::Changes(changes), ..transaction.head() })
 }
 
 /// Database and table.

@@ -48,7 +48,7 @@ fn committed(arrivals: &[(&str, Brings)]) -> Vec<(String, String)> {
         };
         assert!(pump.arrive((*source).into(), message).is_none());
     }
-    assert!(pump.step_all());
+    assert!(pump.step_all().is_ok());
     drop((pump, outbox));
     let store = thread.join().expect("the commit thread does not panic").expect("a store in memory does not fail");
     let mut positions: Vec<_> = store.recovered().positions.into_iter().map(|(s, p)| (s.to_string(), p)).collect();

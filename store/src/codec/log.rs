@@ -14,10 +14,11 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::StoreError;
-use thalweg_graph::transaction::{Body, Change, Epoch, Op, Schema, TimerFired, Transaction};
+use thalweg_graph::transaction::{Body, Change, Epoch, Op, Schema, Spill, TimerFired, Transaction};
 
 use super::value::{get_key, get_row, put_key, put_row};
 use super::wire::{Damaged, Reader, put_sized, put_varint, put_zigzag};
+use crate::error::{miscounted, unreadable};
 use crate::schemas::Schemas;
 
 /// A transaction is cut when a piece of it has grown beyond this many bytes.
@@ -81,12 +82,26 @@ pub(crate) struct Encoder {
     sources: Vec<Arc<str>>,
     at: i64,
     first: Epoch,
+    open: Open,
+}
+
+/// The piece that is being written.
+#[derive(Default)]
+struct Open {
+    kind: u8,
+    /// Where its flags, its count and its first change stand.
+    flags_at: usize,
+    count_at: usize,
+    start: usize,
+    taken: u32,
+    /// The layout of its last change.
+    previous: Option<Arc<Schema>>,
 }
 
 impl Encoder {
     pub(crate) fn new() -> Self {
         let zstd = zstd::bulk::Compressor::new(LEVEL).expect("level 1 exists in every zstd");
-        Self { zstd, raw: Vec::new(), sources: Vec::new(), at: 0, first: 0 }
+        Self { zstd, raw: Vec::new(), sources: Vec::new(), at: 0, first: 0, open: Open::default() }
     }
 
     /// Starts the log of a commit whose first epoch is `first`.
@@ -112,6 +127,7 @@ impl Encoder {
             }
             Body::Changes(changes) => self.push_changes(epoch, transaction, 0, changes, to)?,
             Body::Fill(changes) => self.push_changes(epoch, transaction, 1, changes, to)?,
+            Body::Spilled(spill) => self.push_spilled(epoch, transaction, spill.as_ref(), to)?,
         }
         if self.raw.len() >= BLOB {
             (to.emit)(self.close(epoch, false))?;
@@ -130,24 +146,75 @@ impl Encoder {
         epoch: Epoch,
         transaction: &Transaction,
         kind: u8,
-        mut changes: &[Change],
+        changes: &[Change],
         to: &mut Target<'_>,
     ) -> Result<(), StoreError> {
-        let mut continues = 0;
-        loop {
-            let flags_at = self.raw.len();
-            self.header(transaction, kind | continues);
-            let taken = self.piece(changes, to);
-            changes = &changes[taken..];
-            if changes.is_empty() {
-                return Ok(());
+        self.open_piece(transaction, kind, 0);
+        self.append(epoch, transaction, changes, to)?;
+        self.close_piece(to.link);
+        Ok(())
+    }
+
+    fn push_spilled(
+        &mut self,
+        epoch: Epoch,
+        transaction: &Transaction,
+        spill: &dyn Spill,
+        to: &mut Target<'_>,
+    ) -> Result<(), StoreError> {
+        self.open_piece(transaction, 0, 0);
+        let (mut seen, mut done) = (0, Ok(()));
+        let read = spill.read(&mut |part| {
+            seen += part.len() as u64;
+            done = self.append(epoch, transaction, &part, to);
+            done.is_ok()
+        });
+        read.map_err(unreadable)?;
+        done?;
+        if seen != spill.changes() {
+            return Err(miscounted(seen, spill.changes()));
+        }
+        self.close_piece(to.link);
+        Ok(())
+    }
+
+    /// Appends changes to the open transaction. A piece that is full is closed when the next change comes.
+    fn append(
+        &mut self,
+        epoch: Epoch,
+        transaction: &Transaction,
+        changes: &[Change],
+        to: &mut Target<'_>,
+    ) -> Result<(), StoreError> {
+        for change in changes {
+            if self.raw.len() - self.open.start >= PIECE {
+                self.close_piece(to.link);
+                self.raw[self.open.flags_at] |= MORE;
+                if self.raw.len() >= BLOB {
+                    (to.emit)(self.close(epoch, true))?;
+                }
+                self.open_piece(transaction, self.open.kind, CONTINUES);
             }
-            self.raw[flags_at] |= MORE;
-            continues = CONTINUES;
-            if self.raw.len() >= BLOB {
-                (to.emit)(self.close(epoch, true))?;
+            put_change(&mut self.raw, change, self.open.previous.as_ref(), to.schemas);
+            self.open.taken += 1;
+            if !self.open.previous.as_ref().is_some_and(|previous| Arc::ptr_eq(previous, &change.schema)) {
+                self.open.previous = Some(change.schema.clone());
             }
         }
+        Ok(())
+    }
+
+    fn open_piece(&mut self, transaction: &Transaction, kind: u8, continues: u8) {
+        let flags_at = self.raw.len();
+        self.header(transaction, kind | continues);
+        let count_at = self.raw.len();
+        self.raw.extend_from_slice(&[0; 4]);
+        self.open = Open { kind, flags_at, count_at, start: self.raw.len(), taken: 0, previous: None };
+    }
+
+    fn close_piece(&mut self, link: &mut Sha256) {
+        self.raw[self.open.count_at..self.open.start].copy_from_slice(&self.open.taken.to_le_bytes());
+        link.update(&self.raw[self.open.start..]);
     }
 
     fn header(&mut self, transaction: &Transaction, flags: u8) {
@@ -163,26 +230,6 @@ impl Encoder {
         put_sized(&mut self.raw, transaction.origin.as_bytes());
         put_zigzag(&mut self.raw, transaction.at.0.wrapping_sub(self.at));
         self.at = transaction.at.0;
-    }
-
-    /// Appends as many changes as fit a piece, at least one if there is one, and says how many.
-    fn piece(&mut self, changes: &[Change], to: &mut Target<'_>) -> usize {
-        let count_at = self.raw.len();
-        self.raw.extend_from_slice(&[0; 4]);
-        let start = self.raw.len();
-        let mut taken = 0;
-        let mut previous: Option<&Arc<Schema>> = None;
-        for change in changes {
-            put_change(&mut self.raw, change, previous, to.schemas);
-            previous = Some(&change.schema);
-            taken += 1;
-            if self.raw.len() - start >= PIECE {
-                break;
-            }
-        }
-        self.raw[count_at..start].copy_from_slice(&(taken as u32).to_le_bytes());
-        to.link.update(&self.raw[start..]);
-        taken
     }
 
     fn close(&mut self, last: Epoch, more: bool) -> Blob {
@@ -206,8 +253,9 @@ impl Encoder {
 
 fn hash_header(transaction: &Transaction, link: &mut Sha256) {
     let (kind, n) = match &transaction.body {
-        Body::Changes(changes) => (0u8, changes.len()),
-        Body::Fill(changes) => (1, changes.len()),
+        Body::Changes(changes) => (0u8, changes.len() as u64),
+        Body::Spilled(spill) => (0, spill.changes()),
+        Body::Fill(changes) => (1, changes.len() as u64),
         Body::Timer(_) => (2, 1),
     };
     for text in [&transaction.source, &transaction.origin] {
@@ -216,7 +264,7 @@ fn hash_header(transaction: &Transaction, link: &mut Sha256) {
     }
     link.update(transaction.at.0.to_le_bytes());
     link.update([kind]);
-    link.update((n as u64).to_le_bytes());
+    link.update(n.to_le_bytes());
 }
 
 const HAS_KEY: u8 = 0b100;

@@ -42,9 +42,18 @@ impl Fold {
         Fold { tables: BTreeMap::new(), config }
     }
 
-    /// Takes a transaction, whole or a part of it.
+    /// Takes a transaction, whole or a part of it. Panics if it is spilled and cannot be read; those that come from a store are held.
     pub fn transaction(&mut self, transaction: Transaction) {
         match transaction.body {
+            Body::Spilled(spill) => {
+                let take = &mut |part: Vec<Change>| {
+                    for change in part {
+                        self.change(change);
+                    }
+                    true
+                };
+                spill.read(take).unwrap_or_else(|why| panic!("what is folded can be read: {why}"));
+            }
             Body::Changes(changes) | Body::Fill(changes) => {
                 for change in changes {
                     self.change(change);
