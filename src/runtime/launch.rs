@@ -65,8 +65,9 @@ pub fn setup(launch: Launch) -> Result<Setup, LaunchError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let env = Environment::process();
     let sinks = sink_context(&config, &env, secrets, store.instance_secret())?;
-    let sources =
-        config.sources.iter().map(|source| source_setup(source, &config.spec, &env, clock.as_ref())).collect::<Result<_, _>>()?;
+    let share = share(&config);
+    let setup = |source| source_setup(source, &config.spec, &env, clock.as_ref(), share.as_ref());
+    let sources = config.sources.iter().map(setup).collect::<Result<_, _>>()?;
     Ok(Setup {
         spec: config.spec,
         sources,
@@ -137,17 +138,25 @@ fn sink_context(
     }
 }
 
+/// Where sources of one server share a connection, if there is more than one.
+fn share(config: &Config) -> Option<mysql::Share> {
+    let servers = config.sources.iter().filter(|source| matches!(source.kind, SourceKind::Mysql(_)));
+    (servers.count() > 1).then(mysql::Share::default)
+}
+
 fn source_setup(
     source: &config::SourceConfig,
     spec: &GraphSpec,
     env: &Environment,
     clock: &dyn Clock,
+    share: Option<&mysql::Share>,
 ) -> Result<SourceSetup, LaunchError> {
     let name = source.name.clone();
     Ok(match &source.kind {
         SourceKind::Mysql(mysql) => {
             let url = mysql.server.url(env).map_err(|why| LaunchError::Unresolved(name.clone(), why))?;
-            SourceSetup { source: MysqlSource::new(mysql_config(&name, url, mysql, spec)), announces: true }
+            let config = mysql::MysqlConfig { share: share.cloned(), ..mysql_config(&name, url, mysql, spec) };
+            SourceSetup { source: MysqlSource::new(config), announces: true }
         }
         SourceKind::BinlogFile(files) => {
             let source = BinlogFileSource::new(binlog_file_config(&name, files, spec));

@@ -1,6 +1,7 @@
 //! What goes away and comes back: a receiver, the server, a table's layout.
 
 use thalweg_sinks::receiver::Behaviour;
+use thalweg_testkit::Server;
 
 use super::harness::{Home, SECRET, receiver, receiver_at, shop, shop_server, until, webhook, webhook_to};
 
@@ -122,6 +123,57 @@ actions = ["#;
         let expected = round as u64 * 5 + round as u64 - 1;
         assert_eq!(receiver.totals().accepted, expected, "round {round}\n{}", ended.said);
     }
+}
+
+#[test]
+fn two_sources_of_one_server_hold_one_connection_and_lose_nothing() {
+    let Some(mut server) = shop_server() else { return };
+    server.exec("CREATE TABLE shop.returns (id INT PRIMARY KEY, amount INT)");
+    let receiver = receiver();
+    let second = format!(
+        r#"
+[[source]]
+name = "returns"
+kind = "mysql"
+url = "{}"
+tables = ["shop.returns"]
+
+[[table]]
+name = "Return"
+from = "shop.returns"
+key = ["id"]
+
+[[effect]]
+name = "back"
+on = "Return"
+when = "amount > 100"
+actions = ["#,
+        server.url()
+    );
+    let home = Home::new(&format!("{}\n{second}{}]\n", shop(&server.url(), &webhook(&receiver)), webhook(&receiver)));
+    let dumps = |server: &Server| {
+        let all = server.query("SHOW PROCESSLIST");
+        all.iter().filter(|row| row.iter().any(|cell| cell.starts_with("Binlog Dump"))).count()
+    };
+    for round in 0..3 {
+        let daemon = home.start();
+        until("both are live", || daemon.said().matches(": live").count() == 2);
+        let insert = |server: &Server, id: i32| {
+            server.exec(&format!("INSERT INTO shop.orders VALUES ({id}, 150); INSERT INTO shop.returns VALUES ({id}, 150)"));
+        };
+        insert(&server, round * 10 + 1);
+        until("one connection", || dumps(&server) == 1);
+        insert(&server, round * 10 + 2);
+        server.kill9();
+        server.restart();
+        insert(&server, round * 10 + 3);
+        until("one connection again", || dumps(&server) == 1);
+        daemon.kill9();
+        insert(&server, round * 10 + 4);
+    }
+    home.run_until_idle("0.5").well();
+    assert_eq!((receiver.totals().accepted_distinct, receiver.totals().contradictions), (24, 0));
+    assert_eq!(home.counts().fired, 24);
 }
 
 #[test]

@@ -218,6 +218,11 @@ impl Assembler {
         &self.position
     }
 
+    /// Whether the last event has left no transaction half-read.
+    pub fn is_between(&self) -> bool {
+        self.group.is_none()
+    }
+
     /// New hints and layouts, read after [`Step::Altered`].
     pub fn learn(&mut self, hints: Hints, schemas: &[Arc<Schema>]) {
         self.hints = hints;

@@ -1,5 +1,7 @@
 //! Why a connection ended, and what follows from that: try again, or stop with a cure.
 
+use std::time::Duration;
+
 use mysql_async::{DriverError, Error};
 use thalweg_formulas::Code;
 
@@ -37,7 +39,7 @@ pub(crate) mod code {
 pub(crate) const NEW_SNAPSHOT: &str = "start with a new data directory to read the tables anew";
 
 /// How an attempt to follow the server ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Failure {
     /// The runtime wants nothing more.
     Gone,
@@ -61,6 +63,11 @@ impl Failure {
     /// Stops: reason, then cure.
     pub(crate) fn stop(code: u16, reason: impl AsRef<str>, cure: impl AsRef<str>) -> Failure {
         Failure::Stop(format!("{}: {}; {}", Code(code), reason.as_ref(), cure.as_ref()))
+    }
+
+    /// Nothing came for so long.
+    pub(crate) fn silent(silence_max: Duration) -> Failure {
+        Failure::Retry(format!("E0400: no sign of life from the server for {silence_max:?}"))
     }
 
     /// Its text, if it has one.

@@ -13,7 +13,9 @@ use tokio::task::JoinHandle;
 use super::catalog::{Catalog, Missing};
 use super::check::{Facts, watch};
 use super::connect::{Server, connect, options};
+use super::examine::without_database;
 use super::failure::{Failure, NEW_SNAPSHOT, code};
+use super::share::{Key, Share};
 use super::stream::{self, Out, QUEUE, Task};
 use super::{AfterPurge, MysqlConfig, Snapshot, history, snapshot};
 use crate::binlog::{Assembler, Position, Watch};
@@ -231,7 +233,8 @@ impl Follower {
             flavour: facts.flavour,
             assembler: if self.config.clears { assembler.with_clears() } else { assembler },
             watch,
-            server_id: self.config.server_id.unwrap_or_else(random_server_id),
+            server_id: self.server_id(),
+            share: self.share(),
             heartbeat: self.config.heartbeat,
             target: facts.executed,
             out,
@@ -245,6 +248,18 @@ impl Follower {
             Ok(failure) => failure,
             Err(panic) => Failure::Retry(format!("E0400: the connection sent what the protocol library cannot read ({panic})")),
         })
+    }
+
+    /// Where this source may share its connection, and with whom.
+    fn share(&self) -> Option<(Share, Key)> {
+        let key = Key { opts: without_database(&self.opts), heartbeat: self.config.heartbeat };
+        self.config.share.clone().map(|share| (share, key))
+    }
+
+    /// The id of its connection. One that will be left for a shared connection must not push that one out.
+    fn server_id(&self) -> u32 {
+        let is_shared = self.share().is_some_and(|(share, key)| share.has(&key));
+        self.config.server_id.filter(|_| !is_shared).unwrap_or_else(random_server_id)
     }
 
     async fn pass_on(&mut self, out: Out, port: &Port) -> Result<(), Failure> {

@@ -29,6 +29,7 @@ mod finding;
 mod follow;
 mod grants;
 mod history;
+mod share;
 mod snapshot;
 mod stream;
 mod target;
@@ -43,6 +44,7 @@ use thalweg_graph::ports::{BoxFuture, Outlet, Source};
 
 pub use examine::{Examined, Stands, examine};
 pub use finding::{Finding, Grade};
+pub use share::Share;
 pub use target::{Target, examine_targets};
 
 /// When the rows that are already there are read.
@@ -121,6 +123,8 @@ pub struct MysqlConfig {
     pub after_purge: AfterPurge,
     /// How often an idle server says that it is alive; after three of them without a byte the connection is given up. From 0.1 s to 1 h.
     pub heartbeat: Duration,
+    /// Where sources of one server come together on one replication connection, once they have caught up; `None`: this one stays alone.
+    pub share: Option<Share>,
 }
 
 impl MysqlConfig {
@@ -138,6 +142,7 @@ impl MysqlConfig {
             in_one: false,
             after_purge: AfterPurge::default(),
             heartbeat: Duration::from_secs(5),
+            share: None,
         }
     }
 }

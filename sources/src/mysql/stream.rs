@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use super::catalog::{Catalog, Missing};
 use super::connect::{Flavour, connect};
 use super::failure::{Failure, NEW_SNAPSHOT, code};
+use super::share::{Events, Key, Share};
 use crate::binlog::frame::{FLAG_ARTIFICIAL, Header, kind, verify};
 use crate::binlog::gtid_set::{GtidSet, Tag, Uuid};
 use crate::binlog::{Assembler, GtidState, Position, Step, Watch};
@@ -59,6 +60,8 @@ pub(crate) struct Task {
     /// Where the server stood at connect.
     pub(crate) target: GtidState,
     pub(crate) assembler: Assembler,
+    /// Where its connection becomes one with those of other sources.
+    pub(crate) share: Option<(Share, Key)>,
     pub(crate) out: mpsc::Sender<Out>,
 }
 
@@ -73,7 +76,7 @@ pub(crate) async fn run(mut task: Task, conn: Conn) -> Failure {
 impl Task {
     async fn read(&mut self, conn: Conn) -> Result<(), Failure> {
         let start = self.assembler.position().start();
-        let mut stream = open(conn, self.flavour, self.server_id, self.heartbeat, start).await?;
+        let mut events = Events::Own(open(conn, self.flavour, self.server_id, self.heartbeat, start).await?);
         let mut caught_up = self.announce_if_caught_up(false).await?;
         let mut passed = 0;
         let mut steps = Vec::new();
@@ -81,7 +84,7 @@ impl Task {
             Flavour::Dolt => SILENCE_MIN_DOLT.max(self.heartbeat * SILENT_HEARTBEATS),
             Flavour::MariaDb | Flavour::MySql => self.heartbeat * SILENT_HEARTBEATS,
         };
-        while let Some(event) = next(&mut stream, silence_max).await? {
+        while let Some(event) = events.next(silence_max).await? {
             let (header, body) = checked(&event)?;
             if header.kind == kind::TRANSACTION_PAYLOAD {
                 continue; // The events in it follow one by one: the protocol library has unpacked them.
@@ -104,6 +107,13 @@ impl Task {
             }
             refused?;
             caught_up = self.announce_if_caught_up(caught_up).await?;
+            if caught_up
+                && !events.is_settled()
+                && self.assembler.is_between()
+                && let Some((share, key)) = &self.share
+            {
+                events = events.settle(share, key, &self.assembler.position().done, silence_max).await;
+            }
         }
         Ok(())
     }
@@ -193,7 +203,7 @@ pub(crate) async fn next(stream: &mut BinlogStream, silence_max: Duration) -> Re
     let event = poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx));
     match tokio::time::timeout(silence_max, event).await {
         Ok(event) => Ok(event.transpose()?),
-        Err(_) => Err(Failure::Retry(format!("E0400: no sign of life from the server for {silence_max:?}"))),
+        Err(_) => Err(Failure::silent(silence_max)),
     }
 }
 

@@ -13,6 +13,7 @@ mod marks;
 mod mysql9;
 mod rare_columns;
 mod refusals;
+mod share;
 mod snapshot;
 mod tls;
 mod types;

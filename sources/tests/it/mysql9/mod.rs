@@ -4,6 +4,7 @@ mod accidents;
 mod live;
 mod marks;
 mod refusals;
+mod share;
 mod snapshot;
 mod tls;
 

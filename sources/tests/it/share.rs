@@ -1,0 +1,104 @@
+//! Several sources of one server, and how many connections they hold.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use thalweg_sources::mysql::{MysqlConfig, Share};
+use thalweg_testkit::{MariaDb, Server, require};
+
+use crate::harness::{Running, config, eventually, line, start};
+
+/// How many read the server's log.
+fn dumps(server: &Server) -> usize {
+    server.query("SHOW PROCESSLIST").iter().filter(|row| row.iter().any(|cell| cell.starts_with("Binlog Dump"))).count()
+}
+
+fn sharing(server: &Server, table: &str, share: &Share) -> MysqlConfig {
+    MysqlConfig { share: Some(share.clone()), ..config(&server.url_of("shop"), &[table]) }
+}
+
+/// A source that has its snapshot and is live.
+fn live(config: MysqlConfig) -> Running {
+    let mut source = start(config, None);
+    source.transaction();
+    source.until_live();
+    source
+}
+
+/// The content of the next transactions.
+fn next(source: &mut Running, count: usize) -> Vec<String> {
+    let content = |line: String| line.split_once(": ").map(|(_, content)| content.to_owned()).unwrap_or(line);
+    (0..count).map(|_| content(line(&source.transaction()))).collect()
+}
+
+/// What holds on any server: each source gets what it watches, whoever holds the connection.
+pub fn one_connection(mut server: impl AsMut<Server>) {
+    let server = server.as_mut();
+    server.exec("CREATE DATABASE shop; USE shop; CREATE TABLE a (id INT PRIMARY KEY); CREATE TABLE b (id INT PRIMARY KEY)");
+    let share = Share::default();
+    let write =
+        |id: i32| server.exec(&format!("USE shop; BEGIN; INSERT INTO a VALUES ({id}); INSERT INTO b VALUES ({id}); COMMIT"));
+    let (mut a, mut b) = (live(sharing(server, "a", &share)), live(sharing(server, "b", &share)));
+    eventually("one connection", || dumps(server) == 1);
+    write(server, 1..=50);
+    let rows = |table: &str, ids: RangeInclusive<i32>| ids.map(|id| format!("+{table}({id})")).collect::<Vec<_>>();
+    assert_eq!(next(&mut a, 50), rows("a", 1..=50));
+    assert_eq!(next(&mut b, 50), rows("b", 1..=50));
+
+    // One that lags behind catches up by itself, and then comes to the others.
+    let position = a.position.clone().unwrap();
+    drop(a);
+    write(server, 51..=100);
+    assert_eq!(next(&mut b, 50), rows("b", 51..=100));
+    let mut a = start(sharing(server, "a", &share), Some(&position));
+    write(server, 101..=150);
+    assert_eq!(next(&mut a, 100), rows("a", 51..=150));
+    assert_eq!(next(&mut b, 50), rows("b", 101..=150));
+    eventually("one connection again", || dumps(server) == 1);
+
+    // A crash of the server ends it for both, and both come back to one.
+    server.kill9();
+    server.restart();
+    server.exec("USE shop; INSERT INTO b VALUES (151); INSERT INTO a VALUES (151)");
+    assert_eq!((next(&mut a, 1), next(&mut b, 1)), (rows("a", 151..=151), rows("b", 151..=151)));
+    eventually("one connection after the crash", || dumps(server) == 1);
+
+    // Who goes takes nothing with it, whoever had opened the connection.
+    drop(b);
+    server.exec("INSERT INTO shop.a VALUES (152)");
+    assert_eq!(next(&mut a, 1), rows("a", 152..=152));
+    // What stops one source stops that one.
+    let mut b = live(sharing(server, "b", &share));
+    eventually("one connection with the new one", || dumps(server) == 1);
+    server.exec("TRUNCATE TABLE shop.b; INSERT INTO shop.a VALUES (153)");
+    assert!(b.stopped().contains("TRUNCATE"), "{:?}", b.statuses);
+    assert_eq!(next(&mut a, 1), rows("a", 153..=153));
+    a.nothing_for(Duration::from_millis(50));
+}
+
+#[test]
+fn sources_of_one_server_hold_one_connection_through_lag_and_crash() {
+    if require() {
+        one_connection(MariaDb::start());
+    }
+}
+
+#[test]
+fn sources_with_one_server_id_do_not_push_each_other_out() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec("CREATE DATABASE shop; USE shop; CREATE TABLE a (id INT PRIMARY KEY); CREATE TABLE b (id INT PRIMARY KEY)");
+    let share = Share::default();
+    let with_id = |table: &str| MysqlConfig { server_id: Some(77), ..sharing(&server, table, &share) };
+    let mut a = live(with_id("a"));
+    server.exec("INSERT INTO shop.a VALUES (1)"); // Its connection is shared from its first event on.
+    assert_eq!(next(&mut a, 1), ["+a(1)"]);
+    let mut b = live(with_id("b"));
+    let inserts = (2..=20).map(|id| format!("INSERT INTO shop.a VALUES ({id}); INSERT INTO shop.b VALUES ({id});"));
+    server.exec(&inserts.collect::<String>());
+    assert_eq!((next(&mut a, 19).len(), next(&mut b, 19).len()), (19, 19));
+    eventually("one connection", || dumps(&server) == 1);
+    assert!(!format!("{:?}{:?}", a.statuses, b.statuses).contains("error: Some"), "{:?}{:?}", a.statuses, b.statuses);
+}
