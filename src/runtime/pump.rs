@@ -45,7 +45,7 @@ pub(super) enum Ended {
     /// A source's tables have changed: plan again and go on from the store.
     Schemas(Arc<str>, Vec<Arc<Schema>>),
     /// A table was emptied: what is held here goes on when the store has told its rows.
-    Clear(Arrival),
+    Clear(Box<Arrival>),
     /// The commit thread has ended.
     StoreClosed,
     /// A large transaction of a source cannot be read; nothing of it is committed.
@@ -127,7 +127,7 @@ impl Pump {
 
     fn arrive(&mut self, source: Arc<str>, message: SourceMessage) -> Option<Ended> {
         match message {
-            clear if clears::is_in(&clear) => return Some(Ended::Clear((source, clear))),
+            clear if clears::is_in(&clear) => return Some(Ended::Clear(Box::new((source, clear)))),
             SourceMessage::Transaction(transaction, position) => {
                 // A position that came before this transaction must not be committed after it (INV-PUMP-1).
                 self.idle_positions.retain(|(idle, _)| *idle != source);

@@ -54,7 +54,8 @@ impl Sessions {
                 let (ended, back) = self.session(store, &mut queue).await?;
                 store = back;
                 match ended {
-                    Ended::Clear((source, held)) => {
+                    Ended::Clear(held) => {
+                        let (source, held) = *held;
                         tracing::info!("source {source}: a table was emptied, its rows are taken from the store");
                         let told = clears::told(held, store.as_mut(), &self.rows)?;
                         queue.early.push_front((source, told));

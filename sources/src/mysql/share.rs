@@ -169,7 +169,7 @@ impl Seat {
             let (header, body) = checked(&event)?;
             let is_heartbeat = matches!(header.kind, kind::HEARTBEAT | kind::HEARTBEAT_V2);
             match &self.had {
-                Some(had) if !begun(header, body)?.is_some_and(|id| !had.has_passed(&id)) => {
+                Some(had) if begun(header, body)?.is_none_or(|id| had.has_passed(&id)) => {
                     if is_heartbeat {
                         return Ok(event);
                     }

@@ -36,8 +36,10 @@ pub fn one_connection(mut server: impl AsMut<Server>) {
     let server = server.as_mut();
     server.exec("CREATE DATABASE shop; USE shop; CREATE TABLE a (id INT PRIMARY KEY); CREATE TABLE b (id INT PRIMARY KEY)");
     let share = Share::default();
-    let write =
-        |id: i32| server.exec(&format!("USE shop; BEGIN; INSERT INTO a VALUES ({id}); INSERT INTO b VALUES ({id}); COMMIT"));
+    let write = |server: &Server, ids: RangeInclusive<i32>| {
+        let each = ids.map(|id| format!("BEGIN; INSERT INTO a VALUES ({id}); INSERT INTO b VALUES ({id}); COMMIT;"));
+        server.exec(&format!("USE shop; {}", each.collect::<String>()));
+    };
     let (mut a, mut b) = (live(sharing(server, "a", &share)), live(sharing(server, "b", &share)));
     eventually("one connection", || dumps(server) == 1);
     write(server, 1..=50);
