@@ -19,6 +19,7 @@ use thalweg_benches::{Effort, Table, Target, Unit};
 use thalweg_formulas::Value;
 use thalweg_formulas::time::Civil;
 use thalweg_graph::Change;
+use thalweg_graph::transaction::Body;
 use thalweg_sources::binlog::frame::FileEvents;
 use thalweg_sources::binlog::plan::Hints;
 use thalweg_sources::binlog::{Assembler, Step, Watch};
@@ -115,7 +116,7 @@ fn ours(file: &[u8], mut each: impl FnMut(&Change)) -> u64 {
         let frame = frame.expect("the server's log is whole");
         assembler.event(frame.header, frame.body, &mut steps).expect("the server's log is known");
         for step in steps.drain(..) {
-            if let Step::Transaction { changes: whole, .. } = step {
+            if let Step::Transaction { body: Body::Changes(whole), .. } = step {
                 whole.iter().for_each(&mut each);
                 changes += whole.len() as u64;
                 black_box(whole);

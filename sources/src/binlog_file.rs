@@ -19,7 +19,7 @@
 //!   when there is more.
 //! - FILE-2: nothing is skipped: a file that is missing between two others, or before the first, stops the source.
 //!
-//! Cost: one event in memory at a time, besides the transaction that it belongs to.
+//! Cost: one event in memory at a time, besides the transaction that it belongs to; of a very large one only its beginning ([`Spooling`]).
 //! Next to read: `chain`.
 
 mod chain;
@@ -33,7 +33,12 @@ use std::time::Duration;
 use thalweg_graph::ports::{BoxFuture, Outlet, Source, SourceMessage, SourceStatus};
 use tokio::sync::mpsc;
 
+use crate::binlog::Spooling;
 use chain::Chain;
+
+/// The pause after a shortage that passes; it doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// Messages that may wait between the reading thread and the outlet.
 const QUEUE: usize = 256;
@@ -59,6 +64,8 @@ pub struct BinlogFileConfig {
     pub follow: bool,
     /// How often to look for more.
     pub poll: Duration,
+    /// Where the rows of very large transactions wait, and what very large is.
+    pub spooling: Spooling,
 }
 
 impl BinlogFileConfig {
@@ -70,6 +77,7 @@ impl BinlogFileConfig {
             tables: Vec::new(),
             follow: false,
             poll: Duration::from_millis(200),
+            spooling: Spooling::default(),
         }
     }
 }
@@ -96,7 +104,7 @@ impl Source for BinlogFileSource {
     fn run(self: Box<Self>, position: Option<String>, outlet: Arc<dyn Outlet>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let (messages, mut queue) = mpsc::channel(QUEUE);
-            std::thread::spawn(move || read(self.config, position.as_deref(), &messages));
+            std::thread::spawn(move || read(&self.config, position, &messages));
             while let Some(message) = queue.recv().await {
                 if !outlet.send(message).await {
                     return;
@@ -111,6 +119,8 @@ impl Source for BinlogFileSource {
 enum Ended {
     /// The runtime wants nothing more.
     Gone,
+    /// Something is short here that may be there later; everything up to `position` was handed over.
+    Short { why: String, position: String },
     /// Nobody but the user can help; code, reason and cure.
     Stopped(String),
 }
@@ -121,10 +131,26 @@ impl Ended {
     }
 }
 
-fn read(config: BinlogFileConfig, position: Option<&str>, messages: &mpsc::Sender<SourceMessage>) {
-    let ended = Chain::open(config, position, messages).and_then(Chain::read);
-    if let Err(Ended::Stopped(text)) = ended {
-        // A closed queue means that nobody listens any more.
-        let _ = messages.blocking_send(SourceMessage::Status(SourceStatus::Stopped(text)));
+/// Reads to the end, again from where it stands after a shortage. A closed queue means that nobody listens any more.
+fn read(config: &BinlogFileConfig, mut position: Option<String>, messages: &mpsc::Sender<SourceMessage>) {
+    let mut pause = PAUSE_MIN;
+    loop {
+        let ended = Chain::open(config.clone(), position.as_deref(), messages).and_then(Chain::read);
+        let (why, at) = match ended {
+            Ok(()) | Err(Ended::Gone) => return,
+            Err(Ended::Short { why, position }) => (why, position),
+            Err(Ended::Stopped(text)) => {
+                let _ = messages.blocking_send(SourceMessage::Status(SourceStatus::Stopped(text)));
+                return;
+            }
+        };
+        let status = SourceMessage::Status(SourceStatus::Connecting { error: Some(why) });
+        if messages.blocking_send(status).is_err() {
+            return;
+        }
+        std::thread::sleep(pause);
+        let has_moved = !at.is_empty() && position.as_deref() != Some(&*at);
+        pause = if has_moved { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) };
+        position = if has_moved { Some(at) } else { position };
     }
 }

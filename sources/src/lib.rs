@@ -5,3 +5,4 @@ pub mod binlog_file;
 pub mod generate;
 pub mod jsonl;
 pub mod mysql;
+mod spool;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use thalweg_graph::GraphSpec;
 use thalweg_graph::ports::{Source, StoreError};
 use thalweg_sinks::{EgressPolicy, Resolver, SettingProblem, SinkContext, unresolved_secrets};
+use thalweg_sources::binlog::Spooling;
 use thalweg_sources::binlog_file::{BinlogFileConfig, BinlogFileSource};
 use thalweg_sources::generate::GenerateSource;
 use thalweg_sources::jsonl::{Input, JsonTable, JsonlSource};
@@ -65,8 +66,8 @@ pub fn setup(launch: Launch) -> Result<Setup, LaunchError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let env = Environment::process();
     let sinks = sink_context(&config, &env, secrets, store.instance_secret())?;
-    let share = share(&config);
-    let setup = |source| source_setup(source, &config.spec, &env, clock.as_ref(), share.as_ref());
+    let common = Common { share: share(&config), spooling: Spooling { directory: directory.clone(), ..Spooling::default() } };
+    let setup = |source| source_setup(source, &config.spec, &env, clock.as_ref(), &common);
     let sources = config.sources.iter().map(setup).collect::<Result<_, _>>()?;
     Ok(Setup {
         spec: config.spec,
@@ -144,22 +145,31 @@ fn share(config: &Config) -> Option<mysql::Share> {
     (servers.count() > 1).then(mysql::Share::default)
 }
 
+/// What the sources of a run have in common.
+#[derive(Clone)]
+struct Common {
+    share: Option<mysql::Share>,
+    spooling: Spooling,
+}
+
 fn source_setup(
     source: &config::SourceConfig,
     spec: &GraphSpec,
     env: &Environment,
     clock: &dyn Clock,
-    share: Option<&mysql::Share>,
+    common: &Common,
 ) -> Result<SourceSetup, LaunchError> {
     let name = source.name.clone();
     Ok(match &source.kind {
         SourceKind::Mysql(mysql) => {
             let url = mysql.server.url(env).map_err(|why| LaunchError::Unresolved(name.clone(), why))?;
-            let config = mysql::MysqlConfig { share: share.cloned(), ..mysql_config(&name, url, mysql, spec) };
-            SourceSetup { source: MysqlSource::new(config), announces: true }
+            let config = mysql_config(&name, url, mysql, spec);
+            let Common { share, spooling } = common.clone();
+            SourceSetup { source: MysqlSource::new(mysql::MysqlConfig { share, spooling, ..config }), announces: true }
         }
         SourceKind::BinlogFile(files) => {
-            let source = BinlogFileSource::new(binlog_file_config(&name, files, spec));
+            let files = binlog_file_config(&name, files, spec);
+            let source = BinlogFileSource::new(BinlogFileConfig { spooling: common.spooling.clone(), ..files });
             SourceSetup { source, announces: true }
         }
         SourceKind::Jsonl { path } => {

@@ -11,13 +11,15 @@
 //! - SRC-A: the position covers exactly the transactions that were handed out or passed by.
 //! - SRC-B: a change of a watched table is handed out or the log is refused with a [`LogError`]; none is skipped.
 
+mod gathered;
 mod transaction;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use thalweg_graph::Schema;
 use thalweg_graph::cause::Cause;
-use thalweg_graph::{Change, Schema};
+use thalweg_graph::transaction::Body;
 
 use super::DecodeError;
 use super::control::{self, Flavour};
@@ -31,6 +33,9 @@ use super::position::{GtidState, Position, TransactionId};
 use super::rows::{self, RowsKind};
 use super::table_map::{self, TableMap};
 use super::watch::Watch;
+use gathered::Gathered;
+pub(crate) use gathered::SPOOL;
+pub use gathered::Spooling;
 
 /// Table maps that are kept before the old ones are dropped; a table gets a new number at each change of its layout.
 const TABLE_MAPS_MAX: usize = 4096;
@@ -48,8 +53,8 @@ pub enum Step {
         seconds: u32,
         /// The effect that wrote it, where a SQL sink did: of several the one at the end of the longest chain.
         cause: Option<Cause>,
-        /// Its changes in log order.
-        changes: Vec<Change>,
+        /// Its changes in log order: held, or spooled where they are too many.
+        body: Body,
     },
     /// A transaction without any was passed by; the position has moved.
     Passed,
@@ -60,7 +65,7 @@ pub enum Step {
 }
 
 /// The transaction that is being read.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Group {
     id: TransactionId,
     bounds: Bounds,
@@ -69,18 +74,18 @@ struct Group {
     delivered: bool,
     /// Its rows may be needed later, when it is completed.
     is_xa: bool,
-    changes: Vec<Change>,
+    changes: Gathered,
     cause: Option<Cause>,
     altered: bool,
 }
 
 /// A distributed transaction between PREPARE and COMMIT.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Prepared {
     xid: Xid,
     /// The state before its PREPARE.
     before: GtidState,
-    changes: Vec<Change>,
+    changes: Gathered,
     cause: Option<Cause>,
 }
 
@@ -103,7 +108,7 @@ enum Rows {
 }
 
 /// Puts transactions together; one for each connection or file.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Assembler {
     watch: Watch,
     hints: Hints,
@@ -124,6 +129,8 @@ pub struct Assembler {
     flavour: Option<Flavour>,
     /// What empties tables is handed out as [`Change::clear`], not refused.
     clears: bool,
+    /// Where the rows of very large transactions wait.
+    spooling: Spooling,
     /// The name of the file that is being read, once known.
     file: Option<String>,
     /// Where the compressed transaction ends whose events are being read: they have no places of their own.
@@ -148,6 +155,7 @@ impl Assembler {
             schemas: schemas.iter().map(|s| (s.table.clone(), s.clone())).collect(),
             flavour: None,
             clears: false,
+            spooling: Spooling::default(),
             file: None,
             payload_end: None,
         }
@@ -167,6 +175,12 @@ impl Assembler {
     /// The receiver understands [`Change::clear`]: TRUNCATE and DROP do not stop the reading.
     pub fn with_clears(mut self) -> Assembler {
         self.clears = true;
+        self
+    }
+
+    /// Where the rows of very large transactions wait, and what very large is.
+    pub fn with_spooling(mut self, spooling: Spooling) -> Assembler {
+        self.spooling = spooling;
         self
     }
 
@@ -250,7 +264,7 @@ impl Assembler {
                 Ok(())
             }
             other => match RowsKind::of(other) {
-                Some(rows) => self.rows(rows, body),
+                Some(rows) => self.rows(other, rows, body),
                 None => self.about_the_log(header, body),
             },
         }
@@ -369,7 +383,7 @@ impl Assembler {
         }
     }
 
-    fn rows(&mut self, kind: RowsKind, body: &[u8]) -> Result<(), LogError> {
+    fn rows(&mut self, event: u8, kind: RowsKind, body: &[u8]) -> Result<(), LogError> {
         const DUMMY: u64 = 0xff_ffff; // Ends a statement that changed nothing.
         let id = rows::table_id(body)?;
         let Some(known) = self.maps.get(&id) else {
@@ -387,7 +401,7 @@ impl Assembler {
         };
         match &known.rows {
             Rows::Passed => {}
-            Rows::Changes(plan) => rows::decode(kind, body, plan, &mut group.changes)?,
+            Rows::Changes(plan) => group.changes.rows(event, body, plan, &self.spooling)?,
             Rows::Marks(marks) => group.add_cause(marks.cause(kind, body)?),
         }
         Ok(())

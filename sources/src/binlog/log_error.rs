@@ -1,5 +1,7 @@
 //! Why a log cannot be followed.
 
+use std::path::PathBuf;
+
 use super::DecodeError;
 use super::position::{GtidState, TransactionId};
 
@@ -55,5 +57,13 @@ pub enum LogError {
         gtid: TransactionId,
         /// A watched table that it changed.
         table: String,
+    },
+    /// The rows of a transaction that is too large to be held cannot be written where they should wait. That passes with the shortage.
+    #[error("a transaction is too large to be held in memory, and its rows cannot be written to {} ({why}); make room there, and it goes on by itself", .directory.display())]
+    Spool {
+        /// Where they should wait.
+        directory: PathBuf,
+        /// What the system says.
+        why: String,
     },
 }

@@ -1,4 +1,5 @@
-//! The binary log as bytes: framing, events, table maps, rows, GTIDs. Pure: no socket, no clock, no server.
+//! The binary log as bytes: framing, events, table maps, rows, GTIDs. No socket, no clock, no server; a file only where a transaction is
+//! too large to be held ([`Spooling`]).
 //!
 //! The same bytes come over a replication connection and stand in a binlog file, so this module serves both. Its layers:
 //! [`frame`] splits events and verifies checksums; [`control`] and [`gtid_event`] read the small events; [`position`] says how far a log
@@ -34,7 +35,8 @@ pub(crate) mod temporal;
 mod text_forms;
 pub mod watch;
 
-pub use assemble::{Assembler, Step};
+pub(crate) use assemble::SPOOL;
+pub use assemble::{Assembler, Spooling, Step};
 pub use control::Flavour;
 pub use error::DecodeError;
 pub use gtid::Gtid;

@@ -114,6 +114,11 @@ impl Plan {
         self.ops.iter().filter(|op| matches!(op, Op::Rare(Rare::Jsonb { .. }))).count()
     }
 
+    /// Whether a row may take far more memory than its bytes in the log: it has documents, or values that are compressed.
+    pub(crate) fn may_swell(&self) -> bool {
+        self.ops.iter().any(|op| matches!(op, Op::Rare(Rare::Jsonb { .. } | Rare::Json { .. } | Rare::Packed { .. })))
+    }
+
     /// Reads one image whose columns are all there; gives back what is behind it.
     ///
     /// # Errors

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use thalweg_formulas::{Code, Timestamp};
 use thalweg_graph::ports::{SourceMessage, SourceStatus};
-use thalweg_graph::transaction::Body;
 use thalweg_graph::{Schema, Transaction};
 use tokio::sync::mpsc;
 
@@ -14,7 +13,7 @@ use super::files::{self, LogFile};
 use super::{BinlogFileConfig, Ended, code};
 use crate::binlog::frame::{Frame, kind};
 use crate::binlog::plan::Hints;
-use crate::binlog::{Assembler, DecodeError, GtidState, LogError, Position, Step, Watch, control, gtid_event};
+use crate::binlog::{Assembler, DecodeError, GtidState, LogError, Position, SPOOL, Step, Watch, control, gtid_event};
 
 /// Transactions that are passed by before the position is handed over without any.
 const PASSED_MAX: u32 = 1000;
@@ -59,24 +58,26 @@ impl<'a> Chain<'a> {
             Some(position) => first_file(&files, position.start())?,
             None => 0,
         };
-        let assembler = match &position {
-            Some(position) => Assembler::new(watch, Hints::default(), position.clone(), &[]).from_earlier(),
-            None => Assembler::anywhere(watch, Hints::default(), &[]),
-        }
-        .with_clears();
+        let assembler = || {
+            let assembler = match &position {
+                Some(position) => Assembler::new(watch.clone(), Hints::default(), position.clone(), &[]).from_earlier(),
+                None => Assembler::anywhere(watch.clone(), Hints::default(), &[]),
+            };
+            assembler.with_clears().with_spooling(config.spooling.clone())
+        };
+        let (scout, assembler) = (assembler(), assembler());
         let source = config.name.as_str().into();
-        let told = position.map(|p| p.to_string()).unwrap_or_default();
+        let told = position.as_ref().map(Position::to_string).unwrap_or_default();
         let chain =
             Chain { config, source, files, at, promised: None, assembler, told, passed: 0, is_live: false, seen: 0, messages };
-        chain.send(SourceMessage::Schemas(chain.tables()))?;
+        chain.send(SourceMessage::Schemas(chain.tables(scout)))?;
         chain.send(SourceMessage::Status(SourceStatus::Live(false)))?;
         Ok(chain)
     }
 
     /// The first layout of every watched table behind the position. What cannot be read ends the search: reading comes to the same place
     /// and says why.
-    fn tables(&self) -> Vec<Arc<Schema>> {
-        let mut scout = self.assembler.clone();
+    fn tables(&self, mut scout: Assembler) -> Vec<Arc<Schema>> {
         let (mut found, mut names, mut steps) = (Vec::new(), HashSet::new(), Vec::new());
         for file in &self.files[self.at..] {
             let Ok(Some(mut events)) = Events::open(file) else { break };
@@ -130,7 +131,7 @@ impl<'a> Chain<'a> {
                     for step in steps.drain(..) {
                         self.hand_over(step)?;
                     }
-                    refused?.map_err(|e| refused_at(file, begin, &e))?;
+                    refused?.map_err(|e| self.refused_at(file, begin, &e))?;
                 }
                 Next::Skipped => {}
                 Next::End => match self.more(file, events.offset)? {
@@ -138,6 +139,14 @@ impl<'a> Chain<'a> {
                     elsewhere => return Ok(elsewhere),
                 },
             }
+        }
+    }
+
+    /// What cannot be written passes with the shortage: then reading goes on behind what was told.
+    fn refused_at(&self, file: &LogFile, offset: u64, error: &LogError) -> Ended {
+        match error {
+            LogError::Spool { .. } => Ended::Short { why: format!("{SPOOL}: {error}"), position: self.told.clone() },
+            _ => refused_at(file, offset, error),
         }
     }
 
@@ -198,12 +207,12 @@ impl<'a> Chain<'a> {
     fn hand_over(&mut self, step: Step) -> Result<(), Ended> {
         match step {
             Step::Schema(schema) => self.send(SourceMessage::Schemas(vec![schema])),
-            Step::Transaction { id, seconds, cause, changes } => {
+            Step::Transaction { id, seconds, cause, body } => {
                 let transaction = Transaction {
                     source: self.source.clone(),
                     origin: id.origin(cause.as_ref()),
                     at: Timestamp(i64::from(seconds) * 1_000_000),
-                    body: Body::Changes(changes),
+                    body,
                 };
                 self.passed = 0;
                 self.told = self.assembler.position().to_string();
@@ -308,6 +317,7 @@ pub(super) fn refused(place: &str, error: &LogError) -> Ended {
             )
         }
         LogError::UnknownXa { .. } => (419, error.to_string(), "begin with an earlier file"),
+        LogError::Spool { .. } => return Ended::Stopped(format!("{SPOOL}: {error}")),
     };
     Ended::Stopped(format!("{}: {place}: {reason}; {cure}", Code(number)))
 }

@@ -125,7 +125,7 @@ mod tests {
         match find(paths) {
             Ok(files) => Ok(files.into_iter().map(|f| f.name).collect()),
             Err(Ended::Stopped(text)) => Err(text),
-            Err(Ended::Gone) => Err("gone".into()),
+            Err(other) => Err(format!("{other:?}")),
         }
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts};
 use thalweg_formulas::{Code, Value};
+use thalweg_graph::transaction::Body;
 
 use super::catalog::{Catalog, Missing};
 use super::check::{executed, own_position};
@@ -107,7 +108,7 @@ async fn find_marker(opts: &Opts, database: &str, marker: &str, before: GtidStat
         let (header, body) = stream::checked(&event)?;
         assembler.event(header, body, &mut steps)?;
         for step in steps.drain(..) {
-            let Step::Transaction { changes, .. } = step else { continue };
+            let Step::Transaction { body: Body::Changes(changes), .. } = step else { continue };
             if changes.iter().any(|c| c.after.as_ref().is_some_and(|row| row.contains(&wanted))) {
                 return Ok(assembler.position().done.clone());
             }

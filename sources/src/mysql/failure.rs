@@ -6,7 +6,7 @@ use mysql_async::{DriverError, Error};
 use thalweg_formulas::Code;
 
 use super::history::after_purge;
-use crate::binlog::{DecodeError, LogError};
+use crate::binlog::{DecodeError, LogError, SPOOL};
 
 /// The codes of this source; `src/explain/mysql.md` tells each one's story.
 pub(crate) mod code {
@@ -188,6 +188,7 @@ impl From<LogError> for Failure {
             LogError::Incident { .. } => Failure::stop(code::INCIDENT, text, NEW_SNAPSHOT),
             LogError::Gap { position, first } => after_purge(&position, &first),
             LogError::UnknownXa { .. } => Failure::stop(code::PREPARED, text, NEW_SNAPSHOT),
+            LogError::Spool { .. } => Failure::Retry(format!("{SPOOL}: {text}")),
         }
     }
 }

@@ -226,7 +226,8 @@ impl Follower {
         let mut watch = self.watch.clone();
         watch.exclude(catalog.others);
         let (out, mut queue) = mpsc::channel(QUEUE);
-        let assembler = Assembler::new(watch.clone(), catalog.hints, position, &self.schemas);
+        let assembler =
+            Assembler::new(watch.clone(), catalog.hints, position, &self.schemas).with_spooling(self.config.spooling.clone());
         let task = Task {
             source: self.config.name.as_str().into(),
             opts: self.opts.clone(),

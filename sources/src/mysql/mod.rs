@@ -42,6 +42,7 @@ use std::time::Duration;
 
 use thalweg_graph::ports::{BoxFuture, Outlet, Source};
 
+use crate::binlog::Spooling;
 pub use examine::{Examined, Stands, examine};
 pub use finding::{Finding, Grade};
 pub use share::Share;
@@ -125,6 +126,8 @@ pub struct MysqlConfig {
     pub heartbeat: Duration,
     /// Where sources of one server come together on one replication connection, once they have caught up; `None`: this one stays alone.
     pub share: Option<Share>,
+    /// Where the rows of very large transactions wait, and what very large is.
+    pub spooling: Spooling,
 }
 
 impl MysqlConfig {
@@ -143,6 +146,7 @@ impl MysqlConfig {
             after_purge: AfterPurge::default(),
             heartbeat: Duration::from_secs(5),
             share: None,
+            spooling: Spooling::default(),
         }
     }
 }
@@ -161,6 +165,7 @@ impl fmt::Debug for MysqlConfig {
             .field("in_one", &self.in_one)
             .field("after_purge", &self.after_purge)
             .field("heartbeat", &self.heartbeat)
+            .field("spooling", &self.spooling)
             .finish_non_exhaustive()
     }
 }

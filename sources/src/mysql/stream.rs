@@ -13,7 +13,6 @@ use mysql_async::binlog::events::Event;
 use mysql_async::prelude::Queryable;
 use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, Opts, Sid};
 use thalweg_formulas::Timestamp;
-use thalweg_graph::transaction::Body;
 use thalweg_graph::{Schema, Transaction};
 use tokio::sync::mpsc;
 
@@ -121,12 +120,12 @@ impl Task {
     async fn hand_over(&mut self, step: Step) -> Result<(), Failure> {
         match step {
             Step::Schema(schema) => self.send(Out::Schemas(vec![schema])).await,
-            Step::Transaction { id, seconds, cause, changes } => {
+            Step::Transaction { id, seconds, cause, body } => {
                 let transaction = Transaction {
                     source: self.source.clone(),
                     origin: id.origin(cause.as_ref()),
                     at: Timestamp(i64::from(seconds) * 1_000_000),
-                    body: Body::Changes(changes),
+                    body,
                 };
                 self.send(Out::Transaction(transaction, self.assembler.position().clone())).await
             }

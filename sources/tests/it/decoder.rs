@@ -1,7 +1,7 @@
 //! The pure decoder over recorded files, whole and damaged.
 
 use proptest::prelude::*;
-use thalweg_graph::transaction::{Body, Transaction};
+use thalweg_graph::Transaction;
 use thalweg_sources::binlog::control;
 use thalweg_sources::binlog::frame::{FileEvents, Framer, Header};
 use thalweg_sources::binlog::plan::{Hint, Hints};
@@ -31,13 +31,12 @@ fn read(file: &[u8]) -> (Vec<String>, Option<LogError>) {
     read_with(&mut assembler(), file)
 }
 
-fn read_with(assembler: &mut Assembler, file: &[u8]) -> (Vec<String>, Option<LogError>) {
+pub fn read_with(assembler: &mut Assembler, file: &[u8]) -> (Vec<String>, Option<LogError>) {
     let (mut steps, mut lines) = (Vec::new(), Vec::new());
     for frame in FileEvents::new(file) {
         let result = frame.map_err(LogError::from).and_then(|f| assembler.event(f.header, f.body, &mut steps));
         for step in steps.drain(..) {
-            if let Step::Transaction { id, changes, .. } = step {
-                let body = Body::Changes(changes);
+            if let Step::Transaction { id, body, .. } = step {
                 lines.push(line(&Transaction { source: "".into(), origin: id.to_string().into(), at: Default::default(), body }));
             }
         }
@@ -134,14 +133,8 @@ fn src_27_a_log_of_dolt_is_read_with_what_information_schema_adds() {
     for step in steps {
         lines.push(match step {
             Step::Schema(schema) => format!("{} key {:?}", schema.table, schema.key),
-            Step::Transaction { id, changes, .. } => {
-                let transaction = Transaction {
-                    source: "".into(),
-                    origin: id.to_string().into(),
-                    at: Default::default(),
-                    body: Body::Changes(changes),
-                };
-                line(&transaction)
+            Step::Transaction { id, body, .. } => {
+                line(&Transaction { source: "".into(), origin: id.to_string().into(), at: Default::default(), body })
             }
             other => format!("{other:?}"),
         });

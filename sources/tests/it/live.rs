@@ -184,16 +184,17 @@ fn src_16_a_row_beyond_16_mib_is_read() {
     source.until_live();
     server.exec("USE shop; INSERT INTO a VALUES (1, REPEAT('x', 20000000)); UPDATE a SET id = 2");
     for images in [1, 2] {
-        let transaction = source.transaction();
-        let change = &crate::harness::changes(&transaction)[0];
-        let blobs: Vec<usize> = [&change.before, &change.after]
-            .into_iter()
-            .flatten()
-            .map(|row| match row[1].as_ref().unwrap() {
-                thalweg_formulas::Value::Bytes(bytes) => bytes.len(),
-                other => panic!("{other:?}"),
-            })
-            .collect();
+        let mut blobs = Vec::new();
+        let mut measure = |part: &[thalweg_graph::Change]| {
+            for row in part.iter().flat_map(|change| [&change.before, &change.after]).flatten() {
+                match row[1].as_ref().unwrap() {
+                    thalweg_formulas::Value::Bytes(bytes) => blobs.push(bytes.len()),
+                    other => panic!("{other:?}"),
+                }
+            }
+            true
+        };
+        source.transaction().parts(&mut measure).unwrap();
         assert_eq!(blobs, vec![20_000_000; images]);
     }
 }

@@ -15,5 +15,6 @@ mod rare_columns;
 mod refusals;
 mod share;
 mod snapshot;
+mod spooled;
 mod tls;
 mod types;

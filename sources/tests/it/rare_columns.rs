@@ -1,8 +1,9 @@
 //! Columns that few tables have, as a real MariaDB logs them: compressed ones, and dates and times in the format of before 10.1.
 
+use thalweg_graph::transaction::Body;
 use thalweg_sources::binlog::frame::FileEvents;
 use thalweg_sources::binlog::plan::{Hint, Hints};
-use thalweg_sources::binlog::{Assembler, LogError, Step, Watch};
+use thalweg_sources::binlog::{Assembler, LogError, Spooling, Step, Watch};
 use thalweg_testkit::{MariaDb, require};
 
 use crate::harness::show;
@@ -12,13 +13,14 @@ fn inserted(server: &MariaDb, hints: &Hints) -> Result<Vec<String>, LogError> {
     server.exec("FLUSH BINARY LOGS");
     let files = server.query("SHOW BINARY LOGS");
     let file = std::fs::read(server.data().join(&files[files.len() - 2][0])).unwrap();
-    let mut assembler = Assembler::anywhere(Watch::new(&["d.*".into()], None).unwrap(), hints.clone(), &[]);
+    let mut assembler = Assembler::anywhere(Watch::new(&["d.*".into()], None).unwrap(), hints.clone(), &[])
+        .with_spooling(Spooling { above: usize::MAX, ..Spooling::default() });
     let (mut steps, mut rows) = (Vec::new(), Vec::new());
     for frame in FileEvents::new(&file) {
         let frame = frame.unwrap();
         assembler.event(frame.header, frame.body, &mut steps)?;
         for step in steps.drain(..) {
-            let Step::Transaction { changes, .. } = step else { continue };
+            let Step::Transaction { body: Body::Changes(changes), .. } = step else { continue };
             for row in changes.iter().filter_map(|change| change.after.as_ref()) {
                 rows.push(row.iter().map(|cell| show(cell.as_ref().unwrap())).collect::<Vec<_>>().join(" "));
             }

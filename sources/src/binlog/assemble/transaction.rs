@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use thalweg_graph::Schema;
 use thalweg_graph::cause::Cause;
-use thalweg_graph::{Change, Schema};
 
 use super::super::DecodeError;
 use super::super::control::{self, Flavour};
@@ -12,6 +12,7 @@ use super::super::gtid_event::{self, Bounds, GtidEvent, Xa, Xid};
 use super::super::log_error::LogError;
 use super::super::position::{Place, TransactionId};
 use super::super::statement::{self, Name, Statement};
+use super::gathered::Gathered;
 use super::{Assembler, Group, Prepared, Step, TABLE_MAPS_MAX};
 
 impl Assembler {
@@ -26,7 +27,7 @@ impl Assembler {
         let delivered = self.delivered.as_ref().is_some_and(|d| d.has_passed(&id));
         let is_xa = event.xa != Xa::None;
         let GtidEvent { bounds, xa, .. } = event;
-        let (changes, cause, altered) = (Vec::new(), None, false);
+        let (changes, cause, altered) = (Gathered::default(), None, false);
         self.group = Some(Group { id, bounds, xa, delivered, is_xa, changes, cause, altered });
         Ok(())
     }
@@ -64,18 +65,15 @@ impl Assembler {
             | Statement::DroppedDatabase(_)
             | Statement::Altered(_)
                 if group.delivered => {}
-            Statement::Rollback | Statement::RollbackToSavepoint if !group.changes.is_empty() => {
-                return Err(LogError::PartlyRolledBack {
-                    gtid: group.id.clone(),
-                    table: group.changes[0].schema.table.to_string(),
-                });
+            Statement::Rollback | Statement::RollbackToSavepoint if let Some(table) = group.changes.table() => {
+                return Err(LogError::PartlyRolledBack { gtid: group.id.clone(), table: table.to_string() });
             }
             Statement::Rollback => return self.end(header, steps),
             Statement::XaCommit(xid) => return self.complete(header, xid, steps),
             Statement::XaRollback(xid) => self.forget_prepared(xid),
             Statement::Dml => return Err(self.statement(&query.sql)),
-            Statement::Emptied(names) if self.clears => self.clear(&names),
-            Statement::DroppedDatabase(database) if self.clears => self.clear_database(&database),
+            Statement::Emptied(names) if self.clears => self.clear(&names)?,
+            Statement::DroppedDatabase(database) if self.clears => self.clear_database(&database)?,
             Statement::Emptied(names) | Statement::Replaced(names) => self.refuse_replaced(&names, &query.sql)?,
             Statement::DroppedDatabase(database) if self.watch.reaches(&database) => {
                 return Err(self.replaced(&database, &query.sql));
@@ -88,26 +86,23 @@ impl Assembler {
     }
 
     /// Every row of these tables goes. Their layout may be another one behind it, or they may be gone.
-    fn clear(&mut self, names: &[Name]) {
+    fn clear(&mut self, names: &[Name]) -> Result<(), LogError> {
         let watched = names.iter().filter(|n| self.watch.matches(&n.database, &n.table));
         let tables: Vec<String> = watched.map(|n| format!("{}.{}", n.database, n.table)).collect();
-        tables.iter().for_each(|table| self.clear_table(table));
+        tables.iter().try_for_each(|table| self.clear_table(table))
     }
 
     /// Every table of a database; which those were, the receiver knows best.
-    fn clear_database(&mut self, database: &str) {
-        if self.watch.reaches(database) {
-            self.clear_table(&format!("{database}.*"));
-        }
+    fn clear_database(&mut self, database: &str) -> Result<(), LogError> {
+        if self.watch.reaches(database) { self.clear_table(&format!("{database}.*")) } else { Ok(()) }
     }
 
-    fn clear_table(&mut self, table: &str) {
+    fn clear_table(&mut self, table: &str) -> Result<(), LogError> {
         let unknown = || Arc::new(Schema { table: table.into(), columns: Vec::new(), key: Vec::new() });
         let schema = self.schemas.get(table).cloned().unwrap_or_else(unknown);
-        if let Some(group) = &mut self.group {
-            group.changes.push(Change::clear(schema));
-            group.altered = true;
-        }
+        let Some(group) = &mut self.group else { return Ok(()) };
+        group.altered = true;
+        group.changes.clear(schema, &group.id)
     }
 
     fn refuse_replaced(&self, names: &[Name], sql: &str) -> Result<(), LogError> {
@@ -138,6 +133,8 @@ impl Assembler {
             TransactionId::Place(_) => Some(self.place(self.payload_end.unwrap_or(header.end))?),
             _ => None,
         };
+        // Before the position moves: what cannot be written must be read again.
+        let body = if group.delivered { None } else { group.changes.finish(&group.id, &self.spooling)? };
         self.read.pass(&group.id, end.as_ref());
         self.position.reread = self.prepared.first().map(|p| p.before.clone());
         if group.delivered {
@@ -147,12 +144,9 @@ impl Assembler {
         if group.altered {
             steps.push(Step::Altered);
         }
-        steps.push(match group.changes.is_empty() {
-            true => Step::Passed,
-            false => {
-                let Group { id, changes, cause, .. } = group;
-                Step::Transaction { id, seconds: header.timestamp, cause, changes }
-            }
+        steps.push(match body {
+            None => Step::Passed,
+            Some(body) => Step::Transaction { id: group.id, seconds: header.timestamp, cause: group.cause, body },
         });
         Ok(())
     }
@@ -186,12 +180,7 @@ impl Assembler {
             None => return Err(LogError::UnknownXa { gtid: group.id.clone() }),
         }
         // Rows that were read again for their commit may have a layout that was not told.
-        let mut schemas: Vec<Arc<Schema>> = Vec::new();
-        for change in group.changes.iter().filter(|_| !group.delivered) {
-            if !schemas.iter().any(|known| Arc::ptr_eq(known, &change.schema)) {
-                schemas.push(change.schema.clone());
-            }
-        }
+        let schemas = if group.delivered { Vec::new() } else { group.changes.schemas() };
         schemas.iter().for_each(|schema| self.announce(schema, steps));
         self.end(header, steps)
     }
