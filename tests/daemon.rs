@@ -6,6 +6,7 @@ mod daemon {
     mod harness;
 
     mod back;
+    mod crash;
     mod doctor;
     mod dolt;
     mod emptied;
