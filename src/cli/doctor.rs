@@ -92,6 +92,7 @@ fn whole(args: &DoctorArgs) -> Result<Vec<Section>, Failure> {
         Err(diags) => diags,
     };
     let mut sections = vec![look::definition(&diags), data];
+    sections.extend(look::pages(&config, positions.is_none()));
     sections.extend(servers);
     sections.extend(in_runtime(async { Ok(actions::sections(&config).await) })?);
     Ok(sections)

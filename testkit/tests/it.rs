@@ -1,4 +1,9 @@
-//! The kit itself: a server starts, keeps its data over a crash, and ends.
+//! The kit itself: a server starts, keeps its data over a crash, and ends; what `./test` does where no MySQL can be had.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
 
 use thalweg_testkit::{MariaDb, Proxy, require};
 
@@ -28,4 +33,67 @@ fn a_proxy_cuts_at_the_byte() {
     let mut got = Vec::new();
     client.read_to_end(&mut got).ok();
     assert_eq!(got, b"hello");
+}
+
+/// A folder of programs that stand in for the real ones, each a shell script.
+fn programs(folder: &Path, scripts: &[(&str, &str)]) -> String {
+    for (name, script) in scripts {
+        let path = folder.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    format!("{}:/usr/bin:/bin", folder.display())
+}
+
+/// Runs a script of the project with these programs before all others; its exit code and both outputs.
+fn script(path: &str, args: &[&Path], programs: &str, env: &[(&str, &Path)]) -> (i32, String, String) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let mut command = Command::new(script);
+    command.args(args).env_clear().env("PATH", programs).envs(env.iter().copied());
+    let Output { status, stdout, stderr } = command.output().expect("bash runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+const NO_NETWORK: &str = r#"case "$*" in
+  indextargets*) echo http://mirror.test/debian/ ;;
+  *update*) echo "E: Failed to fetch http://mirror.test/debian/dists/sid: could not resolve mirror.test" >&2; exit 100 ;;
+esac"#;
+
+#[test]
+fn a_mysql_that_cannot_be_fetched_is_said_and_leaves_nothing_half() {
+    let (bin, prefix) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = programs(bin.path(), &[("apt-get", NO_NETWORK)]);
+    let (code, _, said) = script("testkit/get-mysql.sh", &[prefix.path()], &path, &[]);
+    assert_eq!(
+        (code, said.trim()),
+        (100, "E: Failed to fetch http://mirror.test/debian/dists/sid: could not resolve mirror.test")
+    );
+    let path = programs(bin.path(), &[("apt-get", "true")]);
+    let (code, _, said) = script("testkit/get-mysql.sh", &[prefix.path()], &path, &[]);
+    assert_eq!((code, said.trim()), (1, "no Debian mirror is configured"));
+    assert_eq!(fs::read_dir(prefix.path()).unwrap().count(), 0, "nothing is left");
+}
+
+#[test]
+fn without_a_mysql_the_other_tests_run_and_those_left_out_are_counted() {
+    let (bin, prefix) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // Three tests have the name of a MySQL, two that of a Dolt.
+    let cargo = r#"case "$*" in
+      "nextest list"*mysql9*) printf 'a\nb\nc\n' ;;
+      "nextest list"*real_dolt*) printf 'd\ne\n' ;;
+      *) echo "cargo $*" ;;
+    esac"#;
+    let path = programs(bin.path(), &[("apt-get", NO_NETWORK), ("mariadbd", "true"), ("cargo", cargo)]);
+    let (code, ran, said) = script("test", &[], &path, &[("THALWEG_MYSQL", prefix.path()), ("HOME", prefix.path())]);
+    let said = said.replace(&prefix.path().display().to_string(), "PREFIX");
+    assert_eq!(
+        said,
+        "test: fetching a private MySQL server into PREFIX (50 MB, once)\n\
+         test: no MySQL server could be had: E: Failed to fetch http://mirror.test/debian/dists/sid: could not resolve mirror.test\n\
+         test: skipped: 3 tests that need a MySQL server\n\
+         test: skipped: 2 tests that need a Dolt server (its stand-in is tested)\n"
+    );
+    let last = ran.lines().last().unwrap();
+    assert_eq!((code, last), (0, "cargo nextest run --workspace --no-fail-fast --profile without-mysql"));
 }

@@ -364,3 +364,31 @@ fn a_definition_that_does_not_fit_the_tables_and_an_id_that_clashes_are_said() {
     let (exit, text) = doctor(&home, &["thalweg.toml"], None);
     assert!(exit == 4 && text.contains("unknown table `shop.order` [E0408]"), "{text}");
 }
+
+#[test]
+fn an_address_to_listen_on_is_looked_at() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let config = |address: &str| {
+        format!("[http]\nlisten = \"{address}\"\n[[source]]\nname = \"lines\"\nkind = \"jsonl\"\npath = \"lines.jsonl\"\n")
+    };
+    let home = Home::new(&config(&format!("127.0.0.1:{port}")));
+    std::fs::write(home.path("lines.jsonl"), "").unwrap();
+    let pages = |home: &Home| {
+        let (exit, text) = doctor(home, &["thalweg.toml"], None);
+        let lines = text.lines().skip_while(|line| *line != "http").take_while(|line| !line.is_empty());
+        format!("exit {exit}\n{}", lines.map(|line| format!("{line}\n")).collect::<String>().replace(&port, "PORT"))
+    };
+    expect![[r#"
+        exit 4
+        http
+          bad   listen  127.0.0.1:PORT: address already in use [E0460]
+                        = help: name another address in [http]
+    "#]].assert_eq(&pages(&home));
+    drop(taken);
+    expect![[r#"
+        exit 0
+        http
+          ok    listen  127.0.0.1:PORT is free
+    "#]].assert_eq(&pages(&home));
+}

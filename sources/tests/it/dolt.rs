@@ -2,7 +2,7 @@
 
 use thalweg_testkit::{Cell, DoltStandIn, Edit, Kind, RealDolt, require_dolt};
 
-use crate::harness::{Running, config, line, start};
+use crate::harness::{Running, config, findings, line, start};
 
 /// A server with one table of every kind of column.
 fn shop() -> DoltStandIn {
@@ -176,4 +176,21 @@ fn real_dolt_is_followed_from_a_marker_commit() {
     server.restart();
     server.exec("USE shop; UPDATE orders SET state = 'paid'");
     assert_eq!(behind(line(&source.transaction())), format!("~orders({} -> {})", row(2), row(2).replace("new", "paid")));
+}
+
+#[test]
+fn what_is_found_on_a_dolt_server() {
+    let server = shop();
+    server.write(&[put(1, "one", "new")]);
+    let found = findings(&config(&server.url(), &["shop.orders"]));
+    let want = [
+        "ok tls none, and none needed on this machine",
+        "warn version Dolt 1.59.1, which no test runs against",
+        "ok log_bin ON",
+        "ok gtid_mode ON",
+        "ok binlog_row_metadata FULL",
+        "ok clock that of this machine, within 2 seconds",
+        "ok table shop.orders 8 columns, key id",
+    ];
+    assert_eq!(found[1..], want);
 }

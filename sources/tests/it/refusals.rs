@@ -214,3 +214,67 @@ fn what_changes_rows_without_row_events_stops_the_source() {
         assert_eq!(source.position, before, "the position stays before {sql}");
     }
 }
+
+/// A server with a user of its own and the url of that user.
+fn with_reader(options: &[&str], sql: &str) -> (MariaDb, String) {
+    let server = MariaDb::start_with(options);
+    server.exec(&format!(
+        "CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY); CREATE USER reader@'%' IDENTIFIED BY 'sesame'; {sql}"
+    ));
+    let url = format!("mysql://reader:sesame@127.0.0.1:{}", server.port());
+    (server, url)
+}
+
+fn about(config: &MysqlConfig, name: &str) -> Vec<String> {
+    findings(config).into_iter().filter(|line| line.split(' ').nth(1) == Some(name)).collect()
+}
+
+#[test]
+fn src_23_a_role_gives_its_privileges_once_it_is_the_default() {
+    if !require() {
+        return;
+    }
+    let (server, url) = with_reader(
+        &[],
+        "CREATE ROLE follower; GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO follower; GRANT SELECT ON shop.* TO follower; GRANT follower TO reader@'%'",
+    );
+    let config = config(&url, &["shop.a"]);
+    assert_eq!(
+        about(&config, "privilege"),
+        [
+            "bad privilege REPLICATION SLAVE 'reader'@'%' lacks it: the log cannot be read",
+            "warn privilege BINLOG MONITOR 'reader'@'%' lacks it: it cannot be told which databases the log leaves out, nor what was purged",
+            "bad privilege SELECT on shop.a 'reader'@'%' lacks it: the rows cannot be read",
+        ]
+    );
+    server.exec("SET DEFAULT ROLE follower FOR reader@'%'");
+    let granted = ["REPLICATION SLAVE", "BINLOG MONITOR", "SELECT on shop.a"];
+    assert_eq!(about(&config, "privilege"), granted.map(|privilege| format!("ok privilege {privilege} 'reader'@'%'")));
+    let mut source = start(config, None);
+    source.transaction();
+    source.until_live();
+}
+
+#[test]
+fn a_clock_that_differs_is_found() {
+    if !require() {
+        return;
+    }
+    // What a connection's clock says is what its user is told first of all.
+    let (server, url) =
+        with_reader(&["--init-connect=SET timestamp = UNIX_TIMESTAMP() + 100"], "GRANT ALL ON shop.* TO reader@'%'");
+    let config = config(&url, &["shop.a"]);
+    let ahead = about(&config, "clock").join("");
+    assert!(
+        ["warn clock 99", "warn clock 100"].iter().any(|wanted| ahead == format!("{wanted} seconds ahead of this machine's")),
+        "{ahead}"
+    );
+    server.exec("SET GLOBAL init_connect = 'SET timestamp = UNIX_TIMESTAMP() - 100'");
+    let behind = about(&config, "clock").join("");
+    assert!(
+        ["100", "101"].iter().any(|wanted| behind == format!("warn clock {wanted} seconds behind this machine's")),
+        "{behind}"
+    );
+    server.exec("SET GLOBAL init_connect = ''");
+    assert_eq!(about(&config, "clock"), ["ok clock that of this machine, within 2 seconds"]);
+}

@@ -6,7 +6,7 @@ use std::process::Command;
 use thalweg_sources::mysql::{MysqlConfig, Tls};
 use thalweg_testkit::{MariaDb, require};
 
-use crate::harness::{config, line, start};
+use crate::harness::{config, findings, line, start};
 
 /// An authority and a certificate for 127.0.0.1 and db.test, by the openssl command; `false` where there is none.
 fn certificates(folder: &Path) -> bool {
@@ -42,9 +42,22 @@ fn src_23_a_certificate_of_an_own_authority_is_verified() {
         if works {
             assert!(line(&source.transaction()).ends_with(": fill"), "{name:?}");
             source.until_live();
+            let tls = Tls::Verified { ca: Some(folder.path().join(ca)), server_name: name.map(String::from) };
+            assert_eq!(of_tls(&MysqlConfig { tls, ..config(&server.url(), &["shop.a"]) }), ["ok tls TLSv1.3"]);
         } else {
             let text = source.stopped();
             assert!(text.starts_with("E0421: TLS with the server failed: invalid peer certificate: "), "{name:?}: {text}");
         }
     }
+    let found = |tls| of_tls(&MysqlConfig { tls, ..config(&server.url(), &["shop.a"]) });
+    let whoever = "warn tls TLSv1.3, whoever answers: safe from eavesdroppers, not from impostors";
+    assert_eq!(
+        (found(Tls::Unverified), found(Tls::AsUrl)),
+        (vec![whoever.into()], vec!["ok tls none, and none needed on this machine".into()])
+    );
+}
+
+/// What is found about TLS.
+fn of_tls(config: &MysqlConfig) -> Vec<String> {
+    findings(config).into_iter().filter(|line| line.split(' ').nth(1) == Some("tls")).collect()
 }

@@ -1,5 +1,6 @@
 //! What a run needs, asked of everything that it names.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -144,6 +145,24 @@ fn writable(directory: &Path) -> Finding {
             Finding::bad("writable", format!("no: {text}"), "give this user the folder, or another one by --data")
         }
     }
+}
+
+/// Whether the pages of a run can be served; nothing is said where none are. The port is taken and given back.
+pub fn pages(config: &Config, is_running: bool) -> Option<Section> {
+    let address = config.http.listen?;
+    let finding = match std::net::TcpListener::bind(address) {
+        Ok(_) => Finding::ok("listen", format!("{address} is free")),
+        Err(why) if why.kind() == ErrorKind::AddrInUse && is_running => {
+            Finding::ok("listen", format!("{address} is in use, most likely by the run under way"))
+        }
+        Err(why) => {
+            let text = why.to_string();
+            let text = text.split(" (os error").next().unwrap_or(&text).to_lowercase();
+            let finding = Finding::bad("listen", format!("{address}: {text}"), "name another address in [http]");
+            Finding { code: Some(Code(460)), ..finding }
+        }
+    };
+    Some(Section::of("http", vec![finding]))
 }
 
 /// Every server among the sources, and the tables that were found there.

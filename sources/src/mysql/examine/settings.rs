@@ -99,7 +99,15 @@ pub(super) async fn clock(conn: &mut Conn) -> Result<Finding, Failure> {
     let micros = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
     let before = micros();
     let sql = "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))";
-    let server: i64 = ask_first(conn, sql).await?.unwrap_or_default();
+    let cure = "let both follow a time server: timers count from the server's times and fire by this machine's clock";
+    let server: i64 = match ask_first(conn, sql).await {
+        // A server that does not know the question; a connection that is lost shows at the next one.
+        Err(Failure::Retry(text) | Failure::Stop(text)) => {
+            let refusal = text.split_once(": ").map_or(text.as_str(), |(_, reason)| reason);
+            return Ok(Finding::warn("clock", format!("unknown: {refusal}"), cure));
+        }
+        answer => answer?.unwrap_or_default(),
+    };
     let after = micros();
     let ahead = server - (before + after) / 2;
     let doubt = Duration::from_micros(((after - before) / 2).unsigned_abs());
@@ -108,6 +116,5 @@ pub(super) async fn clock(conn: &mut Conn) -> Result<Finding, Failure> {
     }
     let direction = if ahead > 0 { "ahead of" } else { "behind" };
     let seconds = ahead.unsigned_abs() / 1_000_000;
-    let cure = "let both follow a time server: timers count from the server's times and fire by this machine's clock";
     Ok(Finding::warn("clock", format!("{seconds} seconds {direction} this machine's"), cure))
 }
