@@ -384,11 +384,13 @@ fn an_address_to_listen_on_is_looked_at() {
         http
           bad   listen  127.0.0.1:PORT: address already in use [E0460]
                         = help: name another address in [http]
-    "#]].assert_eq(&pages(&home));
+    "#]]
+    .assert_eq(&pages(&home));
     drop(taken);
     expect![[r#"
         exit 0
         http
           ok    listen  127.0.0.1:PORT is free
-    "#]].assert_eq(&pages(&home));
+    "#]]
+    .assert_eq(&pages(&home));
 }

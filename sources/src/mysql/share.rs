@@ -206,13 +206,14 @@ impl Reader {
         loop {
             let arrival = tokio::select! {
                 biased;
-                ask = self.asks.recv() => {
-                    if let Some(ask) = ask {
-                        // One that does not wait any more leaves its seat at once.
+                ask = self.asks.recv() => match ask {
+                    // One that does not wait any more leaves its seat at once.
+                    Some(ask) => {
                         ask.send(self.seat()).ok();
+                        continue;
                     }
-                    continue;
-                }
+                    None => return, // Nobody has the share any more, so no source is left.
+                },
                 event = next(&mut self.stream, self.silence_max) => self.noted(event),
             };
             let is_over = arrival.is_err();

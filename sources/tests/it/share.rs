@@ -76,6 +76,8 @@ pub fn one_connection(mut server: impl AsMut<Server>) {
     assert!(b.stopped().contains("TRUNCATE"), "{:?}", b.statuses);
     assert_eq!(next(&mut a, 1), rows("a", 153..=153));
     a.nothing_for(Duration::from_millis(50));
+    drop((a, b, share));
+    eventually("no connection when all have gone", || dumps(server) == 0);
 }
 
 #[test]
