@@ -2,6 +2,7 @@
 //!
 //! Futures are plain `std` futures, so this room needs no async runtime.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -283,14 +284,50 @@ pub enum SourceMessage {
     /// Schemas of the tables it watches, before anything else and again when they change.
     Schemas(Vec<Arc<Schema>>),
     /// A whole transaction and the position after it.
-    Transaction(Transaction, String),
+    Transaction(Transaction, SourcePosition),
     /// A position alone: what the log held up to here does not concern the watched tables. Sent now and then, never instead of a
     /// transaction; to be made durable with the next commit, or by itself.
-    Position(String),
+    Position(SourcePosition),
     /// How it is doing, for `/status` and the log.
     Status(SourceStatus),
     /// Nothing more will come (a file at its end).
     End,
+}
+
+/// Where a source goes on, as it prints it. The text is made when it is asked for: a position can be long (a hundred thousand intervals of
+/// GTIDs are a megabyte), and of all that wait for one commit only the last is written.
+#[derive(Clone)]
+pub struct SourcePosition(Arc<dyn fmt::Display + Send + Sync>);
+
+impl SourcePosition {
+    /// What prints itself as the position; it must not change any more, and should share what it is made of with those before.
+    pub fn new(position: impl fmt::Display + Send + Sync + 'static) -> SourcePosition {
+        SourcePosition(Arc::new(position))
+    }
+}
+
+impl From<String> for SourcePosition {
+    fn from(text: String) -> Self {
+        SourcePosition::new(text)
+    }
+}
+
+impl From<&str> for SourcePosition {
+    fn from(text: &str) -> Self {
+        SourcePosition::from(text.to_owned())
+    }
+}
+
+impl fmt::Display for SourcePosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for SourcePosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.to_string())
+    }
 }
 
 /// How a source is doing.

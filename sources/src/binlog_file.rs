@@ -120,7 +120,7 @@ enum Ended {
     /// The runtime wants nothing more.
     Gone,
     /// Something is short here that may be there later; everything up to `position` was handed over.
-    Short { why: String, position: String },
+    Short { why: String, position: Option<String> },
     /// Nobody but the user can help; code, reason and cure.
     Stopped(String),
 }
@@ -149,8 +149,7 @@ fn read(config: &BinlogFileConfig, mut position: Option<String>, messages: &mpsc
             return;
         }
         std::thread::sleep(pause);
-        let has_moved = !at.is_empty() && position.as_deref() != Some(&*at);
-        pause = if has_moved { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) };
-        position = if has_moved { Some(at) } else { position };
+        pause = if at == position { (pause * 2).min(PAUSE_MAX) } else { PAUSE_MIN };
+        position = at;
     }
 }

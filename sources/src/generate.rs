@@ -82,7 +82,7 @@ impl GenerateSource {
                 let at = Timestamp(self.start.0 + (rows * 1_000_000 / u64::from(self.rows_per_s)) as i64);
                 rows += if opening { 0 } else { changes.len() as u64 };
                 let transaction = self.transaction(number, at, changes);
-                if !outlet.send(SourceMessage::Transaction(transaction, number.to_string())).await {
+                if !outlet.send(SourceMessage::Transaction(transaction, number.to_string().into())).await {
                     return;
                 }
             }

@@ -180,7 +180,7 @@ impl Tail<'_> {
             SourceMessage::Schemas(schemas) => self.lines.schemas(&schemas, &mut self.text),
             SourceMessage::Transaction(transaction, position) => {
                 self.progress.since = Instant::now();
-                self.position = position;
+                self.position = position.to_string();
                 if !self.skipping {
                     let held = rows::held(transaction);
                     let written = held.and_then(|held| self.lines.transaction(&held, &self.position, &mut self.text));
@@ -188,6 +188,7 @@ impl Tail<'_> {
                 }
             }
             SourceMessage::Position(position) => {
+                let position = position.to_string();
                 if self.position.is_empty() && !position.is_empty() && !self.skipping {
                     self.console.say(&format!("begins behind {position}"));
                 }

@@ -129,7 +129,7 @@ mod tests {
             panic!("a transaction stays one")
         };
         let delete = |table, id, n| Change { op: Op::Delete, before: row(id, n), after: None, ..insert(table, id, n) };
-        assert_eq!(position, "0-1-9");
+        assert_eq!(position.to_string(), "0-1-9");
         assert_eq!(
             told,
             transaction(vec![delete("db.a", 1, 11), delete("db.a", 2, 20), insert("db.a", 4, 40), delete("other.b", 7, 70)])

@@ -15,7 +15,7 @@ use std::time::Duration;
 use thalweg_formulas::{Value, json};
 use thalweg_graph::outcome::{Fired, RuleId};
 use thalweg_graph::plan::Plan;
-use thalweg_graph::ports::{CommitBatch, Firing, OutboxRow, SourceMessage, SourceStatus};
+use thalweg_graph::ports::{CommitBatch, Firing, OutboxRow, SourceMessage, SourcePosition, SourceStatus};
 use thalweg_graph::transaction::Body;
 use thalweg_graph::{Schema, Transaction};
 use tokio::sync::watch;
@@ -78,9 +78,9 @@ pub(super) struct Pump {
     /// Schemas that the plan was made with.
     pub schemas: Vec<Arc<Schema>>,
     /// Positions of the transactions that wait in the sequencer, in their order.
-    pub positions: VecDeque<(Arc<str>, String)>,
+    pub positions: VecDeque<(Arc<str>, SourcePosition)>,
     /// Positions that moved without a transaction.
-    pub idle_positions: Vec<(Arc<str>, String)>,
+    pub idle_positions: Vec<(Arc<str>, SourcePosition)>,
     /// Transactions since the last snapshot.
     pub since_snapshot: u64,
 }
@@ -168,7 +168,7 @@ impl Pump {
         if self.idle_positions.is_empty() {
             return Ok(());
         }
-        let positions = std::mem::take(&mut self.idle_positions);
+        let positions = last_of_each(self.idle_positions.drain(..));
         let first = self.sequencer.engine().epoch() + 1;
         self.hand_over(CommitBatch { first, positions, ..CommitBatch::default() })
     }
@@ -178,7 +178,7 @@ impl Pump {
         self.report(&batch);
         self.sequencer.engine().recycle(std::mem::take(&mut batch.outcome.deltas));
         let sourced = batch.transactions.iter().filter(|t| !matches!(t.body, Body::Timer(_))).count();
-        let positions = self.positions.drain(..sourced.min(self.positions.len())).collect::<Vec<_>>();
+        let positions = last_of_each(self.positions.drain(..sourced.min(self.positions.len())));
         self.since_snapshot += batch.transactions.len() as u64;
         let mut commit = CommitBatch::default();
         commit.append(CommitBatch {
@@ -248,6 +248,18 @@ impl Pump {
         let wait_us = self.sequencer.next_due().map_or(i64::MAX, |due| due.0.saturating_sub(now)).max(1_000);
         Duration::from_micros(wait_us as u64).min(LOOK_AGAIN)
     }
+}
+
+/// The last position of each source, as text: those before it are never printed.
+fn last_of_each(positions: impl Iterator<Item = (Arc<str>, SourcePosition)>) -> Vec<(Arc<str>, String)> {
+    let mut last: Vec<(Arc<str>, SourcePosition)> = Vec::new();
+    for (source, position) in positions {
+        match last.iter_mut().find(|(known, _)| *known == source) {
+            Some(known) => known.1 = position,
+            None => last.push((source, position)),
+        }
+    }
+    last.into_iter().map(|(source, position)| (source, position.to_string())).collect()
 }
 
 /// The actions, event name and table of the rule that fired.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use thalweg_formulas::{Code, Timestamp};
-use thalweg_graph::ports::{SourceMessage, SourceStatus};
+use thalweg_graph::ports::{SourceMessage, SourcePosition, SourceStatus};
 use thalweg_graph::{Schema, Transaction};
 use tokio::sync::mpsc;
 
@@ -36,7 +36,7 @@ pub(super) struct Chain<'a> {
     promised: Option<String>,
     assembler: Assembler,
     /// The position that the outlet has.
-    told: String,
+    told: Option<Position>,
     passed: u32,
     is_live: bool,
     /// How long the last file was when it was looked at last.
@@ -67,7 +67,7 @@ impl<'a> Chain<'a> {
         };
         let (scout, assembler) = (assembler(), assembler());
         let source = config.name.as_str().into();
-        let told = position.as_ref().map(Position::to_string).unwrap_or_default();
+        let told = position.clone();
         let chain =
             Chain { config, source, files, at, promised: None, assembler, told, passed: 0, is_live: false, seen: 0, messages };
         chain.send(SourceMessage::Schemas(chain.tables(scout)))?;
@@ -145,7 +145,9 @@ impl<'a> Chain<'a> {
     /// What cannot be written passes with the shortage: then reading goes on behind what was told.
     fn refused_at(&self, file: &LogFile, offset: u64, error: &LogError) -> Ended {
         match error {
-            LogError::Spool { .. } => Ended::Short { why: format!("{SPOOL}: {error}"), position: self.told.clone() },
+            LogError::Spool { .. } => {
+                Ended::Short { why: format!("{SPOOL}: {error}"), position: self.told.as_ref().map(Position::to_string) }
+            }
             _ => refused_at(file, offset, error),
         }
     }
@@ -215,8 +217,9 @@ impl<'a> Chain<'a> {
                     body,
                 };
                 self.passed = 0;
-                self.told = self.assembler.position().to_string();
-                self.send(SourceMessage::Transaction(transaction, self.told.clone()))
+                let position = self.assembler.position().clone();
+                self.told = Some(position.clone());
+                self.send(SourceMessage::Transaction(transaction, SourcePosition::new(position)))
             }
             Step::Passed => {
                 self.passed += 1;
@@ -230,12 +233,13 @@ impl<'a> Chain<'a> {
     /// Hands over the position alone, if the outlet has another one.
     fn tell_position(&mut self) -> Result<(), Ended> {
         self.passed = 0;
-        let position = self.assembler.position().to_string();
-        if self.told == position {
+        let position = self.assembler.position();
+        if self.told.as_ref().unwrap_or(&Position::default()) == position {
             return Ok(());
         }
-        self.told = position;
-        self.send(SourceMessage::Position(self.told.clone()))
+        let position = position.clone();
+        self.told = Some(position.clone());
+        self.send(SourceMessage::Position(SourcePosition::new(position)))
     }
 
     fn send(&self, message: SourceMessage) -> Result<(), Ended> {

@@ -126,7 +126,7 @@ impl JsonlSource {
             match line {
                 Ok(Line::Transaction(transaction)) => {
                     let place = Place { line: reader.line(), offset: reader.offset(), at: reader.at() };
-                    send(SourceMessage::Transaction(transaction, place.to_string()))?;
+                    send(SourceMessage::Transaction(transaction, place.to_string().into()))?;
                 }
                 Ok(Line::Schema(schema)) if !self.announces() => {
                     send(SourceMessage::Schemas(schema.schema().into_iter().map(Arc::new).collect()))?;

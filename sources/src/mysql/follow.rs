@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use mysql_async::{Conn, Opts};
 use rand::Rng;
 use thalweg_graph::Schema;
-use thalweg_graph::ports::{Outlet, SourceMessage, SourceStatus};
+use thalweg_graph::ports::{Outlet, SourceMessage, SourcePosition, SourceStatus};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -182,7 +182,7 @@ impl Follower {
         match &self.position {
             None => {
                 let position = Position { done: facts.executed.clone(), reread: None };
-                port.message(SourceMessage::Position(position.to_string())).await?;
+                port.message(SourceMessage::Position(SourcePosition::new(position.clone()))).await?;
                 self.position = Some(position);
             }
             Some(position) => {
@@ -226,8 +226,8 @@ impl Follower {
         let mut watch = self.watch.clone();
         watch.exclude(catalog.others);
         let (out, mut queue) = mpsc::channel(QUEUE);
-        let assembler =
-            Assembler::new(watch.clone(), catalog.hints, position, &self.schemas).with_spooling(self.config.spooling.clone());
+        let assembler = Assembler::new(watch.clone(), catalog.hints, position.clone(), &self.schemas)
+            .with_spooling(self.config.spooling.clone());
         let task = Task {
             source: self.config.name.as_str().into(),
             opts: self.opts.clone(),
@@ -237,7 +237,7 @@ impl Follower {
             server_id: self.server_id(),
             share: self.share(),
             heartbeat: self.config.heartbeat,
-            target: facts.executed,
+            target: position.done.left_of(facts.executed),
             out,
         };
         port.status(SourceStatus::Live(false)).await?;
@@ -273,13 +273,13 @@ impl Follower {
                 port.message(SourceMessage::Schemas(schemas)).await
             }
             Out::Transaction(transaction, position) => {
-                port.message(SourceMessage::Transaction(transaction, position.to_string())).await?;
+                port.message(SourceMessage::Transaction(transaction, SourcePosition::new(position.clone()))).await?;
                 self.position = Some(position);
                 self.damaged = false;
                 Ok(())
             }
             Out::Position(position) => {
-                port.message(SourceMessage::Position(position.to_string())).await?;
+                port.message(SourceMessage::Position(SourcePosition::new(position.clone()))).await?;
                 self.position = Some(position);
                 self.damaged = false;
                 Ok(())

@@ -140,7 +140,7 @@ impl Pieces<'_> {
             SnapshotEffects::Fire => Body::Changes(changes),
         };
         let transaction = Transaction { source: self.config.name.as_str().into(), origin: origin.into(), at: self.at, body };
-        self.port.message(SourceMessage::Transaction(transaction, position)).await
+        self.port.message(SourceMessage::Transaction(transaction, position.into())).await
     }
 }
 

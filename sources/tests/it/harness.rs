@@ -125,9 +125,9 @@ impl Running {
                 self.schemas.extend(new);
             }
             SourceMessage::Status(status) => self.statuses.push(status),
-            SourceMessage::Position(position) => self.position = Some(position),
+            SourceMessage::Position(position) => self.position = Some(position.to_string()),
             SourceMessage::Transaction(transaction, position) => {
-                self.position = Some(position);
+                self.position = Some(position.to_string());
                 return Some(transaction);
             }
             SourceMessage::End => {}

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use thalweg_engine::{Engine, Options};
 use thalweg_formulas::Timestamp;
 use thalweg_graph::{GraphSpec, planning};
@@ -54,6 +56,23 @@ fn committed(arrivals: &[(&str, Brings)]) -> Vec<(String, String)> {
     let mut positions: Vec<_> = store.recovered().positions.into_iter().map(|(s, p)| (s.to_string(), p)).collect();
     positions.sort();
     positions
+}
+
+#[test]
+fn src_28_of_the_positions_of_a_batch_only_the_last_of_each_source_is_printed() {
+    /// Counts how often it is printed.
+    struct Printed(u32, Arc<AtomicU32>);
+    impl std::fmt::Display for Printed {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            self.0.fmt(f)
+        }
+    }
+    let count = Arc::new(AtomicU32::new(0));
+    let source = |n: u32| Arc::from(if n.is_multiple_of(2) { "even" } else { "odd" });
+    let positions = (0..1000).map(|n| (source(n), SourcePosition::new(Printed(n, count.clone()))));
+    assert_eq!(last_of_each(positions), [("even".into(), "998".to_string()), ("odd".into(), "999".to_string())]);
+    assert_eq!(count.load(Ordering::Relaxed), 2);
 }
 
 #[test]
