@@ -85,12 +85,29 @@ impl Text {
         }
     }
 
+    /// These bytes as text; `None` if they are no UTF-8.
+    #[inline]
+    pub fn from_utf8(bytes: &[u8]) -> Option<Text> {
+        if !is_ascii(bytes) {
+            std::str::from_utf8(bytes).ok()?;
+        }
+        Text::short(bytes).map(Text).or_else(|| std::str::from_utf8(bytes).ok().map(Text::from))
+    }
+
     /// `None`: it is too long to be short.
     #[inline]
     fn short(text: &[u8]) -> Option<Form> {
         let mut bytes = [0; Text::SHORT_MAX];
-        bytes.get_mut(..text.len())?.copy_from_slice(text);
-        Some(Form::Short { len: text.len() as u8, bytes })
+        let len = text.len();
+        match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+            // The two ends are copied in one piece each, which a length that is known only now is not.
+            (Some(first), Some(last)) if len <= 16 => {
+                bytes[..8].copy_from_slice(first);
+                bytes[len - 8..len].copy_from_slice(last);
+            }
+            _ => bytes.get_mut(..len)?.copy_from_slice(text),
+        }
+        Some(Form::Short { len: len as u8, bytes })
     }
 }
 
@@ -110,21 +127,34 @@ impl TextBuffer {
     #[inline]
     pub fn text(&self, part: Range<usize>) -> Option<Text> {
         let bytes = self.0.get(part.clone())?;
-        if !bytes.is_ascii() {
-            std::str::from_utf8(bytes).ok()?;
-        }
-        if let Some(short) = Text::short(bytes) {
-            return Some(Text(short));
-        }
         match (u32::try_from(part.start), u32::try_from(bytes.len())) {
-            (Ok(start), Ok(len)) => Some(Text(Form::Part(Part { buffer: self.clone(), start, len }))),
-            _ => std::str::from_utf8(bytes).ok().map(Text::from),
+            (Ok(start), Ok(len)) if bytes.len() > Text::SHORT_MAX => {
+                if !is_ascii(bytes) {
+                    std::str::from_utf8(bytes).ok()?;
+                }
+                Some(Text(Form::Part(Part { buffer: self.clone(), start, len })))
+            }
+            _ => Text::from_utf8(bytes),
         }
     }
 
     /// How many hold the bytes: texts and clones of this buffer, this one included.
     pub fn holders(&self) -> usize {
         Arc::strong_count(&self.0)
+    }
+}
+
+/// As the method of slices, which is slow where it is compiled for any processor.
+#[inline(always)]
+fn is_ascii(bytes: &[u8]) -> bool {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    if let Some(last) = bytes.last_chunk::<16>() {
+        let any = bytes.as_chunks::<16>().0.iter().fold(u128::from_ne_bytes(*last), |any, some| any | u128::from_ne_bytes(*some));
+        return any & (u128::from(HIGH) << 64 | u128::from(HIGH)) == 0;
+    }
+    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) => (u64::from_ne_bytes(*first) | u64::from_ne_bytes(*last)) & HIGH == 0,
+        _ => bytes.iter().fold(0, |any, byte| any | byte) < 0x80,
     }
 }
 

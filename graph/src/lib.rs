@@ -24,6 +24,7 @@ pub mod outcome;
 pub mod plan;
 pub mod planning;
 pub mod ports;
+pub mod row;
 mod show;
 pub mod spec;
 mod spill;
@@ -32,5 +33,6 @@ pub mod transaction;
 
 pub use outcome::Outcome;
 pub use plan::Plan;
+pub use row::{Row, RowBlock};
 pub use spec::GraphSpec;
-pub use transaction::{Change, Epoch, Op, Row, Schema, Transaction};
+pub use transaction::{Change, Epoch, Op, Schema, Transaction};

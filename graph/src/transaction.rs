@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thalweg_formulas::{Timestamp, Type, Value};
 
+pub use crate::row::Row;
 pub use crate::spill::{PART, Spill};
 
 /// The engine's dense, totally ordered time: one source transaction (or timer firing) is one epoch. The first is 1.
@@ -29,9 +30,6 @@ pub struct SchemaColumn {
     /// Its type; [`Type::Dyn`] where the source cannot tell.
     pub ty: Type,
 }
-
-/// One row image in the order of its schema's columns; `None` = absent (unchanged), `Some(Value::Null)` = NULL.
-pub type Row = Box<[Option<Value>]>;
 
 /// What happened to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use thalweg_engine::Options;
 use thalweg_formulas::Type;
 use thalweg_graph::transaction::{Op, SchemaColumn};
-use thalweg_graph::{Change, Schema, planning};
+use thalweg_graph::{Change, Row, Schema, planning};
 
 use super::*;
 use crate::config::{Config, Environment, SourceText};
@@ -54,7 +54,7 @@ fn order(at: i64, id: i64, status: &str) -> Transaction {
     let column = |name: &str, ty| SchemaColumn { name: name.into(), ty };
     let columns = vec![column("id", Type::Int), column("status", Type::Text)];
     let schema = Arc::new(Schema { table: "shop.orders".into(), columns, key: vec![0] });
-    let after: Box<[Option<Value>]> = [Some(Value::Int(id)), Some(Value::text(status))].into();
+    let after: Row = [Some(Value::Int(id)), Some(Value::text(status))].into();
     let change = match status {
         "gone" => Change { schema, op: Op::Delete, key: Some([Value::Int(id)].into()), before: None, after: None },
         _ => Change { schema, op: Op::Upsert, key: None, before: None, after: Some(after) },

@@ -248,12 +248,12 @@ impl Mapping {
     /// # Errors
     /// A value does not fit its column; the image is then of no use.
     pub fn coerce(&self, image: &mut Row) -> Result<(), Error> {
-        for (value, column) in image.iter_mut().zip(&self.columns) {
-            if let Some(value) = value
+        for (at, column) in self.columns.iter().enumerate() {
+            if let Some(Some(value)) = image.get(at)
                 && !fits(value, &column.ty)
             {
-                let given = std::mem::replace(value, Value::Null);
-                *value = coerce(given, &column.ty).map_err(|why| errors::wrong_type(column.name_text(), &why))?;
+                let value = coerce(value.clone(), &column.ty).map_err(|why| errors::wrong_type(column.name_text(), &why))?;
+                image.cells_mut()[at] = Some(value);
             }
         }
         Ok(())

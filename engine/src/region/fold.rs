@@ -347,7 +347,7 @@ fn after<'a>(mapping: &Mapping, op: Op, after: &'a mut Option<Row>) -> Result<&'
 /// The values of an image that have a slot, taken out.
 pub(super) fn taken<'a>(mapping: &'a Mapping, image: &'a mut Row) -> impl Iterator<Item = (u32, Value)> + 'a {
     let slots = mapping.columns.iter().map(|column| column.slot);
-    slots.zip(image).filter_map(|(slot, value)| Some((slot?, value.take()?)))
+    slots.enumerate().filter_map(|(at, slot)| Some((slot?, image.take(at)?)))
 }
 
 /// The key of a multiset's document: its values, and which of their occurrences it is.

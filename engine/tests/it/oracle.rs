@@ -158,7 +158,7 @@ impl Oracle {
         if multiset {
             return self.applied_to_values(table, rows, change, &names);
         }
-        let raw = |image: &Option<Box<[Option<Value>]>>, name: &Arc<str>| {
+        let raw = |image: &Option<Row>, name: &Arc<str>| {
             let at = change.schema.columns.iter().position(|column| column.name == *name)?;
             image.as_ref()?.get(at)?.clone()
         };
@@ -180,7 +180,7 @@ impl Oracle {
             wrong.map_or(Ok(key.clone()), |error| Err((key, error)))
         };
         let from = |image| names.iter().map(|name| raw(image, name)).collect::<Vec<_>>();
-        let whole_key = |image: &&Option<Box<[Option<Value>]>>| names.iter().all(|name| raw(image, name).is_some());
+        let whole_key = |image: &&Option<Row>| names.iter().all(|name| raw(image, name).is_some());
         let order = match change.op {
             Op::Insert | Op::Upsert => [&change.after, &change.before],
             Op::Update | Op::Delete => [&change.before, &change.after],

@@ -105,9 +105,14 @@ impl<'a> Reader<'a> {
         Ok(self.take(n)?.iter().rev().fold(0, |x, b| x << 8 | u64::from(*b)))
     }
 
-    /// `n ≤ 8` bytes, most significant first.
+    /// `1 ≤ n ≤ 8` bytes, most significant first.
     #[inline(always)]
     pub(crate) fn uint_be(&mut self, n: usize) -> Result<u64, DecodeError> {
+        // Eight bytes at once where there are so many, as there nearly always are.
+        if let Some(eight) = self.rest.first_chunk::<8>().filter(|_| (1..=8).contains(&n)) {
+            self.rest = &self.rest[n..];
+            return Ok(u64::from_be_bytes(*eight) >> (64 - 8 * n));
+        }
         Ok(self.take(n)?.iter().fold(0, |x, b| x << 8 | u64::from(*b)))
     }
 

@@ -1,12 +1,15 @@
 //! How the bytes of one column become one cell of a row.
 //!
 //! This is the inner loop of reading a log, so its shape is dictated by what it costs: an operation is chosen once per table map
-//! ([`super::plan`]), and each one writes its value straight into its cell of the row. A value that is returned first and moved then costs
-//! more than reading it: its bytes are written in pieces, and the processor must wait before it can read them as a whole.
+//! ([`super::plan`]), and each one writes its value straight into its cell. A value that is returned first and moved then costs
+//! more than reading it: its bytes are written in pieces, and the processor must wait before it can read them as a whole. Long texts are
+//! not copied one by one: they are parts of one copy of the event's rows ([`Texts`]).
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-use thalweg_formulas::{Duration, Timestamp, Value};
+use thalweg_formulas::decimal::Decimal;
+use thalweg_formulas::{Duration, Text, TextBuffer, Timestamp, Value};
 
 use super::DecodeError;
 use super::bytes::Reader;
@@ -43,9 +46,7 @@ pub(crate) enum Op {
     Datetime(Fraction),
     Timestamp(Fraction),
     Time(Fraction),
-    /// UTF-8 text with its length before it in one byte.
-    Utf8Short,
-    /// In `prefix` bytes.
+    /// UTF-8 text with its length before it in `prefix` bytes.
     Utf8 {
         prefix: u8,
     },
@@ -105,10 +106,38 @@ pub(crate) enum Rare {
     },
 }
 
+/// The bytes of an event's rows, shared by the texts that are parts of them; copied when the first text needs it.
+pub(crate) struct Texts<'a> {
+    rows: &'a [u8],
+    buffer: OnceCell<TextBuffer>,
+}
+
+impl<'a> Texts<'a> {
+    pub(crate) fn new(rows: &'a [u8]) -> Self {
+        Texts { rows, buffer: OnceCell::new() }
+    }
+
+    /// Puts `bytes`, with `left` bytes behind them, into `cell`: as text, or as bytes if they are no UTF-8.
+    #[inline(always)]
+    fn read(&self, bytes: &[u8], left: usize, cell: &mut Cell) {
+        let text = match bytes.len() {
+            0..=Text::SHORT_MAX => Text::from_utf8(bytes),
+            len => {
+                let end = self.rows.len() - left;
+                self.buffer.get_or_init(|| TextBuffer::new(self.rows)).text(end - len..end)
+            }
+        };
+        match text {
+            Some(text) => *cell = Some(Value::Text(text)),
+            None => *cell = Some(Value::Bytes(bytes.into())),
+        }
+    }
+}
+
 impl Op {
     /// Reads one value, which is not NULL, into `cell`.
     #[inline(always)]
-    pub(crate) fn read(&self, r: &mut Reader<'_>, cell: &mut Cell) -> Result<(), Fault> {
+    pub(crate) fn read(&self, r: &mut Reader<'_>, texts: &Texts<'_>, cell: &mut Cell) -> Result<(), Fault> {
         match self {
             Op::Int1 => *cell = Some(Value::Int(i64::from(r.u8()? as i8))),
             Op::Uint1 => *cell = Some(Value::Uint(u64::from(r.u8()?))),
@@ -120,19 +149,11 @@ impl Op {
             Op::Uint4 => *cell = Some(Value::Uint(u64::from(r.u32()?))),
             Op::Int8 => *cell = Some(Value::Int(r.u64()? as i64)),
             Op::Uint8 => *cell = Some(Value::Uint(r.u64()?)),
-            Op::Double => match f64::from_bits(r.u64()?) {
-                x if x.is_nan() => *cell = Some(Value::Double(f64::NAN)),
-                x => *cell = Some(Value::Double(x)),
+            Op::Double => *cell = Some(Value::double(f64::from_bits(r.u64()?))),
+            Op::Decimal(packing) => match packing.small(r)? {
+                Some((mantissa, scale)) => *cell = Some(Value::Decimal(Decimal::Small { mantissa, scale })),
+                None => *cell = Some(Value::Decimal(packing.read(r.take(packing.len())?)?)),
             },
-            Op::Decimal(packing) => {
-                let bytes = r.take(packing.len())?;
-                match packing.small(bytes)? {
-                    Some((mantissa, scale)) => {
-                        *cell = Some(Value::Decimal(thalweg_formulas::decimal::Decimal::Small { mantissa, scale }));
-                    }
-                    None => *cell = Some(Value::Decimal(packing.read(bytes)?)),
-                }
-            }
             Op::Date => match temporal::date(r.u24()?) {
                 Ok(t) => *cell = Some(Value::Timestamp(Timestamp(t))),
                 Err(civil) => *cell = Some(civil.date()),
@@ -146,11 +167,10 @@ impl Op {
                 Err(civil) => *cell = Some(civil.datetime(fraction.digits())),
             },
             Op::Time(fraction) => *cell = Some(Value::Duration(Duration(fraction.time(r)?))),
-            Op::Utf8Short => {
-                let len = usize::from(r.u8()?);
-                utf8(r.take(len)?, cell);
+            Op::Utf8 { prefix } => {
+                let bytes = counted(r, *prefix)?;
+                texts.read(bytes, r.len(), cell);
             }
-            Op::Utf8 { prefix } => utf8(counted(r, *prefix)?, cell),
             Op::Enum { bytes, members } => match member(members, r.uint_le(usize::from(*bytes))?)? {
                 Value::Text(text) => *cell = Some(Value::Text(text.clone())),
                 other => *cell = Some(other.clone()),
@@ -169,20 +189,17 @@ impl Op {
     /// The same for a cell of an image behind another: text and bytes that are the same in `before` are shared with it, as most columns of
     /// most updates are.
     #[inline(always)]
-    pub(crate) fn read_after(&self, r: &mut Reader<'_>, before: &Cell, cell: &mut Cell) -> Result<(), Fault> {
+    pub(crate) fn read_after(&self, r: &mut Reader<'_>, texts: &Texts<'_>, before: &Cell, cell: &mut Cell) -> Result<(), Fault> {
         match (self, before) {
-            (Op::Utf8Short | Op::Utf8 { .. }, Some(Value::Text(text))) => {
-                let prefix = if let Op::Utf8 { prefix } = self { *prefix } else { 1 };
-                match counted(r, prefix)? {
-                    bytes if *bytes == *text.as_bytes() => *cell = Some(Value::Text(text.clone())),
-                    bytes => utf8(bytes, cell),
-                }
-            }
+            (Op::Utf8 { prefix }, Some(Value::Text(same))) => match counted(r, *prefix)? {
+                bytes if *bytes == *same.as_bytes() => *cell = Some(Value::Text(same.clone())),
+                bytes => texts.read(bytes, r.len(), cell),
+            },
             (Op::Bytes { prefix }, Some(Value::Bytes(same))) => match counted(r, *prefix)? {
                 bytes if *bytes == **same => *cell = Some(Value::Bytes(same.clone())),
                 bytes => *cell = Some(Value::Bytes(bytes.into())),
             },
-            _ => self.read(r, cell)?,
+            _ => self.read(r, texts, cell)?,
         }
         Ok(())
     }
@@ -219,15 +236,6 @@ impl Rare {
             Rare::Set { bytes, members } => subset(members, r.uint_le(usize::from(*bytes))?)?,
         };
         Ok((value, reader))
-    }
-}
-
-/// Text, or bytes if they are no UTF-8.
-#[inline(always)]
-fn utf8(bytes: &[u8], cell: &mut Cell) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => *cell = Some(Value::Text(text.into())),
-        Err(_) => *cell = Some(Value::Bytes(bytes.into())),
     }
 }
 

@@ -4,6 +4,7 @@ use thalweg_formulas::decimal::Decimal;
 use thalweg_formulas::decimal::wide::U256;
 
 use super::DecodeError;
+use super::bytes::Reader;
 
 /// Bytes of a group of 0 to 9 digits.
 const GROUP_BYTES: [usize; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
@@ -14,8 +15,16 @@ pub(crate) struct Packing {
     whole: u8,
     scale: u8,
     bytes: u8,
-    /// Digits and bytes of the groups, where there are at most [`SMALL_DIGITS`] digits; the rest are empty.
-    small: [(u8, u8); 4],
+    /// The groups of a value of at most [`SMALL_DIGITS`] digits and eight bytes, which is read as one number; the rest are empty.
+    small: Option<[Group; 3]>,
+}
+
+/// Where a group lies in the number that all bytes are, and the power of ten that it stays below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Group {
+    shift: u8,
+    mask: u32,
+    size: u32,
 }
 
 /// So many digits fit an `i64`.
@@ -30,13 +39,23 @@ impl Packing {
         }
         let whole = precision - scale;
         let side = |digits: u8| usize::from(digits / 9) * 4 + GROUP_BYTES[usize::from(digits % 9)];
-        let mut packing = Packing { whole, scale, bytes: (side(whole) + side(scale)) as u8, small: [(0, 0); 4] };
-        if precision <= SMALL_DIGITS {
-            let groups = packing.groups().map(|digits| (digits, GROUP_BYTES[usize::from(digits)] as u8));
-            let groups: Vec<(u8, u8)> = groups.collect();
-            packing.small[..groups.len()].copy_from_slice(&groups);
+        let mut packing = Packing { whole, scale, bytes: (side(whole) + side(scale)) as u8, small: None };
+        if precision <= SMALL_DIGITS && packing.bytes <= 8 {
+            packing.small = packing.few_groups();
         }
         Ok(packing)
+    }
+
+    /// `None` if there are more than three.
+    fn few_groups(self) -> Option<[Group; 3]> {
+        let mut groups = [Group { shift: 0, mask: 0, size: 1 }; 3];
+        let mut bits = 8 * self.bytes;
+        for (at, digits) in self.groups().enumerate() {
+            let len = 8 * GROUP_BYTES[usize::from(digits)] as u8;
+            bits -= len;
+            *groups.get_mut(at)? = Group { shift: bits, mask: u32::MAX >> (32 - len), size: POW10[usize::from(digits)] };
+        }
+        Some(groups)
     }
 
     /// Bytes of a value.
@@ -44,24 +63,21 @@ impl Packing {
         usize::from(self.bytes)
     }
 
-    /// Reads a value of at most 18 digits, as most are: its mantissa and scale. `None` if there may be more.
+    /// Reads a value of few digits, as most are: its mantissa and scale. `None`, and nothing is read, if there may be more.
     ///
     /// # Errors
-    /// Digits that no server writes.
-    #[inline]
-    pub(crate) fn small(self, bytes: &[u8]) -> Result<Option<(i64, u8)>, DecodeError> {
-        let Some(first) = bytes.first().filter(|_| self.whole + self.scale <= SMALL_DIGITS) else { return Ok(None) };
+    /// Too few bytes, or digits that no server writes.
+    #[inline(always)]
+    pub(crate) fn small(self, r: &mut Reader<'_>) -> Result<Option<(i64, u8)>, DecodeError> {
+        let Some(groups) = self.small else { return Ok(None) };
+        let raw = r.uint_be(self.len())?;
         // Negative numbers have all bits turned, and then the sign bit, which is set for positive ones.
-        let turned = if first & 0x80 == 0 { 0xff } else { 0 };
-        let (mut mantissa, mut at, mut sign) = (0, 0, 0x80);
-        for (digits, len) in self.small {
-            let mut value = 0u32;
-            for byte in &bytes[at..at + usize::from(len)] {
-                value = value << 8 | u32::from(byte ^ sign ^ turned);
-                sign = 0;
-            }
-            at += usize::from(len);
-            let size = POW10[usize::from(digits)];
+        let sign = 1 << (8 * self.bytes - 1);
+        let turned = if raw & sign == 0 { u64::MAX } else { 0 };
+        let raw = raw ^ sign ^ turned;
+        let mut mantissa = 0;
+        for Group { shift, mask, size } in groups {
+            let value = (raw >> shift) as u32 & mask;
             if value >= size {
                 return Err(DecodeError::malformed("digits of a DECIMAL"));
             }
@@ -76,9 +92,6 @@ impl Packing {
     /// Digits that no server writes.
     pub(crate) fn read(self, bytes: &[u8]) -> Result<Decimal, DecodeError> {
         debug_assert_eq!(bytes.len(), self.len());
-        if let Some((mantissa, scale)) = self.small(bytes)? {
-            return Ok(Decimal::Small { mantissa, scale });
-        }
         let negative = bytes[0] & 0x80 == 0;
         let mut first = 0x80;
         let mut at = 0;

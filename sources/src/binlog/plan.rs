@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use thalweg_formulas::{Type, Value};
+use thalweg_graph::Schema;
 use thalweg_graph::transaction::SchemaColumn;
-use thalweg_graph::{Row, Schema};
 
 use super::DecodeError;
 use super::bytes::Reader;
-use super::cells::{Fault, Op, Rare};
+use super::cells::{Cell, Fault, Op, Rare, Texts};
 pub(crate) use super::cells::{float, json};
 use super::charset::Charset;
 use super::control::Flavour;
@@ -119,65 +119,68 @@ impl Plan {
         self.ops.iter().any(|op| matches!(op, Op::Rare(Rare::Jsonb { .. } | Rare::Json { .. } | Rare::Packed { .. })))
     }
 
-    /// Reads one image whose columns are all there; gives back what is behind it.
+    /// Reads one image whose columns are all there into `cells`, one for each column; gives back what is behind it.
     ///
     /// # Errors
     /// Bytes that do not fit the table map.
-    pub(crate) fn read_row<'a>(&self, mut r: Reader<'a>) -> Result<(Row, Reader<'a>), Fault> {
+    pub(crate) fn read_row<'a>(&self, mut r: Reader<'a>, texts: &Texts<'_>, cells: &mut [Cell]) -> Result<Reader<'a>, Fault> {
         let nulls = r.take(self.ops.len().div_ceil(8))?;
-        let mut row = self.empty_row();
-        for ((ops, cells), nulls) in self.ops.chunks(8).zip(row.chunks_mut(8)).zip(nulls) {
-            for (i, (op, cell)) in ops.iter().zip(cells).enumerate() {
-                match nulls >> i & 1 {
-                    0 => op.read(&mut r, cell)?,
+        for ((ops, cells), nulls) in self.ops.chunks(64).zip(cells.chunks_mut(64)).zip(nulls.chunks(8)) {
+            let mut nulls = bits(nulls);
+            for (op, cell) in ops.iter().zip(cells) {
+                match nulls & 1 {
+                    0 => op.read(&mut r, texts, cell)?,
                     _ => *cell = Some(Value::Null),
                 }
+                nulls >>= 1;
             }
         }
-        Ok((row, r))
-    }
-
-    fn empty_row(&self) -> Row {
-        (0..self.ops.len()).map(|_| None).collect()
+        Ok(r)
     }
 
     /// The same for the image that follows `before`, which has all columns too.
     ///
     /// # Errors
     /// Bytes that do not fit the table map.
-    pub(crate) fn read_row_after<'a>(&self, mut r: Reader<'a>, before: &Row) -> Result<(Row, Reader<'a>), Fault> {
+    pub(crate) fn read_row_after<'a>(
+        &self,
+        mut r: Reader<'a>,
+        texts: &Texts<'_>,
+        before: &[Cell],
+        cells: &mut [Cell],
+    ) -> Result<Reader<'a>, Fault> {
         let nulls = r.take(self.ops.len().div_ceil(8))?;
-        let mut row = self.empty_row();
-        let columns = self.ops.chunks(8).zip(before.chunks(8)).zip(row.chunks_mut(8));
-        for (((ops, before), cells), nulls) in columns.zip(nulls) {
-            for (i, ((op, before), cell)) in ops.iter().zip(before).zip(cells).enumerate() {
-                match nulls >> i & 1 {
-                    0 => op.read_after(&mut r, before, cell)?,
+        let columns = self.ops.chunks(64).zip(before.chunks(64)).zip(cells.chunks_mut(64));
+        for (((ops, before), cells), nulls) in columns.zip(nulls.chunks(8)) {
+            let mut nulls = bits(nulls);
+            for ((op, before), cell) in ops.iter().zip(before).zip(cells) {
+                match nulls & 1 {
+                    0 => op.read_after(&mut r, texts, before, cell)?,
                     _ => *cell = Some(Value::Null),
                 }
+                nulls >>= 1;
             }
         }
-        Ok((row, r))
+        Ok(r)
     }
 
-    /// The same for any image: `present` has a bit for each column that it has, `partial` one for each JSON column of which it has only
-    /// the changes against `before`.
+    /// The same for any image.
     ///
     /// # Errors
     /// Bytes that do not fit the table map.
-    pub(crate) fn read_any_row(
+    pub(crate) fn read_any_row<'a>(
         &self,
-        r: &mut Reader<'_>,
-        present: &[u8],
-        partial: Option<&[u8]>,
-        before: Option<&Row>,
-    ) -> Result<Row, Fault> {
+        mut r: Reader<'a>,
+        texts: &Texts<'_>,
+        image: AnyImage<'_>,
+        cells: &mut [Cell],
+    ) -> Result<Reader<'a>, Fault> {
+        let AnyImage { present, partial, before } = image;
         let count: u32 = present.iter().map(|byte| byte.count_ones()).sum();
         let nulls = r.take((count as usize).div_ceil(8))?;
         let is_set = |bits: &[u8], i: usize| bits.get(i / 8).is_some_and(|byte| byte >> (i % 8) & 1 != 0);
-        let mut row = self.empty_row();
         let (mut nth, mut document) = (0, 0);
-        for (i, (op, cell)) in self.ops.iter().zip(row.iter_mut()).enumerate() {
+        for (i, (op, cell)) in self.ops.iter().zip(cells).enumerate() {
             let is_document = matches!(op, Op::Rare(Rare::Jsonb { .. }));
             let is_partial = is_document && partial.is_some_and(|bits| is_set(bits, document));
             document += usize::from(is_document);
@@ -187,13 +190,30 @@ impl Plan {
             let cell_before = before.map_or(&None, |row| &row[i]);
             match is_set(nulls, nth) {
                 true => *cell = Some(Value::Null),
-                false if is_partial => op.read_changes(r, cell_before, cell)?,
-                false => op.read_after(r, cell_before, cell)?,
+                false if is_partial => op.read_changes(&mut r, cell_before, cell)?,
+                false => op.read_after(&mut r, texts, cell_before, cell)?,
             }
             nth += 1;
         }
-        Ok(row)
+        Ok(r)
     }
+}
+
+/// What an image has that need not have all of its columns.
+#[derive(Clone, Copy)]
+pub(crate) struct AnyImage<'a> {
+    /// A bit for each column that it has.
+    pub(crate) present: &'a [u8],
+    /// A bit for each JSON column of which it has only the changes against `before`.
+    pub(crate) partial: Option<&'a [u8]>,
+    /// The image before it.
+    pub(crate) before: Option<&'a [Cell]>,
+}
+
+/// Up to eight bytes, the first one lowest.
+#[inline(always)]
+fn bits(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte))
 }
 
 fn naming(error: DecodeError, table: &str, column: &str) -> DecodeError {
@@ -275,7 +295,6 @@ fn string(prefix: u8, column: &Column, hint: Option<Hint>) -> (Op, Type) {
     let charset = if let Some(Hint::Charset(charset)) = hint { charset } else { column.charset };
     match (charset, hint, prefix) {
         (_, Some(Hint::Json), _) if charset.is_text() => (Op::Rare(Rare::Json { prefix, charset }), Type::Dyn),
-        (Charset::Utf8, _, 1) => (Op::Utf8Short, Type::Text),
         (Charset::Utf8, ..) => (Op::Utf8 { prefix }, Type::Text),
         (Charset::Binary | Charset::Other(_), ..) => (Op::Bytes { prefix }, Type::Bytes),
         _ => (Op::Rare(Rare::Text { prefix, charset }), Type::Text),

@@ -2,14 +2,17 @@
 
 use std::borrow::Cow;
 
-use thalweg_graph::{Change, Op};
+use thalweg_graph::{Change, Op, Row, RowBlock};
 
 use super::DecodeError;
 use super::bytes::Reader;
-use super::cells::Fault;
+use super::cells::{Cell, Fault, Texts};
 use super::frame::kind;
 use super::packed::unpack;
-use super::plan::Plan;
+use super::plan::{AnyImage, Plan};
+
+/// Cells of a block: it is in memory as long as one of its rows is, so it does not grow with its event.
+const BLOCK_CELLS: usize = 1_024;
 
 const IMAGE_CURE: &str = "set binlog_row_image = 'FULL' on the server, for all sessions";
 
@@ -86,9 +89,12 @@ pub fn decode(kind: RowsKind, body: &[u8], plan: &Plan, changes: &mut Vec<Change
         false => Cow::Borrowed(r.take_rest()),
         true => Cow::Owned(unpack(r.take_rest())?),
     };
-    let images = Images { plan, first, second };
-    let read = if is_whole && !kind.partial { images.whole(kind.op, &rows, changes) } else { images.any(kind, &rows, changes) };
-    read.map_err(|fault| *fault)
+    let images = Images { plan, first, second, texts: Texts::new(&rows) };
+    let mut r = Reader::new(&rows, "a row");
+    while !r.is_empty() {
+        r = images.block(kind, is_whole && !kind.partial, r, changes).map_err(|fault| *fault)?;
+    }
+    Ok(())
 }
 
 /// The images of an event, one or two for each change.
@@ -97,58 +103,80 @@ struct Images<'a> {
     /// The columns that the first image of a change has, and those of the second.
     first: &'a [u8],
     second: &'a [u8],
+    texts: Texts<'a>,
 }
 
 impl Images<'_> {
-    /// Reads images that have all columns.
-    fn whole(&self, op: Op, rows: &[u8], changes: &mut Vec<Change>) -> Result<(), Fault> {
-        let plan = self.plan;
-        let mut r = Reader::new(rows, "a row");
-        let mut length = rows.len();
-        while !r.is_empty() {
-            let (first, rest) = plan.read_row(r)?;
-            let (before, after) = match op {
-                Op::Insert | Op::Upsert => {
-                    r = rest;
-                    (None, Some(first))
+    /// Reads changes whose images lie in one block, which is most of an event of 8 KiB, as servers write them by default.
+    fn block<'b>(
+        &self,
+        kind: RowsKind,
+        is_whole: bool,
+        mut r: Reader<'b>,
+        changes: &mut Vec<Change>,
+    ) -> Result<Reader<'b>, Fault> {
+        let each = self.plan.columns() * if kind.op == Op::Update { 2 } else { 1 };
+        let mut cells = Vec::with_capacity(each);
+        let result = loop {
+            let (left, used) = (r.len(), cells.len());
+            // Made right before they are written, while they are in the cache.
+            cells.extend((0..each).map(|_| None));
+            let of_change = &mut cells[used..];
+            match if is_whole { self.whole(kind.op, r, of_change) } else { self.any(kind, r, of_change) } {
+                Ok(after) => r = after,
+                Err(fault) => {
+                    cells.truncate(used);
+                    break Err(fault);
                 }
-                Op::Delete => {
-                    r = rest;
-                    (Some(first), None)
-                }
-                Op::Update => {
-                    let after;
-                    (after, r) = plan.read_row_after(rest, &first)?;
-                    (Some(first), Some(after))
-                }
-            };
-            if changes.len() == changes.capacity() {
-                // The other rows of the event are about as long as this one.
-                changes.reserve(1 + r.len() / (length - r.len()).max(1));
             }
-            length = r.len();
-            changes.push(Change { schema: plan.schema.clone(), op, key: None, before, after });
-        }
-        Ok(())
+            if r.is_empty() || cells.len() >= BLOCK_CELLS {
+                break Ok(r);
+            }
+            if cells.len() == cells.capacity() {
+                // The other rows of the event are about as long as this one.
+                let more = (1 + r.len() / (left - r.len()).max(1)).min(1 + BLOCK_CELLS / each);
+                cells.reserve_exact(more * each);
+            }
+        };
+        self.hand_out(kind.op, cells, changes);
+        result
     }
 
-    /// Reads images that may lack columns, or hold only the changes of JSON columns.
-    fn any(&self, kind: RowsKind, rows: &[u8], changes: &mut Vec<Change>) -> Result<(), Fault> {
-        let mut r = Reader::new(rows, "a row");
-        while !r.is_empty() {
-            let first = self.plan.read_any_row(&mut r, self.first, None, None)?;
-            let (before, after) = match kind.op {
-                Op::Delete => (Some(first), None),
-                Op::Insert | Op::Upsert => (None, Some(first)),
-                Op::Update => {
-                    let partial = if kind.partial { self.partial(&mut r)? } else { None };
-                    let after = self.plan.read_any_row(&mut r, self.second, partial, Some(&first))?;
-                    (Some(first), Some(after))
-                }
-            };
-            changes.push(Change { schema: self.plan.schema.clone(), op: kind.op, key: None, before, after });
+    /// The changes whose cells these are.
+    fn hand_out(&self, op: Op, cells: Vec<Cell>, changes: &mut Vec<Change>) {
+        let (columns, count) = (self.plan.columns(), cells.len());
+        let change = |before, after| Change { schema: self.plan.schema.clone(), op, key: None, before, after };
+        if count == columns && op != Op::Update {
+            let row = Some(Row::from(cells));
+            return changes.push(if op == Op::Delete { change(row, None) } else { change(None, row) });
         }
-        Ok(())
+        let block = RowBlock::new(cells);
+        let row = |start: usize| Some(block.row(start..start + columns));
+        match op {
+            Op::Insert | Op::Upsert => changes.extend((0..count).step_by(columns).map(|at| change(None, row(at)))),
+            Op::Delete => changes.extend((0..count).step_by(columns).map(|at| change(row(at), None))),
+            Op::Update => changes.extend((0..count).step_by(2 * columns).map(|at| change(row(at), row(at + columns)))),
+        }
+    }
+
+    /// Reads one change whose images have all columns.
+    #[inline]
+    fn whole<'b>(&self, op: Op, r: Reader<'b>, cells: &mut [Cell]) -> Result<Reader<'b>, Fault> {
+        let (first, second) = cells.split_at_mut(self.plan.columns());
+        let rest = self.plan.read_row(r, &self.texts, first)?;
+        if op == Op::Update { self.plan.read_row_after(rest, &self.texts, first, second) } else { Ok(rest) }
+    }
+
+    /// Reads one change whose images may lack columns, or hold only the changes of JSON columns.
+    fn any<'b>(&self, kind: RowsKind, r: Reader<'b>, cells: &mut [Cell]) -> Result<Reader<'b>, Fault> {
+        let (first, second) = cells.split_at_mut(self.plan.columns());
+        let image = AnyImage { present: self.first, partial: None, before: None };
+        let mut r = self.plan.read_any_row(r, &self.texts, image, first)?;
+        if kind.op != Op::Update {
+            return Ok(r);
+        }
+        let partial = if kind.partial { self.partial(&mut r)? } else { None };
+        self.plan.read_any_row(r, &self.texts, AnyImage { present: self.second, partial, before: Some(first) }, second)
     }
 
     /// A bit for each JSON column of the image that follows: whether it is there as changes only.

@@ -113,6 +113,7 @@ impl Fraction {
     }
 
     /// Reads a TIME, in microseconds: three bytes and the fraction, most significant first, offset so that negative times sort below.
+    #[inline(always)]
     pub(crate) fn time(self, r: &mut Reader<'_>) -> Result<i64, DecodeError> {
         let bits = 8 * u32::from(self.len);
         let raw = match self.len {

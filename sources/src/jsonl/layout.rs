@@ -139,7 +139,7 @@ impl Layout {
     /// A row as wide as the layout.
     pub(super) fn widen(&self, mut row: Vec<Option<Value>>) -> Row {
         row.resize(self.columns.len(), None);
-        row.into_boxed_slice()
+        row.into()
     }
 
     /// Whether changes of the table are known by a key.

@@ -170,7 +170,7 @@ fn insert(schema: &Arc<Schema>, readings: &[Option<Reading>], cells: Vec<Sql>) -
             },
         });
     }
-    Ok(Change { schema: schema.clone(), op: Op::Insert, key: None, before: None, after: Some(after.into_boxed_slice()) })
+    Ok(Change { schema: schema.clone(), op: Op::Insert, key: None, before: None, after: Some(after.into()) })
 }
 
 #[cold]

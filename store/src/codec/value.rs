@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use thalweg_formulas::decimal::Decimal;
 use thalweg_formulas::{Duration, Text, Timestamp, Value};
+use thalweg_graph::Row;
 
 use super::wire::{Damaged, Reader, put_sized, put_varint, put_zigzag};
 
@@ -193,7 +194,7 @@ pub(crate) fn put_row(out: &mut Vec<u8>, row: &[Option<Value>], before: &[Option
 }
 
 /// Reads a row that was written beside `before`.
-pub(crate) fn get_row(from: &mut Reader<'_>, before: &[Option<Value>]) -> Result<Box<[Option<Value>]>, Damaged> {
+pub(crate) fn get_row(from: &mut Reader<'_>, before: &[Option<Value>]) -> Result<Row, Damaged> {
     let n = from.count()?;
     let mut row = Vec::with_capacity(n);
     for i in 0..n {
@@ -203,7 +204,7 @@ pub(crate) fn get_row(from: &mut Reader<'_>, before: &[Option<Value>]) -> Result
             tag => Some(value_of(tag, from)?),
         });
     }
-    Ok(row.into_boxed_slice())
+    Ok(row.into())
 }
 
 /// Appends the values of a key.
@@ -246,7 +247,7 @@ mod tests {
                 after.into_iter().enumerate().map(|(i, v)| if keep >> i & 1 == 1 { before.get(i).cloned().unwrap_or(v) } else { v }).collect();
             let mut out = Vec::new();
             put_row(&mut out, &after, &before);
-            prop_assert_eq!(get_row(&mut Reader::new(&out), &before), Ok(after.into_boxed_slice()));
+            prop_assert_eq!(get_row(&mut Reader::new(&out), &before), Ok(after.into()));
         }
 
         #[test]

@@ -269,7 +269,7 @@ impl Table {
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         let whole = |(_, mut cells): (Key, Cells)| {
             cells.resize(width, None);
-            cells.into_boxed_slice()
+            Row::from(cells)
         };
         let schema = Arc::new(Schema { table: self.name, columns: self.columns, key });
         TableRows { schema, rows: rows.into_iter().map(whole).collect() }

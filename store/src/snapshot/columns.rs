@@ -237,7 +237,7 @@ pub(super) fn rows(batch: &RecordBatch, each: &mut dyn FnMut(Row)) -> Result<(),
             let null = nulls.is_some_and(|nulls| nulls.is_null(i));
             row.push(if null { Some(Value::Null) } else { cells.value(i)? });
         }
-        each(row.into_boxed_slice());
+        each(row.into());
     }
     Ok(())
 }
