@@ -340,6 +340,8 @@ pub enum SourceStatus {
     },
     /// Reading the initial snapshot: rows so far.
     Snapshot(u64),
+    /// Following live, while tables that have come to the source are read in: rows of them so far.
+    Filling(u64),
     /// Following live; `true` once it has caught up with where the server stood at connect.
     Live(bool),
     /// Stopped until somebody acts; code, reason and cure in one text.

@@ -221,7 +221,7 @@ impl Tail<'_> {
                 progress.since = Instant::now();
                 self.skipping &= !is_live;
             }
-            SourceStatus::Connecting { error: None } | SourceStatus::Snapshot(_) => {}
+            SourceStatus::Connecting { error: None } | SourceStatus::Snapshot(_) | SourceStatus::Filling(_) => {}
         }
         Ok(())
     }

@@ -190,6 +190,8 @@ pub fn mysql_config(name: &str, url: String, from: &config::MysqlConfig, spec: &
     config.server_id = from.server_id;
     config.clears = true;
     config.in_one = spec.fields.iter().any(|field| refers_to_self(&field.formula));
+    let keyless = spec.tables.iter().filter(|table| table.key.as_ref().is_some_and(Vec::is_empty));
+    config.keyless = keyless.map(|table| table.from.clone().unwrap_or_else(|| table.name.clone())).collect();
     config.tls = match &from.tls {
         config::Tls::AsUrl => mysql::Tls::AsUrl,
         config::Tls::Required { ca, name } => mysql::Tls::Verified { ca: ca.clone(), server_name: name.clone() },

@@ -321,6 +321,7 @@ pub(super) fn report_status(board: &Board, source: &Arc<str>, status: SourceStat
         SourceStatus::Connecting { error: Some(error) } => tracing::warn!("source {source}: {error}; connecting again"),
         SourceStatus::Connecting { error: None } => tracing::info!("source {source}: connecting"),
         SourceStatus::Snapshot(rows) => tracing::info!("source {source}: snapshot, {rows} rows"),
+        SourceStatus::Filling(rows) => tracing::info!("source {source}: live, reading added tables in, {rows} rows"),
         SourceStatus::Live(true) => tracing::info!("source {source}: live"),
         SourceStatus::Live(false) => tracing::info!("source {source}: catching up"),
         SourceStatus::Stopped(reason) => tracing::error!("source {source} stopped: {reason}"),

@@ -99,7 +99,7 @@ impl SourceReport {
         match &self.status {
             SourceStatus::Connecting { error } => !self.ended && error.is_none(),
             SourceStatus::Snapshot(_) | SourceStatus::Live(false) => !self.ended,
-            SourceStatus::Live(true) | SourceStatus::Stopped(_) => false,
+            SourceStatus::Live(true) | SourceStatus::Filling(_) | SourceStatus::Stopped(_) => false,
         }
     }
 }
@@ -256,7 +256,7 @@ fn source_page(name: &str, source: &SourceReport, report: &Report, now: Timestam
     let (state, rows, error) = match &source.status {
         _ if source.ended => (page::SourceState::Ended, None, None),
         SourceStatus::Connecting { error } => (page::SourceState::Connecting, None, error.clone()),
-        SourceStatus::Snapshot(rows) => (page::SourceState::Snapshot, Some(*rows), None),
+        SourceStatus::Snapshot(rows) | SourceStatus::Filling(rows) => (page::SourceState::Snapshot, Some(*rows), None),
         SourceStatus::Live(true) => (page::SourceState::Live, None, None),
         SourceStatus::Live(false) => (page::SourceState::Catching, None, None),
         SourceStatus::Stopped(reason) => (page::SourceState::Stopped, None, Some(reason.clone())),
@@ -265,7 +265,7 @@ fn source_page(name: &str, source: &SourceReport, report: &Report, now: Timestam
     page::Source {
         name: name.into(),
         state,
-        position: source.position.clone(),
+        position: source.position.as_deref().map(|position| thalweg_sources::mysql::place(position).to_owned()),
         // Caught up is caught up, however long ago the last transaction was.
         lag_seconds: if source.caught_up() { Some(0.0) } else { behind },
         snapshot_rows: rows,

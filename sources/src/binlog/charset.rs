@@ -91,6 +91,21 @@ impl Charset {
         }
     }
 
+    /// The name by which every server knows it; `None`: it is not decoded here.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Charset::Binary => Some("binary"),
+            Charset::Utf8 => Some("utf8mb4"),
+            Charset::Latin1 => Some("latin1"),
+            Charset::Ascii => Some("ascii"),
+            Charset::Ucs2 => Some("ucs2"),
+            Charset::Utf16 => Some("utf16"),
+            Charset::Utf16Le => Some("utf16le"),
+            Charset::Utf32 => Some("utf32"),
+            Charset::Other(_) => None,
+        }
+    }
+
     /// By the name that `information_schema` gives it.
     pub fn of_name(name: &str) -> Charset {
         match name {

@@ -43,6 +43,17 @@ pub(crate) struct Table {
     pub(crate) engine: String,
     /// By column; `None`: the log has no values of it, so none are read.
     pub(crate) readings: Vec<Option<Reading>>,
+    /// The columns of its primary key, if its rows can be read in their order from any place; else empty.
+    pub(crate) order: Vec<KeyColumn>,
+}
+
+/// A column by which the rows of a table are ordered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeyColumn {
+    pub(crate) name: String,
+    /// Name and kind of order, `name.utf8mb4_bin`: under another order a value divides the rows elsewhere.
+    pub(crate) label: String,
+    pub(crate) reading: Reading,
 }
 
 /// How a column's value comes from a query, so that it is the one that the log gives.
@@ -89,6 +100,7 @@ struct ColumnRow {
     data_type: String,
     column_type: String,
     charset: Option<String>,
+    collation: Option<String>,
     precision: Option<u8>,
     scale: Option<u8>,
     digits: Option<u8>,
@@ -100,7 +112,7 @@ const TABLES: &str = "SELECT TABLE_SCHEMA AS `database`, TABLE_NAME AS name, TAB
     FROM information_schema.TABLES WHERE TABLE_TYPE <> 'VIEW' AND TABLE_SCHEMA IN (%) ORDER BY TABLE_SCHEMA, TABLE_NAME";
 
 const COLUMNS: &str = "SELECT c.TABLE_SCHEMA AS `database`, c.TABLE_NAME AS `table`, c.COLUMN_NAME AS name, c.DATA_TYPE AS data_type, \
-    c.COLUMN_TYPE AS column_type, c.CHARACTER_SET_NAME AS charset, c.NUMERIC_PRECISION AS `precision`, c.NUMERIC_SCALE AS scale, \
+    c.COLUMN_TYPE AS column_type, c.CHARACTER_SET_NAME AS charset, c.COLLATION_NAME AS collation, c.NUMERIC_PRECISION AS `precision`, c.NUMERIC_SCALE AS scale, \
     c.DATETIME_PRECISION AS digits, {is_json} AS is_json, c.EXTRA LIKE '%VIRTUAL%' AS is_virtual FROM information_schema.COLUMNS c {join}\
     WHERE c.TABLE_SCHEMA IN (%) ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION";
 
@@ -258,20 +270,49 @@ impl Catalog {
         if flavour == Flavour::Dolt {
             self.hints.add_key(name, schema.key.iter().map(|i| columns[*i as usize].name.clone()));
         }
+        let order = schema.key.iter().map(|i| columns[*i as usize].order(readings[*i as usize])).collect::<Option<_>>();
         let sql = format!("{}.{}", quoted(&row.database), quoted(&row.name));
         let engine = row.engine.clone().unwrap_or_default();
-        self.tables.push(Table { schema: Arc::new(schema), sql, engine, readings });
+        self.tables.push(Table { schema: Arc::new(schema), sql, engine, readings, order: order.unwrap_or_default() });
         Ok(())
     }
 }
 
-type ColumnTuple = (String, String, String, String, String, Option<String>, Option<u8>, Option<u8>, Option<u8>, bool, bool);
+type ColumnTuple =
+    (String, String, String, String, String, Option<String>, Option<String>, Option<u8>, Option<u8>, Option<u8>, bool, bool);
 
 impl ColumnRow {
     fn new(
-        (database, table, name, data_type, column_type, charset, precision, scale, digits, is_json, is_virtual): ColumnTuple,
+        (database, table, name, data_type, column_type, charset, collation, precision, scale, digits, is_json, is_virtual): ColumnTuple,
     ) -> ColumnRow {
-        ColumnRow { database, table, name, data_type, column_type, charset, precision, scale, digits, is_json, is_virtual }
+        ColumnRow {
+            database,
+            table,
+            name,
+            data_type,
+            column_type,
+            charset,
+            collation,
+            precision,
+            scale,
+            digits,
+            is_json,
+            is_virtual,
+        }
+    }
+
+    /// The column as one of a key, if a value of it, written into a query, divides the rows where their order does: what is compared
+    /// otherwise than it is sorted (ENUM, SET), or not exactly (FLOAT), does not.
+    fn order(&self, reading: Option<Reading>) -> Option<KeyColumn> {
+        let reading = reading?;
+        let is_sorted = match reading {
+            Reading::Int | Reading::Uint | Reading::Decimal | Reading::Bit => true,
+            Reading::Date | Reading::Datetime { .. } | Reading::Time => true,
+            Reading::String(charset) => charset.name().is_some() && !matches!(self.data_type.as_str(), "enum" | "set"),
+            Reading::Float | Reading::Double | Reading::Json(_) => false,
+        };
+        let order = self.collation.as_ref().unwrap_or(&self.data_type);
+        is_sorted.then(|| KeyColumn { name: self.name.clone(), label: format!("{}.{order}", self.name), reading })
     }
 
     /// What this kind of server leaves out of its log: Dolt tells no signs, and character sets in a way of its own.

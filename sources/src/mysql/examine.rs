@@ -14,6 +14,7 @@ use thalweg_graph::Schema;
 use super::catalog::{Catalog, Missing, Table};
 use super::check::{Facts, watch};
 use super::connect::{Flavour, Server, ask_first, connect, options};
+use super::extent::place;
 use super::failure::{Failure, code};
 use super::finding::{Finding, Grade};
 use super::{AfterPurge, MysqlConfig, Snapshot, Tls, history, snapshot};
@@ -171,10 +172,10 @@ async fn position(conn: &mut Conn, config: &MysqlConfig, facts: &Facts, stands: 
     let text = match stands {
         Stands::Unknown => return None,
         Stands::Nowhere => return Some(Finding::ok("position", "none yet: the first run begins")),
-        Stands::At(snapshot::INCOMPLETE) => {
+        Stands::At(text) if place(text) == snapshot::INCOMPLETE => {
             return Some(Finding::ok("position", "in the middle of a snapshot, which the next run begins anew"));
         }
-        Stands::At(text) => text,
+        Stands::At(text) => place(text),
     };
     let judged = async {
         let position = history::parsed(text)?;

@@ -5,15 +5,19 @@ use std::time::{Duration, Instant};
 
 use mysql_async::{Conn, Opts};
 use rand::Rng;
-use thalweg_graph::Schema;
+use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{Outlet, SourceMessage, SourcePosition, SourceStatus};
+use thalweg_graph::transaction::Body;
+use thalweg_graph::{Change, Schema, Transaction};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::added::{self, Added};
 use super::catalog::{Catalog, Missing};
 use super::check::{Facts, watch};
 use super::connect::{Server, connect, options};
 use super::examine::without_database;
+use super::extent::{Extent, Mark};
 use super::failure::{Failure, NEW_SNAPSHOT, code};
 use super::share::{Key, Share};
 use super::stream::{self, Out, QUEUE, Task};
@@ -59,6 +63,8 @@ struct Follower {
     watch: Watch,
     /// What the outlet has; `None`: nothing yet.
     position: Option<Position>,
+    /// Which tables it has; `None`: no account was kept.
+    extent: Option<Arc<Extent>>,
     snapshot_due: bool,
     /// The outlet may have rows that the next snapshot must take back.
     has_rows: bool,
@@ -72,8 +78,10 @@ impl Follower {
     fn new(config: MysqlConfig, position: Option<String>) -> Result<Follower, Failure> {
         let opts = options(&config.url, &config.tls)?;
         let watch = watch(&config.tables, opts.db_name())?;
-        let is_incomplete = position.as_deref() == Some(snapshot::INCOMPLETE);
-        let position = position.as_deref().filter(|_| !is_incomplete).map(history::parsed).transpose()?;
+        let (position, extent) = position.as_deref().map(history::parsed_extent).transpose()?.unzip();
+        let is_incomplete = position == Some(snapshot::INCOMPLETE);
+        let position = position.filter(|_| !is_incomplete).map(history::parsed).transpose()?;
+        let extent = extent.flatten().map(Arc::new);
         if config.heartbeat < Duration::from_millis(100) || config.heartbeat > Duration::from_secs(3600) {
             return Err(Failure::stop(
                 code::SETTING,
@@ -91,7 +99,8 @@ impl Follower {
             Snapshot::Always => true,
         };
         let schemas = Vec::new();
-        Ok(Follower { config, opts, watch, position, snapshot_due, has_rows: is_incomplete, schemas, damaged: false })
+        let has_rows = is_incomplete;
+        Ok(Follower { config, opts, watch, position, extent, snapshot_due, has_rows, schemas, damaged: false })
     }
 
     /// Connects again and again; returns only what cannot be helped.
@@ -188,13 +197,54 @@ impl Follower {
             Some(position) => {
                 history::require_same(position, &facts.executed)?;
                 history::require_log(position, &facts.purged)?;
+                self.extend(conn, &catalog, port).await?;
             }
         }
         Ok(catalog)
     }
 
+    /// Whether a position says which tables are in it: only where a snapshot has read them, and they can be taken back.
+    fn keeps_account(&self) -> bool {
+        self.config.clears && self.config.snapshot == Snapshot::Initial
+    }
+
+    /// What is watched from here on, with the tables that are to be read in; what the outlet has of others goes.
+    async fn extend(&mut self, conn: &mut Conn, catalog: &Catalog, port: &Port) -> Result<(), Failure> {
+        let (Some(place), true) = (self.position.clone(), self.keeps_account()) else { return Ok(()) };
+        let extent = Arc::new(added::extended(self.extent.as_deref(), &self.watch, catalog)?);
+        if self.extent.as_ref() == Some(&extent) {
+            return Ok(());
+        }
+        let clears = added::cleared(conn, self.extent.as_deref(), &self.watch).await?;
+        let mark = Mark { place, extent: Some(extent) };
+        match clears.is_empty() {
+            true => port.message(SourceMessage::Position(SourcePosition::new(mark.clone()))).await?,
+            false => self.clear(clears, mark.to_string(), port).await?,
+        }
+        self.extent = mark.extent;
+        Ok(())
+    }
+
+    /// Rows go that the outlet has of tables that are not watched any more.
+    async fn clear(&self, clears: Vec<Change>, position: String, port: &Port) -> Result<(), Failure> {
+        let transaction = Transaction {
+            source: self.config.name.as_str().into(),
+            origin: format!("unwatched:{position}").into(),
+            at: Timestamp(0), // It makes no time pass.
+            body: Body::Fill(clears),
+        };
+        port.message(SourceMessage::Transaction(transaction, position.into())).await
+    }
+
     /// Reads the tables. Until the last row is handed over, a break means that all of it begins anew.
     async fn snapshot(&mut self, conn: &mut Conn, facts: &Facts, port: &Port) -> Result<Catalog, Failure> {
+        let extent = self.keeps_account().then(|| Arc::new(Extent::of(&self.watch)));
+        let clears = added::cleared(conn, self.extent.as_deref(), &self.watch).await?;
+        if !clears.is_empty() {
+            let told = extent.as_ref().map(ToString::to_string).unwrap_or_default();
+            self.clear(clears, format!("{}{told}", snapshot::INCOMPLETE), port).await?;
+            self.has_rows = true;
+        }
         let known = self.has_rows.then_some(&*self.schemas);
         let job = snapshot::Job {
             opts: &self.opts,
@@ -203,8 +253,10 @@ impl Follower {
             watch: &self.watch,
             known,
             has_rows: &mut self.has_rows,
+            extent: extent.as_deref(),
         };
         let taken = snapshot::take(conn, job, port).await?;
+        self.extent = extent;
         self.schemas = taken.catalog.schemas();
         self.position = Some(Position { done: taken.position, reread: None });
         (self.snapshot_due, self.has_rows) = (false, false);
@@ -228,7 +280,9 @@ impl Follower {
         let (out, mut queue) = mpsc::channel(QUEUE);
         let assembler = Assembler::new(watch.clone(), catalog.hints, position.clone(), &self.schemas)
             .with_spooling(self.config.spooling.clone());
+        let added = Added::new(&self.config, self.opts.clone(), facts.flavour, self.extent.clone(), catalog.tables)?;
         let task = Task {
+            added,
             source: self.config.name.as_str().into(),
             opts: self.opts.clone(),
             flavour: facts.flavour,
@@ -263,6 +317,13 @@ impl Follower {
         self.config.server_id.filter(|_| !is_shared).unwrap_or_else(random_server_id)
     }
 
+    /// The outlet has everything up to here.
+    fn stand(&mut self, mark: Mark) {
+        self.position = Some(mark.place);
+        self.extent = mark.extent;
+        self.damaged = false;
+    }
+
     async fn pass_on(&mut self, out: Out, port: &Port) -> Result<(), Failure> {
         match out {
             Out::Schemas(schemas) => {
@@ -272,19 +333,17 @@ impl Follower {
                 self.schemas.extend(schemas.iter().cloned());
                 port.message(SourceMessage::Schemas(schemas)).await
             }
-            Out::Transaction(transaction, position) => {
-                port.message(SourceMessage::Transaction(transaction, SourcePosition::new(position.clone()))).await?;
-                self.position = Some(position);
-                self.damaged = false;
+            Out::Transaction(transaction, mark) => {
+                port.message(SourceMessage::Transaction(transaction, SourcePosition::new(mark.clone()))).await?;
+                self.stand(mark);
                 Ok(())
             }
-            Out::Position(position) => {
-                port.message(SourceMessage::Position(SourcePosition::new(position.clone()))).await?;
-                self.position = Some(position);
-                self.damaged = false;
+            Out::Position(mark) => {
+                port.message(SourceMessage::Position(SourcePosition::new(mark.clone()))).await?;
+                self.stand(mark);
                 Ok(())
             }
-            Out::CaughtUp => port.status(SourceStatus::Live(true)).await,
+            Out::Status(status) => port.status(status).await,
         }
     }
 }

@@ -7,12 +7,19 @@ use thalweg_formulas::Code;
 
 use super::check::Facts;
 use super::connect::{Flavour, connect};
+use super::extent::Extent;
 use super::failure::{Failure, NEW_SNAPSHOT, code};
 use crate::binlog::{GtidState, Position};
 
 /// A position as it was handed over once.
 pub(crate) fn parsed(text: &str) -> Result<Position, Failure> {
     text.parse().map_err(|e| Failure::stop(code::SETTING, format!("the position {e}"), NEW_SNAPSHOT))
+}
+
+/// The parts of a position: the place, and which tables it is of.
+pub(crate) fn parsed_extent(text: &str) -> Result<(&str, Option<Extent>), Failure> {
+    let unreadable = || Failure::stop(code::SETTING, format!("the position \"{text}\" cannot be read"), NEW_SNAPSHOT);
+    Extent::split(text).ok_or_else(unreadable)
 }
 
 /// A position beyond the server's own belongs to another history: a restored backup, a reset log, another server.

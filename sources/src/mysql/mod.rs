@@ -10,7 +10,8 @@
 //!
 //! The life of a connection: connect and ask what kind of server it is (`connect`), check its settings (`check`), read the layout of the
 //! watched tables (`catalog`), take the snapshot if there is no position yet (`snapshot`, over a view that `view` and `dolt` open as the
-//! server allows it), then stream (`stream`); `follow` starts over with backoff when it breaks, or reads the tables anew.
+//! server allows it), then stream (`stream`); `follow` starts over with backoff when it breaks, or reads the tables anew. A position also says
+//! which tables it is of (`extent`): one that is added is read in beside the stream (`added`; how the two meet: `fill`; its rows: `chunk`).
 //!
 //! Invariants:
 //! - MYSQL-1: what the outlet gets is one sequence of whole transactions, each once, whatever breaks; after a restart it goes on behind
@@ -19,12 +20,16 @@
 //!   the settings allow it, the tables are read anew and take the place of what the receiver has.
 //! - MYSQL-3: no password and no URL appears in any text.
 
+mod added;
 mod catalog;
 mod check;
+mod chunk;
 mod connect;
 mod dolt;
 mod examine;
+mod extent;
 mod failure;
+mod fill;
 mod finding;
 mod follow;
 mod grants;
@@ -44,6 +49,7 @@ use thalweg_graph::ports::{BoxFuture, Outlet, Source};
 
 use crate::binlog::Spooling;
 pub use examine::{Examined, Stands, examine};
+pub use extent::place;
 pub use finding::{Finding, Grade};
 pub use share::Share;
 pub use target::{Target, examine_targets};
@@ -120,6 +126,8 @@ pub struct MysqlConfig {
     pub clears: bool,
     /// The snapshot is one transaction even so: something counts its steps, as a field that refers to itself does.
     pub in_one: bool,
+    /// Tables, named as in `tables`, that the receiver holds without a key, whatever key they have here: they are read as a whole.
+    pub keyless: Vec<String>,
     /// What to do when the log behind the position is gone.
     pub after_purge: AfterPurge,
     /// How often an idle server says that it is alive; after three of them without a byte the connection is given up. From 0.1 s to 1 h.
@@ -143,6 +151,7 @@ impl MysqlConfig {
             snapshot_effects: SnapshotEffects::default(),
             clears: false,
             in_one: false,
+            keyless: Vec::new(),
             after_purge: AfterPurge::default(),
             heartbeat: Duration::from_secs(5),
             share: None,
@@ -163,6 +172,7 @@ impl fmt::Debug for MysqlConfig {
             .field("snapshot_effects", &self.snapshot_effects)
             .field("clears", &self.clears)
             .field("in_one", &self.in_one)
+            .field("keyless", &self.keyless)
             .field("after_purge", &self.after_purge)
             .field("heartbeat", &self.heartbeat)
             .field("spooling", &self.spooling)

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, Value as Sql};
+use mysql_async::{BinaryProtocol, Conn, Opts, QueryResult, Value as Sql};
 use thalweg_formulas::{Timestamp, Value};
 use thalweg_graph::ports::{SourceMessage, SourceStatus};
 use thalweg_graph::transaction::{Body, Change, Op};
@@ -18,6 +18,7 @@ use thalweg_graph::{Schema, Transaction};
 
 use super::catalog::{Catalog, Missing, Reading, Table};
 use super::connect::{Flavour, ask_first, quoted};
+use super::extent::Extent;
 use super::failure::{Failure, code};
 use super::follow::Port;
 use super::view::{self, View};
@@ -27,8 +28,8 @@ use crate::binlog::temporal::Civil;
 use crate::binlog::{GtidState, Position, Watch};
 
 /// Rows and bytes of one piece; a snapshot that comes in pieces needs memory for one of them.
-const PIECE_ROWS: usize = 10_000;
-const PIECE_BYTES: usize = 8 << 20;
+pub(crate) const PIECE_ROWS: usize = 10_000;
+pub(crate) const PIECE_BYTES: usize = 8 << 20;
 
 /// The position behind every piece but the last: a start from here begins the snapshot anew.
 pub(crate) const INCOMPLETE: &str = "snapshot";
@@ -52,6 +53,8 @@ pub(crate) struct Job<'a> {
     pub(crate) known: Option<&'a [Arc<Schema>]>,
     /// Whether it has any: set with the first piece.
     pub(crate) has_rows: &'a mut bool,
+    /// What the positions say of the tables.
+    pub(crate) extent: Option<&'a Extent>,
 }
 
 /// Reads all watched tables as of one moment and hands the rows over. `conn` serves for nothing else afterwards.
@@ -70,6 +73,7 @@ pub(crate) async fn take(conn: &mut Conn, job: Job<'_>, port: &Port) -> Result<T
         bytes: 0,
         handed: 0,
         has_rows: job.has_rows,
+        extent: job.extent.map(Extent::to_string).unwrap_or_default(),
         rows: 0,
     };
     for table in &catalog.tables {
@@ -101,6 +105,8 @@ struct Pieces<'a> {
     /// Pieces so far.
     handed: u32,
     has_rows: &'a mut bool,
+    /// What stands behind the place in every position.
+    extent: String,
     /// Rows so far.
     rows: u64,
 }
@@ -126,8 +132,9 @@ impl Pieces<'_> {
         self.hand_over(Position { done: position.clone(), reread: None }.to_string()).await
     }
 
-    async fn hand_over(&mut self, position: String) -> Result<(), Failure> {
+    async fn hand_over(&mut self, mut position: String) -> Result<(), Failure> {
         self.bytes = 0;
+        position.push_str(&self.extent);
         let changes = std::mem::take(&mut self.changes);
         let origin = match self.handed {
             0 => self.origin.clone(),
@@ -145,20 +152,46 @@ impl Pieces<'_> {
 }
 
 async fn read_table(conn: &mut Conn, table: &Table, as_of: Option<&str>, pieces: &mut Pieces<'_>) -> Result<(), Failure> {
-    let read = table.schema.columns.iter().zip(&table.readings).filter(|(_, reading)| reading.is_some());
-    let columns: Vec<String> = read.map(|(column, _)| quoted(&column.name)).collect();
-    let as_of = as_of.map_or_else(String::new, |commit| format!(" AS OF '{commit}'"));
-    let sql = format!("SELECT {} FROM {}{as_of}", columns.join(","), table.sql);
-    let mut result = conn.exec_iter(sql, ()).await?;
-    while let Some(row) = result.next().await? {
-        let cells = row.unwrap();
-        let bytes = cells.iter().map(|cell| if let Sql::Bytes(bytes) = cell { bytes.len() } else { 0 } + 32).sum();
+    let mut rows = Rows::of(conn, table, as_of, "").await?;
+    while let Some(cells) = rows.next().await? {
+        let bytes = size(&cells);
         pieces.add(insert(&table.schema, &table.readings, cells)?, bytes).await?;
     }
-    Ok(result.drop_result().await?)
+    rows.end().await
 }
 
-fn insert(schema: &Arc<Schema>, readings: &[Option<Reading>], cells: Vec<Sql>) -> Result<Change, Failure> {
+/// Rows of a table as they come, a cell for each column that is read.
+pub(crate) struct Rows<'c> {
+    result: QueryResult<'c, 'static, BinaryProtocol>,
+}
+
+impl<'c> Rows<'c> {
+    /// `which`: what stands behind the table's name, such as a WHERE.
+    pub(crate) async fn of(conn: &'c mut Conn, table: &Table, as_of: Option<&str>, which: &str) -> Result<Rows<'c>, Failure> {
+        let read = table.schema.columns.iter().zip(&table.readings).filter(|(_, reading)| reading.is_some());
+        let columns: Vec<String> = read.map(|(column, _)| quoted(&column.name)).collect();
+        let as_of = as_of.map_or_else(String::new, |commit| format!(" AS OF '{commit}'"));
+        let sql = format!("SELECT {} FROM {}{as_of}{which}", columns.join(","), table.sql);
+        Ok(Rows { result: conn.exec_iter(sql, ()).await? })
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Sql>>, Failure> {
+        Ok(self.result.next().await?.map(mysql_async::Row::unwrap))
+    }
+
+    /// To be called when all have come, or all but those that nobody wants.
+    pub(crate) async fn end(self) -> Result<(), Failure> {
+        Ok(self.result.drop_result().await?)
+    }
+}
+
+/// What a row takes in memory, about.
+pub(crate) fn size(cells: &[Sql]) -> usize {
+    cells.iter().map(|cell| if let Sql::Bytes(bytes) = cell { bytes.len() } else { 0 } + 32).sum()
+}
+
+/// A row as an insert.
+pub(crate) fn insert(schema: &Arc<Schema>, readings: &[Option<Reading>], cells: Vec<Sql>) -> Result<Change, Failure> {
     let mut cells = cells.into_iter();
     let mut after = Vec::with_capacity(readings.len());
     for (i, reading) in readings.iter().enumerate() {
@@ -173,8 +206,9 @@ fn insert(schema: &Arc<Schema>, readings: &[Option<Reading>], cells: Vec<Sql>) -
     Ok(Change { schema: schema.clone(), op: Op::Insert, key: None, before: None, after: Some(after.into()) })
 }
 
+/// The server sent a value in another form than its column has.
 #[cold]
-fn unknown_form(schema: &Schema, column: usize) -> Failure {
+pub(crate) fn unknown_form(schema: &Schema, column: usize) -> Failure {
     let column = &schema.columns[column].name;
     let reason = format!("column `{column}` of {} came from the server in a form that is not known", schema.table);
     Failure::stop(code::UNSUPPORTED, reason, "leave the table out of `tables`")

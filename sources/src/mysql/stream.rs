@@ -13,16 +13,20 @@ use mysql_async::binlog::events::Event;
 use mysql_async::prelude::Queryable;
 use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, Opts, Sid};
 use thalweg_formulas::Timestamp;
+use thalweg_graph::ports::SourceStatus;
+use thalweg_graph::transaction::Body;
 use thalweg_graph::{Schema, Transaction};
 use tokio::sync::mpsc;
 
+use super::added::Added;
 use super::catalog::{Catalog, Missing};
 use super::connect::{Flavour, connect};
+use super::extent::Mark;
 use super::failure::{Failure, NEW_SNAPSHOT, code};
 use super::share::{Events, Key, Share};
 use crate::binlog::frame::{FLAG_ARTIFICIAL, Header, kind, verify};
 use crate::binlog::gtid_set::{GtidSet, Tag, Uuid};
-use crate::binlog::{Assembler, GtidState, Position, Step, Watch};
+use crate::binlog::{Assembler, GtidState, Step, Watch};
 
 /// What the task hands over.
 #[derive(Debug)]
@@ -30,11 +34,11 @@ pub(crate) enum Out {
     /// New layouts.
     Schemas(Vec<Arc<Schema>>),
     /// A transaction, and the position after it.
-    Transaction(Transaction, Position),
+    Transaction(Transaction, Mark),
     /// The position alone.
-    Position(Position),
-    /// Where the server stood at connect has been reached.
-    CaughtUp,
+    Position(Mark),
+    /// How it goes.
+    Status(SourceStatus),
 }
 
 /// Transactions that wait for the runtime before reading pauses.
@@ -61,6 +65,8 @@ pub(crate) struct Task {
     pub(crate) assembler: Assembler,
     /// Where its connection becomes one with those of other sources.
     pub(crate) share: Option<(Share, Key)>,
+    /// Tables that are read in beside the log.
+    pub(crate) added: Added,
     pub(crate) out: mpsc::Sender<Out>,
 }
 
@@ -83,10 +89,13 @@ impl Task {
             Flavour::Dolt => SILENCE_MIN_DOLT.max(self.heartbeat * SILENT_HEARTBEATS),
             Flavour::MariaDb | Flavour::MySql => self.heartbeat * SILENT_HEARTBEATS,
         };
-        while let Some(event) = events.next(silence_max).await? {
+        while let Some(event) = self.next(&mut events, silence_max, caught_up).await? {
             let (header, body) = checked(&event)?;
             if header.kind == kind::TRANSACTION_PAYLOAD {
                 continue; // The events in it follow one by one: the protocol library has unpacked them.
+            }
+            if !self.added.is_empty() {
+                self.added.stood.clone_from(self.assembler.position());
             }
             let refused = self.assembler.event(header, body, &mut steps);
             for step in steps.drain(..) {
@@ -101,12 +110,14 @@ impl Task {
                 self.hand_over(step).await?;
                 if passed >= PASSED_MAX || passed > 0 && is_heartbeat {
                     passed = 0;
-                    self.send(Out::Position(self.assembler.position().clone())).await?;
+                    self.send(Out::Position(self.mark())).await?;
                 }
             }
             refused?;
             caught_up = self.announce_if_caught_up(caught_up).await?;
+            // While tables are read in, the log waits for them now and then, and no other source should.
             if caught_up
+                && self.added.is_empty()
                 && !events.is_settled()
                 && self.assembler.is_between()
                 && let Some((share, key)) = &self.share
@@ -121,13 +132,15 @@ impl Task {
         match step {
             Step::Schema(schema) => self.send(Out::Schemas(vec![schema])).await,
             Step::Transaction { id, seconds, cause, body } => {
-                let transaction = Transaction {
-                    source: self.source.clone(),
-                    origin: id.origin(cause.as_ref()),
-                    at: Timestamp(i64::from(seconds) * 1_000_000),
-                    body,
+                self.added.at = Timestamp(i64::from(seconds) * 1_000_000);
+                let body = match body {
+                    body if self.added.is_empty() => Some(body),
+                    body => self.fill(&id, body).await?,
                 };
-                self.send(Out::Transaction(transaction, self.assembler.position().clone())).await
+                match body {
+                    Some(body) => self.send_transaction(id.origin(cause.as_ref()), body, self.mark()).await,
+                    None => self.send(Out::Position(self.mark())).await,
+                }
             }
             Step::Altered => self.read_layout().await,
             Step::Passed | Step::Heartbeat => Ok(()),
@@ -140,6 +153,7 @@ impl Task {
         let catalog = Catalog::read(&mut conn, self.flavour, &self.watch, Missing::Dropped).await?;
         let schemas = catalog.schemas();
         self.assembler.learn(catalog.hints, &schemas);
+        self.added.learn(catalog.tables);
         self.send(Out::Schemas(schemas)).await
     }
 
@@ -147,11 +161,35 @@ impl Task {
         if done || !self.assembler.position().done.covers(&self.target) {
             return Ok(done);
         }
-        self.send(Out::CaughtUp).await?;
+        let status = if self.added.is_empty() { SourceStatus::Live(true) } else { SourceStatus::Filling(0) };
+        self.send(Out::Status(status)).await?;
         Ok(true)
     }
 
-    async fn send(&self, out: Out) -> Result<(), Failure> {
+    /// The next event; until it comes, what is to be read in beside the log.
+    async fn next(&mut self, events: &mut Events, silence_max: Duration, caught_up: bool) -> Result<Option<Arc<Event>>, Failure> {
+        while caught_up && !self.added.is_empty() {
+            self.read_in().await?;
+            let Some(pause) = self.added.pause() else { break };
+            if let Ok(event) = tokio::time::timeout(pause, events.arrives()).await {
+                return event;
+            }
+        }
+        events.next(silence_max).await
+    }
+
+    /// What has been handed over up to here.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { place: self.assembler.position().clone(), extent: self.added.extent() }
+    }
+
+    /// A transaction at the time of the newest one of the log.
+    pub(crate) async fn send_transaction(&self, origin: Arc<str>, body: Body, mark: Mark) -> Result<(), Failure> {
+        let transaction = Transaction { source: self.source.clone(), origin, at: self.added.at, body };
+        self.send(Out::Transaction(transaction, mark)).await
+    }
+
+    pub(crate) async fn send(&self, out: Out) -> Result<(), Failure> {
         self.out.send(out).await.map_err(|_| Failure::Gone)
     }
 }

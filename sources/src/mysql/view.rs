@@ -12,12 +12,12 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, Row as SqlRow};
 use thalweg_formulas::Code;
 
-use super::catalog::{Catalog, Missing};
+use super::catalog::{Catalog, Missing, Table};
 use super::check::executed;
 use super::connect::{Flavour, ask, connect};
 use super::dolt;
 use super::failure::{Failure, code, lower};
-use crate::binlog::{GtidState, Watch};
+use crate::binlog::{GtidState, Place, Watch};
 
 /// Seconds that a lock may be waited for: whoever comes after us waits as long.
 const LOCK_WAIT_SECONDS: u32 = 5;
@@ -43,30 +43,41 @@ pub(crate) async fn open(
     watch: &Watch,
     missing: Missing,
 ) -> Result<View, Failure> {
-    for sql in [
-        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-        "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 3600, character_set_results = NULL",
-    ] {
-        conn.query_drop(sql).await?;
-    }
+    for_reading(conn).await?;
     let view = match flavour {
         Flavour::MariaDb => lock_free(conn, watch, missing).await?,
         Flavour::MySql => stopped(conn, opts, watch, missing).await?,
         Flavour::Dolt => return dolt::open(conn, opts, watch, missing).await,
     };
     refuse_prepared(conn).await?;
-    refuse_engines(&view.catalog)?;
+    refuse_engines(&view.catalog.tables)?;
     Ok(view)
 }
 
-/// MariaDB: the view knows its place.
-async fn lock_free(conn: &mut Conn, watch: &Watch, missing: Missing) -> Result<View, Failure> {
+/// The settings of a connection that reads rows.
+pub(crate) async fn for_reading(conn: &mut Conn) -> Result<(), Failure> {
+    for sql in [
+        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 3600, character_set_results = NULL",
+    ] {
+        conn.query_drop(sql).await?;
+    }
+    Ok(())
+}
+
+/// MariaDB: opens a view; the place in the files that it belongs to.
+pub(crate) async fn begin_placed(conn: &mut Conn) -> Result<Place, Failure> {
     conn.query_drop(BEGIN).await?;
     let status: Vec<(String, String)> = ask(conn, "SHOW STATUS LIKE 'binlog_snapshot_%'").await?;
     let value = |name: &str| status.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone());
     let (file, at) = (value("Binlog_snapshot_file").unwrap_or_default(), value("Binlog_snapshot_position").unwrap_or_default());
-    let gtid: Option<Option<String>> =
-        conn.exec_first("SELECT BINLOG_GTID_POS(?, ?)", (&file, at.parse::<u64>().unwrap_or(0))).await?;
+    Ok(Place { file, offset: at.parse().unwrap_or(0) })
+}
+
+/// MariaDB: the view knows its place.
+async fn lock_free(conn: &mut Conn, watch: &Watch, missing: Missing) -> Result<View, Failure> {
+    let Place { file, offset: at } = begin_placed(conn).await?;
+    let gtid: Option<Option<String>> = conn.exec_first("SELECT BINLOG_GTID_POS(?, ?)", (&file, at)).await?;
     let lost = || Failure::Retry(format!("E0400: the position of the snapshot, {file}:{at}, is not in the log any more"));
     let position = gtid.flatten().ok_or_else(lost)?.parse().map_err(|_| lost())?;
     Ok(View { position, catalog: Catalog::read(conn, Flavour::MariaDb, watch, missing).await?, as_of: None })
@@ -154,8 +165,9 @@ async fn refuse_prepared(conn: &mut Conn) -> Result<(), Failure> {
     )))
 }
 
-fn refuse_engines(catalog: &Catalog) -> Result<(), Failure> {
-    match catalog.tables.iter().find(|t| t.engine != "InnoDB") {
+/// Refuses a table whose rows cannot be read as of one moment.
+pub(crate) fn refuse_engines<'a>(tables: impl IntoIterator<Item = &'a Table>) -> Result<(), Failure> {
+    match tables.into_iter().find(|t| t.engine != "InnoDB") {
         None => Ok(()),
         Some(table) => Err(Failure::stop(
             code::TABLE,

@@ -142,6 +142,11 @@ impl Running {
         }
     }
 
+    /// The next message; the transaction, if it is one.
+    pub fn any(&mut self, what: &str) -> Option<Transaction> {
+        self.receive(what)
+    }
+
     /// The next transaction.
     pub fn transaction(&mut self) -> Transaction {
         let begin = Instant::now();

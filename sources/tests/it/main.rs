@@ -1,6 +1,7 @@
 //! The sources against real servers.
 
 mod accidents;
+mod added;
 mod binlog_file;
 mod ddl;
 mod decoder;

@@ -343,7 +343,7 @@ fn contains(set: &[(u64, u64)], number: u64) -> bool {
     set.iter().any(|(first, end)| (*first..*end).contains(&number))
 }
 
-/// Name, DATA_TYPE, COLUMN_TYPE, character set, precision, scale, digits, whether JSON, whether virtual.
+/// Name, DATA_TYPE, COLUMN_TYPE, character set, collation, precision, scale, digits, whether JSON, whether virtual.
 fn column(column: &Column) -> Vec<Option<String>> {
     let (data_type, column_type, charset) = column.kind.sql();
     let digits = (column.kind == Kind::Time).then(|| "6".to_string());
@@ -353,6 +353,7 @@ fn column(column: &Column) -> Vec<Option<String>> {
         Some(data_type.to_string()),
         Some(column_type),
         charset.map(String::from),
+        charset.map(|charset| format!("{charset}_0900_bin")),
         None,
         None,
         digits,
