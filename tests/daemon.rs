@@ -5,6 +5,7 @@
 mod daemon {
     mod harness;
 
+    mod added;
     mod back;
     mod crash;
     mod doctor;

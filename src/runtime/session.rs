@@ -47,7 +47,9 @@ impl Sessions {
         let local = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be built");
         local.block_on(async {
             let mut queue = Arrivals { early: VecDeque::new(), queue };
-            if self.schemas.is_empty() && !self.first_schemas(&mut queue).await {
+            // A definition may name tables that the store has not seen: its sources tell them.
+            let is_known = !self.schemas.is_empty() && lost::plan(&self.spec, &self.schemas).is_ok();
+            if !is_known && !self.first_schemas(&mut queue).await {
                 return Ok(());
             }
             loop {
