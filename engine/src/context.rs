@@ -52,6 +52,11 @@ impl Batch {
     pub fn info(&self, epoch: Epoch) -> &EpochInfo {
         &self.infos[(epoch - self.first) as usize]
     }
+
+    /// Whether it is one transaction that was staged in parts.
+    pub fn is_staged(&self) -> bool {
+        self.infos.first().is_some_and(|info| info.large)
+    }
 }
 
 /// Where a group edge's contributions go.

@@ -144,14 +144,28 @@ impl Shard {
 
     /// Runs one level of the batch; all lower ones are done, on every worker.
     pub fn run_level(&mut self, level: u32) {
-        for region in self.regions.iter_mut().filter(|region| region.layout.level == level) {
-            region.run(&mut self.context);
+        for at in 0..self.regions.len() {
+            if self.regions[at].layout.level == level {
+                self.settle_ahead(at);
+                self.regions[at].run(&mut self.context);
+            }
         }
         for (at, (_, index)) in self.lookups.iter_mut().enumerate().filter(|(_, (of, _))| *of == level) {
             let asks = std::mem::take(&mut self.context.asks[at]);
             index.run(asks, |answer| {
                 self.context.looked(answer.epoch, at as u32, answer.referrer, answer.position, answer.cell);
             });
+        }
+    }
+
+    /// Settles a staged epoch that has touched many rows of a region, some at a time; in between, the regions above take up what they are
+    /// told, so that their inboxes do not grow with the transaction.
+    fn settle_ahead(&mut self, at: usize) {
+        while self.context.batch.is_staged() && self.regions[at].settle_ahead(&mut self.context) {
+            let level = self.regions[at].layout.level;
+            for region in self.regions.iter_mut().filter(|region| region.layout.level > level) {
+                region.take_ahead(&mut self.context);
+            }
         }
     }
 

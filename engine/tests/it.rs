@@ -11,6 +11,8 @@ mod random;
 mod cost;
 #[path = "it/first_path.rs"]
 mod first_path;
+#[path = "it/large.rs"]
+mod large;
 #[path = "it/owned.rs"]
 mod owned;
 #[path = "it/properties.rs"]

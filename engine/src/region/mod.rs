@@ -50,6 +50,8 @@ pub struct Region {
     births_and_deaths: u64,
     /// After a restart: cells by row that must step once all rows are there.
     thawing: HashMap<u32, Vec<u32>>,
+    /// Rows of a large staged epoch that are being settled.
+    settling: Option<run::Settling>,
 }
 
 /// What only the region has that takes its table's row changes.

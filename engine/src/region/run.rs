@@ -18,6 +18,16 @@ use crate::state::Rows;
 /// Rows that are settled at a time, where an epoch has many and they do not come again.
 const SLICE: usize = 4096;
 
+/// The touched rows of an epoch on their way.
+#[derive(Debug)]
+pub(super) struct Settling {
+    touches: Vec<Touch>,
+    log: Vec<(u32, Moved)>,
+    /// Touches that are settled, and how much of the log is theirs.
+    at: usize,
+    log_at: usize,
+}
+
 impl Region {
     /// An empty region; `home` if it takes its table's row changes.
     pub fn new(layout: Layout, home: Option<Home>) -> Region {
@@ -37,6 +47,7 @@ impl Region {
             moved: Vec::new(),
             touched: vec![0; slots],
             thawing: hashbrown::HashMap::new(),
+            settling: None,
             births_and_deaths: 0,
             layout,
         }
@@ -76,6 +87,35 @@ impl Region {
             timers.drain(..).for_each(|timer| self.timer(epoch, &timer, context));
         }
         context.mappings = mappings;
+    }
+
+    /// Settles some thousands of the rows that a staged epoch has touched here, before the region runs; `false`: there are no more. So what
+    /// they tell other regions can be taken up ([`Region::take_ahead`]) before there is more of it than of rows.
+    pub fn settle_ahead(&mut self, context: &mut Context) -> bool {
+        let mut settling = match self.settling.take() {
+            Some(settling) => settling,
+            None if self.pad.is_empty() => return false,
+            None => {
+                // All lower levels are done, so this is all that the rows are told.
+                self.take_ahead(context);
+                if self.pad.len() <= SLICE {
+                    return false;
+                }
+                let (touches, log) = self.pad.take();
+                Settling { touches, log, at: 0, log_at: 0 }
+            }
+        };
+        let end = (settling.at + SLICE).min(settling.touches.len());
+        self.settle_touches(context.batch.first, &mut settling, end, context);
+        self.settling = (end < settling.touches.len()).then_some(settling);
+        self.settling.is_some()
+    }
+
+    /// Takes up what others have told this region so far in the batch's only epoch; it is settled when the region runs.
+    pub fn take_ahead(&mut self, context: &mut Context) {
+        let mut notes = std::mem::take(&mut context.inboxes[self.layout.id as usize]);
+        notes.drain(..).for_each(|note| self.take_note(note));
+        context.inboxes[self.layout.id as usize] = notes;
     }
 
     /// Makes room for the rows of fills.
@@ -155,17 +195,25 @@ impl Region {
     /// Ends the epoch: every touched row once.
     pub(super) fn settle(&mut self, epoch: Epoch, context: &mut Context) {
         let (touches, log) = self.pad.take();
-        let mut rest = log.as_slice();
-        for (at, touch) in touches.iter().enumerate() {
+        let mut settling = Settling { touches, log, at: 0, log_at: 0 };
+        let all = settling.touches.len();
+        self.settle_touches(epoch, &mut settling, all, context);
+        self.pad.recycle(settling.touches, settling.log);
+    }
+
+    /// Settles the touches up to `end`.
+    fn settle_touches(&mut self, epoch: Epoch, settling: &mut Settling, end: usize, context: &mut Context) {
+        for at in settling.at..end {
+            let rest = &settling.log[settling.log_at..];
             let own = rest.iter().take_while(|(of, _)| *of as usize == at).count();
             let mut moved = std::mem::take(&mut self.moved);
             moved.extend(rest[..own].iter().map(|(_, moved)| *moved));
-            rest = &rest[own..];
-            self.settle_row(epoch, touch, &mut moved, context);
+            settling.log_at += own;
+            self.settle_row(epoch, &settling.touches[at], &mut moved, context);
             moved.clear();
             self.moved = moved;
         }
-        self.pad.recycle(touches, log);
+        settling.at = end;
     }
 
     fn settle_row(&mut self, epoch: Epoch, touch: &Touch, moved: &mut Vec<Moved>, context: &mut Context) {
