@@ -74,11 +74,27 @@ enum Format {
 trait Lines {
     /// The layouts of tables, before their rows.
     fn schemas(&mut self, schemas: &[Arc<Schema>], out: &mut String);
-    /// A transaction; `position` is the place behind it.
+    /// A transaction; `position` is the place behind it. One that is large is read part by part, and what is written of a part is passed on.
     ///
     /// # Errors
-    /// No line of this format can say it: reason and cure.
-    fn transaction(&mut self, transaction: &Transaction, position: &str, out: &mut String) -> Result<(), String>;
+    /// No line of this format can say it, or it cannot be read: reason and cure.
+    fn transaction(&mut self, transaction: &Transaction, position: &str, out: &mut Out<'_>) -> Result<(), String>;
+}
+
+/// Text on its way out.
+struct Out<'a> {
+    text: &'a mut String,
+    write: &'a mut dyn FnMut(&str) -> std::io::Result<()>,
+    failed: Option<std::io::Error>,
+}
+
+impl Out<'_> {
+    /// Passes on what is written so far; `false`: nobody takes it.
+    fn pass_on(&mut self) -> bool {
+        self.failed = (self.write)(self.text).err();
+        self.text.clear();
+        self.failed.is_none()
+    }
 }
 
 pub fn run(args: &TailArgs, console: &mut Console) -> Result<Exit, Failure> {
@@ -182,8 +198,9 @@ impl Tail<'_> {
                 self.progress.since = Instant::now();
                 self.position = position.to_string();
                 if !self.skipping {
-                    let held = rows::held(transaction);
-                    let written = held.and_then(|held| self.lines.transaction(&held, &self.position, &mut self.text));
+                    let mut out = Out { text: &mut self.text, write: &mut |text| self.console.data(text), failed: None };
+                    let written = self.lines.transaction(&transaction, &self.position, &mut out);
+                    out.failed.map_or(Ok(()), Err)?;
                     written.map_err(|why| Failure::Said(Exit::Failed, format!("error: {why}")))?;
                 }
             }

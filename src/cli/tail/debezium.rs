@@ -11,8 +11,8 @@ use thalweg_formulas::{Timestamp, Type, Value, json, time};
 use thalweg_graph::transaction::Row;
 use thalweg_graph::{Change, Op, Schema, Transaction};
 
-use super::Lines;
-use super::rows::{self, changes, names, object, push};
+use super::rows::{self, each, names, object, push};
+use super::{Lines, Out};
 
 /// Writes each row on its own: it keeps nothing.
 pub(super) struct Debezium;
@@ -20,21 +20,22 @@ pub(super) struct Debezium;
 impl Lines for Debezium {
     fn schemas(&mut self, _: &[Arc<Schema>], _: &mut String) {}
 
-    fn transaction(&mut self, transaction: &Transaction, _: &str, out: &mut String) -> Result<(), String> {
-        for (at, change) in changes(transaction).iter().filter(|change| !change.is_clear()).enumerate() {
+    fn transaction(&mut self, transaction: &Transaction, _: &str, out: &mut Out<'_>) -> Result<(), String> {
+        let mut numbers = 0..;
+        each(transaction, out, |change, text| {
+            let at = numbers.next().unwrap_or_default();
             let place = Place { transaction, schema: &change.schema, at };
             let (before, after) = (change.before.as_ref(), change.after.as_ref());
             match change.op {
                 Op::Update if has_another_key(change) => {
-                    place.line("d", before, None, out);
-                    place.line("c", None, after, out);
+                    place.line("d", before, None, text);
+                    place.line("c", None, after, text);
                 }
-                Op::Insert => place.line("c", None, after, out),
-                Op::Update | Op::Upsert => place.line("u", before, after, out),
-                Op::Delete => place.line("d", before, None, out),
+                Op::Insert => place.line("c", None, after, text),
+                Op::Update | Op::Upsert => place.line("u", before, after, text),
+                Op::Delete => place.line("d", before, None, text),
             }
-        }
-        Ok(())
+        })
     }
 }
 

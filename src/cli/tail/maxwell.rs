@@ -10,8 +10,8 @@ use thalweg_formulas::decimal::Decimal;
 use thalweg_formulas::{Type, Value, json};
 use thalweg_graph::{Change, Op, Schema, Transaction};
 
-use super::Lines;
-use super::rows::{self, changes, list, names, object, push};
+use super::rows::{self, each, list, names, object, push};
+use super::{Lines, Out};
 
 /// Writes each row on its own: it keeps nothing.
 pub(super) struct Maxwell;
@@ -19,12 +19,12 @@ pub(super) struct Maxwell;
 impl Lines for Maxwell {
     fn schemas(&mut self, _: &[Arc<Schema>], _: &mut String) {}
 
-    fn transaction(&mut self, transaction: &Transaction, _: &str, out: &mut String) -> Result<(), String> {
-        let rows: Vec<&Change> = changes(transaction).iter().filter(|change| !change.is_clear()).collect();
-        for (at, change) in rows.iter().enumerate() {
-            line(change, transaction, at + 1 == rows.len(), out);
-        }
-        Ok(())
+    fn transaction(&mut self, transaction: &Transaction, _: &str, out: &mut Out<'_>) -> Result<(), String> {
+        let mut left = rows::count(transaction);
+        each(transaction, out, |change, text| {
+            left -= 1;
+            line(change, transaction, left == 0, text);
+        })
     }
 }
 

@@ -11,10 +11,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use thalweg_formulas::{Type, Value, json, time};
+use thalweg_graph::transaction::Body;
 use thalweg_graph::{Change, Op, Schema, Transaction};
 
-use super::Lines;
-use super::rows::{changes, list, object};
+use super::rows::{count, each, list, object};
+use super::{Lines, Out};
 
 /// What was written so far.
 #[derive(Default)]
@@ -30,24 +31,35 @@ impl Lines for Native {
         schemas.iter().for_each(|schema| self.tell(schema, out));
     }
 
-    fn transaction(&mut self, transaction: &Transaction, position: &str, out: &mut String) -> Result<(), String> {
-        let all = changes(transaction);
-        if let Some(emptied) = self.emptied(all) {
+    fn transaction(&mut self, transaction: &Transaction, position: &str, out: &mut Out<'_>) -> Result<(), String> {
+        if let Body::Changes(held) | Body::Fill(held) = &transaction.body
+            && let Some(emptied) = self.emptied(held)
+        {
             return Err(format!(
                 "transaction {} empties {emptied} (TRUNCATE, DROP or the like), and no line can say that to `thalweg apply`\n  \
                  = help: go on behind it with --from '{position}' and a new graph, or leave the table out with --tables",
                 transaction.origin
             ));
         }
-        let all: Vec<&Change> = all.iter().filter(|change| !change.is_clear()).collect();
-        if all.is_empty() {
+        if count(transaction) == 0 {
             return Ok(());
         }
-        for change in &all {
-            self.tell(&change.schema, out);
-            self.filled.insert(change.schema.table.clone());
-        }
-        self::transaction(transaction, &all, out);
+        // The schema lines stand before the line, so what is large is read twice.
+        each(transaction, out, |change, text| {
+            self.tell(&change.schema, text);
+            if !self.filled.contains(&change.schema.table) {
+                self.filled.insert(change.schema.table.clone());
+            }
+        })?;
+        begin(transaction, out.text);
+        let mut is_first = true;
+        each(transaction, out, |change, text| {
+            if !std::mem::replace(&mut is_first, false) {
+                text.push(',');
+            }
+            self::change(change, text);
+        })?;
+        out.text.push_str("]}\n");
         Ok(())
     }
 }
@@ -91,14 +103,13 @@ fn schema_line(schema: &Schema, out: &mut String) {
     out.push_str("}}}\n");
 }
 
-fn transaction(transaction: &Transaction, changes: &[&Change], out: &mut String) {
+/// The line as far as its changes.
+fn begin(transaction: &Transaction, out: &mut String) {
     out.push_str("{\"tx\":");
     json::write_text(&transaction.origin, out);
     out.push_str(",\"at\":");
     json::write_text(&time::format_timestamp(transaction.at), out);
     out.push_str(",\"changes\":[");
-    list(changes, out, |change, out| self::change(change, out));
-    out.push_str("]}\n");
 }
 
 fn change(change: &Change, out: &mut String) {

@@ -7,26 +7,30 @@ use thalweg_graph::Change;
 use thalweg_graph::cause::Cause;
 use thalweg_graph::transaction::{Body, Row, Schema, Transaction};
 
-/// The changes of a transaction; a timer has none. What is spilled was made whole before.
-pub(super) fn changes(transaction: &Transaction) -> &[Change] {
-    match &transaction.body {
-        Body::Changes(changes) | Body::Fill(changes) => changes,
-        Body::Spilled(_) | Body::Timer(_) => &[],
-    }
-}
+use super::Out;
 
-/// The transaction with its changes in memory.
+/// Every change of a transaction that is no clear, in order, with the text for it; what is written is passed on part by part.
 ///
 /// # Errors
 /// They cannot be read.
-pub(super) fn held(transaction: Transaction) -> Result<Transaction, String> {
-    let Body::Spilled(spill) = &transaction.body else { return Ok(transaction) };
-    let mut changes = Vec::new();
-    spill.read(&mut |part| {
-        changes.extend(part);
-        true
-    })?;
-    Ok(Transaction { body: Body::Changes(changes), ..transaction.head() })
+pub(super) fn each(
+    transaction: &Transaction,
+    out: &mut Out<'_>,
+    mut write: impl FnMut(&Change, &mut String),
+) -> Result<(), String> {
+    transaction.parts(&mut |part| {
+        part.iter().filter(|change| !change.is_clear()).for_each(|change| write(change, out.text));
+        out.pass_on()
+    })
+}
+
+/// How many changes [`each`] gives.
+pub(super) fn count(transaction: &Transaction) -> u64 {
+    match &transaction.body {
+        Body::Changes(changes) | Body::Fill(changes) => changes.iter().filter(|change| !change.is_clear()).count() as u64,
+        Body::Spilled(spill) => spill.changes(),
+        Body::Timer(_) => 0,
+    }
 }
 
 /// Database and table.

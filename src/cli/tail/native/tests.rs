@@ -96,15 +96,28 @@ fn insert(schema: &Arc<Schema>, row: Row) -> Change {
 }
 
 fn written(native: &mut Native, transaction: &Transaction) -> String {
-    let mut out = String::new();
-    native.transaction(transaction, "0-1-7", &mut out).unwrap();
-    out
+    write(native, transaction, "0-1-7").unwrap()
+}
+
+fn write(lines: &mut dyn Lines, transaction: &Transaction, position: &str) -> Result<String, String> {
+    let (mut text, mut written) = (String::new(), String::new());
+    let mut take = |text: &str| {
+        written += text;
+        Ok(())
+    };
+    lines.transaction(transaction, position, &mut Out { text: &mut text, write: &mut take, failed: None })?;
+    Ok(written + &text)
 }
 
 /// Rows as they read back, by column and brought to its type as the engine does.
 fn read(text: &str) -> Vec<Change> {
     let lines = JsonlReader::new(text.as_bytes(), Vec::new()).map(|line| line.unwrap_or_else(|why| panic!("{why}\n{text}")));
-    lines.filter_map(|line| if let Line::Transaction(it) = line { Some(changes(&it).to_vec()) } else { None }).flatten().collect()
+    lines
+        .filter_map(
+            |line| if let Line::Transaction(Transaction { body: Body::Changes(it), .. }) = line { Some(it) } else { None },
+        )
+        .flatten()
+        .collect()
 }
 
 fn by_name(schema: &Schema, row: &Row) -> BTreeMap<Arc<str>, Option<Value>> {
@@ -168,10 +181,28 @@ fn a_table_that_is_emptied_ends_the_tail_only_if_the_reader_has_rows_of_it() {
     assert_eq!(written(&mut native, &clear("shop.other")), "");
     assert_eq!(written(&mut native, &clear("sho.*")), "");
     for table in ["shop.t", "shop.*"] {
-        let why = native.transaction(&clear(table), "0-1-9", &mut String::new()).unwrap_err();
+        let why = write(&mut native, &clear(table), "0-1-9").unwrap_err();
         expect_test::expect![[r#"
             transaction 0-1-7 empties shop.t (TRUNCATE, DROP or the like), and no line can say that to `thalweg apply`
               = help: go on behind it with --from '0-1-9' and a new graph, or leave the table out with --tables"#]]
         .assert_eq(&why);
+    }
+}
+
+#[test]
+fn src_15_a_large_transaction_is_written_as_one_that_is_held() {
+    let schema = schema([Type::Int]);
+    let rows = |n: i64| (0..n).map(|id| insert(&schema, [Some(Value::Int(id))].into())).collect::<Vec<_>>();
+    let formats: [fn() -> Box<dyn Lines>; 3] = [
+        || Box::<Native>::default(),
+        || Box::new(crate::cli::tail::maxwell::Maxwell),
+        || Box::new(crate::cli::tail::debezium::Debezium),
+    ];
+    for format in formats {
+        for n in [0, 1, 5_000] {
+            let large = Transaction { body: Body::Spilled(Arc::new(rows(n))), ..of(Vec::new()) };
+            let [whole, parts] = [of(rows(n)), large].map(|transaction| write(format().as_mut(), &transaction, "0-1-7").unwrap());
+            assert_eq!(parts, whole);
+        }
     }
 }
