@@ -11,7 +11,7 @@ use thalweg_formulas::{Timestamp, Value};
 
 use crate::outcome::Key;
 use crate::state::EngineState;
-use crate::transaction::{Epoch, Schema, Transaction};
+use crate::transaction::{Change, Epoch, Schema, Transaction};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -159,11 +159,39 @@ pub trait Store: Send {
     /// # Errors
     /// A file changed since it was checked.
     fn snapshot_rows(&mut self, rows: &mut dyn FnMut(Transaction)) -> Result<(), StoreError>;
-    /// Every logged transaction after `epoch`, in order.
+    /// Every logged transaction after `epoch`, in order, each whole: memory for the largest.
     ///
     /// # Errors
     /// A damaged log.
-    fn replay(&mut self, epoch: Epoch, each: &mut dyn FnMut(Epoch, Transaction)) -> Result<(), StoreError>;
+    fn replay(&mut self, epoch: Epoch, each: &mut dyn FnMut(Epoch, Transaction)) -> Result<(), StoreError> {
+        let mut open: Option<Transaction> = None;
+        self.replay_parts(epoch, &mut |part| {
+            let whole = match open.take() {
+                None => part.transaction,
+                Some(mut open) => {
+                    open.body.append(part.transaction.body);
+                    open
+                }
+            };
+            if part.more { open = Some(whole) } else { each(part.epoch, whole) }
+        })
+    }
+    /// The same in parts: a transaction that is large comes as several, one after the other. Memory for a part.
+    ///
+    /// # Errors
+    /// A damaged log.
+    fn replay_parts(&mut self, epoch: Epoch, each: &mut dyn FnMut(LogPart)) -> Result<(), StoreError>;
+    /// Takes the next changes of the spilled `transaction` of `epoch`, the one after the last committed, ahead of its commit; `from` of its
+    /// changes came before. Nobody sees them before the commit whose first transaction it is: that makes them part of the log, and
+    /// any other commit, or a start, drops them. What the store has already is passed over, so a call that failed can be made again, and
+    /// a commit takes from the spill what was not staged. A store that gains nothing by it does nothing.
+    ///
+    /// # Errors
+    /// As `commit`.
+    fn stage(&mut self, epoch: Epoch, transaction: &Transaction, from: u64, changes: &[Change]) -> Result<(), StoreError> {
+        let _ = (epoch, transaction, from, changes);
+        Ok(())
+    }
     /// Makes a batch durable: everything in it or nothing. An outbox row whose id is already there is left as it is.
     ///
     /// # Errors
@@ -224,6 +252,17 @@ pub trait Store: Send {
     /// # Errors
     /// The snapshot is not recorded; the one before stays.
     fn snapshot(&mut self, state: &EngineState) -> Result<(), StoreError>;
+}
+
+/// A logged transaction, or a part of one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogPart {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The transaction, with the changes of this part; they are held.
+    pub transaction: Transaction,
+    /// The next part is of the same transaction.
+    pub more: bool,
 }
 
 /// Where the last commit stands.

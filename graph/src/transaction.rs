@@ -125,6 +125,15 @@ pub enum Body {
     Timer(TimerFired),
 }
 
+impl Body {
+    /// Adds the changes of the next part of the same transaction; both are held and of one kind, else nothing is added.
+    pub fn append(&mut self, next: Body) {
+        if let (Body::Changes(all), Body::Changes(part)) | (Body::Fill(all), Body::Fill(part)) = (self, next) {
+            all.extend(part);
+        }
+    }
+}
+
 impl PartialEq for Body {
     fn eq(&self, other: &Body) -> bool {
         match (self, other) {

@@ -82,7 +82,7 @@ fn rows_of(
         from = state.epoch;
         store.snapshot_rows(&mut take)?;
     }
-    store.replay(from, &mut |_, transaction| take(transaction))?;
+    store.replay_parts(from, &mut |part| take(part.transaction))?;
     Ok(fold.into_tables().map(|table| (table.schema.table.clone(), table)).collect())
 }
 

@@ -8,7 +8,10 @@
 //!   with the same content, and nothing after it overtakes it.
 //! - INV-COMMIT-2: when durability is in doubt (a failed fsync) the thread ends and so does the process.
 //!
-//! Bound: `WAITING_MAX` batches wait, then the engine does.
+//! A transaction that comes in parts is staged in the store as it comes; its batch follows its last part. Answers to the dispatcher are
+//! given in between.
+//!
+//! Bound: `WAITING_MAX` batches and `PARTS_MAX` parts wait, then the engine does.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,16 +22,31 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{CommitBatch, OutboxUpdate, PendingDelivery, Store, StoreError};
 use thalweg_graph::state::EngineState;
+use thalweg_graph::{Change, Epoch, Transaction};
 use tokio::sync::{Notify, oneshot};
 
 use super::status::Board;
+use crate::sequencer::Part;
 
 /// Batches that may wait for the disk before the engine waits too.
 const WAITING_MAX: usize = 64;
 
+/// Parts of a large transaction that may wait: they are large themselves.
+const PARTS_MAX: usize = 4;
+
+/// A part of a large transaction.
+struct Staged {
+    epoch: Epoch,
+    head: Transaction,
+    from: u64,
+    changes: Vec<Change>,
+}
+
 /// What the engine asks of the store.
 enum Write {
     Batch(CommitBatch),
+    /// The next of the parts that wait.
+    Part,
     Snapshot(EngineState),
 }
 
@@ -59,12 +77,20 @@ pub struct Due {
 /// The engine's end: hands over batches, waits when too many wait.
 pub struct Committer {
     writes: Sender<Write>,
+    parts: Sender<Staged>,
 }
 
 impl Committer {
     /// Hands over a batch. `false`: the commit thread has ended.
     pub fn commit(&self, batch: CommitBatch) -> bool {
         self.writes.send(Write::Batch(batch)).is_ok()
+    }
+
+    /// Hands over a part of a transaction whose batch will follow. `false`: the commit thread has ended.
+    pub fn stage(&self, part: &Part<'_>) -> bool {
+        let Part { epoch, head, from, changes } = *part;
+        let staged = Staged { epoch, head: head.clone(), from, changes: changes.to_vec() };
+        self.parts.send(staged).is_ok() && self.writes.send(Write::Part).is_ok()
     }
 
     /// Asks for a snapshot at `state`'s epoch, after every batch handed over so far.
@@ -105,18 +131,20 @@ pub fn start(store: Box<dyn Store>, board: Arc<Board>) -> (Committer, Outbox, Co
     let (writes, write_receiver) = bounded(WAITING_MAX);
     let (asks, ask_receiver) = unbounded();
     let added = Arc::new(Notify::new());
-    let mut thread = CommitThread { store, board, added: added.clone() };
+    let (parts, part_receiver) = bounded(PARTS_MAX);
+    let mut thread = CommitThread { store, board, added: added.clone(), parts: part_receiver };
     let handle = std::thread::Builder::new()
         .name("thalweg-commit".into())
         .spawn(move || thread.run(&write_receiver, &ask_receiver).map(|()| thread.store))
         .expect("a thread can be started");
-    (Committer { writes }, Outbox { asks, added }, handle)
+    (Committer { writes, parts }, Outbox { asks, added }, handle)
 }
 
 struct CommitThread {
     store: Box<dyn Store>,
     board: Arc<Board>,
     added: Arc<Notify>,
+    parts: Receiver<Staged>,
 }
 
 impl CommitThread {
@@ -144,13 +172,14 @@ impl CommitThread {
     fn write(&mut self, first: Write, writes: &Receiver<Write>) -> Result<(), StoreError> {
         let mut batch = match first {
             Write::Snapshot(state) => return self.snapshot(&state),
+            Write::Part => return self.part(),
             Write::Batch(batch) => batch,
         };
-        let mut snapshot = None;
-        while snapshot.is_none() {
+        let mut behind = None;
+        while behind.is_none() {
             match writes.try_recv() {
                 Ok(Write::Batch(next)) => batch.append(next),
-                Ok(Write::Snapshot(state)) => snapshot = Some(state),
+                Ok(other) => behind = Some(other),
                 Err(_) => break,
             }
         }
@@ -160,7 +189,17 @@ impl CommitThread {
             self.board.outbox(self.store.outbox_counts()?);
             self.added.notify_one();
         }
-        snapshot.map_or(Ok(()), |state| self.snapshot(&state))
+        match behind {
+            Some(Write::Snapshot(state)) => self.snapshot(&state),
+            Some(Write::Part) => self.part(),
+            Some(Write::Batch(_)) | None => Ok(()),
+        }
+    }
+
+    /// Stages the part that waits longest.
+    fn part(&mut self) -> Result<(), StoreError> {
+        let Ok(Staged { epoch, head, from, changes }) = self.parts.recv() else { return Ok(()) };
+        self.insist(|store| store.stage(epoch, &head, from, &changes))
     }
 
     /// A snapshot that cannot be written is reported and does without: the log is the authority.

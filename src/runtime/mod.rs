@@ -115,6 +115,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.main.is_finished()
+    }
+
     /// Waits for its end; gives the last report.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 //! - INV-PUMP-1: a source's position goes into the commit that holds the transaction it follows, never an earlier one, and never goes
 //!   back: what was read again after a restart would fire again.
 //! - INV-PUMP-2: an effect's bytes are rendered once, here, and stored; every attempt sends those.
+//! - INV-PUMP-3: between the parts of a large transaction, and between the last of them and its batch, nothing goes to the commit thread.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -162,7 +163,7 @@ impl Pump {
         if !waits && self.sequencer.queued() == 0 {
             self.sequencer.clock(self.clock.now());
         }
-        while let Some(batch) = self.sequencer.batch(BATCH_MAX, true)? {
+        while let Some(batch) = self.sequencer.batch_in_parts(BATCH_MAX, true, &mut |part| self.committer.stage(part))? {
             self.commit(batch)?;
         }
         if self.idle_positions.is_empty() {

@@ -158,7 +158,12 @@ fn run(history: &[Step], max: usize) -> (Vec<String>, Option<Timestamp>, usize) 
         match *step {
             Some((pause, id, status)) => {
                 at += pause;
-                sequencer.offer(Transaction { origin: format!("tx-{n}").into(), ..order(at, id, status) });
+                let order = order(at, id, status);
+                let body = match order.body {
+                    Body::Changes(changes) if n % 4 == 3 => Body::Spilled(Arc::new(changes)),
+                    body => body,
+                };
+                sequencer.offer(Transaction { origin: format!("tx-{n}").into(), body, ..order });
             }
             None => {
                 lines.extend(drain(&mut sequencer, max));
@@ -182,4 +187,52 @@ proptest! {
             prop_assert!(line.starts_with(&format!("epoch {} at ", n + 1)), "{}", line);
         }
     }
+}
+
+/// What gives its only part, and then none.
+#[derive(Debug)]
+struct Breaks(Vec<Change>);
+
+impl Spill for Breaks {
+    fn changes(&self) -> u64 {
+        2 * self.0.len() as u64
+    }
+
+    fn read(&self, each: &mut dyn FnMut(Vec<Change>) -> bool) -> Result<(), String> {
+        each(self.0.clone());
+        Err("E0499: gone".into())
+    }
+}
+
+#[test]
+fn a_spilled_transaction_is_a_batch_of_its_own_and_goes_by_in_parts() {
+    let mut sequencer = sequencer();
+    let Body::Changes(changes) = order(2, 2, "open").body else { unreachable!() };
+    let large = |body| Transaction { body, ..order(2, 2, "open") };
+    for transaction in [order(1, 1, "open"), large(Body::Spilled(Arc::new(changes.clone()))), order(3, 3, "open")] {
+        sequencer.offer(transaction);
+    }
+    let mut seen = Vec::new();
+    for first in 1..=3 {
+        let parts = &mut |part: &Part<'_>| {
+            seen.push((part.epoch, part.from, part.changes.len(), part.head.origin.to_string()));
+            true
+        };
+        let batch = sequencer.batch_in_parts(9, true, parts).expect("it can be read").expect("one waits");
+        assert_eq!((batch.first, batch.transactions.len(), batch.armed.len()), (first, 1, 1));
+    }
+    assert_eq!(seen, [(2, 0, 1, "tx-2-2-open".to_owned())]);
+
+    sequencer.offer(large(Body::Spilled(Arc::new(changes.clone()))));
+    let refused = sequencer.batch_in_parts(9, true, &mut |_| false).expect_err("nobody wants it");
+    assert!(matches!(refused, Halted::Refused), "{refused}");
+}
+
+#[test]
+fn what_cannot_be_read_is_said_with_its_source() {
+    let mut sequencer = sequencer();
+    let Body::Changes(changes) = order(2, 2, "open").body else { unreachable!() };
+    sequencer.offer(Transaction { body: Body::Spilled(Arc::new(Breaks(changes))), ..order(2, 2, "open") });
+    let halted = sequencer.batch(9, true).expect_err("it breaks");
+    assert_eq!(halted.to_string(), "a large transaction of source `test` cannot be read: E0499: gone");
 }

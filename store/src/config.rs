@@ -17,6 +17,9 @@ pub struct StoreConfig {
     pub log_retention: LogRetention,
     /// The most bytes that the database may take; beyond it a commit is refused as on a full disk. `None`: what the disk has.
     pub max_bytes: Option<u64>,
+    /// A transaction stands in the log in pieces of about so many bytes; one that comes in parts is written ahead of its commit, eight
+    /// pieces at a time. The hash chain depends on it. `None`: 1 MiB.
+    pub piece_bytes: Option<usize>,
 }
 
 /// What of the input log stays.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{
-    CommitBatch, OutboxCounts, OutboxRow, OutboxState, OutboxUpdate, PendingDelivery, Recovered, Store, StoreError, Timer,
+    CommitBatch, LogPart, OutboxCounts, OutboxRow, OutboxState, OutboxUpdate, PendingDelivery, Recovered, Store, StoreError,
+    Timer,
 };
 use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Body, Change, Epoch, Op, Schema, Transaction};
@@ -18,6 +19,9 @@ use crate::config::StoreConfig;
 use crate::error::{ORDER, fatal, miscounted, unreadable};
 use crate::fold::{Fold, TableRows};
 use crate::sqlite::{commit::check_order, due, outbox};
+
+/// Changes in a part of a replay: so few that whoever reads meets parts.
+const PART: usize = 2;
 
 /// A store in memory.
 #[derive(Clone, Default)]
@@ -152,9 +156,21 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn replay(&mut self, epoch: Epoch, each: &mut dyn FnMut(Epoch, Transaction)) -> Result<(), StoreError> {
+    fn replay_parts(&mut self, epoch: Epoch, each: &mut dyn FnMut(LogPart)) -> Result<(), StoreError> {
         for (i, transaction) in self.log.iter().enumerate().skip(epoch as usize) {
-            each(i as Epoch + 1, transaction.clone());
+            let epoch = i as Epoch + 1;
+            let mut parts = changes_of(transaction).chunks(PART).peekable();
+            if parts.len() < 2 {
+                each(LogPart { epoch, transaction: transaction.clone(), more: false });
+                continue;
+            }
+            while let Some(part) = parts.next() {
+                let body = match transaction.body {
+                    Body::Fill(_) => Body::Fill(part.to_vec()),
+                    _ => Body::Changes(part.to_vec()),
+                };
+                each(LogPart { epoch, transaction: Transaction { body, ..transaction.head() }, more: parts.peek().is_some() });
+            }
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Schemas by number: each different schema is stored once, when the log first meets it, and changes refer to it by its number.
 //!
 //! Numbers are given in the order of the log, so they are the same for any batching. What is new in a commit is staged until
-//! [`Schemas::kept`]; after a failed commit [`Schemas::forget_new`] takes it back.
+//! [`Schemas::kept`]; after a failed commit [`Schemas::forget_new`] takes it back, except for what [`Schemas::hold`] holds: log that is
+//! written ahead of its commit refers to it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -22,6 +23,9 @@ pub(crate) struct Schemas {
     newest: BTreeMap<Arc<str>, u32>,
     newest_staged: BTreeMap<Arc<str>, u32>,
     kept: usize,
+    /// What stays after a failed commit: so many of `known`, and these of `newest_staged`.
+    held: usize,
+    newest_held: BTreeMap<Arc<str>, u32>,
 }
 
 /// One schema and its stored form.
@@ -122,14 +126,27 @@ impl Schemas {
     pub(crate) fn kept(&mut self) {
         self.kept = self.known.len();
         self.newest.append(&mut self.newest_staged);
+        self.let_go();
+    }
+
+    /// The new ones so far stay when a commit fails.
+    pub(crate) fn hold(&mut self) {
+        self.held = self.known.len();
+        self.newest_held.clone_from(&self.newest_staged);
+    }
+
+    /// What was held is as new as the rest.
+    pub(crate) fn let_go(&mut self) {
+        self.held = 0;
+        self.newest_held.clear();
     }
 
     /// The new ones were not stored.
     pub(crate) fn forget_new(&mut self) {
-        for known in self.known.drain(self.kept..) {
+        for known in self.known.drain(self.kept.max(self.held)..) {
             self.by_body.remove(&known.body);
         }
-        self.newest_staged.clear();
+        self.newest_staged.clone_from(&self.newest_held);
         self.unpin();
     }
 

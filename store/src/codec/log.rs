@@ -1,7 +1,8 @@
 //! The input log in bytes: the transactions of a commit, cut into blobs.
 //!
 //! A blob is a run of pieces; a piece is one transaction, or a part of one that is larger than [`PIECE`]. Where a transaction is cut
-//! depends on the transaction alone, so the bytes of its changes, and with them the hash chain, are the same for any batching.
+//! depends on the transaction alone, so the bytes of its changes, and with them the hash chain, are the same for any batching, and
+//! whether it comes at once or in parts.
 //!
 //! ```text
 //! blob   := format byte, piece*                       format 0: as is; 1: zstd
@@ -21,10 +22,10 @@ use super::wire::{Damaged, Reader, put_sized, put_varint, put_zigzag};
 use crate::error::{miscounted, unreadable};
 use crate::schemas::Schemas;
 
-/// A transaction is cut when a piece of it has grown beyond this many bytes.
-const PIECE: usize = 16 << 20;
-/// A blob is closed when it has grown beyond this many bytes, so that neither writing nor reading one needs much memory.
-const BLOB: usize = 32 << 20;
+/// A transaction is cut when a piece of it has grown beyond this many bytes: as much as is turned into rows at once when the log is read.
+pub(crate) const PIECE: usize = 1 << 20;
+/// A blob is closed when it has grown beyond so many pieces, so that neither writing nor reading one needs much memory.
+const BLOB_PIECES: usize = 8;
 /// Below this many bytes compression gains nothing.
 const COMPRESS_MIN: usize = 128;
 /// zstd's fastest ordinary level: the commit path pays for it with every row.
@@ -83,6 +84,8 @@ pub(crate) struct Encoder {
     at: i64,
     first: Epoch,
     open: Open,
+    piece: usize,
+    blob: usize,
 }
 
 /// The piece that is being written.
@@ -99,9 +102,19 @@ struct Open {
 }
 
 impl Encoder {
-    pub(crate) fn new() -> Self {
+    /// Cuts transactions into pieces of about `piece` bytes.
+    pub(crate) fn new(piece: usize) -> Self {
         let zstd = zstd::bulk::Compressor::new(LEVEL).expect("level 1 exists in every zstd");
-        Self { zstd, raw: Vec::new(), sources: Vec::new(), at: 0, first: 0, open: Open::default() }
+        Self {
+            zstd,
+            raw: Vec::new(),
+            sources: Vec::new(),
+            at: 0,
+            first: 0,
+            open: Open::default(),
+            piece,
+            blob: BLOB_PIECES * piece,
+        }
     }
 
     /// Starts the log of a commit whose first epoch is `first`.
@@ -110,7 +123,7 @@ impl Encoder {
         self.sources.clear();
         self.at = 0;
         self.first = first;
-        if self.raw.capacity() > 2 * BLOB {
+        if self.raw.capacity() > 4 * self.blob {
             self.raw = Vec::new(); // One giant commit must not keep its buffer for ever.
         }
     }
@@ -129,11 +142,24 @@ impl Encoder {
             Body::Fill(changes) => self.push_changes(epoch, transaction, 1, changes, to)?,
             Body::Spilled(spill) => self.push_spilled(epoch, transaction, spill.as_ref(), to)?,
         }
-        if self.raw.len() >= BLOB {
+        if self.raw.len() >= self.blob {
             (to.emit)(self.close(epoch, false))?;
             self.first = epoch + 1;
         }
         Ok(())
+    }
+
+    /// Starts the log of one transaction that comes in parts: then [`Encoder::append`] for each, [`Encoder::shut`], and
+    /// [`Encoder::finish`].
+    pub(crate) fn start(&mut self, epoch: Epoch, transaction: &Transaction, link: &mut Sha256) {
+        self.begin(epoch);
+        hash_header(transaction, link);
+        self.open_piece(transaction, 0, 0);
+    }
+
+    /// All parts are in.
+    pub(crate) fn shut(&mut self, link: &mut Sha256) {
+        self.close_piece(link);
     }
 
     /// Closes the last blob of the commit.
@@ -179,7 +205,7 @@ impl Encoder {
     }
 
     /// Appends changes to the open transaction. A piece that is full is closed when the next change comes.
-    fn append(
+    pub(crate) fn append(
         &mut self,
         epoch: Epoch,
         transaction: &Transaction,
@@ -187,10 +213,10 @@ impl Encoder {
         to: &mut Target<'_>,
     ) -> Result<(), StoreError> {
         for change in changes {
-            if self.raw.len() - self.open.start >= PIECE {
+            if self.raw.len() - self.open.start >= self.piece {
                 self.close_piece(to.link);
                 self.raw[self.open.flags_at] |= MORE;
-                if self.raw.len() >= BLOB {
+                if self.raw.len() >= self.blob {
                     (to.emit)(self.close(epoch, true))?;
                 }
                 self.open_piece(transaction, self.open.kind, CONTINUES);

@@ -10,6 +10,7 @@ use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{CommitBatch, OutboxRow, StoreError};
 use thalweg_graph::transaction::Epoch;
 
+use super::stage::Staging;
 use super::state::State;
 use super::{log, outbox, tables};
 use crate::codec::log::{Blob, Encoder, Target};
@@ -18,10 +19,15 @@ use crate::schemas::Schemas;
 
 /// A batch continues where the commit before ended.
 pub(crate) fn check_order(batch: &CommitBatch, epoch: Epoch) -> Result<(), StoreError> {
-    if batch.transactions.is_empty() || batch.first == epoch + 1 {
+    if batch.transactions.is_empty() { Ok(()) } else { check_next(batch.first, epoch) }
+}
+
+/// An epoch follows the last one.
+pub(super) fn check_next(first: Epoch, last: Epoch) -> Result<(), StoreError> {
+    if first == last + 1 {
         return Ok(());
     }
-    Err(fatal(ORDER, format!("broken invariant: a commit begins at epoch {}, and epoch {} was the last", batch.first, epoch)))
+    Err(fatal(ORDER, format!("broken invariant: a commit begins at epoch {first}, and epoch {last} was the last")))
 }
 
 /// Takes the store over from whoever had it before.
@@ -44,13 +50,14 @@ fn fenced(path: &Path) -> StoreError {
     fatal(FENCED, format!("another process has taken over {}; this one stops without writing", path.display()))
 }
 
-/// Log and outbox, epoch by epoch, each a link of the hash chain.
+/// Log and outbox, epoch by epoch, each a link of the hash chain; of the epoch that is staged, what is not written yet.
 pub(super) fn write_epochs(
     conn: &Connection,
     path: &Path,
     batch: &CommitBatch,
     encoder: &mut Encoder,
     schemas: &mut Schemas,
+    staging: Option<&Staging>,
     next: &mut State,
 ) -> Result<(), StoreError> {
     let mut emit = |blob: Blob| log::insert(conn, &blob).map_err(|e| from_sqlite("write to", path, &e));
@@ -65,9 +72,15 @@ pub(super) fn write_epochs(
     encoder.begin(batch.first);
     for (epoch, transaction) in (batch.first..).zip(&batch.transactions) {
         let mut link = Sha256::new_with_prefix(next.chain);
-        link.update(epoch.to_le_bytes());
-        let known = schemas.len();
-        encoder.push(epoch, transaction, &mut Target { schemas, link: &mut link, emit: &mut emit })?;
+        let mut known = schemas.len();
+        if let Some(staging) = staging.filter(|staging| staging.epoch == epoch) {
+            staging.waiting.iter().try_for_each(|blob| log::insert(conn, blob)).map_err(|e| from_sqlite("write to", path, &e))?;
+            (link, known) = (staging.link.clone(), staging.known);
+            encoder.begin(epoch + 1);
+        } else {
+            link.update(epoch.to_le_bytes());
+            encoder.push(epoch, transaction, &mut Target { schemas, link: &mut link, emit: &mut emit })?;
+        }
         schemas.since(known).for_each(|(_, schema)| link.update(&schema.body));
         write_rows(conn, path, &mut rows, epoch, transaction.at, &mut link, next)?;
         next.chain = link.finalize().into();

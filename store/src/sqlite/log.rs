@@ -1,13 +1,14 @@
 //! The log table: blobs in, transactions out.
 //!
-//! Invariant STORE-4: read in order, the pieces make dense epochs from `log_start` to the committed epoch; a gap, a checksum or a
-//! transaction without its end stops the reading with the place.
+//! Invariant STORE-4: read in order, the pieces make dense epochs from `log_start` to the committed epoch; a gap, a checksum, a
+//! transaction in two kinds or one without its end stops the reading with the place. What lies beyond the committed epoch is staged, and
+//! is not read.
 
 use std::path::Path;
 
 use rusqlite::{Connection, params};
 use thalweg_graph::ports::StoreError;
-use thalweg_graph::transaction::{Body, Epoch, Transaction};
+use thalweg_graph::transaction::{Body, Epoch};
 
 use crate::codec::log::{Blob, Piece, decode};
 use crate::codec::wire::Damaged;
@@ -29,6 +30,25 @@ pub(super) fn trim(conn: &Connection, epoch: Epoch) -> rusqlite::Result<Option<E
     Ok(first.map(|first| first as u64))
 }
 
+/// Removes what was staged beyond `epoch`; whether there was anything.
+///
+/// # Errors
+/// What lies there is not as it was written: it may be a part of the log, and nothing is removed.
+pub(super) fn drop_staged(conn: &Connection, path: &Path, epoch: Epoch) -> Result<bool, StoreError> {
+    let failed = |doing: &str, e: rusqlite::Error| from_sqlite(doing, path, &e);
+    let beyond = "SELECT min(seq) FROM log WHERE last_epoch > ?1";
+    let first: Option<i64> = conn.query_row(beyond, [epoch as i64], |row| row.get(0)).map_err(|e| failed("read", e))?;
+    let Some(mut seq) = first else { return Ok(false) };
+    while let Some((found, crc, blob)) = next_blob(conn, seq).map_err(|e| failed("read", e))? {
+        if crc != blob.crc() || blob.first != epoch + 1 || blob.last != epoch + 1 {
+            return Err(damaged(path, format!("the log of epochs {} to {}", blob.first, blob.last)));
+        }
+        seq = found + 1;
+    }
+    conn.execute("DELETE FROM log WHERE first_epoch > ?1", [epoch as i64]).map_err(|e| failed("write to", e))?;
+    Ok(true)
+}
+
 /// Which part of the log is read.
 #[derive(Clone, Copy)]
 pub(crate) struct Span {
@@ -46,9 +66,9 @@ pub(crate) fn read(
     schemas: &Schemas,
     each: &mut dyn FnMut(Piece) -> Result<(), Damaged>,
 ) -> Result<(), StoreError> {
-    let mut reading = Reading { next: span.after + 1, open: false };
+    let mut reading = Reading { next: span.after + 1, open: None };
     let mut seq = first_seq(conn, span.after).map_err(|e| from_sqlite("read", path, &e))?.unwrap_or(i64::MAX);
-    while reading.open || reading.next <= span.through {
+    while reading.open.is_some() || reading.next <= span.through {
         let found = next_blob(conn, seq).map_err(|e| from_sqlite("read", path, &e))?;
         let Some((found_seq, crc, blob)) = found else {
             return Err(damaged(path, format!("the log ends before epoch {}, and {} was committed", reading.next, span.through)));
@@ -73,8 +93,8 @@ pub(crate) fn read(
 /// What must come next.
 struct Reading {
     next: Epoch,
-    /// The transaction of epoch `next` has begun and not ended.
-    open: bool,
+    /// The transaction of epoch `next` has begun and not ended, and is of this kind.
+    open: Option<std::mem::Discriminant<Body>>,
 }
 
 impl Reading {
@@ -87,10 +107,14 @@ impl Reading {
         if piece.epoch < self.next {
             return Ok(());
         }
-        if piece.epoch != self.next || piece.continues != self.open {
+        if piece.epoch != self.next || piece.continues != self.open.is_some() {
             return Err(Damaged("a transaction out of its place"));
         }
-        self.open = piece.more;
+        let kind = std::mem::discriminant(&piece.transaction.body);
+        if self.open.is_some_and(|open| open != kind) {
+            return Err(Damaged("a transaction in two kinds"));
+        }
+        self.open = piece.more.then_some(kind);
         self.next += u64::from(!piece.more);
         Ok(())
     }
@@ -114,31 +138,4 @@ fn next_blob(conn: &Connection, seq: i64) -> rusqlite::Result<Option<(i64, u32, 
         bytes: row.get(6)?,
     };
     Ok(Some((row.get(0)?, row.get(5)?, blob)))
-}
-
-/// Puts the pieces of a cut transaction together again.
-#[derive(Default)]
-pub(crate) struct Joiner {
-    open: Option<Transaction>,
-}
-
-impl Joiner {
-    /// Takes a piece; the whole transaction once its last piece is in.
-    pub(crate) fn push(&mut self, piece: Piece) -> Result<Option<(Epoch, Transaction)>, Damaged> {
-        let transaction = match self.open.take() {
-            None => piece.transaction,
-            Some(mut open) => {
-                match (&mut open.body, piece.transaction.body) {
-                    (Body::Changes(all), Body::Changes(part)) | (Body::Fill(all), Body::Fill(part)) => all.extend(part),
-                    _ => return Err(Damaged("a transaction in two kinds")),
-                }
-                open
-            }
-        };
-        if piece.more {
-            self.open = Some(transaction);
-            return Ok(None);
-        }
-        Ok(Some((piece.epoch, transaction)))
-    }
 }

@@ -2,9 +2,10 @@
 //!
 //! A commit holds its transactions, positions, schemas, outbox rows and timers together; memory is brought along only after SQLite
 //! has said yes, so a failed commit can be tried again with the same batch. The write-ahead log is checkpointed here, on the caller's
-//! thread, when it has grown beyond [`WAL_PAGES`]; nothing else writes.
+//! thread, when it has grown beyond [`WAL_PAGES`]; nothing else writes. A transaction that comes in parts is written ahead of its commit,
+//! which makes it visible ([`stage`]).
 //!
-//! Next to read: [`commit`], [`log`], [`outbox`], [`due`], [`open`].
+//! Next to read: [`commit`], [`stage`], [`log`], [`outbox`], [`due`], [`open`].
 
 pub(crate) mod commit;
 pub(crate) mod crc;
@@ -13,6 +14,7 @@ pub(crate) mod log;
 pub(crate) mod open;
 pub(crate) mod outbox;
 mod snapshots;
+mod stage;
 mod state;
 pub(crate) mod tables;
 
@@ -23,16 +25,19 @@ use std::thread::JoinHandle;
 
 use rusqlite::{Connection, TransactionBehavior};
 use thalweg_formulas::Timestamp;
-use thalweg_graph::ports::{CommitBatch, OutboxCounts, OutboxUpdate, PendingDelivery, Recovered, Store, StoreError, Timer};
+use thalweg_graph::ports::{
+    CommitBatch, LogPart, OutboxCounts, OutboxUpdate, PendingDelivery, Recovered, Store, StoreError, Timer,
+};
 use thalweg_graph::state::EngineState;
-use thalweg_graph::transaction::{Epoch, Transaction};
+use thalweg_graph::transaction::{Change, Epoch, Transaction};
 
 use self::commit::{check_order, raise_fence, seal, write_epochs, write_small};
 use self::due::Ask;
-use self::log::{Joiner, Span};
+use self::log::Span;
 use self::open::Meta;
+use self::stage::Staging;
 use self::state::State;
-use crate::codec::log::Encoder;
+use crate::codec::log::{Encoder, PIECE, Piece};
 use crate::config::{LogRetention, StoreConfig};
 use crate::dir::Dir;
 use crate::error::{IO, ORDER, fatal, from_sqlite, retry};
@@ -57,6 +62,8 @@ pub struct SqliteStore {
     positions: BTreeMap<Arc<str>, String>,
     schemas: Schemas,
     encoder: Encoder,
+    /// The transaction that is written ahead of its commit; the encoder is in the middle of it.
+    staging: Option<Staging>,
 }
 
 impl SqliteStore {
@@ -75,7 +82,11 @@ impl SqliteStore {
         let recorded = snapshots::read(&conn, &path)?;
         snapshots::sweep(&dir.snapshots(), &recorded, state.epoch)?;
         raise_fence(&conn, &path, &mut state)?;
+        if log::drop_staged(&conn, &path, state.epoch)? {
+            tracing::info!("a large transaction had not come in whole; it is read again");
+        }
         dir.testify(state.commits);
+        let encoder = Encoder::new(config.piece_bytes.unwrap_or(PIECE));
         let snapshots = Snapshots {
             folder: dir.snapshots(),
             database: path,
@@ -94,7 +105,8 @@ impl SqliteStore {
             state,
             positions,
             schemas,
-            encoder: Encoder::new(),
+            encoder,
+            staging: None,
         })
     }
 
@@ -166,7 +178,8 @@ impl SqliteStore {
         let failed = |e: rusqlite::Error| from_sqlite("write to", &path, &e);
         let mut next = self.state.clone();
         let tx = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(failed)?;
-        write_epochs(&self.conn, &path, batch, &mut self.encoder, &mut self.schemas, &mut next)?;
+        let staging = self.staging.as_ref();
+        write_epochs(&self.conn, &path, batch, &mut self.encoder, &mut self.schemas, staging, &mut next)?;
         write_small(&self.conn, batch, &self.schemas, &self.positions, &mut next).map_err(failed)?;
         seal(&self.conn, &path, &mut next)?;
         tx.commit().map_err(failed)?;
@@ -219,23 +232,27 @@ impl Store for SqliteStore {
         }
     }
 
-    fn replay(&mut self, epoch: Epoch, each: &mut dyn FnMut(Epoch, Transaction)) -> Result<(), StoreError> {
+    fn replay_parts(&mut self, epoch: Epoch, each: &mut dyn FnMut(LogPart)) -> Result<(), StoreError> {
         let path = self.dir.database();
         let span = Span { after: epoch, through: self.state.epoch };
-        let mut joiner = Joiner::default();
-        log::read(&self.conn, &path, span, &self.schemas, &mut |piece| {
-            if let Some((epoch, transaction)) = joiner.push(piece)? {
-                each(epoch, transaction);
-            }
+        log::read(&self.conn, &path, span, &self.schemas, &mut |Piece { epoch, transaction, more, .. }| {
+            each(LogPart { epoch, transaction, more });
             Ok(())
         })
+    }
+
+    fn stage(&mut self, epoch: Epoch, transaction: &Transaction, from: u64, changes: &[Change]) -> Result<(), StoreError> {
+        self.settle_snapshot()?;
+        self.stage_part(epoch, transaction, from, changes)
     }
 
     fn commit(&mut self, batch: &CommitBatch) -> Result<(), StoreError> {
         check_order(batch, self.state.epoch)?;
         self.settle_snapshot()?;
+        self.settle_staged(batch)?;
         match self.write(batch) {
             Ok(next) => {
+                self.staging = None;
                 self.schemas.kept();
                 self.positions.extend(batch.positions.iter().cloned());
                 self.written(next)

@@ -9,23 +9,38 @@ use std::process::{Command, Stdio};
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{CommitBatch, OutboxState, Store};
 use thalweg_graph::state::EngineState;
+use thalweg_graph::transaction::{Body, Transaction};
 
+use crate::staged::{open_small, rows, spilled};
 use crate::support::*;
 
 const VICTIM_DIR: &str = "THALWEG_STORE_VICTIM_DIR";
 const KILLS: u64 = 36;
 const EPOCHS_PER_BATCH: u64 = 3;
 
-/// Commits batches of three epochs, each with its delivery; acknowledges the delivery of every first epoch; now and then a snapshot.
+/// Rows of a large transaction: some blobs of the small store.
+const LARGE: i64 = 200;
+
+/// Commits batches of three epochs, each with its delivery; acknowledges the delivery of every first epoch; now and then a snapshot. Every other
+/// batch begins with a large transaction, which is staged in parts.
 #[test]
 fn victim() {
     let Ok(dir) = std::env::var(VICTIM_DIR) else { return };
-    let mut store = open(Path::new(&dir));
+    let mut store = open_small(Path::new(&dir));
     loop {
         let first = store.recovered().epoch + 1;
         let last = first + EPOCHS_PER_BATCH - 1;
+        let mut batch = batch(first, last);
+        if first.is_multiple_of(2) {
+            let changes = rows(first as i64 * 1_000, LARGE);
+            batch.transactions[0] = spilled(first as i64, changes.clone());
+            for (at, part) in changes.chunks(20).enumerate() {
+                store.stage(first, &batch.transactions[0], at as u64 * 20, part).unwrap();
+                println!("staged {at}");
+            }
+        }
         let outbox = (first..=last).map(|e| delivery(&format!("d{e}"), e, &format!("k{}", e % 7))).collect();
-        store.commit(&CommitBatch { outbox, timers: vec![timer(&format!("t{first}"), 1)], ..batch(first, last) }).unwrap();
+        store.commit(&CommitBatch { outbox, timers: vec![timer(&format!("t{first}"), 1)], ..batch }).unwrap();
         println!("committed {last}");
         store.update_outbox(&[outcome(&format!("d{first}"), OutboxState::Acked, 1, 0)]).unwrap();
         println!("acked {first}");
@@ -64,14 +79,21 @@ fn a_process_killed_at_any_moment_leaves_whole_batches_and_loses_none() {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        let (committed, acked) = run_and_kill(dir.path(), 1 + kill % 9, random % 4_000);
-        let mut store = open(dir.path());
+        let (committed, acked) = run_and_kill(dir.path(), 1 + kill % 29, random % 4_000);
+        let mut store = open_small(dir.path());
         let recovered = store.recovered();
         let epoch = recovered.epoch;
         assert!(epoch >= committed, "kill {kill}: committed {committed}, found {epoch}");
         assert_eq!(epoch % EPOCHS_PER_BATCH, 0, "kill {kill}: part of a batch");
         assert_eq!(recovered.positions, [("shop".into(), format!("0-1-{epoch}"))]);
-        let epochs: Vec<u64> = replayed(&mut store, 0).unwrap().into_iter().map(|(e, _)| e).collect();
+        let log = replayed(&mut store, 0).unwrap();
+        let whole = |(e, transaction): &(u64, Transaction)| match &transaction.body {
+            Body::Changes(changes) if e % EPOCHS_PER_BATCH == 1 && e.is_multiple_of(2) => changes.len() as i64 == LARGE,
+            Body::Changes(changes) => changes.len() == 1,
+            _ => false,
+        };
+        assert!(log.iter().all(whole), "kill {kill}: a part of a transaction");
+        let epochs: Vec<u64> = log.into_iter().map(|(e, _)| e).collect();
         assert_eq!(epochs, (1..=epoch).collect::<Vec<_>>());
         let counts = store.outbox_counts().unwrap();
         assert_eq!(counts.fired, epoch, "kill {kill}: one delivery for each epoch");

@@ -6,4 +6,5 @@ mod fold;
 mod machine;
 mod mangled;
 mod shortage;
+mod staged;
 mod support;
