@@ -194,11 +194,11 @@ fn child(children: i64) {
 fn main() {
     let only = std::env::args().nth(1).unwrap_or_default();
     let wanted = |name: &str| only.is_empty() || name == only;
-    if wanted("cells") {
-        for n in [10, 60, 1000] {
-            cells("chain", n);
-            cells("fan", n);
-            cells("quiet", n);
+    for n in [10, 60, 1000] {
+        for shape in ["chain", "fan", "quiet"] {
+            if wanted("cells") || only == format!("{shape} of {n}") {
+                cells(shape, n);
+            }
         }
     }
     for (name, deltas) in [("fill", false), ("fill with deltas", true)] {

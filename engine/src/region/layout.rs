@@ -46,7 +46,7 @@ pub struct Told {
 }
 
 /// One cell, ready to run: what the loop needs, and no more.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CellCode {
     /// The cells that read it and share its word of dirty bits.
     pub near: u64,
@@ -58,6 +58,8 @@ pub struct CellCode {
     pub slot: u32,
     /// The field that it is, if it is told in words; else [`UNTOLD`].
     pub node: u32,
+    /// How often it has run since the start.
+    pub evaluated: std::cell::Cell<u64>,
 }
 
 /// No field, or one whose values are not told in words.
@@ -196,7 +198,7 @@ impl Layout {
         let cells = region.cells.iter().enumerate().map(|(at, cell)| {
             let (near, far) = fan.of_cell(cell.slot.0, at);
             let straight = assembler.compile(&cell.expr, cell.slot.0).unwrap_or(Straight::NONE);
-            CellCode { near, far, straight, slot: cell.slot.0, node: UNTOLD }
+            CellCode { near, far, straight, slot: cell.slot.0, node: UNTOLD, evaluated: 0.into() }
         });
         let cells: Vec<CellCode> = cells.collect();
         let init = |cell: &PlannedCell| match &cell.kind {
@@ -238,11 +240,13 @@ impl Layout {
     fn connect(&mut self, plan: &Plan) {
         let id = self.id;
         self.told = vec![None; self.kinds.len()];
+        let cells: HashMap<u32, usize> = self.cells.iter().enumerate().map(|(at, cell)| (cell.slot, at)).collect();
         for (slot, told) in &self.fields {
             let before = self.told[*slot as usize].replace(*told);
             assert!(before.is_none(), "invariant INV-TOLD: a slot is one field at most");
-            let cell = self.cells.iter_mut().find(|cell| cell.slot == *slot && told.in_words);
-            cell.into_iter().for_each(|cell| cell.node = told.node);
+            if let Some(cell) = cells.get(slot).filter(|_| told.in_words) {
+                self.cells[*cell].node = told.node;
+            }
             self.names[*slot as usize] = plan.fields[told.node as usize].name.clone();
         }
         for (region, slot, source) in carried_slots(&plan.regions) {

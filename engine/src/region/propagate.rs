@@ -8,19 +8,17 @@ use thalweg_formulas::{Cell, InputId};
 use thalweg_graph::outcome::Deltas;
 
 use super::code::Answer;
-use super::layout::{Layout, UNTOLD};
+use super::layout::{CellCode, Layout, UNTOLD};
 use super::pad::Moved;
-use crate::state::{Raw, Rows};
+use crate::state::{Raw, RowMut, Rows};
 
-/// Scratch of one region: which cells are dirty, words for straight code, how often each cell has run.
+/// Scratch of one region: which cells are dirty, words for straight code.
 #[derive(Debug)]
 pub struct Scratch {
     /// One bit a cell; all clear between rows.
     pub dirty: Vec<u64>,
     /// Straight code's scratch and constants.
     pub frame: Vec<u64>,
-    /// Evaluations by cell since the start.
-    pub evaluated: Vec<u64>,
 }
 
 /// Runs every dirty cell of a row, and those that become dirty by it. Gives the number of cells run. `deltas` gets the changes of
@@ -33,95 +31,149 @@ pub fn propagate<const FROZEN: bool>(
     row: u32,
     scratch: &mut Scratch,
     moved: &mut Vec<Moved>,
-    mut deltas: Option<&mut Deltas>,
+    deltas: Option<&mut Deltas>,
 ) -> u64 {
-    let mut count = 0;
-    for word in 0..layout.dirty_words {
-        let mut bits = std::mem::take(&mut scratch.dirty[word]);
-        while bits != 0 {
-            let at = word * 64 + bits.trailing_zeros() as usize;
-            let lowest = bits & bits.wrapping_neg();
-            bits ^= lowest;
-            if FROZEN && layout.selves[word] & lowest != 0 {
-                continue;
+    let mut told = ToldBy { layout, moved, deltas };
+    let mut front = Front::new(layout, &mut scratch.dirty);
+    loop {
+        let here = rows.row_mut(row);
+        let stretch = if here.is_plain() { stretch::<FROZEN, true> } else { stretch::<FROZEN, false> };
+        let Some(at) = stretch(layout, here, &mut front, &mut scratch.frame, &mut told) else { return front.count };
+        if let Some(old) = run(layout, at, rows, row, &mut scratch.frame) {
+            told.moved.push(Moved::new(layout.cells[at].slot, old));
+            front.mark(&layout.cells[at]);
+        }
+    }
+}
+
+/// Runs dirty cells that go from word to word, one after the other; gives the first that does not.
+#[inline(always)]
+fn stretch<const FROZEN: bool, const PLAIN: bool>(
+    layout: &Layout,
+    mut row: RowMut<'_>,
+    front: &mut Front<'_>,
+    frame: &mut [u64],
+    told: &mut ToldBy<'_>,
+) -> Option<usize> {
+    loop {
+        let at = front.next::<FROZEN>()?;
+        let cell = &layout.cells[at];
+        cell.evaluated.set(cell.evaluated.get() + 1);
+        let Answer::Word(new) = layout.code.run::<PLAIN>(&cell.straight, row.all(), frame) else { return Some(at) };
+        let Some(old) = row.swap_inline::<PLAIN>(cell.slot, new) else { return Some(at) };
+        if old != new {
+            told.word(cell, old, new);
+            front.mark(cell);
+        }
+    }
+}
+
+/// The dirty cells, lowest first.
+struct Front<'a> {
+    layout: &'a Layout,
+    dirty: &'a mut [u64],
+    word: usize,
+    bits: u64,
+    /// Cells given so far.
+    count: u64,
+}
+
+impl<'a> Front<'a> {
+    #[inline]
+    fn new(layout: &'a Layout, dirty: &'a mut [u64]) -> Front<'a> {
+        let bits = dirty.first_mut().map_or(0, std::mem::take);
+        Front { layout, dirty, word: 0, bits, count: 0 }
+    }
+
+    #[inline(always)]
+    fn next<const FROZEN: bool>(&mut self) -> Option<usize> {
+        loop {
+            while self.bits == 0 {
+                self.word += 1;
+                self.bits = std::mem::take(self.dirty.get_mut(self.word)?);
             }
-            count += 1;
-            scratch.evaluated[at] += 1;
-            let cell = &layout.cells[at];
-            match run(layout, at, rows, row, &mut scratch.frame) {
-                Ran::Same => continue,
-                Ran::Word(old, new) => match &mut deltas {
-                    Some(deltas) if cell.node != UNTOLD => {
-                        deltas.words(cell.node, old, new);
-                        if layout.tells_more {
-                            moved.push(Moved { slot: cell.slot, old: Raw::inline(old), told: true });
-                        }
-                    }
-                    _ => moved.push(Moved::new(cell.slot, Raw::inline(old))),
-                },
-                Ran::Other(old) => moved.push(Moved::new(cell.slot, old)),
-            }
-            bits |= cell.near;
-            for far in &layout.far[cell.far.0 as usize..cell.far.1 as usize] {
-                scratch.dirty[far.word as usize] |= far.mask;
+            let at = self.word * 64 + self.bits.trailing_zeros() as usize;
+            let lowest = self.bits & self.bits.wrapping_neg();
+            self.bits ^= lowest;
+            if !FROZEN || self.layout.selves[self.word] & lowest == 0 {
+                self.count += 1;
+                return Some(at);
             }
         }
     }
-    count
+
+    /// The cells that read this one are dirty; all of them come after it.
+    #[inline(always)]
+    fn mark(&mut self, cell: &CellCode) {
+        self.bits |= cell.near;
+        if cell.far.0 != cell.far.1 {
+            for far in &self.layout.far[cell.far.0 as usize..cell.far.1 as usize] {
+                self.dirty[far.word as usize] |= far.mask;
+            }
+        }
+    }
+}
+
+/// Who is told of what a cell's run has changed.
+struct ToldBy<'a> {
+    layout: &'a Layout,
+    moved: &'a mut Vec<Moved>,
+    deltas: Option<&'a mut Deltas>,
+}
+
+impl ToldBy<'_> {
+    /// A cell has gone from one word to another.
+    #[inline(always)]
+    fn word(&mut self, cell: &CellCode, old: u64, new: u64) {
+        match &mut self.deltas {
+            Some(deltas) if cell.node != UNTOLD => {
+                deltas.words(cell.node, old, new);
+                if self.layout.tells_more {
+                    self.moved.push(Moved { slot: cell.slot, old: Raw::inline(old), told: true });
+                }
+            }
+            _ => self.moved.push(Moved::new(cell.slot, Raw::inline(old))),
+        }
+    }
 }
 
 /// Runs every cell of a row that has just begun to live: all must run, and nobody has seen what was there before. Gives the number of
 /// cells run.
 pub fn propagate_all<const FROZEN: bool>(layout: &Layout, rows: &mut Rows, row: u32, scratch: &mut Scratch) -> u64 {
     let mut count = 0;
-    for at in 0..layout.cells.len() {
+    for (at, cell) in layout.cells.iter().enumerate() {
         if FROZEN && layout.selves[at / 64] >> (at % 64) & 1 != 0 {
             continue;
         }
         count += 1;
-        scratch.evaluated[at] += 1;
-        if let Ran::Other(old) = run(layout, at, rows, row, &mut scratch.frame) {
+        cell.evaluated.set(cell.evaluated.get() + 1);
+        if let Some(old) = run(layout, at, rows, row, &mut scratch.frame) {
             rows.release(old);
         }
     }
     count
 }
 
-/// What a cell's run comes to.
-enum Ran {
-    /// The value is what it was.
-    Same,
-    /// From one word to another.
-    Word(u64, u64),
-    /// Another value; this was the content before.
-    Other(Raw),
-}
-
-/// Runs one cell.
-#[inline(always)]
-fn run(layout: &Layout, at: usize, rows: &mut Rows, row: u32, frame: &mut [u64]) -> Ran {
+/// Runs one cell, whatever it comes to; gives the content before if that was another.
+#[inline]
+fn run(layout: &Layout, at: usize, rows: &mut Rows, row: u32, frame: &mut [u64]) -> Option<Raw> {
     let cell = &layout.cells[at];
     let mut here = rows.row_mut(row);
-    let new = match layout.code.run(&cell.straight, here.all(), frame) {
-        Answer::Word(new) if here.is_inline(cell.slot) => {
-            let old = here.swap(cell.slot, new);
-            return if old == new { Ran::Same } else { Ran::Word(old, new) };
-        }
-        Answer::Word(new) => Raw::inline(new),
-        Answer::Null => Raw::NULL,
-        Answer::GaveUp => return run_program(layout, at, rows, row),
-    };
-    here.replace(cell.slot, new).map_or(Ran::Same, Ran::Other)
+    match layout.code.run::<false>(&cell.straight, here.all(), frame) {
+        Answer::Word(new) => here.replace(cell.slot, Raw::inline(new)),
+        Answer::Null => here.replace(cell.slot, Raw::NULL),
+        Answer::GaveUp => run_program(layout, at, rows, row),
+    }
 }
 
 /// Runs a cell by its program, which knows NULL, errors and every type. A self-reference in error goes on from its last good value.
 #[inline(never)]
-fn run_program(layout: &Layout, at: usize, rows: &mut Rows, row: u32) -> Ran {
+fn run_program(layout: &Layout, at: usize, rows: &mut Rows, row: u32) -> Option<Raw> {
     let slot = layout.cells[at].slot;
     let own = layout.inits[at].is_some().then_some(slot);
     let input = |id: InputId| -> Cell {
         if own == Some(id.0) { Ok(rows.last_good(slot, rows.raw(row, slot))) } else { rows.cell(row, id.0) }
     };
     let value = layout.programs[at].eval(&input);
-    rows.set(row, slot, value).map_or(Ran::Same, Ran::Other)
+    rows.set(row, slot, value)
 }

@@ -39,11 +39,7 @@ impl Region {
             aggregates: Aggregates::new(&layout.groups_in),
             home,
             pad: Pad::default(),
-            scratch: Scratch {
-                dirty: vec![0; layout.dirty_words],
-                frame: layout.code.frame(),
-                evaluated: vec![0; layout.cells.len()],
-            },
+            scratch: Scratch { dirty: vec![0; layout.dirty_words], frame: layout.code.frame() },
             moved: Vec::new(),
             touched: vec![0; slots],
             thawing: hashbrown::HashMap::new(),

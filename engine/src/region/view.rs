@@ -90,7 +90,7 @@ impl Region {
     /// What each slot holds and has cost.
     pub(crate) fn stats(&self, out: &mut Vec<NodeStats>) {
         let evaluated: hashbrown::HashMap<u32, u64> =
-            self.layout.cells.iter().zip(&self.scratch.evaluated).map(|(cell, count)| (cell.slot, *count)).collect();
+            self.layout.cells.iter().map(|cell| (cell.slot, cell.evaluated.get())).collect();
         let touched = |slot: u32| self.touched[slot as usize] + self.births_and_deaths;
         for slot in 0..self.layout.names.len() as u32 {
             let group = self.layout.groups_in.iter().position(|group| group.slot == slot);

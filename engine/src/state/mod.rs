@@ -7,4 +7,4 @@ pub mod rows;
 
 pub use directory::{Directory, KeyBuf, KeyHash};
 pub use raw::{Kind, Raw, Tag};
-pub use rows::Rows;
+pub use rows::{RowMut, Rows};

@@ -18,6 +18,9 @@ use super::raw::{Kind, Raw, Tag};
 /// The tags of 32 NULL slots.
 const ALL_NULL: u64 = 0x5555_5555_5555_5555;
 
+/// Tag words that are looked at to say whether a row is plain: a change of one cell in a wide row must not pay for its width.
+const TAG_WORDS_SEEN: usize = 64;
+
 /// An error in a slot, and the value that was there before it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
@@ -60,8 +63,10 @@ impl Rows {
     pub fn ensure(&mut self, row: u32) {
         let end = (row as usize + 1) * self.stride;
         while self.words.len() < end {
-            let (tags, slots) = (self.tag_words, self.kinds.len());
-            self.words.extend(std::iter::repeat_n(ALL_NULL, tags));
+            let slots = self.kinds.len();
+            self.words.extend(std::iter::repeat_n(ALL_NULL, slots / 32));
+            // What no slot has is clear, as if it stood inline.
+            self.words.extend((!slots.is_multiple_of(32)).then_some(ALL_NULL & !(u64::MAX << (slots % 32 * 2))));
             self.words.extend(std::iter::repeat_n(0, slots));
         }
     }
@@ -277,16 +282,18 @@ impl RowMut<'_> {
         self.words[self.tag_words + slot as usize] = raw.word;
     }
 
-    /// Whether a slot's word is its value.
+    /// Whether every slot's word is its value, as far as that is quickly said.
     #[inline]
-    pub fn is_inline(&self, slot: u32) -> bool {
-        self.words[slot as usize >> 5] >> ((slot & 31) * 2) & 3 == Tag::Inline as u64
+    pub fn is_plain(&self) -> bool {
+        self.tag_words <= TAG_WORDS_SEEN && self.words[..self.tag_words].iter().all(|tags| *tags == 0)
     }
 
-    /// Puts a word into a slot that is inline and stays so; gives the word before.
-    #[inline]
-    pub fn swap(&mut self, slot: u32, word: u64) -> u64 {
-        std::mem::replace(&mut self.words[self.tag_words + slot as usize], word)
+    /// Puts a word into a slot that is inline, and stays so; gives the word before. Does nothing where the slot is not; with `PLAIN`,
+    /// every slot of the row is.
+    #[inline(always)]
+    pub fn swap_inline<const PLAIN: bool>(&mut self, slot: u32, word: u64) -> Option<u64> {
+        let is_inline = PLAIN || self.words[slot as usize >> 5] >> ((slot & 31) * 2) & 3 == Tag::Inline as u64;
+        is_inline.then(|| std::mem::replace(&mut self.words[self.tag_words + slot as usize], word))
     }
 
     /// Puts `new` into a slot, unless it is there already; gives the content before, for the caller to release.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use thalweg_formulas::ast::{BinaryOp, UnaryOp};
 use thalweg_formulas::{Expr, ExprKind, Type, Value};
 
-use super::{ANSWER, Code, Instr, LAST, Op, Straight};
+use super::short::{Places, Short};
+use super::{ANSWER, CONSTANT, Code, Instr, KEPT, LAST, Op, Straight};
 use crate::state::Kind;
 
 /// Words of scratch that the cells of a region share.
@@ -38,14 +39,15 @@ impl Assembler {
         let start = self.code.instrs.len() as u32;
         let mut needs = needs.into_iter();
         let [first, second] = [(); 2].map(|()| needs.next().unwrap_or((0, 0)));
-        for (word, mask) in needs {
-            let check = Instr { op: Op::Check, a: word, b: self.constant(mask), out: 0 };
-            self.code.instrs.push(check);
-        }
+        let has_more = needs.len() > 0;
+        let check = |(word, constant)| Instr { constant, ..Instr::new(Op::Check, word, CONSTANT, KEPT) };
+        self.code.instrs.extend(needs.map(check));
         let moved = self.code.instrs.len() as u32;
         code.iter_mut().filter(|instr| matches!(instr.op, Op::Jump | Op::Unless)).for_each(|jump| jump.out += moved);
+        let places = Places { words: self.base(), scratch: SCRATCH, constants: &self.constants };
+        let short = if has_more { Short::NONE } else { Short::of(&code, &places) };
         self.code.instrs.extend(code);
-        Some(Straight { masks: [first.1, second.1], words: [first.0, second.0], start })
+        Some(Straight { masks: [first.1, second.1], words: [first.0, second.0], short, start })
     }
 
     /// The code of all cells.
@@ -78,7 +80,8 @@ fn is_leaf(expr: &Expr) -> bool {
     matches!(expr.kind(), ExprKind::Input(_)) || matches!(expr.kind(), ExprKind::Const(value) if !value.is_null())
 }
 
-/// Lets an instruction take what the one before has computed from a register, unless a jump may come between.
+/// Lets an instruction take what the one before has computed from a register, unless a jump may come between. What nobody takes from
+/// the frame is not written there.
 fn keep_in_register(code: &mut [Instr], base: u32) {
     let jumps = |op: Op| matches!(op, Op::Jump | Op::Unless);
     let targets: Vec<u32> = code.iter().filter(|instr| jumps(instr.op)).map(|instr| instr.out).collect();
@@ -91,6 +94,12 @@ fn keep_in_register(code: &mut [Instr], base: u32) {
         let instr = &mut code[at];
         instr.a = if instr.a == computed { LAST } else { instr.a };
         instr.b = if instr.b == computed { LAST } else { instr.b };
+    }
+    for at in 0..code.len() {
+        let out = code[at].out;
+        if !jumps(code[at].op) && out != ANSWER && !code.iter().any(|instr| [instr.a, instr.b].contains(&(base + out))) {
+            code[at].out = KEPT;
+        }
     }
 }
 
@@ -116,7 +125,7 @@ impl Compiler<'_> {
         match expr.kind() {
             ExprKind::Const(Value::Null) => {
                 let at = self.region.constant(0);
-                self.code.push(Instr { op: Op::Null, a: at, b: at, out: ANSWER });
+                self.code.push(Instr::new(Op::Null, at, at, ANSWER));
             }
             ExprKind::If(condition, yes, no) if !(is_leaf(yes) && is_leaf(no)) => {
                 let skip = self.unless(condition)?;
@@ -143,7 +152,7 @@ impl Compiler<'_> {
             Some(last) if !jumped_to && value.at >= base && last.out == value.at - base && last.op != Op::Jump => {
                 last.out = ANSWER
             }
-            _ => self.code.push(Instr { op: Op::Copy, a: value.at, b: value.at, out: ANSWER }),
+            _ => self.code.push(Instr::new(Op::Copy, value.at, value.at, ANSWER)),
         }
     }
 
@@ -153,7 +162,7 @@ impl Compiler<'_> {
         if condition.kind != Kind::Bool {
             return None;
         }
-        self.code.push(Instr { op: Op::Unless, a: condition.at, b: condition.at, out: 0 });
+        self.code.push(Instr::new(Op::Unless, condition.at, condition.at, 0));
         Some(self.code.len() - 1)
     }
 
@@ -209,15 +218,15 @@ impl Compiler<'_> {
         let skip = self.unless(condition)?;
         let out = self.new_scratch()?;
         let yes = self.value(yes)?;
-        self.code.push(Instr { op: Op::Copy, a: yes.at, b: yes.at, out });
-        self.code.push(Instr { op: Op::Jump, a: yes.at, b: yes.at, out: 0 });
+        self.code.push(Instr::new(Op::Copy, yes.at, yes.at, out));
+        self.code.push(Instr::new(Op::Jump, yes.at, yes.at, 0));
         let end = self.code.len() - 1;
         self.code[skip].out = self.code.len() as u32;
         let no = self.value(no)?;
         if no.kind != yes.kind {
             return None;
         }
-        self.code.push(Instr { op: Op::Copy, a: no.at, b: no.at, out });
+        self.code.push(Instr::new(Op::Copy, no.at, no.at, out));
         self.code[end].out = self.code.len() as u32;
         Some(Operand { at: self.region.base() + out, kind: yes.kind, constant: None })
     }
@@ -229,7 +238,9 @@ impl Compiler<'_> {
 
     fn emit(&mut self, op: Op, a: Operand, b: Operand, kind: Kind) -> Option<Operand> {
         let out = self.new_scratch()?;
-        self.code.push(Instr { op, a: a.at, b: b.at, out });
+        let (a, b) = if a.constant.is_some() && op.commutes() { (b, a) } else { (a, b) };
+        let instr = Instr::new(op, a.at, b.at, out);
+        self.code.push(b.constant.map_or(instr, |constant| Instr { b: CONSTANT, constant, ..instr }));
         Some(Operand { at: self.region.base() + out, kind, constant: None })
     }
 

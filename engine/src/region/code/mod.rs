@@ -10,9 +10,12 @@
 //! Operands are numbered: first the words of the row (tags, then slots), then the words of the region's frame (scratch, then constants).
 
 mod compile;
+mod ops;
 mod run;
+mod short;
 
 pub use compile::Assembler;
+use short::Short;
 
 /// What an instruction does with words `a` and `b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +102,14 @@ pub enum Op {
     Check,
 }
 
+impl Op {
+    /// Whether `a op b` and `b op a` are the same word.
+    fn commutes(self) -> bool {
+        use Op::{AddF, AddI, AddU, And, Eq, EqF, MulF, MulI, MulU, Ne, NeF, Or};
+        matches!(self, AddI | MulI | AddU | MulU | AddF | MulF | Eq | Ne | EqF | NeF | And | Or)
+    }
+}
+
 /// One instruction: `out = a op b`.
 #[derive(Clone, Copy, Debug)]
 pub struct Instr {
@@ -108,15 +119,30 @@ pub struct Instr {
     pub a: u32,
     /// Second operand; equal to `a` where there is none.
     pub b: u32,
-    /// A word of the frame, [`ANSWER`], or where to go on.
+    /// A word of the frame, [`ANSWER`], [`KEPT`], or where to go on.
     pub out: u32,
+    /// The second operand where it is [`CONSTANT`].
+    pub constant: u64,
+}
+
+impl Instr {
+    /// Without a constant.
+    fn new(op: Op, a: u32, b: u32, out: u32) -> Instr {
+        Instr { op, a, b, out, constant: 0 }
+    }
 }
 
 /// As an operand: what the instruction before has computed, still in a register.
 pub const LAST: u32 = u32::MAX;
 
+/// As the second operand: the instruction's own constant.
+pub const CONSTANT: u32 = u32::MAX - 1;
+
 /// As `out`: the result is the cell's value, and the code ends.
 pub const ANSWER: u32 = u32::MAX;
+
+/// As `out`: only the next instruction wants the result, as [`LAST`].
+pub const KEPT: u32 = u32::MAX - 1;
 
 /// The straight code of all cells of a region, one after the other, so that cells that run one after the other stand together.
 #[derive(Debug, Default)]
@@ -133,29 +159,28 @@ impl Code {
     }
 }
 
-/// Where a cell's straight code stands, and when it may run.
+/// A cell's straight code, and when it may run.
 #[derive(Clone, Copy, Debug)]
 pub struct Straight {
-    /// Two tag words, and the bits in them that must be clear: the inputs stand inline. Of more, [`Op::Check`] takes care.
+    /// Bits of two tag words that must be clear: the inputs stand inline. Of more words [`Op::Check`] takes care.
     masks: [u64; 2],
     words: [u32; 2],
+    /// The whole of it, where that is short.
+    short: Short,
     /// Its first instruction.
     start: u32,
 }
 
 impl Straight {
     /// Of a cell that needs the general evaluator.
-    pub const NONE: Straight = Straight { masks: [0; 2], words: [0; 2], start: NOWHERE };
+    pub const NONE: Straight = Straight { masks: [0; 2], words: [0; 2], short: Short::NONE, start: u32::MAX };
 
-    /// Not 0 if an input does not stand inline.
+    /// Whether an input does not stand inline.
     #[inline(always)]
-    fn tags(&self, row: &[u64]) -> u64 {
-        (row[self.words[0] as usize] & self.masks[0]) | (row[self.words[1] as usize] & self.masks[1])
+    fn is_missing(&self, row: &[u64]) -> bool {
+        (row[self.words[0] as usize] & self.masks[0]) | (row[self.words[1] as usize] & self.masks[1]) != 0
     }
 }
-
-/// No straight code.
-const NOWHERE: u32 = u32::MAX;
 
 /// What straight code comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

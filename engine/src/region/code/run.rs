@@ -1,62 +1,66 @@
 //! Running straight code.
 
-use super::{ANSWER, Answer, Code, LAST, NOWHERE, Op, Straight};
+use super::ops::{self, Operation};
+use super::{ANSWER, Answer, CONSTANT, Code, Instr, LAST, Op, Straight};
 
 impl Code {
-    /// Runs a cell on the words of a row.
+    /// Runs a cell on the words of a row. With `PLAIN`, every slot of the row stands inline.
     #[inline(always)]
-    pub fn run(&self, cell: &Straight, row: &[u64], frame: &mut [u64]) -> Answer {
-        if cell.tags(row) != 0 || cell.start == NOWHERE {
+    pub fn run<const PLAIN: bool>(&self, cell: &Straight, row: &[u64], frame: &mut [u64]) -> Answer {
+        if !PLAIN && cell.is_missing(row) {
             return Answer::GaveUp;
         }
-        self.run_from(cell.start, row, frame).unwrap_or(Answer::GaveUp)
+        match cell.short.run {
+            Some(run) => run(&cell.short, row).map_or(Answer::GaveUp, Answer::Word),
+            None => self.run_from(cell.start, row, frame).unwrap_or(Answer::GaveUp),
+        }
     }
 
+    /// Runs the instructions from `start`.
     #[inline(always)]
-    fn run_from(&self, start: u32, row: &[u64], frame: &mut [u64]) -> Option<Answer> {
+    pub(super) fn run_from(&self, start: u32, row: &[u64], frame: &mut [u64]) -> Option<Answer> {
         let mut at = start as usize;
         let mut last = 0;
         loop {
-            let instr = self.instrs[at];
+            let instr = self.instrs.get(at)?;
             at += 1;
-            let a = operand(row, frame, last, instr.a);
-            let b = operand(row, frame, last, instr.b);
+            let (a, b) = (first(instr, row, frame, last), second(instr, row, frame, last));
             let word = match instr.op {
-                Op::AddI => (a as i64).checked_add(b as i64)? as u64,
-                Op::SubI => (a as i64).checked_sub(b as i64)? as u64,
-                Op::MulI => (a as i64).checked_mul(b as i64)? as u64,
-                Op::DivI => (a as i64).checked_div(b as i64)? as u64,
-                Op::RemI => if b == 0 { None } else { Some((a as i64).wrapping_rem(b as i64)) }? as u64,
-                Op::NegI => (a as i64).checked_neg()? as u64,
-                Op::AddU => a.checked_add(b)?,
-                Op::SubU => a.checked_sub(b)?,
-                Op::MulU => a.checked_mul(b)?,
-                Op::DivU => a.checked_div(b)?,
-                Op::RemU => a.checked_rem(b)?,
-                Op::AddF => double(f64::from_bits(a) + f64::from_bits(b)),
-                Op::SubF => double(f64::from_bits(a) - f64::from_bits(b)),
-                Op::MulF => double(f64::from_bits(a) * f64::from_bits(b)),
-                Op::DivF => double(f64::from_bits(a) / f64::from_bits(b)),
-                Op::RemF => double(f64::from_bits(a) % f64::from_bits(b)),
-                Op::NegF => double(-f64::from_bits(a)),
-                Op::IntToDouble => (a as i64 as f64).to_bits(),
-                Op::IntToDoubleExact => exact(a as i64)?,
-                Op::UintToDouble => (a as f64).to_bits(),
-                Op::UintToInt => i64::try_from(a).ok()? as u64,
-                Op::Eq => u64::from(a == b),
-                Op::Ne => u64::from(a != b),
-                Op::EqF => u64::from(equal(a, b)),
-                Op::NeF => u64::from(!equal(a, b)),
-                Op::LtI => u64::from((a as i64) < b as i64),
-                Op::LeI => u64::from(a as i64 <= b as i64),
-                Op::LtU => u64::from(a < b),
-                Op::LeU => u64::from(a <= b),
-                Op::LtF => u64::from(below(a, b)),
-                Op::LeF => u64::from(!below(b, a)),
-                Op::And => a & b,
-                Op::Or => a | b,
-                Op::Not => a ^ 1,
-                Op::Copy => a,
+                Op::AddI => ops::AddI::of(a, b)?,
+                Op::SubI => ops::SubI::of(a, b)?,
+                Op::MulI => ops::MulI::of(a, b)?,
+                Op::DivI => ops::DivI::of(a, b)?,
+                Op::RemI => ops::RemI::of(a, b)?,
+                Op::NegI => ops::NegI::of(a, b)?,
+                Op::AddU => ops::AddU::of(a, b)?,
+                Op::SubU => ops::SubU::of(a, b)?,
+                Op::MulU => ops::MulU::of(a, b)?,
+                Op::DivU => ops::DivU::of(a, b)?,
+                Op::RemU => ops::RemU::of(a, b)?,
+                Op::AddF => ops::AddF::of(a, b)?,
+                Op::SubF => ops::SubF::of(a, b)?,
+                Op::MulF => ops::MulF::of(a, b)?,
+                Op::DivF => ops::DivF::of(a, b)?,
+                Op::RemF => ops::RemF::of(a, b)?,
+                Op::NegF => ops::NegF::of(a, b)?,
+                Op::IntToDouble => ops::IntToDouble::of(a, b)?,
+                Op::IntToDoubleExact => ops::IntToDoubleExact::of(a, b)?,
+                Op::UintToDouble => ops::UintToDouble::of(a, b)?,
+                Op::UintToInt => ops::UintToInt::of(a, b)?,
+                Op::Eq => ops::Eq::of(a, b)?,
+                Op::Ne => ops::Ne::of(a, b)?,
+                Op::EqF => ops::EqF::of(a, b)?,
+                Op::NeF => ops::NeF::of(a, b)?,
+                Op::LtI => ops::LtI::of(a, b)?,
+                Op::LeI => ops::LeI::of(a, b)?,
+                Op::LtU => ops::LtU::of(a, b)?,
+                Op::LeU => ops::LeU::of(a, b)?,
+                Op::LtF => ops::LtF::of(a, b)?,
+                Op::LeF => ops::LeF::of(a, b)?,
+                Op::And => ops::And::of(a, b)?,
+                Op::Or => ops::Or::of(a, b)?,
+                Op::Not => ops::Not::of(a, b)?,
+                Op::Copy => ops::Copy::of(a, b)?,
                 Op::Select => {
                     if last == 0 {
                         b
@@ -81,40 +85,29 @@ impl Code {
             if instr.out == ANSWER {
                 return Some(Answer::Word(word));
             }
-            frame[instr.out as usize] = word;
+            if let Some(place) = frame.get_mut(instr.out as usize) {
+                *place = word;
+            }
             last = word;
         }
     }
 }
 
 #[inline(always)]
-fn operand(row: &[u64], frame: &[u64], last: u64, at: u32) -> u64 {
-    match row.get(at as usize) {
+fn first(instr: &Instr, row: &[u64], frame: &[u64], last: u64) -> u64 {
+    match row.get(instr.a as usize) {
         Some(word) => *word,
-        None if at == LAST => last,
-        None => frame[at as usize - row.len()],
+        None if instr.a == LAST => last,
+        None => frame[instr.a as usize - row.len()],
     }
 }
 
-#[inline]
-fn double(x: f64) -> u64 {
-    if x.is_nan() { f64::NAN.to_bits() } else { x.to_bits() }
-}
-
-#[inline]
-fn equal(a: u64, b: u64) -> bool {
-    let (a, b) = (f64::from_bits(a), f64::from_bits(b));
-    a == b || (a.is_nan() && b.is_nan())
-}
-
-#[inline]
-fn below(a: u64, b: u64) -> bool {
-    let (a, b) = (f64::from_bits(a), f64::from_bits(b));
-    a < b || (b.is_nan() && !a.is_nan())
-}
-
-/// An int as a double, where no digit is lost for certain.
-#[inline]
-fn exact(x: i64) -> Option<u64> {
-    (x.unsigned_abs() <= 1 << 53).then_some((x as f64).to_bits())
+#[inline(always)]
+fn second(instr: &Instr, row: &[u64], frame: &[u64], last: u64) -> u64 {
+    match row.get(instr.b as usize) {
+        Some(word) => *word,
+        None if instr.b == CONSTANT => instr.constant,
+        None if instr.b == LAST => last,
+        None => frame[instr.b as usize - row.len()],
+    }
 }

@@ -124,7 +124,7 @@ fn expression(rng: &mut Rng, slots: &[Type], depth: usize) -> Expr {
 #[test]
 fn straight_code_never_differs_from_the_program() {
     let mut rng = Rng(42);
-    let (mut straight, mut answered, mut runs) = (0, 0, 0);
+    let (mut straight, mut short, mut answered, mut runs) = (0, 0, 0, 0);
     for case in 0..6_000 {
         // Slots of every type, several of each so that rows have more than one word of tags.
         let mut slots: Vec<Type> = (0..4).flat_map(|_| types().into_iter().take(9)).chain([Type::Text, Type::Dyn]).collect();
@@ -136,6 +136,7 @@ fn straight_code_never_differs_from_the_program() {
         let mut assembler = Assembler::new(kinds.clone());
         let Some(cell) = assembler.compile(&expr, slot) else { continue };
         straight += 1;
+        short += usize::from(cell.short.run.is_some());
         let (code, program) = (assembler.finish(), Program::compile(&expr));
         let mut frame = code.frame();
         let mut rows = Rows::new(kinds);
@@ -148,7 +149,12 @@ fn straight_code_never_differs_from_the_program() {
             }
             runs += 1;
             let expected = program.eval(&|id: InputId| rows.cell(0, id.0));
-            let raw = match code.run(&cell, rows.row(0), &mut frame) {
+            let answer = code.run::<false>(&cell, rows.row(0), &mut frame);
+            if !cell.is_missing(rows.row(0)) {
+                let long = code.run_from(cell.start, rows.row(0), &mut frame).unwrap_or(Answer::GaveUp);
+                assert_eq!(answer, long, "case {case}: short and long code of {expr:?}\n{code:?}");
+            }
+            let raw = match answer {
                 Answer::Word(word) => Some(Raw::inline(word)),
                 Answer::Null => Some(Raw::NULL),
                 Answer::GaveUp => None,
@@ -160,7 +166,7 @@ fn straight_code_never_differs_from_the_program() {
         }
     }
     assert!(
-        straight > 1_500 && answered > runs / 4,
-        "{straight} compiled, {answered} of {runs} answered: too few to mean anything"
+        straight > 1_500 && short > 500 && answered > runs / 4,
+        "{straight} compiled, {short} of them short, {answered} of {runs} answered: too few to mean anything"
     );
 }
