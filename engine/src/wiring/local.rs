@@ -1,7 +1,7 @@
 //! One worker in the caller's thread: the whole shard is one operator.
 //!
-//! A batch is done when the operator has run it. Timely's own account of progress follows with the next batch: nothing downstream
-//! waits for it, and waiting would cost more than the work of a small transaction.
+//! A batch is done when the operator has run it. Timely's time stands still meanwhile: epochs are told apart within the shard, nothing
+//! downstream waits for a frontier, and moving it would cost more than the work of a small transaction.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -24,6 +24,7 @@ pub struct Local {
     worker: Worker,
     input: InputHandle<u64, CapacityContainerBuilder<Vec<Ingress>>>,
     shard: Rc<RefCell<Shard>>,
+    /// Batches sent.
     batches: u64,
     /// Batches that the operator has run.
     done: Rc<Cell<u64>>,
@@ -54,8 +55,8 @@ impl Local {
     /// Runs a batch to its end.
     pub fn run(&mut self, ingress: Ingress) -> Outcome {
         self.input.send(ingress);
+        self.input.flush();
         self.batches += 1;
-        self.input.advance_to(self.batches);
         while self.done.get() < self.batches {
             self.worker.step();
         }
