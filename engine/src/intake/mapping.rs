@@ -243,6 +243,19 @@ impl Mapping {
         Ok(values)
     }
 
+    /// Whether the given columns of an image are of their types already, as far as that is quickly said.
+    #[inline]
+    pub fn fits(&self, image: &Row) -> bool {
+        image.iter().zip(&self.columns).all(|(value, column)| value.as_ref().is_none_or(|value| fits(value, &column.ty)))
+    }
+
+    /// The key in an image, where it is one column.
+    #[inline]
+    pub fn only_key<'a>(&self, image: &'a Row) -> Option<&'a [Value]> {
+        let [Some(at)] = self.key_at[..] else { return None };
+        image.get(at)?.as_ref().map(std::slice::from_ref)
+    }
+
     /// Brings the given columns of an image to their types, in place.
     ///
     /// # Errors

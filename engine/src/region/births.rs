@@ -22,8 +22,10 @@ impl Region {
     /// The life of a row that is written: its cells, and who hears of it. `moved` is scratch, empty before and after.
     pub(super) fn begin(&mut self, epoch: Epoch, row: u32, moved: &mut Vec<Moved>, context: &mut Context) {
         self.births_and_deaths += 1;
-        self.show_aggregates(row, u64::MAX, moved);
-        self.release_all(moved);
+        if !self.layout.groups_in.is_empty() {
+            self.show_aggregates(row, u64::MAX, moved);
+            self.release_all(moved);
+        }
         self.start_selves(row, context);
         let run = if context.restoring { propagate_all::<true> } else { propagate_all::<false> };
         context.out.counts.cells += run(&self.layout, &mut self.rows, row, &mut self.scratch);

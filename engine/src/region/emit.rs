@@ -73,7 +73,26 @@ impl Telling<'_> {
     /// Everybody, at birth or death.
     fn tell_all(&self, context: &mut Context) {
         let layout = &self.region.layout;
-        for (slot, told) in &layout.fields {
+        // Where nobody reads deltas, fields tell only their errors, and so do effects in a fill.
+        let may_fail = !self.region.rows.is_plain(self.row);
+        if self.reports || may_fail {
+            self.tell_fields(context);
+        }
+        if may_fail || !context.batch.info(self.epoch).fill {
+            layout.effects.iter().for_each(|effect| self.effect(effect, None, context));
+        }
+        for slot in &layout.watched {
+            for consumer in &layout.consumers[*slot as usize] {
+                self.tell_value(consumer, *slot, context);
+            }
+        }
+        layout.groups_out.iter().for_each(|out| self.group(out, context));
+        layout.references.iter().for_each(|out| self.reference(out, context));
+    }
+
+    /// The fields, at birth or death.
+    fn tell_fields(&self, context: &mut Context) {
+        for (slot, told) in &self.region.layout.fields {
             let here = self.region.rows.raw(self.row, *slot);
             if !self.reports && here.tag != Tag::Failed {
                 continue;
@@ -82,14 +101,6 @@ impl Telling<'_> {
             self.field(*told, *slot, before, after, context);
         }
         self.end_record(context);
-        for slot in layout.watched.iter().filter(|_| layout.tells_more) {
-            for consumer in &layout.consumers[*slot as usize] {
-                self.tell_value(consumer, *slot, context);
-            }
-        }
-        layout.groups_out.iter().for_each(|out| self.group(out, context));
-        layout.references.iter().for_each(|out| self.reference(out, context));
-        layout.effects.iter().for_each(|effect| self.effect(effect, None, context));
     }
 
     /// One consumer of a slot that moved; an edge that reads several slots is told at the first of them.

@@ -5,7 +5,8 @@
 //! any change and is settled at once.
 
 use smallvec::SmallVec;
-use thalweg_graph::{Change, Op};
+use thalweg_formulas::Error;
+use thalweg_graph::{Change, Op, Row};
 
 use super::Region;
 use super::fold::{Folding, complete, taken};
@@ -25,12 +26,13 @@ impl Region {
 
     /// Fills rows in.
     pub(super) fn fill(&mut self, folding: &Folding<'_>, mut changes: Vec<Change>, context: &mut Context) {
+        context.out.counts.changes += changes.len() as u64;
         for some in changes.chunks_mut(AHEAD) {
             let directory = &context.directories[self.layout.table.0 as usize];
-            let hashes: SmallVec<[KeyHash; AHEAD]> = some.iter().map(|change| look_up(folding, change, directory)).collect();
+            let hashes: SmallVec<[Option<KeyHash>; AHEAD]> =
+                some.iter().map(|change| look_up(folding, change, directory)).collect();
             for (change, hash) in some.iter_mut().zip(hashes) {
-                context.out.counts.changes += 1;
-                if !self.fill_row(folding, change, hash, context) {
+                if !hash.is_some_and(|hash| self.fill_row(folding, change, hash, context)) {
                     self.fold_any(folding, change, context);
                     self.settle(folding.epoch, context);
                 }
@@ -38,22 +40,19 @@ impl Region {
         }
     }
 
-    /// One row, if its change says plainly what is to be done. `hash` is its key's.
+    /// One row, if its values are of their columns' types. `hash` is that of its key, which the change says plainly.
     fn fill_row(&mut self, folding: &Folding<'_>, change: &mut Change, hash: KeyHash, context: &mut Context) -> bool {
-        let Some(key) = folding.mapping.plain_key(change) else { return false };
-        let key = [key.clone()];
         let Some(after) = &mut change.after else { return false };
-        let directory = &mut context.directories[self.layout.table.0 as usize];
-        if let Err(error) = folding.mapping.coerce(after) {
-            let is_there = directory.find(&key, hash).is_some_and(|row| self.lives(row));
-            let error = if is_there { errors::already_there() } else { error };
-            self.refuse(folding.epoch, &key, error, context);
+        if !folding.mapping.fits(after)
+            && let Err(error) = folding.mapping.coerce(after)
+        {
+            self.refuse_image(folding, after, hash, error, context);
             return true;
         }
-        let row = directory.intern(&key, hash);
+        let Some(key) = folding.mapping.only_key(after) else { return false };
+        let row = context.directories[self.layout.table.0 as usize].intern(key, hash);
         if self.lives(row) {
-            self.refuse(folding.epoch, &key, errors::already_there(), context);
-            return true;
+            return false;
         }
         self.make_room(row);
         self.set_alive(row, true);
@@ -62,11 +61,7 @@ impl Region {
             complete(folding.mapping, &mut whole, after);
             self.put_whole(row, whole);
         }
-        for (slot, value) in taken(folding.mapping, after) {
-            if let Some(old) = self.rows.write(row, slot, value) {
-                self.rows.release(old);
-            }
-        }
+        self.rows.fill(row, taken(folding.mapping, after));
         let mut moved = std::mem::take(&mut self.moved);
         self.begin(folding.epoch, row, &mut moved, context);
         self.moved = moved;
@@ -74,12 +69,21 @@ impl Region {
         self.react_to_change(folding.epoch, &touch, context);
         true
     }
+
+    /// A row that does not fit its table; that it is there already would be the first thing wrong with it.
+    #[cold]
+    fn refuse_image(&mut self, folding: &Folding<'_>, image: &Row, hash: KeyHash, error: Error, context: &mut Context) {
+        let key = folding.mapping.only_key(image).unwrap_or_default();
+        let row = context.directories[self.layout.table.0 as usize].find(key, hash);
+        let is_there = row.is_some_and(|row| self.lives(row));
+        self.refuse(folding.epoch, key, if is_there { errors::already_there() } else { error }, context);
+    }
 }
 
-/// The hash of a row's key, once the places where its key would stand have been looked at.
-fn look_up(folding: &Folding<'_>, change: &Change, directory: &Directory) -> KeyHash {
-    let key = folding.mapping.plain_key(change).map_or(&[][..], std::slice::from_ref);
+/// The hash of a row's key, once the places where its key would stand have been looked at; `None` if the change does not say it plainly.
+fn look_up(folding: &Folding<'_>, change: &Change, directory: &Directory) -> Option<KeyHash> {
+    let key = std::slice::from_ref(folding.mapping.plain_key(change)?);
     let hash = KeyHash::of(key);
     std::hint::black_box(directory.find(key, hash));
-    hash
+    Some(hash)
 }

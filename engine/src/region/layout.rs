@@ -166,7 +166,7 @@ pub struct Layout {
     pub selves: Vec<u64>,
     /// By slot.
     pub consumers: Vec<Vec<Consumer>>,
-    /// Slots with a consumer.
+    /// Slots that are wanted elsewhere as they are.
     pub watched: Vec<u32>,
     /// There are slots with a consumer.
     pub tells_more: bool,
@@ -271,7 +271,9 @@ impl Layout {
             self.want(self.effects[at].when, Consumer::Effect(at as u32));
         }
         self.tells_more = self.consumers.iter().any(|consumers| !consumers.is_empty());
-        self.watched = (0..self.consumers.len() as u32).filter(|slot| !self.consumers[*slot as usize].is_empty()).collect();
+        let is_carried = |consumer: &Consumer| matches!(consumer, Consumer::Carry { .. } | Consumer::Value { .. });
+        self.watched =
+            (0u32..).zip(&self.consumers).filter(|(_, all)| all.iter().any(is_carried)).map(|(slot, _)| slot).collect();
     }
 
     /// Enters one consumer, once.

@@ -36,9 +36,8 @@ pub fn propagate<const FROZEN: bool>(
     let mut told = ToldBy { layout, moved, deltas };
     let mut front = Front::new(layout, &mut scratch.dirty);
     loop {
-        let here = rows.row_mut(row);
-        let stretch = if here.is_plain() { stretch::<FROZEN, true> } else { stretch::<FROZEN, false> };
-        let Some(at) = stretch(layout, here, &mut front, &mut scratch.frame, &mut told) else { return front.count };
+        let stretch = if rows.is_plain(row) { stretch::<FROZEN, true> } else { stretch::<FROZEN, false> };
+        let Some(at) = stretch(layout, rows.row_mut(row), &mut front, &mut scratch.frame, &mut told) else { return front.count };
         if let Some(old) = run(layout, at, rows, row, &mut scratch.frame) {
             told.moved.push(Moved::new(layout.cells[at].slot, old));
             front.mark(&layout.cells[at]);
@@ -141,17 +140,23 @@ impl ToldBy<'_> {
 /// cells run.
 pub fn propagate_all<const FROZEN: bool>(layout: &Layout, rows: &mut Rows, row: u32, scratch: &mut Scratch) -> u64 {
     let mut count = 0;
-    for (at, cell) in layout.cells.iter().enumerate() {
-        if FROZEN && layout.selves[at / 64] >> (at % 64) & 1 != 0 {
-            continue;
-        }
-        count += 1;
-        cell.evaluated.set(cell.evaluated.get() + 1);
+    let mut cells = layout.cells.iter().enumerate().filter(|(at, _)| !FROZEN || layout.selves[at / 64] >> (at % 64) & 1 == 0);
+    loop {
+        let mut here = rows.row_mut(row);
+        // Cells whose value is a word, one after the other, until one is not.
+        let at = loop {
+            let Some((at, cell)) = cells.next() else { return count };
+            count += 1;
+            cell.evaluated.set(cell.evaluated.get() + 1);
+            let Answer::Word(new) = layout.code.run::<false>(&cell.straight, here.all(), &mut scratch.frame) else { break at };
+            if !here.begin_inline(cell.slot, new) {
+                break at;
+            }
+        };
         if let Some(old) = run(layout, at, rows, row, &mut scratch.frame) {
             rows.release(old);
         }
     }
-    count
 }
 
 /// Runs one cell, whatever it comes to; gives the content before if that was another.

@@ -123,7 +123,6 @@ impl Region {
         };
         let rows: usize = arrivals.iter().map(filled).sum();
         if rows > SLICE {
-            self.rows.reserve(rows);
             self.alive.reserve(rows);
             context.directories[self.layout.table.0 as usize].reserve(rows);
             let deltas = if context.reports_fills { rows } else { 0 };

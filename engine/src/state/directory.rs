@@ -249,9 +249,8 @@ impl Keys {
 
     fn reserve(&mut self, keys: usize) {
         match self {
-            Keys::Unknown => {}
             Keys::Words(_, words) => words.reserve(keys),
-            Keys::Rows(rows) => rows.reserve(keys),
+            Keys::Unknown | Keys::Rows(_) => {}
         }
     }
 

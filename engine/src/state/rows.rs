@@ -1,6 +1,7 @@
 //! Rows of slots: a fixed number of 64-bit words each, tags first, so that one row is one or two cache lines.
 //!
-//! Layout of a row of `n` slots: `ceil(n / 32)` words of tags (two bits a slot), then `n` words.
+//! Layout of a row of `n` slots: `ceil(n / 32)` words of tags (two bits a slot), then `n` words. Rows stand in blocks of some 256 KiB,
+//! so that more of them never means copying those there are.
 //!
 //! Invariants:
 //! - INV-INLINE: a value that can stand inline does, so equal tags and words mean equal values (see [`super::raw`]).
@@ -17,6 +18,9 @@ use super::raw::{Kind, Raw, Tag};
 
 /// The tags of 32 NULL slots.
 const ALL_NULL: u64 = 0x5555_5555_5555_5555;
+
+/// Words in a block, about.
+const BLOCK_WORDS: usize = 1 << 15;
 
 /// Tag words that are looked at to say whether a row is plain: a change of one cell in a wide row must not pay for its width.
 const TAG_WORDS_SEEN: usize = 64;
@@ -36,7 +40,12 @@ pub struct Rows {
     kinds: Vec<Kind>,
     tag_words: usize,
     stride: usize,
-    words: Vec<u64>,
+    /// A row that is all NULL.
+    blank: Box<[u64]>,
+    /// All full but the last.
+    blocks: Vec<Vec<u64>>,
+    /// Rows in a block, as a power of two.
+    block_bits: u32,
     values: Arena<Value>,
     failures: Arena<Failure>,
 }
@@ -44,9 +53,21 @@ pub struct Rows {
 impl Rows {
     /// No rows yet, of slots of these kinds.
     pub fn new(kinds: Vec<Kind>) -> Rows {
-        let tag_words = kinds.len().div_ceil(32);
-        let stride = tag_words + kinds.len();
-        Rows { kinds, tag_words, stride, words: Vec::new(), values: Arena::default(), failures: Arena::default() }
+        let (slots, tag_words) = (kinds.len(), kinds.len().div_ceil(32));
+        let mut blank = vec![ALL_NULL; slots / 32];
+        // What no slot has is clear, as if it stood inline.
+        blank.extend((!slots.is_multiple_of(32)).then_some(ALL_NULL & !(u64::MAX << (slots % 32 * 2))));
+        blank.resize((tag_words + slots).max(1), 0);
+        Rows {
+            kinds,
+            tag_words,
+            stride: blank.len(),
+            block_bits: (BLOCK_WORDS / blank.len()).max(1).ilog2(),
+            blank: blank.into(),
+            blocks: Vec::new(),
+            values: Arena::default(),
+            failures: Arena::default(),
+        }
     }
 
     /// Slots in a row.
@@ -54,35 +75,49 @@ impl Rows {
         self.kinds.len()
     }
 
-    /// Expects so many more rows.
-    pub fn reserve(&mut self, rows: usize) {
-        self.words.reserve(rows * self.stride);
+    /// Makes room for row `row`, all NULL.
+    #[inline]
+    pub fn ensure(&mut self, row: u32) {
+        let (block, place) = self.place(row);
+        if self.blocks.get(block).is_none_or(|block| block.len() <= place) {
+            self.grow(block, place);
+        }
     }
 
-    /// Makes room for row `row`, all NULL.
-    pub fn ensure(&mut self, row: u32) {
-        let end = (row as usize + 1) * self.stride;
-        while self.words.len() < end {
-            let slots = self.kinds.len();
-            self.words.extend(std::iter::repeat_n(ALL_NULL, slots / 32));
-            // What no slot has is clear, as if it stood inline.
-            self.words.extend((!slots.is_multiple_of(32)).then_some(ALL_NULL & !(u64::MAX << (slots % 32 * 2))));
-            self.words.extend(std::iter::repeat_n(0, slots));
+    #[inline(never)]
+    fn grow(&mut self, to: usize, place: usize) {
+        let full = self.stride << self.block_bits;
+        while self.blocks.get(to).is_none_or(|block| block.len() <= place) {
+            match self.blocks.last_mut() {
+                Some(last) if last.len() < full => last.extend_from_slice(&self.blank),
+                // The first grows with its rows: many tables are small.
+                last => {
+                    let room = if last.is_none() { 0 } else { full };
+                    self.blocks.push(Vec::with_capacity(room));
+                }
+            }
         }
+    }
+
+    /// The block of a row, and where in it the row begins.
+    #[inline(always)]
+    fn place(&self, row: u32) -> (usize, usize) {
+        let (block, place) = (row >> self.block_bits, row & !(u32::MAX << self.block_bits));
+        (block as usize, place as usize * self.stride)
     }
 
     /// The words of a row: tags, then slots.
     #[inline]
     pub fn row(&self, row: u32) -> &[u64] {
-        let start = row as usize * self.stride;
-        &self.words[start..start + self.stride]
+        let (block, place) = self.place(row);
+        &self.blocks[block][place..place + self.stride]
     }
 
     /// A row, to be written by one who keeps the invariants.
     #[inline]
     pub fn row_mut(&mut self, row: u32) -> RowMut<'_> {
-        let start = row as usize * self.stride;
-        RowMut { words: &mut self.words[start..start + self.stride], tag_words: self.tag_words }
+        let (block, place) = self.place(row);
+        RowMut { words: &mut self.blocks[block][place..place + self.stride], tag_words: self.tag_words }
     }
 
     /// What a slot holds.
@@ -106,6 +141,23 @@ impl Rows {
             Some(word) => self.row_mut(row).replace(slot, Raw::inline(word)),
             None => self.set(row, slot, Ok(value)),
         }
+    }
+
+    /// Writes values into slots that are NULL.
+    #[inline]
+    pub fn fill(&mut self, row: u32, values: impl Iterator<Item = (u32, Value)>) {
+        for (slot, value) in values {
+            match self.kinds[slot as usize].word(&value) {
+                Some(word) => self.put(row, slot, Raw::inline(word)),
+                None => drop(self.set(row, slot, Ok(value))),
+            }
+        }
+    }
+
+    /// Whether every slot of a row stands inline, as far as that is quickly said.
+    #[inline]
+    pub fn is_plain(&self, row: u32) -> bool {
+        self.tag_words <= TAG_WORDS_SEEN && self.row(row)[..self.tag_words].iter().all(|tags| *tags == 0)
     }
 
     /// Writes a cell; gives the content before, for the caller to release, if that was another value.
@@ -245,7 +297,8 @@ impl Rows {
 
     /// Bytes of one slot over all rows, its share of tags and boxed values included; texts and the like by their length.
     pub fn slot_bytes(&self, slot: u32) -> u64 {
-        let count = self.words.len().checked_div(self.stride).unwrap_or(0) as u64;
+        let words: usize = self.blocks.iter().map(Vec::len).sum();
+        let count = (words / self.stride) as u64;
         let boxed: u64 = (0..count as u32)
             .map(|row| match self.raw(row, slot) {
                 Raw { tag: Tag::Boxed, word } => size_of::<Value>() as u64 + heap_bytes(self.values.get(word as u32)),
@@ -282,18 +335,22 @@ impl RowMut<'_> {
         self.words[self.tag_words + slot as usize] = raw.word;
     }
 
-    /// Whether every slot's word is its value, as far as that is quickly said.
-    #[inline]
-    pub fn is_plain(&self) -> bool {
-        self.tag_words <= TAG_WORDS_SEEN && self.words[..self.tag_words].iter().all(|tags| *tags == 0)
-    }
-
     /// Puts a word into a slot that is inline, and stays so; gives the word before. Does nothing where the slot is not; with `PLAIN`,
     /// every slot of the row is.
     #[inline(always)]
     pub fn swap_inline<const PLAIN: bool>(&mut self, slot: u32, word: u64) -> Option<u64> {
         let is_inline = PLAIN || self.words[slot as usize >> 5] >> ((slot & 31) * 2) & 3 == Tag::Inline as u64;
         is_inline.then(|| std::mem::replace(&mut self.words[self.tag_words + slot as usize], word))
+    }
+
+    /// Puts a word into a slot that owns nothing; does nothing where the slot does.
+    #[inline(always)]
+    pub fn begin_inline(&mut self, slot: u32, word: u64) -> bool {
+        let owns_nothing = self.words[slot as usize >> 5] >> ((slot & 31) * 2) & 2 == 0;
+        if owns_nothing {
+            self.put(slot, Raw::inline(word));
+        }
+        owns_nothing
     }
 
     /// Puts `new` into a slot, unless it is there already; gives the content before, for the caller to release.
