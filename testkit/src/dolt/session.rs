@@ -6,16 +6,17 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::history::root_of;
 use super::log::Tables;
 use super::packets::Wire;
 use super::table::{Cell, Column, Kind, Table};
-use super::{Edit, Shared, State, split};
+use super::{Edit, MAIN, Shared, State, queries, split};
 
 /// How long the stream waits at the end of the log before it looks again; Dolt itself takes 250 ms.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What a statement gives.
-enum Answer {
+pub(super) enum Answer {
     Done,
     Rows(Vec<String>, Vec<Vec<Option<String>>>),
     Error(u16, &'static str, String),
@@ -74,9 +75,10 @@ impl Session<'_> {
         self.shared.state.lock().expect("no thread of the stand-in panics")
     }
 
-    /// `SELECT columns FROM db.table [AS OF 'commit']`, or the difference of two commits.
+    /// A query whose values come in binary.
     fn prepare(&mut self, sql: &str) -> io::Result<()> {
-        match self.select(sql) {
+        let found = queries::select(&self.state(), &self.database, self.view.as_ref(), sql);
+        match found {
             Ok(result) => {
                 let columns = result.0.clone();
                 self.prepared = Some(result);
@@ -86,38 +88,21 @@ impl Session<'_> {
         }
     }
 
-    fn select(&self, sql: &str) -> Result<(Vec<Column>, Vec<Vec<Cell>>), String> {
-        let not_known = || format!("the stand-in does not know {sql}");
-        let (wanted, from) = sql.strip_prefix("SELECT ").and_then(|s| s.split_once(" FROM ")).ok_or_else(not_known)?;
-        let (name, commit) = from.split_once(" AS OF ").map_or((from, None), |(n, c)| (n, Some(c.trim_matches('\''))));
-        let state = self.state();
-        let tables = match (commit, &self.view) {
-            (Some(hash), _) => {
-                &state.commits.iter().find(|(h, _)| h == hash).ok_or_else(|| format!("branch not found: {hash}"))?.1
-            }
-            (None, Some(view)) => view,
-            (None, None) => &state.tables,
-        };
-        let table = tables.get(&split(&name.replace('`', ""))).ok_or_else(|| format!("table not found: {name}"))?;
-        let wanted: Option<Vec<usize>> =
-            wanted.split(',').map(|c| table.columns.iter().position(|k| k.name == c.trim_matches('`'))).collect();
-        let wanted = wanted.ok_or_else(not_known)?;
-        let rows = table.rows.values().map(|row| wanted.iter().map(|i| row[*i].clone()).collect()).collect();
-        Ok((wanted.iter().map(|i| table.columns[*i].clone()).collect(), rows))
-    }
-
     fn statement(&mut self, sql: &str) -> Answer {
         let sql = sql.trim().trim_end_matches(';');
         let word = sql.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
         match word.as_str() {
             "SELECT" if sql.contains("information_schema.") => self.information(sql),
-            "SELECT" => self.expressions(&sql[6..]),
+            "SELECT" => {
+                let found = queries::text(&mut self.state(), &self.database, sql);
+                found.unwrap_or_else(|| self.expressions(&sql[6..]))
+            }
             "SHOW" => self.show(sql),
             "CREATE" => self.create_marker(sql),
             "REPLACE" => self.replace(sql),
             "CALL" => self.commit_all(),
             "START" => {
-                let view = self.state().tables.clone();
+                let view = self.state().history.branch(MAIN).working.clone();
                 self.view = Some(view);
                 Answer::Done
             }
@@ -126,10 +111,25 @@ impl Session<'_> {
                 self.edits.clear();
                 Answer::Done
             }
+            "USE" => self.enter(sql[3..].trim().replace('`', "")),
             // FLUSH and LOCK say that they did it, and do nothing.
-            "SET" | "USE" | "FLUSH" | "LOCK" | "UNLOCK" => Answer::Done,
+            "SET" | "FLUSH" | "LOCK" | "UNLOCK" => Answer::Done,
             _ => Answer::Error(1105, "HY000", format!("the stand-in does not know {sql}")),
         }
+    }
+
+    /// `USE db`, `USE db/revision`.
+    fn enter(&mut self, name: String) -> Answer {
+        let (database, revision) = queries::revision_of(&name);
+        let state = self.state();
+        let is_there = revision.is_none_or(|spec| state.history.resolve(spec).is_some());
+        let is_there = is_there && state.databases().contains(database);
+        drop(state);
+        if !is_there {
+            return Answer::Error(1049, "42000", format!("Unknown database '{name}'"));
+        }
+        self.database = name;
+        Answer::Done
     }
 
     /// `SELECT @@variable, function(), …`
@@ -142,12 +142,20 @@ impl Session<'_> {
         let mut row = Vec::new();
         for expression in list.split(',') {
             let name = expression.trim().trim_start_matches("@@").trim_start_matches("global.").to_ascii_lowercase();
+            if let Some(hash) = queries::hash_of(&state, &name) {
+                match hash {
+                    Ok(hash) => row.push(Some(hash)),
+                    Err(message) => return Answer::Error(1105, "HY000", message),
+                }
+                continue;
+            }
             row.push(Some(match name.as_str() {
                 "version()" => "8.0.33".to_string(),
                 "dolt_version()" => "1.59.1".to_string(),
                 "current_user()" => "root@%".to_string(),
                 "unix_timestamp(now(6))" => "1700000000.000000".to_string(),
-                "dolt_hashof_db()" => format!("{:0>32}", format!("w{}", state.version)),
+                "dolt_hashof_db()" => root_of(&state.history.branch(MAIN).working),
+                "active_branch()" => queries::branch_of(&self.database).to_string(),
                 "gtid_executed" => state.log.set(1, state.log.executed),
                 "gtid_purged" => state.log.set(1, state.log.purged),
                 "max_allowed_packet" => "1073741824".to_string(),
@@ -165,9 +173,12 @@ impl Session<'_> {
         let state = self.state();
         let (names, rows): (&[&str], Vec<Vec<String>>) = match sql.split_whitespace().nth(1).unwrap_or_default() {
             "DATABASES" => {
-                let mut names: Vec<Vec<String>> = state.tables.keys().map(|(database, _)| vec![database.clone()]).collect();
-                names.dedup();
-                (&["Database"], names)
+                let revision = queries::revision_of(&self.database).1.map(|_| self.database.clone());
+                (&["Database"], state.databases().into_iter().chain(revision).map(|name| vec![name]).collect())
+            }
+            "WARNINGS" => {
+                let warning = |text: &String| vec!["Warning".to_string(), "1105".to_string(), text.clone()];
+                (&["Level", "Code", "Message"], state.warnings.iter().map(warning).collect())
             }
             "GLOBAL" => (
                 &["Variable_name", "Value"],
@@ -183,14 +194,15 @@ impl Session<'_> {
     fn information(&self, sql: &str) -> Answer {
         let state = self.state();
         let mut rows = Vec::new();
-        for ((database, name), table) in &state.tables {
-            let of_table = || vec![Some(database.clone()), Some(name.clone())];
-            if sql.contains("information_schema.TABLES") {
-                rows.push([of_table(), vec![Some("BASE TABLE".into()), Some("InnoDB".into())]].concat());
-            } else if sql.contains("information_schema.STATISTICS") {
-                rows.extend(table.columns[..table.key].iter().map(|c| [of_table(), vec![Some(c.name.clone())]].concat()));
-            } else {
-                rows.extend(table.columns.iter().map(|c| [of_table(), column(c)].concat()));
+        for ((database, name), table) in &state.history.branch(MAIN).working {
+            information(sql, database, name, table, &mut rows);
+        }
+        // Databases of a revision are there for whoever is in one.
+        if let (_, Some(spec)) = queries::revision_of(&self.database)
+            && let Some(commit) = state.history.resolve(spec)
+        {
+            for ((database, name), table) in &commit.tables {
+                information(sql, &format!("{database}/{spec}"), name, table, &mut rows);
             }
         }
         let width = rows.first().map_or(1, Vec::len);
@@ -209,10 +221,10 @@ impl Session<'_> {
         }
         let name = sql.split_whitespace().nth(5).unwrap_or_default().replace('`', "");
         let mut state = self.state();
-        if !state.tables.contains_key(&split(&name)) {
+        if !state.history.branch(MAIN).working.contains_key(&split(&name)) {
             let column = |name: &str, kind| Column { name: name.into(), kind };
             let columns = vec![column("id", Kind::Int), column("marker", Kind::Varchar(36))];
-            state.create(&name, Table { columns, key: 1, rows: Default::default() });
+            state.create(MAIN, &name, Table { columns, key: 1, rows: Default::default() });
         }
         Answer::Done
     }
@@ -237,9 +249,9 @@ impl Session<'_> {
         self.view = None;
         let mut state = self.state();
         for (table, row) in edits {
-            state.write(&[Edit::Put(&table, row)]);
+            state.write(MAIN, &[Edit::Put(&table, row)]);
         }
-        let hash = state.commit();
+        let hash = state.history.commit(MAIN);
         Answer::Rows(vec!["hash".into()], vec![vec![Some(hash)]])
     }
 
@@ -343,10 +355,25 @@ fn contains(set: &[(u64, u64)], number: u64) -> bool {
     set.iter().any(|(first, end)| (*first..*end).contains(&number))
 }
 
+/// What one of the three questions is answered of a table, where it asks for its database.
+fn information(sql: &str, database: &str, name: &str, table: &Table, rows: &mut Vec<Vec<Option<String>>>) {
+    if !sql.contains(&format!("'{database}'")) {
+        return;
+    }
+    let of_table = || vec![Some(database.to_string()), Some(name.to_string())];
+    if sql.contains("information_schema.TABLES") {
+        rows.push([of_table(), vec![Some("BASE TABLE".into()), Some("InnoDB".into())]].concat());
+    } else if sql.contains("information_schema.STATISTICS") {
+        rows.extend(table.columns[..table.key].iter().map(|c| [of_table(), vec![Some(c.name.clone())]].concat()));
+    } else {
+        rows.extend(table.columns.iter().map(|c| [of_table(), column(c)].concat()));
+    }
+}
+
 /// Name, DATA_TYPE, COLUMN_TYPE, character set, collation, precision, scale, digits, whether JSON, whether virtual.
 fn column(column: &Column) -> Vec<Option<String>> {
     let (data_type, column_type, charset) = column.kind.sql();
-    let digits = (column.kind == Kind::Time).then(|| "6".to_string());
+    let digits = matches!(column.kind, Kind::Time | Kind::Datetime).then(|| "6".to_string());
     let is_json = i32::from(column.kind == Kind::Json).to_string();
     vec![
         Some(column.name.clone()),

@@ -17,6 +17,8 @@ pub enum Cell {
     Json(Vec<(String, i64)>),
     /// A TIME in microseconds.
     Time(i64),
+    /// A DATETIME in microseconds since 1970.
+    Datetime(i64),
 }
 
 impl From<i64> for Cell {
@@ -44,6 +46,8 @@ pub enum Kind {
     Enum(Vec<String>),
     /// TIME, in the log always with six digits.
     Time,
+    /// DATETIME(6).
+    Datetime,
     /// JSON.
     Json,
     /// INT GENERATED ALWAYS … VIRTUAL: in the table map, and not in the rows.
@@ -83,6 +87,7 @@ impl Kind {
                 ("enum", format!("enum({})", quoted.join(",")), Some("utf8mb4"))
             }
             Kind::Time => ("time", "time(6)".into(), None),
+            Kind::Datetime => ("datetime", "datetime(6)".into(), None),
             Kind::Json => ("json", "json".into(), None),
         }
     }
@@ -98,6 +103,7 @@ impl Kind {
             Kind::Varchar(_) => 253,
             Kind::Enum(_) => 254,
             Kind::Time => 11,
+            Kind::Datetime => 12,
             Kind::Json => 245,
         }
     }
@@ -120,6 +126,14 @@ impl Kind {
                 bytes.extend_from_slice(&rest.to_le_bytes());
                 bytes
             }
+            Cell::Datetime(micros) => {
+                let ([year, month, day, hour, minute, second], rest) = calendar(*micros);
+                let mut bytes = vec![11];
+                bytes.extend_from_slice(&(year as u16).to_le_bytes());
+                bytes.extend([month, day, hour, minute, second].map(|part| part as u8));
+                bytes.extend_from_slice(&(rest as u32).to_le_bytes());
+                bytes
+            }
         }
     }
 
@@ -130,6 +144,7 @@ impl Kind {
             Kind::Varchar(n) => (15, (n * 4).to_le_bytes().to_vec()),
             Kind::Enum(_) => (254, vec![247, 1]),
             Kind::Time => (19, vec![6]),
+            Kind::Datetime => (18, vec![6]),
             Kind::Json => (245, vec![4]),
         }
     }
@@ -149,6 +164,7 @@ impl Kind {
                 [&(document.len() as u32).to_le_bytes()[..], &document].concat()
             }
             (_, Cell::Time(micros)) => time2(*micros),
+            (_, Cell::Datetime(micros)) => datetime2(*micros),
         }
     }
 }
@@ -159,6 +175,29 @@ fn time2(micros: i64) -> Vec<u8> {
     let packed = (((seconds / 3600) << 12) + ((seconds / 60 % 60) << 6) + seconds % 60) * (1 << 24) + rest;
     let packed = if micros < 0 { -packed } else { packed };
     (packed + 0x8000_0000_0000).to_be_bytes()[2..].to_vec()
+}
+
+/// DATETIME with six digits: five bytes, then three.
+fn datetime2(micros: i64) -> Vec<u8> {
+    let ([year, month, day, hour, minute, second], rest) = calendar(micros);
+    let whole = ((((year * 13 + month) << 5) + day) << 17) + (hour << 12) + (minute << 6) + second + 0x80_0000_0000;
+    [&whole.to_be_bytes()[3..], &rest.to_be_bytes()[5..]].concat()
+}
+
+/// Year, month, day, hour, minute, second, and the microseconds that are left.
+fn calendar(micros: i64) -> ([i64; 6], i64) {
+    let (days, of_day) = (micros.div_euclid(86_400_000_000), micros.rem_euclid(86_400_000_000));
+    // Days since 0000-03-01, in eras of 400 years.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march = (5 * day_of_year + 2) / 153;
+    let month = if march < 10 { march + 3 } else { march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let day = day_of_year - (153 * march + 2) / 5 + 1;
+    let seconds = of_day / 1_000_000;
+    ([year, month, day, seconds / 3600, seconds / 60 % 60, seconds % 60], of_day % 1_000_000)
 }
 
 /// A small JSON object whose numbers are all doubles.
@@ -184,6 +223,24 @@ fn jsonb(members: &[(String, i64)]) -> Vec<u8> {
 }
 
 impl Table {
+    /// The row is there afterwards; once more, in a table without a key.
+    pub(super) fn put(&mut self, row: Vec<Cell>) {
+        let key = match self.key {
+            0 => (0..).map(|n| numbered(&row, n)).find(|key| !self.rows.contains_key(key)).expect("numbers do not end"),
+            columns => row[..columns].to_vec(),
+        };
+        self.rows.insert(key, row);
+    }
+
+    /// The row with this key is not there afterwards; without a key, one that is equal.
+    pub(super) fn remove(&mut self, key: &[Cell]) {
+        let key = match self.key {
+            0 => (0..).map(|n| numbered(key, n)).take_while(|key| self.rows.contains_key(key)).last(),
+            _ => Some(key.to_vec()),
+        };
+        key.map(|key| self.rows.remove(&key));
+    }
+
     /// The body of a TABLE_MAP, with `binlog_row_metadata=FULL` or without any.
     pub(super) fn map(&self, id: u64, database: &str, name: &str, full: bool) -> Vec<u8> {
         let mut out = id.to_le_bytes()[..6].to_vec();
@@ -241,6 +298,11 @@ impl Table {
         }
         out
     }
+}
+
+/// What tells equal rows of a table without a key apart.
+fn numbered(row: &[Cell], n: i64) -> Vec<Cell> {
+    [row, &[Cell::Int(n)]].concat()
 }
 
 fn bits(flags: impl ExactSizeIterator<Item = bool>) -> Vec<u8> {
