@@ -37,18 +37,19 @@ const QUEUE: usize = 256;
 Examples:
   thalweg tail mysql://root@localhost/shop                       what happens from now on
   thalweg tail mysql://root@localhost/shop --from 0-1-42         what has happened since a GTID
+  thalweg tail mysql://root@localhost/shop/dev --from start      each commit of a Dolt branch
   thalweg tail binlog.000003 --tables 'shop.order*'              what stands in a file
   thalweg tail binlog.000003 | thalweg apply thalweg.toml --input -
 
 Exit: 0 at the end of the file or idle, 1 failed while running, 4 the server or file cannot be had, 130 interrupted")]
 pub struct TailArgs {
-    /// mysql://user:password@host:port/database, or a binlog file, a folder of them, a pattern
+    /// mysql://user:password@host:port/database, for a Dolt branch with /branch; or a binlog file, a folder of them, a pattern
     #[arg(value_name = "URL-or-BINLOG-FILE")]
     subject: String,
     /// How the lines look
     #[arg(long, value_enum, default_value = "native")]
     format: Format,
-    /// Where to begin: behind a GTID position, at the start of the log, or now; default: now for a server, start for a file
+    /// Where to begin: behind a GTID position or a commit, at the start of the log, or now; default: now for a server, start for a file
     #[arg(long, value_name = "GTIDSET|start|now", value_parser = Place::parse)]
     from: Option<Place>,
     /// Only tables that match `db.table` or `table`, with `*` and `?`; several: with commas, or given again

@@ -28,7 +28,9 @@ pub use diag::{Diag, Look, SourceText, render_all};
 pub use places::PlaceMap;
 pub use secret::{Environment, Secret, Unresolved, percent_encode};
 pub use sections::{App, EgressConfig, EngineConfig, HttpConfig};
-pub use sources::{AfterPurge, BinlogFileConfig, MysqlConfig, Server, Snapshot, SnapshotEffects, SourceConfig, SourceKind, Tls};
+pub use sources::{
+    AfterPurge, BinlogFileConfig, MysqlConfig, Polling, Server, Snapshot, SnapshotEffects, SourceConfig, SourceKind, Tls,
+};
 
 use definition::Reader;
 use reader::{Collector, Section, wrong_type};

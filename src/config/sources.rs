@@ -2,11 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_formulas::time::parse_duration;
 
 use super::diag::{Diag, SourceText};
 use super::reader::{Collector, Section};
 use super::secret::{Environment, Secret, Unresolved, percent_encode, url_password};
 use super::tree::Origin;
+
+/// How often a branch is looked at where only the branch is named, and how often it may be.
+const POLL: Duration = Duration::from_secs(1);
+const POLL_MIN: Duration = Duration::from_millis(10);
+const POLL_MAX: Duration = Duration::from_secs(3600);
 
 /// A source of transactions.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +63,17 @@ pub struct MysqlConfig {
     pub tls: Tls,
     /// What happens when the server no longer has the log behind the position.
     pub after_purge: AfterPurge,
+    /// `branch` and `poll`: the commits of a Dolt server are followed in place of its log.
+    pub polling: Option<Polling>,
+}
+
+/// How the commits of a branch are followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Polling {
+    /// The branch; `None`: the one that the url names, or else the server's own.
+    pub branch: Option<String>,
+    /// How often it is looked at.
+    pub every: Duration,
 }
 
 /// How the connection to a server is secured.
@@ -208,8 +227,48 @@ fn mysql(section: &mut Section<'_>) -> Option<SourceKind> {
         Some("snapshot") => AfterPurge::Snapshot,
         _ => AfterPurge::Stop,
     };
+    let polling = polling(section, server_id.is_some())?;
     let server = Server::Url(url?);
-    Some(SourceKind::Mysql(MysqlConfig { server, server_id, tables, snapshot, snapshot_effects, tls, after_purge }))
+    Some(SourceKind::Mysql(MysqlConfig { server, server_id, tables, snapshot, snapshot_effects, tls, after_purge, polling }))
+}
+
+/// `branch` and `poll`; one of them is enough. `None`: one of them is wrong.
+fn polling(section: &mut Section<'_>, has_server_id: bool) -> Option<Option<Polling>> {
+    let (branch, poll) = (section.text("branch"), section.text("poll"));
+    if branch.is_none() && poll.is_none() {
+        return Some(None);
+    }
+    if has_server_id {
+        let origin = section.item("server_id").map_or(section.origin.clone(), |item| item.origin.clone());
+        let diag = Diag::error(282, "`server_id` is for readers of the log, and with `branch` or `poll` the log is not read");
+        section.out().report(diag.help("take it out"), &origin, "has no effect");
+        return None;
+    }
+    if let Some((_, origin)) = branch.as_ref().filter(|(branch, _)| branch.is_empty()) {
+        section.out().report(Diag::error(282, "`branch` must name a branch").help("branch = \"main\""), origin, "no name");
+        return None;
+    }
+    let every = match poll {
+        None => POLL,
+        Some((text, origin)) => match interval(&text) {
+            Ok(every) => every,
+            Err(why) => {
+                section.out().report(Diag::error(282, why).help("poll = \"1s\""), &origin, "not an interval");
+                return None;
+            }
+        },
+    };
+    Some(Some(Polling { branch: branch.map(|(branch, _)| branch), every }))
+}
+
+/// How often a branch is looked at.
+fn interval(text: &str) -> Result<Duration, String> {
+    let every = parse_duration(text)?;
+    let micros = u64::try_from(every.0).unwrap_or_default();
+    match Duration::from_micros(micros) {
+        every if (POLL_MIN..=POLL_MAX).contains(&every) => Ok(every),
+        _ => Err(format!("`poll` must be from 10ms to 1h, and {text} is not")),
+    }
 }
 
 /// `tls`, `tls_ca` and `tls_name`; the last two say what is verified, and nothing without the first.
@@ -267,6 +326,7 @@ pub(super) fn reactor(mut section: Section<'_>) -> Option<SourceConfig> {
         snapshot_effects: SnapshotEffects::Suppress,
         tls: Tls::AsUrl,
         after_purge: AfterPurge::Stop,
+        polling: None,
     };
     Some(SourceConfig { name: "reactor".into(), kind: SourceKind::Mysql(config) })
 }

@@ -201,6 +201,10 @@ pub fn mysql_config(name: &str, url: String, from: &config::MysqlConfig, spec: &
         config::AfterPurge::Stop => mysql::AfterPurge::Stop,
         config::AfterPurge::Snapshot => mysql::AfterPurge::Snapshot,
     };
+    if let Some(config::Polling { branch, every }) = &from.polling {
+        let in_url = config.polling.take().and_then(|polling| polling.branch);
+        config.polling = Some(mysql::Polling { branch: branch.clone().or(in_url), every: *every });
+    }
     config.tables = if from.tables.is_empty() { watched(spec) } else { from.tables.clone() };
     config.snapshot = match from.snapshot {
         config::Snapshot::Initial => mysql::Snapshot::Initial,

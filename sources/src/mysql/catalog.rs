@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
 use thalweg_formulas::Type;
 use thalweg_formulas::problem::did_you_mean;
 use thalweg_graph::Schema;
@@ -148,19 +149,66 @@ impl Catalog {
         let reached: Vec<&str> = databases.iter().map(String::as_str).filter(|d| watch.reaches(d)).collect();
         let missing = require_databases(watch, &databases);
         let list =
-            if reached.is_empty() { "''".to_string() } else { reached.iter().map(|d| text(d)).collect::<Vec<_>>().join(",") };
-        let table = |(database, name, kind, engine)| TableRow { database, name, kind, engine };
-        let known: Vec<TableRow> = ask(conn, TABLES.replace('%', &list)).await?.into_iter().map(table).collect();
-        let missing = missing.and_then(|()| require_tables(watch, &known)).err();
-        let columns = ask(conn, columns_of(flavour).replace("(%)", &format!("({list})"))).await?;
-        let columns: Vec<ColumnRow> = columns.into_iter().map(ColumnRow::new).collect();
-        let keys: Vec<(String, String, String)> = ask(conn, KEYS.replace('%', &list)).await?;
-        Ok((assemble(watch, flavour, known, &columns, &keys)?, missing))
+            if reached.is_empty() { "''".to_string() } else { reached.iter().map(|d| literal(d)).collect::<Vec<_>>().join(",") };
+        let rows = Rows::ask(conn, flavour, &list).await?;
+        let missing = missing.and_then(|()| require_tables(watch, &rows.tables)).err();
+        Ok((assemble(watch, flavour, rows.tables, &rows.columns, &rows.keys)?, missing))
+    }
+
+    /// The watched tables of one database of Dolt as of a commit. Afterwards `conn` stands in the database, as it is now.
+    ///
+    /// # Errors
+    /// As for [`Catalog::read`].
+    pub(crate) async fn as_of(
+        conn: &mut Conn,
+        watch: &Watch,
+        database: &str,
+        commit: &str,
+        missing: Missing,
+    ) -> Result<Catalog, Failure> {
+        let revision = format!("{database}/{commit}");
+        // A database of a revision is listed only for whoever is in it.
+        conn.query_drop(format!("USE {}", quoted(&revision))).await?;
+        let rows = Rows::ask(conn, Flavour::Dolt, &literal(&revision)).await?.renamed(database);
+        conn.query_drop(format!("USE {}", quoted(database))).await?;
+        match (require_tables(watch, &rows.tables), missing) {
+            (Err(absent), Missing::Refused) => return Err(absent),
+            (Err(absent), Missing::Dropped) => absent.text().into_iter().for_each(|text| tracing::warn!("{text}")),
+            (Ok(()), _) => {}
+        }
+        assemble(watch, Flavour::Dolt, rows.tables, &rows.columns, &rows.keys)
     }
 
     /// The layouts.
     pub(crate) fn schemas(&self) -> Vec<Arc<Schema>> {
         self.tables.iter().map(|t| t.schema.clone()).collect()
+    }
+}
+
+/// What `information_schema` says of some databases.
+struct Rows {
+    tables: Vec<TableRow>,
+    columns: Vec<ColumnRow>,
+    /// Database, table, column.
+    keys: Vec<(String, String, String)>,
+}
+
+impl Rows {
+    async fn ask(conn: &mut Conn, flavour: Flavour, list: &str) -> Result<Rows, Failure> {
+        let table = |(database, name, kind, engine)| TableRow { database, name, kind, engine };
+        let tables: Vec<TableRow> = ask(conn, TABLES.replace('%', list)).await?.into_iter().map(table).collect();
+        let columns = ask(conn, columns_of(flavour).replace("(%)", &format!("({list})"))).await?;
+        let columns: Vec<ColumnRow> = columns.into_iter().map(ColumnRow::new).collect();
+        Ok(Rows { tables, columns, keys: ask(conn, KEYS.replace('%', list)).await? })
+    }
+
+    /// The same, all of it in one database of this name.
+    fn renamed(mut self, database: &str) -> Rows {
+        let tables = self.tables.iter_mut().map(|row| &mut row.database);
+        let columns = self.columns.iter_mut().map(|row| &mut row.database);
+        let keys = self.keys.iter_mut().map(|(name, ..)| name);
+        tables.chain(columns).chain(keys).for_each(|name| *name = database.to_string());
+        self
     }
 }
 
@@ -174,7 +222,7 @@ fn columns_of(flavour: Flavour) -> String {
 }
 
 /// A text in SQL.
-fn text(value: &str) -> String {
+pub(crate) fn literal(value: &str) -> String {
     format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
 }
 

@@ -6,6 +6,15 @@
 //!
 //! A user who may not write gets the second best: place and state are read twice, some time apart, and count as belonging together when
 //! nothing has moved in between.
+//!
+//! Commits can also be followed by themselves, on any branch and without the log: see [`poll`]. Where the log was purged, the commit that
+//! a position stands at leads on: see [`resync`].
+
+pub(crate) mod ancestry;
+pub(crate) mod difference;
+pub(crate) mod place;
+pub(crate) mod poll;
+pub(crate) mod resync;
 
 use std::time::Duration;
 
@@ -52,7 +61,7 @@ pub(crate) async fn open(conn: &mut Conn, opts: &Opts, watch: &Watch, missing: M
 }
 
 /// Commits of two databases follow no common order, so no marker could stand for both.
-fn only_database(catalog: &Catalog) -> Result<Option<String>, Failure> {
+pub(crate) fn only_database(catalog: &Catalog) -> Result<Option<String>, Failure> {
     let mut databases: Vec<&str> = catalog.tables.iter().filter_map(|t| Some(t.schema.table.split_once('.')?.0)).collect();
     databases.dedup();
     match databases[..] {

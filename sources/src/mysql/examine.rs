@@ -3,6 +3,7 @@
 //!
 //! Next to read: `check`, which holds what a start requires; this adds what is advised, and what will bite later.
 
+mod commits;
 mod privileges;
 mod settings;
 
@@ -14,6 +15,7 @@ use thalweg_graph::Schema;
 use super::catalog::{Catalog, Missing, Table};
 use super::check::{Facts, watch};
 use super::connect::{Flavour, Server, ask_first, connect, options};
+use super::dolt::resync;
 use super::extent::place;
 use super::failure::{Failure, code};
 use super::finding::{Finding, Grade};
@@ -65,6 +67,9 @@ async fn look(config: &MysqlConfig, stands: Stands<'_>, out: &mut Examined) -> R
     out.findings.push(tls(&mut conn, &opts, &config.tls).await?);
     let server = Server::ask(&mut conn).await?;
     out.findings.push(version(&server));
+    if let Some(polling) = &config.polling {
+        return commits::look(&mut conn, (config, polling), &server, watch.as_ref(), stands, out).await;
+    }
     let facts = Facts::read(&mut conn, server.flavour).await?;
     out.findings.extend(facts.settings());
     out.findings.extend(watch.as_ref().and_then(|watch| facts.unlogged(watch)));
@@ -136,6 +141,12 @@ async fn tables(
             return Ok(());
         }
     };
+    listed(&catalog, config, flavour, out);
+    Ok(())
+}
+
+/// Each table of a catalog.
+fn listed(catalog: &Catalog, config: &MysqlConfig, flavour: Flavour, out: &mut Examined) {
     let (well, ill): (Vec<_>, Vec<_>) =
         catalog.tables.iter().map(|t| table(t, config, flavour)).partition(|f| f.grade == Grade::Ok);
     match well.len() {
@@ -144,7 +155,6 @@ async fn tables(
     }
     out.findings.extend(ill);
     out.schemas = catalog.schemas();
-    Ok(())
 }
 
 fn table(table: &Table, config: &MysqlConfig, flavour: Flavour) -> Finding {
@@ -188,6 +198,12 @@ async fn position(conn: &mut Conn, config: &MysqlConfig, facts: &Facts, stands: 
     };
     match judged.await {
         Ok(()) => Some(Finding::ok("position", format!("{text}, and the log has all that follows"))),
+        Err(failure @ (Failure::Lost(_) | Failure::Stop(_)))
+            if facts.flavour == Flavour::Dolt && resync::split(text).1.is_some() =>
+        {
+            let cure = "the next run tells what differs since that commit as one transaction, if it is still there".to_owned();
+            Some(Finding { grade: Grade::Warn, cure: Some(cure), ..Finding::about("position", &failure)? })
+        }
         Err(lost @ Failure::Lost(_)) if config.after_purge == AfterPurge::Snapshot => {
             let cure = "the next run reads the tables anew, as `after_purge` says".to_owned();
             Some(Finding { grade: Grade::Warn, cure: Some(cure), ..Finding::about("position", &lost)? })

@@ -15,25 +15,23 @@ use tokio::task::JoinHandle;
 use super::added::{self, Added};
 use super::catalog::{Catalog, Missing};
 use super::check::{Facts, watch};
-use super::connect::{Server, connect, options};
+use super::connect::{Flavour, Server, connect, options};
+use super::dolt::place::Commit;
+use super::dolt::{only_database, resync};
 use super::examine::without_database;
 use super::extent::{Extent, Mark};
 use super::failure::{Failure, NEW_SNAPSHOT, code};
+use super::pause::{GOOD_CONNECTION, PAUSE_MIN, Pauses};
 use super::share::{Key, Share};
 use super::stream::{self, Out, QUEUE, Task};
 use super::{AfterPurge, MysqlConfig, Snapshot, history, snapshot};
 use crate::binlog::{Assembler, Position, Watch};
 
-/// The first pause after a break; it doubles up to [`PAUSE_MAX`].
-const PAUSE_MIN: Duration = Duration::from_millis(200);
-const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The shortest pause after another reader with the same server id took over, so that the two do not push each other out in a loop.
 const PAUSE_DUPLICATE: Duration = Duration::from_secs(6);
-/// A connection that held so long, or that brought something, was a good one: the next pause is a short one again.
-const GOOD_CONNECTION: Duration = Duration::from_secs(10);
 
 /// The outlet, with the runtime's "gone" as a failure.
-pub(crate) struct Port(Arc<dyn Outlet>);
+pub(crate) struct Port(pub(crate) Arc<dyn Outlet>);
 
 impl Port {
     pub(crate) async fn message(&self, message: SourceMessage) -> Result<(), Failure> {
@@ -65,6 +63,8 @@ struct Follower {
     position: Option<Position>,
     /// Which tables it has; `None`: no account was kept.
     extent: Option<Arc<Extent>>,
+    /// The commit of Dolt whose tables the outlet has, where one is known.
+    commit: Option<Commit>,
     snapshot_due: bool,
     /// The outlet may have rows that the next snapshot must take back.
     has_rows: bool,
@@ -80,6 +80,7 @@ impl Follower {
         let watch = watch(&config.tables, opts.db_name())?;
         let (position, extent) = position.as_deref().map(history::parsed_extent).transpose()?.unzip();
         let is_incomplete = position == Some(snapshot::INCOMPLETE);
+        let commit = position.and_then(|text| resync::split(text).1);
         let position = position.filter(|_| !is_incomplete).map(history::parsed).transpose()?;
         let extent = extent.flatten().map(Arc::new);
         if config.heartbeat < Duration::from_millis(100) || config.heartbeat > Duration::from_secs(3600) {
@@ -100,12 +101,12 @@ impl Follower {
         };
         let schemas = Vec::new();
         let has_rows = is_incomplete;
-        Ok(Follower { config, opts, watch, position, extent, snapshot_due, has_rows, schemas, damaged: false })
+        Ok(Follower { config, opts, watch, position, commit, extent, snapshot_due, has_rows, schemas, damaged: false })
     }
 
     /// Connects again and again; returns only what cannot be helped.
     async fn follow(&mut self, port: &Port) -> Failure {
-        let mut pause = PAUSE_MIN;
+        let mut pauses = Pauses::new();
         let mut error = None;
         loop {
             if let Err(gone) = port.status(SourceStatus::Connecting { error: error.take() }).await {
@@ -132,14 +133,11 @@ impl Follower {
                 over => return over,
             };
             let was_good = begin.elapsed() > GOOD_CONNECTION || stood != self.position;
-            pause = if was_good { PAUSE_MIN } else { pause }.max(at_least);
             if let Err(gone) = port.status(SourceStatus::Connecting { error: Some(text.clone()) }).await {
                 return gone;
             }
             error = Some(text);
-            let jitter = rand::rng().random_range(0.5..1.0);
-            tokio::time::sleep(pause.mul_f64(jitter)).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            pauses.wait(was_good, at_least).await;
         }
     }
 
@@ -195,8 +193,16 @@ impl Follower {
                 self.position = Some(position);
             }
             Some(position) => {
-                history::require_same(position, &facts.executed)?;
-                history::require_log(position, &facts.purged)?;
+                let judged = history::require_same(position, &facts.executed);
+                let judged = judged.and_then(|()| history::require_log(position, &facts.purged));
+                match (judged, self.commit.take()) {
+                    (Ok(()), commit) => self.commit = commit,
+                    // The difference is of tables that the outlet has, and has whole.
+                    (Err(lost), Some(commit)) if facts.flavour == Flavour::Dolt && self.is_whole() => {
+                        return self.resync(conn, commit, lost, port).await;
+                    }
+                    (Err(lost), _) => return Err(lost),
+                }
                 self.extend(conn, &catalog, port).await?;
             }
         }
@@ -236,6 +242,37 @@ impl Follower {
         port.message(SourceMessage::Transaction(transaction, position.into())).await
     }
 
+    /// Goes on by commits where the log is gone: what differs since the last one is a transaction. Where commits do not help either, the
+    /// log is `lost`.
+    async fn resync(&mut self, conn: &mut Conn, last: Commit, lost: Failure, port: &Port) -> Result<Catalog, Failure> {
+        let found = match resync::resync(conn, &self.opts, &self.watch, last).await {
+            Err(Failure::Stop(why) | Failure::Lost(why)) => {
+                tracing::info!("the last commit does not help: {why}");
+                return Err(lost);
+            }
+            found => found?,
+        };
+        tracing::info!("{}; what differs since its last commit is told as one transaction", lost.text().unwrap_or_default());
+        self.announce(found.catalog.schemas(), port).await?;
+        let position = Position { done: found.position, reread: None };
+        let mark = Mark { place: position.clone(), extent: self.extent.clone() };
+        let text = with_commit(&mark, &found.step.to.hash);
+        if found.difference.changes.is_empty() {
+            port.message(SourceMessage::Position(text.into())).await?;
+            (self.position, self.commit) = (Some(position), Some(found.step.to.hash));
+            return Ok(found.catalog);
+        }
+        let transaction = Transaction {
+            source: self.config.name.as_str().into(),
+            origin: found.step.origin().into(),
+            at: found.step.to.at,
+            body: Body::Changes(found.difference.changes),
+        };
+        port.message(SourceMessage::Transaction(transaction, text.into())).await?;
+        (self.position, self.commit) = (Some(position), Some(found.step.to.hash));
+        Ok(found.catalog)
+    }
+
     /// Reads the tables. Until the last row is handed over, a break means that all of it begins anew.
     async fn snapshot(&mut self, conn: &mut Conn, facts: &Facts, port: &Port) -> Result<Catalog, Failure> {
         let extent = self.keeps_account().then(|| Arc::new(Extent::of(&self.watch)));
@@ -259,6 +296,7 @@ impl Follower {
         self.extent = extent;
         self.schemas = taken.catalog.schemas();
         self.position = Some(Position { done: taken.position, reread: None });
+        self.commit = taken.commit;
         (self.snapshot_due, self.has_rows) = (false, false);
         Ok(taken.catalog)
     }
@@ -275,6 +313,8 @@ impl Follower {
     /// Follows the log in a task of its own and passes on what it hands over.
     async fn stream(&mut self, conn: Conn, facts: Facts, catalog: Catalog, port: &Port) -> Result<Failure, Failure> {
         let position = self.position.clone().expect("invariant: `prepare` leaves a position");
+        // Only Dolt has commits.
+        let database = if facts.flavour == Flavour::Dolt { only_database(&catalog)? } else { None };
         let mut watch = self.watch.clone();
         watch.exclude(catalog.others);
         let (out, mut queue) = mpsc::channel(QUEUE);
@@ -296,8 +336,24 @@ impl Follower {
         };
         port.status(SourceStatus::Live(false)).await?;
         let mut task = Guard(tokio::spawn(stream::run(task, conn)));
-        while let Some(out) = queue.recv().await {
-            self.pass_on(out, port).await?;
+        let mut quiet = resync::QUIET;
+        loop {
+            let asks = database.as_ref().filter(|_| self.commit.is_none());
+            let waited = match asks {
+                Some(_) => tokio::time::timeout(quiet, queue.recv()).await,
+                None => Ok(queue.recv().await),
+            };
+            match (waited, asks) {
+                (Ok(Some(out)), _) => {
+                    self.pass_on(out, port).await?;
+                    quiet = resync::QUIET;
+                }
+                (Err(_), Some(database)) => {
+                    quiet = (quiet * 2).min(resync::QUIET_MAX);
+                    self.settle(database, port).await?;
+                }
+                (Ok(None), _) | (Err(_), None) => break,
+            }
         }
         Ok(match (&mut task.0).await {
             Ok(failure) => failure,
@@ -324,9 +380,24 @@ impl Follower {
         self.damaged = false;
     }
 
+    /// In a quiet moment: the commit that belongs to the position, if there is one, goes beside it.
+    async fn settle(&mut self, database: &str, port: &Port) -> Result<(), Failure> {
+        let Some(place) = self.position.clone().filter(|_| self.is_whole()) else { return Ok(()) };
+        self.commit = resync::commit_at(&self.opts, database, &place.done).await;
+        let Some(commit) = &self.commit else { return Ok(()) };
+        let mark = Mark { place, extent: self.extent.clone() };
+        port.message(SourceMessage::Position(with_commit(&mark, commit).into())).await
+    }
+
+    /// Whether the outlet has all watched tables, and wholly.
+    fn is_whole(&self) -> bool {
+        self.extent.as_ref().is_none_or(|extent| **extent == Extent::of(&self.watch))
+    }
+
     async fn pass_on(&mut self, out: Out, port: &Port) -> Result<(), Failure> {
         match out {
             Out::Schemas(schemas) => {
+                self.commit = None;
                 for schema in &schemas {
                     self.schemas.retain(|known| known.table != schema.table);
                 }
@@ -335,17 +406,29 @@ impl Follower {
             }
             Out::Transaction(transaction, mark) => {
                 port.message(SourceMessage::Transaction(transaction, SourcePosition::new(mark.clone()))).await?;
+                self.commit = None;
                 self.stand(mark);
                 Ok(())
             }
             Out::Position(mark) => {
-                port.message(SourceMessage::Position(SourcePosition::new(mark.clone()))).await?;
+                // What was passed by changed no watched table, so a commit still stands.
+                let place = match &self.commit {
+                    Some(commit) => with_commit(&mark, commit).into(),
+                    None => SourcePosition::new(mark.clone()),
+                };
+                port.message(SourceMessage::Position(place)).await?;
                 self.stand(mark);
                 Ok(())
             }
             Out::Status(status) => port.status(status).await,
         }
     }
+}
+
+/// A position as text, with the commit that belongs to its place.
+fn with_commit(mark: &Mark, commit: &Commit) -> String {
+    let extent = mark.extent.as_ref().map(ToString::to_string).unwrap_or_default();
+    resync::joined(&mark.place, Some(commit)) + &extent
 }
 
 /// An id that no other replica is likely to have: the upper half of the range, which people do not use.

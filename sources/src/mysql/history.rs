@@ -7,13 +7,21 @@ use thalweg_formulas::Code;
 
 use super::check::Facts;
 use super::connect::{Flavour, connect};
+use super::dolt::place::CommitPlace;
+use super::dolt::resync;
 use super::extent::Extent;
 use super::failure::{Failure, NEW_SNAPSHOT, code};
 use crate::binlog::{GtidState, Position};
 
 /// A position as it was handed over once.
 pub(crate) fn parsed(text: &str) -> Result<Position, Failure> {
-    text.parse().map_err(|e| Failure::stop(code::SETTING, format!("the position {e}"), NEW_SNAPSHOT))
+    if CommitPlace::is_meant(text) {
+        let cure = format!("name its `branch` again in the source's section, or {NEW_SNAPSHOT}");
+        let reason = format!("the position {text} is a commit, and this source follows the binary log");
+        return Err(Failure::stop(code::SETTING, reason, cure));
+    }
+    let (position, _) = resync::split(text);
+    position.parse().map_err(|e| Failure::stop(code::SETTING, format!("the position {e}"), NEW_SNAPSHOT))
 }
 
 /// The parts of a position: the place, and which tables it is of.

@@ -34,6 +34,7 @@ mod finding;
 mod follow;
 mod grants;
 mod history;
+mod pause;
 mod share;
 mod snapshot;
 mod stream;
@@ -48,6 +49,7 @@ use std::time::Duration;
 use thalweg_graph::ports::{BoxFuture, Outlet, Source};
 
 use crate::binlog::Spooling;
+pub use dolt::place::{Commit, CommitPlace, PlaceError};
 pub use examine::{Examined, Stands, examine};
 pub use extent::place;
 pub use finding::{Finding, Grade};
@@ -86,6 +88,22 @@ pub enum AfterPurge {
     Snapshot,
 }
 
+/// How the commits of a Dolt server are followed in place of its log: by asking for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Polling {
+    /// The branch; `None`: the one that the server's sessions begin on.
+    pub branch: Option<String>,
+    /// How often the branch is looked at. From 10 ms to 1 h.
+    pub every: Duration,
+}
+
+impl Default for Polling {
+    /// The server's own branch, each second.
+    fn default() -> Self {
+        Polling { branch: None, every: Duration::from_secs(1) }
+    }
+}
+
 /// How the connection is secured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Tls {
@@ -108,7 +126,8 @@ pub enum Tls {
 pub struct MysqlConfig {
     /// The source's name in the configuration.
     pub name: String,
-    /// `mysql://user:password@host:port/database?options`, with the options of mysql_async (`require_ssl`, `ssl_ca`, …).
+    /// `mysql://user:password@host:port/database?options`, with the options of mysql_async (`require_ssl`, `ssl_ca`, …). Of Dolt also
+    /// `…/database/branch`, which is polled.
     pub url: String,
     /// How the connection is secured.
     pub tls: Tls,
@@ -128,8 +147,10 @@ pub struct MysqlConfig {
     pub in_one: bool,
     /// Tables, named as in `tables`, that the receiver holds without a key, whatever key they have here: they are read as a whole.
     pub keyless: Vec<String>,
-    /// What to do when the log behind the position is gone.
+    /// What to do when the log behind the position is gone; of commits, when the last one is not in the branch's history any more.
     pub after_purge: AfterPurge,
+    /// Commits are followed, not the log; only Dolt has them.
+    pub polling: Option<Polling>,
     /// How often an idle server says that it is alive; after three of them without a byte the connection is given up. From 0.1 s to 1 h.
     pub heartbeat: Duration,
     /// Where sources of one server come together on one replication connection, once they have caught up; `None`: this one stays alone.
@@ -139,11 +160,14 @@ pub struct MysqlConfig {
 }
 
 impl MysqlConfig {
-    /// The usual settings: all tables of the URL's database, an initial snapshot that fires nothing, a heartbeat each 5 seconds.
+    /// The usual settings: all tables of the URL's database, an initial snapshot that fires nothing, a heartbeat each 5 seconds; where the
+    /// URL names a branch, its commits.
     pub fn new(name: impl Into<String>, url: impl Into<String>) -> MysqlConfig {
+        let url = url.into();
         MysqlConfig {
             name: name.into(),
-            url: url.into(),
+            polling: branch_in(&url).map(|branch| Polling { branch: Some(branch), ..Polling::default() }),
+            url,
             tls: Tls::default(),
             server_id: None,
             tables: Vec::new(),
@@ -160,6 +184,13 @@ impl MysqlConfig {
     }
 }
 
+/// The branch in a URL of a database's branch, `mysql://host/database/branch`; it may have slashes of its own.
+fn branch_in(url: &str) -> Option<String> {
+    let (_, path) = url.split_once("://")?.1.split_once('/')?;
+    let (_, branch) = path.split(['?', '#']).next()?.split_once('/')?;
+    Some(branch.to_string()).filter(|branch| !branch.is_empty())
+}
+
 /// Everything but the URL, which holds the password.
 impl fmt::Debug for MysqlConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -174,6 +205,7 @@ impl fmt::Debug for MysqlConfig {
             .field("in_one", &self.in_one)
             .field("keyless", &self.keyless)
             .field("after_purge", &self.after_purge)
+            .field("polling", &self.polling)
             .field("heartbeat", &self.heartbeat)
             .field("spooling", &self.spooling)
             .finish_non_exhaustive()
@@ -200,6 +232,9 @@ impl Source for MysqlSource {
     }
 
     fn run(self: Box<Self>, position: Option<String>, outlet: Arc<dyn Outlet>) -> BoxFuture<'static, ()> {
-        Box::pin(follow::run(self.config, position, outlet))
+        match self.config.polling.clone() {
+            None => Box::pin(follow::run(self.config, position, outlet)),
+            Some(polling) => Box::pin(dolt::poll::run(self.config, polling, position, outlet)),
+        }
     }
 }

@@ -14,10 +14,12 @@ use mysql_async::{BinaryProtocol, Conn, Opts, QueryResult, Value as Sql};
 use thalweg_formulas::{Timestamp, Value};
 use thalweg_graph::ports::{SourceMessage, SourceStatus};
 use thalweg_graph::transaction::{Body, Change, Op};
-use thalweg_graph::{Schema, Transaction};
+use thalweg_graph::{Row, Schema, Transaction};
 
 use super::catalog::{Catalog, Missing, Reading, Table};
 use super::connect::{Flavour, ask_first, quoted};
+use super::dolt::place::Commit;
+use super::dolt::resync;
 use super::extent::Extent;
 use super::failure::{Failure, code};
 use super::follow::Port;
@@ -41,6 +43,8 @@ pub(crate) struct Taken {
     pub(crate) position: GtidState,
     /// The layout of the tables.
     pub(crate) catalog: Catalog,
+    /// The commit of Dolt that the rows are of.
+    pub(crate) commit: Option<Commit>,
 }
 
 /// What a snapshot is taken for.
@@ -62,14 +66,42 @@ pub(crate) async fn take(conn: &mut Conn, job: Job<'_>, port: &Port) -> Result<T
     let missing = if job.known.is_none() { Missing::Refused } else { Missing::Dropped };
     let View { position, catalog, as_of } = view::open(conn, job.opts, job.flavour, job.watch, missing).await?;
     let at: Option<f64> = ask_first(conn, "SELECT UNIX_TIMESTAMP(NOW(6))").await?;
+    let commit = as_of.as_ref().and_then(|commit| commit.parse().ok());
+    let moment = Moment {
+        catalog: &catalog,
+        as_of: as_of.as_deref(),
+        origin: format!("snapshot:{position}"),
+        at: Timestamp((at.unwrap_or_default() * 1e6).round() as i64),
+        position: resync::joined(&Position { done: position.clone(), reread: None }, commit.as_ref()),
+    };
+    read(conn, job, moment, port).await?;
+    conn.query_drop("COMMIT").await?;
+    Ok(Taken { position, catalog, commit })
+}
+
+/// The moment that rows are read of.
+pub(crate) struct Moment<'a> {
+    /// The tables in it.
+    pub(crate) catalog: &'a Catalog,
+    /// A commit; `None`: the open transaction's view.
+    pub(crate) as_of: Option<&'a str>,
+    pub(crate) origin: String,
+    pub(crate) at: Timestamp,
+    /// The position behind the last row.
+    pub(crate) position: String,
+}
+
+/// Reads all watched tables as of a moment and hands the rows over.
+pub(crate) async fn read(conn: &mut Conn, job: Job<'_>, moment: Moment<'_>, port: &Port) -> Result<(), Failure> {
+    let catalog = moment.catalog;
     port.message(SourceMessage::Schemas(catalog.schemas())).await?;
     port.status(SourceStatus::Snapshot(0)).await?;
     let mut pieces = Pieces {
         port,
         config: job.config,
-        origin: format!("snapshot:{position}"),
-        at: Timestamp((at.unwrap_or_default() * 1e6).round() as i64),
-        changes: job.known.map_or_else(Vec::new, |known| clears(known, &catalog, job.watch)),
+        origin: moment.origin,
+        at: moment.at,
+        changes: job.known.map_or_else(Vec::new, |known| clears(known, catalog, job.watch)),
         bytes: 0,
         handed: 0,
         has_rows: job.has_rows,
@@ -77,11 +109,9 @@ pub(crate) async fn take(conn: &mut Conn, job: Job<'_>, port: &Port) -> Result<T
         rows: 0,
     };
     for table in &catalog.tables {
-        read_table(conn, table, as_of.as_deref(), &mut pieces).await?;
+        read_table(conn, table, moment.as_of, &mut pieces).await?;
     }
-    conn.query_drop("COMMIT").await?;
-    pieces.finish(&position).await?;
-    Ok(Taken { position, catalog })
+    pieces.finish(moment.position).await
 }
 
 /// A clear for every table that there may be rows of.
@@ -127,9 +157,9 @@ impl Pieces<'_> {
         Ok(())
     }
 
-    async fn finish(mut self, position: &GtidState) -> Result<(), Failure> {
+    async fn finish(mut self, position: String) -> Result<(), Failure> {
         self.port.status(SourceStatus::Snapshot(self.rows)).await?;
-        self.hand_over(Position { done: position.clone(), reread: None }.to_string()).await
+        self.hand_over(position).await
     }
 
     async fn hand_over(&mut self, mut position: String) -> Result<(), Failure> {
@@ -192,10 +222,15 @@ pub(crate) fn size(cells: &[Sql]) -> usize {
 
 /// A row as an insert.
 pub(crate) fn insert(schema: &Arc<Schema>, readings: &[Option<Reading>], cells: Vec<Sql>) -> Result<Change, Failure> {
-    let mut cells = cells.into_iter();
-    let mut after = Vec::with_capacity(readings.len());
+    let after = row(schema, readings, cells.into_iter())?;
+    Ok(Change { schema: schema.clone(), op: Op::Insert, key: None, before: None, after: Some(after) })
+}
+
+/// A row of values of the binary protocol, of the columns that are read.
+pub(crate) fn row(schema: &Schema, readings: &[Option<Reading>], mut cells: impl Iterator<Item = Sql>) -> Result<Row, Failure> {
+    let mut row = Vec::with_capacity(readings.len());
     for (i, reading) in readings.iter().enumerate() {
-        after.push(match reading {
+        row.push(match reading {
             None => None,
             Some(reading) => match cells.next().and_then(|sql| value(*reading, sql)) {
                 None => return Err(unknown_form(schema, i)),
@@ -203,7 +238,7 @@ pub(crate) fn insert(schema: &Arc<Schema>, readings: &[Option<Reading>], cells: 
             },
         });
     }
-    Ok(Change { schema: schema.clone(), op: Op::Insert, key: None, before: None, after: Some(after.into()) })
+    Ok(row.into())
 }
 
 /// The server sent a value in another form than its column has.

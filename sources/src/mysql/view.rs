@@ -24,6 +24,10 @@ const LOCK_WAIT_SECONDS: u32 = 5;
 
 const BEGIN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
 
+/// What makes a session's results those that the log gives.
+pub(crate) const AS_STORED: &str =
+    "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 3600, character_set_results = NULL";
+
 /// A view that is open on a connection.
 #[derive(Debug)]
 pub(crate) struct View {
@@ -56,10 +60,7 @@ pub(crate) async fn open(
 
 /// The settings of a connection that reads rows.
 pub(crate) async fn for_reading(conn: &mut Conn) -> Result<(), Failure> {
-    for sql in [
-        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-        "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 3600, character_set_results = NULL",
-    ] {
+    for sql in ["SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", AS_STORED] {
         conn.query_drop(sql).await?;
     }
     Ok(())

@@ -126,6 +126,74 @@ fn src_27_a_purged_log_names_what_is_missing() {
     assert_eq!(next(&server, &mut source), format!("U:4: +orders({})", shown(2, "two", "new")));
 }
 
+/// Begins at a commit, and goes away when its position says so.
+fn left_at_a_commit(server: &DoltStandIn) -> String {
+    let mut source = start(config(&server.url(), &["shop.orders"]), None);
+    source.transaction();
+    source.until_live();
+    server.write(&[put(1, "one", "new")]);
+    source.transaction();
+    let wanted = format!("{};commit={}", server.gtid(), server.commit());
+    source.until_position(&wanted);
+    wanted
+}
+
+#[test]
+fn src_27_behind_a_purged_log_the_difference_to_the_last_commit_is_one_transaction() {
+    let server = shop();
+    let position = left_at_a_commit(&server);
+    let commit = position.rsplit_once('=').unwrap().1.to_string();
+    let purge = |edits: &[Edit<'_>]| {
+        server.write(edits);
+        server.commit();
+        server.restart();
+        server.purge();
+    };
+    purge(&[put(2, "two", "new"), put(1, "uno", "paid")]);
+    let mut source = start(config(&server.url(), &["shop.orders"]), Some(&position));
+    let told = next(&server, &mut source);
+    let marker = server.head("main");
+    assert_eq!(
+        told,
+        format!(
+            "{commit}..{marker}: +orders({}) ~orders({} -> {})",
+            shown(2, "two", "new"),
+            shown(1, "one", "new"),
+            shown(1, "uno", "paid")
+        )
+    );
+    let position = source.position.clone().unwrap();
+    assert_eq!(position, format!("{};commit={marker}", server.gtid()));
+    source.until_live();
+    server.write(&[put(3, "three", "new")]);
+    assert_eq!(next(&server, &mut source), format!("U:8: +orders({})", shown(3, "three", "new")));
+    drop(source);
+    // The marker's own position is a commit's too; a log that begins anew is made good the same way.
+    purge(&[Edit::Remove("shop.orders", vec![3.into()]), put(4, "four", "new")]);
+    let mut source = start(config(&server.url(), &["shop.orders"]), Some(&position));
+    let told = next(&server, &mut source);
+    assert_eq!(told.split_once(": ").unwrap().1, format!("+orders({})", shown(4, "four", "new")));
+    drop(source);
+    // Where nothing can be written, or the commit is gone, it is as without a commit.
+    server.set_writable(false);
+    purge(&[put(5, "five", "new")]);
+    let text = start(config(&server.url(), &["shop.orders"]), Some(&position)).stopped();
+    assert!(text.starts_with("E0410: this source stands at "), "{text}");
+}
+
+#[test]
+fn src_27_no_commit_stands_beside_a_position_that_is_none() {
+    let server = shop();
+    let mut source = start(config(&server.url(), &["shop.orders"]), None);
+    source.transaction();
+    source.until_live();
+    server.write(&[put(1, "one", "new")]);
+    source.transaction();
+    // What is written and not committed is in no commit, however quiet it is.
+    source.nothing_for(std::time::Duration::from_millis(1500));
+    assert_eq!(source.position, Some(server.gtid()));
+}
+
 #[test]
 fn a_server_that_writes_no_log_is_told_how() {
     let server = shop();

@@ -190,12 +190,18 @@ impl Running {
 
     /// Waits until the position is `wanted`, and fails if a transaction comes before.
     pub fn until_position(&mut self, wanted: &str) {
-        let begin = Instant::now();
+        let came = self.all_until_position(wanted);
+        assert!(came.is_empty(), "{came:?}");
+    }
+
+    /// Waits until the position is `wanted`: the transactions that came before.
+    pub fn all_until_position(&mut self, wanted: &str) -> Vec<Transaction> {
+        let (begin, mut came) = (Instant::now(), Vec::new());
         while self.position.as_deref() != Some(wanted) {
             assert!(begin.elapsed() < PATIENCE, "waiting for {wanted}, at {:?}; statuses: {:?}", self.position, self.statuses);
-            let transaction = self.receive("a position");
-            assert!(transaction.is_none(), "{transaction:?}");
+            came.extend(self.receive("a position"));
         }
+        came
     }
 
     /// Fails if a transaction comes within `time`.

@@ -6,6 +6,7 @@ mod binlog_file;
 mod ddl;
 mod decoder;
 mod dolt;
+mod dolt_commits;
 mod faults;
 mod harness;
 mod hostile;

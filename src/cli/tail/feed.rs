@@ -5,7 +5,7 @@ use std::time::Duration;
 use thalweg_graph::ports::Source;
 use thalweg_sources::binlog::Position;
 use thalweg_sources::binlog_file::{BinlogFileConfig, BinlogFileSource};
-use thalweg_sources::mysql::{MysqlConfig, MysqlSource, Snapshot};
+use thalweg_sources::mysql::{CommitPlace, MysqlConfig, MysqlSource, Snapshot};
 
 /// The source's name; nothing that is written shows it.
 const NAME: &str = "tail";
@@ -29,9 +29,12 @@ impl Place {
         match text {
             "start" => Ok(Place::Start),
             "now" => Ok(Place::Now),
-            _ => match text.parse::<Position>() {
-                Ok(position) => Ok(Place::Behind(position.to_string())),
-                Err(error) => Err(format!("{error}; write `start`, `now` or a position such as 0-1-42")),
+            // Behind a position of Dolt's log may stand its commit.
+            _ => match (text.parse::<CommitPlace>(), text.split(";commit=").next().unwrap_or(text).parse::<Position>()) {
+                (Ok(commit), _) => Ok(Place::Behind(commit.to_string())),
+                (_, Ok(_)) if text.contains(";commit=") => Ok(Place::Behind(text.to_owned())),
+                (_, Ok(position)) => Ok(Place::Behind(position.to_string())),
+                (_, Err(error)) => Err(format!("{error}; write `start`, `now` or a position such as 0-1-42")),
             },
         }
     }
@@ -129,6 +132,10 @@ mod tests {
         assert_eq!(Place::parse("start"), Ok(Place::Start));
         assert_eq!(Place::parse("now"), Ok(Place::Now));
         assert_eq!(Place::parse("0-1-42,1-1-7"), Ok(Place::Behind("0-1-42,1-1-7".to_owned())));
+        let hash = "qi331vjgoavqpi5am334cji1gmhlkdv5";
+        assert_eq!(Place::parse(hash), Ok(Place::Behind(format!("commit:{hash}"))));
+        let place = format!("commit:{hash}@dev");
+        assert_eq!(Place::parse(&place), Ok(Place::Behind(place)));
         let uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5";
         assert_eq!(Place::parse(uuid), Ok(Place::Behind(uuid.to_owned())));
         let why = Place::parse("yesterday").unwrap_err();

@@ -176,6 +176,7 @@ impl Session<'_> {
                 let revision = queries::revision_of(&self.database).1.map(|_| self.database.clone());
                 (&["Database"], state.databases().into_iter().chain(revision).map(|name| vec![name]).collect())
             }
+            "SESSION" => (&["Variable_name", "Value"], Vec::new()),
             "WARNINGS" => {
                 let warning = |text: &String| vec!["Warning".to_string(), "1105".to_string(), text.clone()];
                 (&["Level", "Code", "Message"], state.warnings.iter().map(warning).collect())

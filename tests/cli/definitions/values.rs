@@ -313,3 +313,76 @@ url = "mysql://root:${DB_PASSWORD}@localhost:3306"
         "#]],
     );
 }
+
+#[test]
+fn how_a_branch_is_followed_is_checked() {
+    let source = |more: &str| format!("[[source]]\nkind = \"mysql\"\nurl = \"mysql://localhost/shop\"\n{more}\n");
+    let texts = [
+        "branch = \"dev\"\npoll = \"250ms\"",
+        "poll = \"often\"",
+        "poll = \"1ms\"",
+        "branch = \"\"",
+        "branch = \"dev\"\nserver_id = 7",
+    ];
+    let sources = texts.map(|text| (text, source(text)));
+    let cases: Vec<(&str, &str)> = sources.iter().map(|(text, source)| (*text, source.as_str())).collect();
+    check(
+        &cases,
+        expect![[r#"
+            === branch = "dev"
+            poll = "250ms"
+            exit 0
+            --- stdout
+            t.toml: 0 fields, 0 formulas, 0 effects, 0 reactions, 1 source
+            === poll = "often"
+            exit 3
+            --- stderr
+            error[E0282]: "often" is not a duration like 1h30m or 1.5s
+             --> t.toml:4:8
+              |
+            4 | poll = "often"
+              |        ^^^^^^^ not an interval
+              |
+              = help: poll = "1s"
+
+            t.toml: 1 error
+            === poll = "1ms"
+            exit 3
+            --- stderr
+            error[E0282]: `poll` must be from 10ms to 1h, and 1ms is not
+             --> t.toml:4:8
+              |
+            4 | poll = "1ms"
+              |        ^^^^^ not an interval
+              |
+              = help: poll = "1s"
+
+            t.toml: 1 error
+            === branch = ""
+            exit 3
+            --- stderr
+            error[E0282]: `branch` must name a branch
+             --> t.toml:4:10
+              |
+            4 | branch = ""
+              |          ^^ no name
+              |
+              = help: branch = "main"
+
+            t.toml: 1 error
+            === branch = "dev"
+            server_id = 7
+            exit 3
+            --- stderr
+            error[E0282]: `server_id` is for readers of the log, and with `branch` or `poll` the log is not read
+             --> t.toml:5:13
+              |
+            5 | server_id = 7
+              |             ^ has no effect
+              |
+              = help: take it out
+
+            t.toml: 1 error
+        "#]],
+    );
+}
