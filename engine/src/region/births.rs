@@ -23,7 +23,7 @@ impl Region {
     pub(super) fn begin(&mut self, epoch: Epoch, row: u32, moved: &mut Vec<Moved>, context: &mut Context) {
         self.births_and_deaths += 1;
         if !self.layout.groups_in.is_empty() {
-            self.show_aggregates(row, u64::MAX, moved);
+            self.show_aggregates(row, u16::MAX, moved);
             self.release_all(moved);
         }
         self.start_selves(row, context);

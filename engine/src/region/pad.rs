@@ -37,14 +37,20 @@ pub struct Touch {
     pub lived: bool,
     /// More than one change wrote it, so a slot may stand in the log twice.
     pub again: bool,
-    /// Aggregates (by place, modulo 64) that got contributions.
-    pub groups: u64,
+    /// Aggregates (by place, modulo 16) that got contributions.
+    pub groups: u16,
     /// The whole row before, where the region keeps whole rows.
     pub whole: Option<Arc<RowMap>>,
 }
 
+/// A large transaction touches every row it brings.
+const _: () = assert!(size_of::<Touch>() <= 16);
+
 /// So many touches are looked through before an index is made.
 const SEARCHED: usize = 16;
+
+/// Touches and log entries for which memory is kept; what a large transaction took is given back.
+const KEPT_MAX: usize = 1 << 16;
 
 /// The touched rows of one epoch, in the order of their first touch.
 #[derive(Debug, Default)]
@@ -140,7 +146,9 @@ impl Pad {
     /// Takes the emptied vectors back, for their memory.
     pub fn recycle(&mut self, mut touches: Vec<Touch>, mut log: Vec<(u32, Moved)>) {
         touches.clear();
+        touches.shrink_to(KEPT_MAX);
         log.clear();
+        log.shrink_to(KEPT_MAX);
         self.touches = touches;
         self.log = log;
     }

@@ -152,7 +152,7 @@ impl Region {
             NoteKind::Contribute(place, contribution) => {
                 let touch = self.touch(note.row);
                 self.aggregates.apply(note.row, place, &contribution);
-                self.pad.get(touch).groups |= 1 << (place % 64);
+                self.pad.get(touch).groups |= 1 << (place % 16);
             }
         }
     }
@@ -248,11 +248,11 @@ impl Region {
     }
 
     /// Writes the values of aggregates that got contributions to their slots.
-    pub(super) fn show_aggregates(&mut self, row: u32, groups: u64, moved: &mut Vec<Moved>) {
+    pub(super) fn show_aggregates(&mut self, row: u32, groups: u16, moved: &mut Vec<Moved>) {
         if groups == 0 {
             return;
         }
-        for (place, group) in self.layout.groups_in.iter().enumerate().filter(|(place, _)| groups & 1 << (place % 64) != 0) {
+        for (place, group) in self.layout.groups_in.iter().enumerate().filter(|(place, _)| groups & 1 << (place % 16) != 0) {
             if let Some(old) = self.rows.set(row, group.slot, self.aggregates.value(row, place as u32)) {
                 moved.push(Moved::new(group.slot, old));
             }
