@@ -19,6 +19,7 @@ pub mod dispatch;
 pub mod launch;
 pub mod lost;
 mod pump;
+mod reading;
 pub mod recover;
 pub mod status;
 

@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thalweg_formulas::{Value, json};
 use thalweg_graph::outcome::{Fired, RuleId};
@@ -26,6 +26,7 @@ use super::clears;
 use super::clock::Clock;
 use super::commit::Committer;
 use super::raised;
+use super::reading::Reading;
 use super::session::Arrivals;
 use super::status::Board;
 use crate::sequencer::{Batch, Halted, Sequencer};
@@ -315,19 +316,28 @@ fn outbox_row(
 
 /// Notes how a source is doing; says it where it is news.
 pub(super) fn report_status(board: &Board, source: &Arc<str>, status: SourceStatus) {
-    if board.read().sources.get(source).is_some_and(|report| report.status == status) {
-        return;
+    let Some(before) = board.read().sources.get(source).cloned().filter(|report| report.status != status) else { return };
+    let (now, mut reading) = (Instant::now(), before.reading);
+    if std::mem::discriminant(&before.status) != std::mem::discriminant(&status)
+        && let Some(done) = reading.take()
+    {
+        tracing::info!("source {source}: {}", done.end(now));
     }
     match &status {
         SourceStatus::Connecting { error: Some(error) } => tracing::warn!("source {source}: {error}; connecting again"),
         SourceStatus::Connecting { error: None } => tracing::info!("source {source}: connecting"),
-        SourceStatus::Snapshot(rows) => tracing::info!("source {source}: snapshot, {rows} rows"),
-        SourceStatus::Filling(rows) => tracing::info!("source {source}: live, reading added tables in, {rows} rows"),
         SourceStatus::Live(true) => tracing::info!("source {source}: live"),
         SourceStatus::Live(false) => tracing::info!("source {source}: catching up"),
         SourceStatus::Stopped(reason) => tracing::error!("source {source} stopped: {reason}"),
+        SourceStatus::Snapshot(rows) | SourceStatus::Filling(rows) => match &mut reading {
+            Some(reading) => reading.at(*rows, now).iter().for_each(|line| tracing::info!("source {source}: {line}")),
+            None if matches!(status, SourceStatus::Snapshot(_)) => tracing::info!("source {source}: reading its tables"),
+            None => tracing::info!("source {source}: live, reading the tables that were added"),
+        },
     }
-    board.source(source, |report| report.status = status);
+    let is_reading = matches!(status, SourceStatus::Snapshot(_) | SourceStatus::Filling(_));
+    let reading = is_reading.then(|| reading.unwrap_or_else(|| Reading::new(now)));
+    board.source(source, |report| (report.status, report.reading) = (status, reading));
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use thalweg_server::status::BatchSizes;
 use tokio::sync::watch;
 
 use super::lost::Lost;
+use super::reading::Reading;
 
 /// What is known now. A copy of it is taken for every reader.
 #[derive(Clone, Debug)]
@@ -78,6 +79,8 @@ pub struct SourceReport {
     pub position: Option<String>,
     /// It has ended.
     pub ended: bool,
+    /// The rows that it is reading in, if it is.
+    pub(super) reading: Option<Reading>,
 }
 
 impl SourceReport {
@@ -113,7 +116,8 @@ pub struct Board {
 impl Board {
     /// An empty board for these sources and this data directory.
     pub fn new(sources: impl IntoIterator<Item = Arc<str>>, directory: PathBuf) -> Self {
-        let source = || SourceReport { status: SourceStatus::Connecting { error: None }, position: None, ended: false };
+        let source =
+            || SourceReport { status: SourceStatus::Connecting { error: None }, position: None, ended: false, reading: None };
         let report = Report {
             started: Instant::now(),
             epoch: 0,
