@@ -245,7 +245,7 @@ impl Mapping {
 
     /// Whether the given columns of an image are of their types already, as far as that is quickly said.
     #[inline]
-    pub fn fits(&self, image: &Row) -> bool {
+    fn fits(&self, image: &Row) -> bool {
         image.iter().zip(&self.columns).all(|(value, column)| value.as_ref().is_none_or(|value| fits(value, &column.ty)))
     }
 
@@ -260,7 +260,12 @@ impl Mapping {
     ///
     /// # Errors
     /// A value does not fit its column; the image is then of no use.
+    #[inline]
     pub fn coerce(&self, image: &mut Row) -> Result<(), Error> {
+        if self.fits(image) { Ok(()) } else { self.coerce_each(image) }
+    }
+
+    fn coerce_each(&self, image: &mut Row) -> Result<(), Error> {
         for (at, column) in self.columns.iter().enumerate() {
             if let Some(Some(value)) = image.get(at)
                 && !fits(value, &column.ty)

@@ -29,7 +29,9 @@ impl Region {
     /// Folds one arrival into the epoch at hand; `mappings` are all, by number.
     pub(crate) fn fold(&mut self, epoch: Epoch, what: What, mappings: &[Arc<Mapping>], context: &mut Context) {
         match what {
-            What::Change(id, change) => self.fold_change(&Folding { epoch, mapping: &mappings[id as usize] }, change, context),
+            What::Change(id, mut change) => {
+                self.fold_change(&Folding { epoch, mapping: &mappings[id as usize] }, &mut change, context)
+            }
             What::Changes(id, changes) => {
                 self.fold_changes(&Folding { epoch, mapping: &mappings[id as usize] }, changes, context)
             }
@@ -50,18 +52,18 @@ impl Region {
         }
     }
 
-    fn fold_changes(&mut self, folding: &Folding<'_>, changes: Vec<Change>, context: &mut Context) {
+    fn fold_changes(&mut self, folding: &Folding<'_>, mut changes: Vec<Change>, context: &mut Context) {
         if self.can_fill(folding, &changes, context) {
             self.fill(folding, changes, context);
         } else {
-            changes.into_iter().for_each(|change| self.fold_change(folding, change, context));
+            changes.iter_mut().for_each(|change| self.fold_change(folding, change, context));
         }
     }
 
-    fn fold_change(&mut self, folding: &Folding<'_>, mut change: Change, context: &mut Context) {
+    fn fold_change(&mut self, folding: &Folding<'_>, change: &mut Change, context: &mut Context) {
         context.out.counts.changes += 1;
-        if !self.fold_plain(folding, &mut change, context) {
-            self.fold_any(folding, &mut change, context);
+        if !self.fold_plain(folding, change, context) {
+            self.fold_any(folding, change, context);
         }
     }
 
