@@ -172,7 +172,7 @@ impl Assembler {
         self
     }
 
-    /// The receiver understands [`Change::clear`]: TRUNCATE and DROP do not stop the reading.
+    /// The receiver understands [`thalweg_graph::Change::clear`]: TRUNCATE and DROP do not stop the reading.
     pub fn with_clears(mut self) -> Assembler {
         self.clears = true;
         self
