@@ -133,6 +133,7 @@ impl Pad {
     }
 
     /// Ends the epoch: the touches and the log, in the order of touches.
+    #[inline]
     pub fn take(&mut self) -> (Vec<Touch>, Vec<(u32, Moved)>) {
         let (touches, mut log) = (std::mem::take(&mut self.touches), std::mem::take(&mut self.log));
         touches.iter().for_each(|touch| self.marks[touch.row as usize / 64] &= !(1 << (touch.row % 64)));
@@ -144,11 +145,13 @@ impl Pad {
     }
 
     /// Takes the emptied vectors back, for their memory.
+    #[inline]
     pub fn recycle(&mut self, mut touches: Vec<Touch>, mut log: Vec<(u32, Moved)>) {
+        if touches.capacity() > KEPT_MAX || log.capacity() > KEPT_MAX {
+            return;
+        }
         touches.clear();
-        touches.shrink_to(KEPT_MAX);
         log.clear();
-        log.shrink_to(KEPT_MAX);
         self.touches = touches;
         self.log = log;
     }
