@@ -16,6 +16,7 @@ mod daemon {
     mod latency;
     mod outside;
     mod programs;
+    mod scripted;
     mod seed;
     mod status;
     mod sync;

@@ -376,14 +376,18 @@ fn column(column: &Column) -> Vec<Option<String>> {
     let (data_type, column_type, charset) = column.kind.sql();
     let digits = matches!(column.kind, Kind::Time | Kind::Datetime).then(|| "6".to_string());
     let is_json = i32::from(column.kind == Kind::Json).to_string();
+    let number = match column.kind {
+        Kind::Decimal(precision, scale) => [Some(precision.to_string()), Some(scale.to_string())],
+        _ => [None, None],
+    };
     vec![
         Some(column.name.clone()),
         Some(data_type.to_string()),
         Some(column_type),
         charset.map(String::from),
         charset.map(|charset| format!("{charset}_0900_bin")),
-        None,
-        None,
+        number[0].clone(),
+        number[1].clone(),
         digits,
         Some(is_json),
         Some(i32::from(column.kind == Kind::Virtual).to_string()),

@@ -11,13 +11,15 @@ pub enum Cell {
     Null,
     /// A number.
     Int(i64),
-    /// Text; of an ENUM, the member.
+    /// Text; of an ENUM, the member; of a DECIMAL and a DOUBLE, how SQL prints it.
     Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
     /// A JSON object of numbers: the log makes doubles of them, SQL prints them as they are.
     Json(Vec<(String, i64)>),
     /// A TIME in microseconds.
     Time(i64),
-    /// A DATETIME in microseconds since 1970.
+    /// A DATETIME, or the midnight of a DATE, in microseconds since 1970.
     Datetime(i64),
 }
 
@@ -40,6 +42,18 @@ pub enum Kind {
     Int,
     /// INT UNSIGNED, whose sign the log does not tell.
     IntUnsigned,
+    /// SMALLINT.
+    Smallint,
+    /// BIGINT.
+    Bigint,
+    /// DOUBLE.
+    Double,
+    /// DECIMAL of so many digits, so many of them behind the point.
+    Decimal(u8, u8),
+    /// VARBINARY of up to so many bytes.
+    Varbinary(u16),
+    /// DATE.
+    Date,
     /// VARCHAR in utf8mb4 of up to so many characters.
     Varchar(u16),
     /// ENUM in utf8mb4.
@@ -81,6 +95,12 @@ impl Kind {
         match self {
             Kind::Int | Kind::Virtual => ("int", "int".into(), None),
             Kind::IntUnsigned => ("int", "int unsigned".into(), None),
+            Kind::Smallint => ("smallint", "smallint".into(), None),
+            Kind::Bigint => ("bigint", "bigint".into(), None),
+            Kind::Double => ("double", "double".into(), None),
+            Kind::Decimal(digits, scale) => ("decimal", format!("decimal({digits},{scale})"), None),
+            Kind::Varbinary(n) => ("varbinary", format!("varbinary({n})"), None),
+            Kind::Date => ("date", "date".into(), None),
             Kind::Varchar(n) => ("varchar", format!("varchar({n})"), Some("utf8mb4")),
             Kind::Enum(members) => {
                 let quoted: Vec<String> = members.iter().map(|m| format!("'{m}'")).collect();
@@ -92,6 +112,16 @@ impl Kind {
         }
     }
 
+    /// A number of as many bytes as the column has.
+    fn int(&self, x: i64) -> Vec<u8> {
+        let bytes = match self {
+            Kind::Smallint => 2,
+            Kind::Bigint => 8,
+            _ => 4,
+        };
+        x.to_le_bytes()[..bytes].to_vec()
+    }
+
     pub(super) fn is_unsigned(&self) -> bool {
         *self == Kind::IntUnsigned
     }
@@ -100,7 +130,12 @@ impl Kind {
     pub(super) fn result_type(&self) -> u8 {
         match self {
             Kind::Int | Kind::IntUnsigned | Kind::Virtual => 3,
-            Kind::Varchar(_) => 253,
+            Kind::Smallint => 2,
+            Kind::Bigint => 8,
+            Kind::Double => 5,
+            Kind::Decimal(..) => 246,
+            Kind::Date => 10,
+            Kind::Varchar(_) | Kind::Varbinary(_) => 253,
             Kind::Enum(_) => 254,
             Kind::Time => 11,
             Kind::Datetime => 12,
@@ -112,8 +147,10 @@ impl Kind {
     pub(super) fn in_result(&self, cell: &Cell) -> Vec<u8> {
         match cell {
             Cell::Null => Vec::new(),
-            Cell::Int(x) => (*x as u32).to_le_bytes().to_vec(),
+            Cell::Int(x) => self.int(*x),
+            Cell::Text(text) if *self == Kind::Double => double(text),
             Cell::Text(text) => counted(text.as_bytes()),
+            Cell::Bytes(bytes) => counted(bytes),
             Cell::Json(members) => {
                 let members: Vec<String> = members.iter().map(|(name, x)| format!("\"{name}\": {x}")).collect();
                 counted(format!("{{{}}}", members.join(", ")).as_bytes())
@@ -128,6 +165,9 @@ impl Kind {
             }
             Cell::Datetime(micros) => {
                 let ([year, month, day, hour, minute, second], rest) = calendar(*micros);
+                if *self == Kind::Date {
+                    return [&[4][..], &(year as u16).to_le_bytes(), &[month as u8, day as u8]].concat();
+                }
                 let mut bytes = vec![11];
                 bytes.extend_from_slice(&(year as u16).to_le_bytes());
                 bytes.extend([month, day, hour, minute, second].map(|part| part as u8));
@@ -141,6 +181,12 @@ impl Kind {
     fn in_map(&self) -> (u8, Vec<u8>) {
         match self {
             Kind::Int | Kind::IntUnsigned | Kind::Virtual => (3, vec![]),
+            Kind::Smallint => (2, vec![]),
+            Kind::Bigint => (8, vec![]),
+            Kind::Double => (5, vec![8]),
+            Kind::Decimal(digits, scale) => (246, vec![*digits, *scale]),
+            Kind::Date => (10, vec![]),
+            Kind::Varbinary(n) => (15, n.to_le_bytes().to_vec()),
             Kind::Varchar(n) => (15, (n * 4).to_le_bytes().to_vec()),
             Kind::Enum(_) => (254, vec![247, 1]),
             Kind::Time => (19, vec![6]),
@@ -153,7 +199,15 @@ impl Kind {
     fn in_row(&self, cell: &Cell) -> Vec<u8> {
         match (self, cell) {
             (_, Cell::Null) => Vec::new(),
-            (_, Cell::Int(x)) => (*x as u32).to_le_bytes().to_vec(),
+            (_, Cell::Int(x)) => self.int(*x),
+            (Kind::Double, Cell::Text(text)) => double(text),
+            (Kind::Decimal(digits, scale), Cell::Text(text)) => decimal(text, *digits, *scale),
+            (Kind::Date, Cell::Datetime(micros)) => {
+                let ([year, month, day, ..], _) = calendar(*micros);
+                ((year << 9 | month << 5 | day) as u32).to_le_bytes()[..3].to_vec()
+            }
+            (Kind::Varbinary(n), Cell::Bytes(bytes)) if *n < 256 => [&[bytes.len() as u8][..], bytes].concat(),
+            (_, Cell::Bytes(bytes)) => [&(bytes.len() as u16).to_le_bytes()[..], bytes].concat(),
             (Kind::Enum(members), Cell::Text(text)) => {
                 vec![members.iter().position(|m| m == text).expect("a member of the ENUM") as u8 + 1]
             }
@@ -167,6 +221,31 @@ impl Kind {
             (_, Cell::Datetime(micros)) => datetime2(*micros),
         }
     }
+}
+
+/// As results and the log have it.
+fn double(text: &str) -> Vec<u8> {
+    text.parse::<f64>().expect("a number").to_le_bytes().to_vec()
+}
+
+/// Groups of nine digits in four bytes, outward from the point, the rest in fewer; the first bit is the sign.
+fn decimal(text: &str, digits: u8, scale: u8) -> Vec<u8> {
+    const BYTES: [usize; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
+    let (whole, fraction) = text.trim_start_matches('-').split_once('.').unwrap_or((text.trim_start_matches('-'), ""));
+    let whole = format!("{whole:0>width$}", width = usize::from(digits - scale));
+    let fraction = format!("{fraction:0<width$}", width = usize::from(scale));
+    let group = |digits: &str| {
+        let number: u32 = digits.parse().unwrap_or(0);
+        number.to_be_bytes()[4 - BYTES[digits.len()]..].to_vec()
+    };
+    let (first, groups) = whole.split_at(whole.len() % 9);
+    let own = |digits: &str| (0..digits.len()).step_by(9).flat_map(|at| group(&digits[at..(at + 9).min(digits.len())])).collect();
+    let mut bytes: Vec<u8> = [group(first), own(groups), own(&fraction)].concat();
+    bytes[0] ^= 0x80;
+    if text.starts_with('-') {
+        bytes.iter_mut().for_each(|byte| *byte = !*byte);
+    }
+    bytes
 }
 
 /// TIME with six digits: an offset binary number of three and three bytes.
