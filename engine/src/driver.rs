@@ -17,7 +17,7 @@ use thalweg_graph::transaction::Body;
 use thalweg_graph::{Change, Epoch, Op, Outcome, Plan, Transaction};
 
 use crate::context::{Batch, EpochInfo};
-use crate::engine::Options;
+use crate::engine::{Options, Standing};
 use crate::intake::mapping::verb;
 use crate::intake::{Arrival, Mapping, MappingId, Router, What, errors};
 use crate::memory::condition_name;
@@ -406,6 +406,12 @@ impl Driver {
             let (target, key) = (target.clone(), key.clone());
             self.with(worker, move |shard| shard.read(&target, &key))
         })
+    }
+
+    /// A table's documents, in no order.
+    pub fn rows(&mut self, table: TableId, targets: &Arc<[Option<Target>]>) -> Vec<Standing> {
+        let of = |targets: Arc<[Option<Target>]>| move |shard: &mut Shard| shard.rows(table, &targets);
+        (0..self.workers()).flat_map(|worker| self.with(worker, of(targets.clone()))).collect()
     }
 
     /// All documents, in no order.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Value};
-use thalweg_graph::outcome::{Deltas, Document, NodeStats};
+use thalweg_graph::outcome::{Deltas, Document, Key, NodeStats};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Change, Epoch, Outcome, Plan, Transaction};
 
@@ -25,6 +25,17 @@ impl Default for Options {
     fn default() -> Self {
         Self { workers: 1, state_deltas: false }
     }
+}
+
+/// One live document as it stands, as far as the engine keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// Its key.
+    pub key: Key,
+    /// The nodes that were asked for, in their order; `None` where the engine does not keep one.
+    pub cells: Vec<Option<Cell>>,
+    /// The whole row as a map of its columns, where the table keeps whole rows.
+    pub row: Option<Value>,
 }
 
 /// Runs a plan. Not `Send`: build it on the thread that steps it.
@@ -125,6 +136,17 @@ impl Engine {
     /// A derived field (`Order.total`) or a column (`Order.price`) of one live document.
     pub fn read(&mut self, node: &str, key: &[Value]) -> Option<Cell> {
         self.driver.read(self.names.target(node)?, key)
+    }
+
+    /// Every live document of a table with these fields and columns (`Order.total`), sorted by key; the global document has the table `""`.
+    ///
+    /// Cost: O(documents × nodes), and an allocation for each document.
+    pub fn rows(&mut self, table: &str, nodes: &[&str]) -> Vec<Standing> {
+        let Some(table) = self.names.table(table) else { return Vec::new() };
+        let targets = nodes.iter().map(|node| self.names.target(node)).collect();
+        let mut rows = self.driver.rows(table, &targets);
+        rows.sort_by(|a, b| a.key.cmp(&b.key));
+        rows
     }
 
     /// Every live document's derived fields, sorted by node and key. Before the first epoch: the global document as it will be born.

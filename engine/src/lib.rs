@@ -54,4 +54,4 @@ mod state;
 mod triggers;
 mod wiring;
 
-pub use engine::{Engine, Options};
+pub use engine::{Engine, Options, Standing};

@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Value};
 use thalweg_graph::outcome::{Deltas, Document, NodeStats};
+use thalweg_graph::plan::TableId;
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Epoch, Outcome, Plan};
 
 use crate::context::{Batch, Context, GroupTarget, LookupTarget};
 use crate::edges::lookup::LookupIndex;
 use crate::edges::mail::{Note, NoteKind, Parcel};
+use crate::engine::Standing;
 use crate::intake::{Arrival, Image, Mapping, MappingId};
 use crate::memory::Memory;
 use crate::names::Target;
@@ -248,6 +250,28 @@ impl Shard {
                 self.regions[home as usize].read_column(&Value::text(name.clone()), key, &self.context)
             }
         }
+    }
+
+    /// A table's living documents with these nodes, in no order.
+    pub fn rows(&self, table: TableId, targets: &[Option<Target>]) -> Vec<Standing> {
+        let is_global = self.plan.tables[table.0 as usize].name.is_empty();
+        let of_table = |region: &&Region| region.layout.table == table;
+        let lowest = self.homes[table.0 as usize].map(|home| &self.regions[home as usize]);
+        let lowest = if is_global { self.regions.iter().find(of_table) } else { lowest };
+        let Some(lowest) = lowest else { return Vec::new() };
+        let column = |name: &Arc<str>, whole: &Option<Value>| match whole {
+            Some(Value::Map(row)) => row.get(&Value::text(name.clone())).cloned().map(Ok),
+            _ => None,
+        };
+        let standing = |row: u32| {
+            let whole = lowest.whole(row).map(Value::Map);
+            let cell = |target: &Option<Target>| match target.as_ref()? {
+                Target::Slot(region, slot) => self.regions[*region as usize].cell(row, *slot),
+                Target::Column(_, name) => column(name, &whole),
+            };
+            Standing { key: lowest.key(row, &self.context), cells: targets.iter().map(cell).collect(), row: whole }
+        };
+        lowest.living().map(standing).collect()
     }
 
     /// The fields of every living document, in no order.

@@ -96,7 +96,7 @@ impl Region {
     }
 
     /// The key of a row's document.
-    pub(super) fn key(&self, row: u32, context: &Context) -> Key {
+    pub(crate) fn key(&self, row: u32, context: &Context) -> Key {
         context.directories[self.layout.table.0 as usize].key(row)
     }
 }

@@ -279,7 +279,7 @@ impl Region {
     }
 
     /// The whole row of a document, where the region keeps whole rows.
-    pub(super) fn whole(&self, row: u32) -> Option<Arc<crate::intake::RowMap>> {
+    pub(crate) fn whole(&self, row: u32) -> Option<Arc<crate::intake::RowMap>> {
         self.home.as_ref()?.whole.as_ref()?.get(row as usize)?.clone()
     }
 }

@@ -16,6 +16,11 @@ impl Region {
         self.living_row(key, context).map(|row| self.rows.cell(row, slot))
     }
 
+    /// The cell of a living row.
+    pub(crate) fn cell(&self, row: u32, slot: u32) -> Option<Cell> {
+        self.lives(row).then(|| self.rows.cell(row, slot))
+    }
+
     /// A column of a living document's whole row, where whole rows are kept.
     pub(crate) fn read_column(&self, name: &Value, key: &[Value], context: &Context) -> Option<Cell> {
         self.whole(self.living_row(key, context)?)?.get(name).cloned().map(Ok)
@@ -26,7 +31,7 @@ impl Region {
         self.lives(row).then_some(row)
     }
 
-    fn living(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn living(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.alive.len() as u32).filter(|row| self.lives(*row))
     }
 
