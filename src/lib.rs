@@ -18,7 +18,7 @@
 //! ```
 //!
 //! The types that matter: [`dsl::Graph`] and what it is made of, [`dsl::LiveGraph`] that runs it, [`Value`](formulas::Value),
-//! [`Outcome`](graph::Outcome). The same graph runs as a daemon on a real database from a TOML file: see [`runtime`] and the `thalweg` command.
+//! [`Outcome`](graph::Outcome). What is around it, in a program of one's own: [`embed`]. The same graph runs as a daemon on a real database from a TOML file: see [`runtime`] and the `thalweg` command.
 //!
 //! What it refuses: a wrong definition, before anything runs; half a transaction, ever.
 //!
@@ -26,10 +26,12 @@
 
 pub mod config;
 pub mod dsl;
+pub mod embed;
 pub mod explain;
 pub mod runtime;
 pub mod sequencer;
 
+pub use arrow;
 pub use thalweg_engine as engine;
 pub use thalweg_formulas as formulas;
 pub use thalweg_graph as graph;
@@ -37,6 +39,7 @@ pub use thalweg_graph as graph;
 /// What a program that defines a graph needs.
 pub mod prelude {
     pub use crate::dsl::{Changes, Ctx, DefinitionError, Derived, Effect, Graph, LiveGraph, Pattern, State, Traced, if_else};
+    pub use crate::embed::{Running, Slow, Subscribe, Subscription, Update};
     pub use thalweg_engine::Options;
     pub use thalweg_formulas::{Cell, Timestamp, Value};
     pub use thalweg_graph::Outcome;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use thalweg_engine::Engine;
 use thalweg_formulas::{Timestamp, Value};
-use thalweg_graph::outcome::{Fired, Outcome, RuleId};
+use thalweg_graph::outcome::{Fired, Outcome, RuleId, TimerArmed};
 use thalweg_graph::plan::Plan;
 use thalweg_graph::ports::Timer;
 use thalweg_graph::transaction::{Body, Spill, TimerFired};
@@ -265,27 +265,30 @@ impl Sequencer {
 
     /// Keeps the timers that a batch armed, with their derived ids.
     fn arm(&mut self, batch: &Batch) -> Vec<Timer> {
-        let armed: Vec<Timer> = (batch.outcome.timers.iter())
-            .map(|armed| {
-                let name = &self.plan.reactions[armed.reaction as usize].name;
-                let origin = &batch.transaction(armed.epoch).origin;
-                let subject: Vec<Value> =
-                    std::iter::once(Value::text(armed.table.clone())).chain(armed.key.iter().cloned()).collect();
-                Timer {
-                    id: ids::timer_id(origin, name, &subject, armed.due).into(),
-                    event: armed.event.clone(),
-                    table: armed.table.clone(),
-                    key: armed.key.clone(),
-                    due: armed.due,
-                }
-            })
-            .collect();
+        let armed = armed(&self.plan, &batch.outcome.timers, |epoch| &batch.transaction(epoch).origin);
         self.timers.extend(armed.iter().map(|t| ((t.due, t.id.clone()), t.clone())));
         armed
     }
 }
 
-fn firing(timer: Timer, at: Timestamp) -> Transaction {
+/// Timers that were armed, with their derived ids; `origin` tells that of an epoch's transaction.
+pub(crate) fn armed<'a>(plan: &Plan, timers: &[TimerArmed], origin: impl Fn(Epoch) -> &'a Arc<str>) -> Vec<Timer> {
+    let timer = |armed: &TimerArmed| {
+        let name = &plan.reactions[armed.reaction as usize].name;
+        let subject: Vec<Value> = std::iter::once(Value::text(armed.table.clone())).chain(armed.key.iter().cloned()).collect();
+        Timer {
+            id: ids::timer_id(origin(armed.epoch), name, &subject, armed.due).into(),
+            event: armed.event.clone(),
+            table: armed.table.clone(),
+            key: armed.key.clone(),
+            due: armed.due,
+        }
+    };
+    timers.iter().map(timer).collect()
+}
+
+/// A timer that came due, as the transaction that it is.
+pub(crate) fn firing(timer: Timer, at: Timestamp) -> Transaction {
     Transaction {
         source: "".into(),
         origin: timer.id.clone(),

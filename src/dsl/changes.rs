@@ -46,10 +46,14 @@ impl Changes {
         self.change(table, Op::Delete, key)
     }
 
-    fn change<V: Into<Value>>(mut self, table: &str, op: Op, row: impl IntoIterator<Item = (&'static str, V)>) -> Changes {
-        let (names, values): (Vec<&str>, Vec<Option<Value>>) =
-            row.into_iter().map(|(name, value)| (name, Some(value.into()))).unzip();
-        let columns = names.into_iter().map(|name| SchemaColumn { name: name.into(), ty: Type::Dyn }).collect();
+    fn change<V: Into<Value>>(self, table: &str, op: Op, row: impl IntoIterator<Item = (&'static str, V)>) -> Changes {
+        self.row(table, op, row.into_iter().map(|(name, value)| (name, value.into())))
+    }
+
+    /// A change of a row by its columns.
+    pub(crate) fn row<N: AsRef<str>>(mut self, table: &str, op: Op, row: impl IntoIterator<Item = (N, Value)>) -> Changes {
+        let (names, values): (Vec<N>, Vec<Option<Value>>) = row.into_iter().map(|(name, value)| (name, Some(value))).unzip();
+        let columns = names.into_iter().map(|name| SchemaColumn { name: name.as_ref().into(), ty: Type::Dyn }).collect();
         let schema = Arc::new(Schema { table: table.into(), columns, key: Vec::new() });
         let row: Row = values.into();
         let (before, after) = if op == Op::Delete { (Some(row), None) } else { (None, Some(row)) };

@@ -1,17 +1,18 @@
 //! What a graph is made of, as a Rust program writes it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use thalweg_engine::{Engine, Options};
+use thalweg_engine::Options;
 use thalweg_formulas::ast::Ast;
 use thalweg_formulas::{Problem, Value, parse};
-use thalweg_graph::spec::{ClassifySpec, EffectSpec, FieldSpec, Finding, OneOrMany, ReactionSpec, RelationSpec, TableSpec};
-use thalweg_graph::{GraphSpec, planning};
+use thalweg_graph::spec::{
+    ClassifySpec, EffectSpec, FieldSpec, Finding, OneOrMany, ReactionSpec, RelationSpec, TableSpec, TimerSpec,
+};
+use thalweg_graph::{GraphSpec, Plan, planning};
 
-use super::live::{Handler, LiveGraph};
 use super::trace::{Ctx, Traced, trace};
+use crate::embed::{Handler, Handlers, LiveGraph, Running};
 
 /// A document type: what is known of its state before any row is seen. Columns need no declaration; those that are declared are typed.
 #[derive(Clone, Debug, Default)]
@@ -145,7 +146,14 @@ pub struct Effect {
 
 enum Condition {
     Rises(Result<Ast, Vec<Problem>>),
-    Changed(String),
+    Changed(Change),
+}
+
+/// What a reaction waits for.
+struct Change {
+    document: String,
+    delay: Option<String>,
+    provided: Option<Result<Ast, Vec<Problem>>>,
 }
 
 impl Effect {
@@ -156,7 +164,27 @@ impl Effect {
 
     /// Fires on every net change of a document of this type.
     pub fn when_changed(document: &str) -> Effect {
-        Effect { condition: Condition::Changed(document.into()), on: None, payload: None, handler: None }
+        let change = Change { document: document.into(), delay: None, provided: None };
+        Effect { condition: Condition::Changed(change), on: None, payload: None, handler: None }
+    }
+
+    /// After [`Effect::when_changed`]: not at once, but so long after each insert or update of a document (`"15m"`, `"1d 2h"`), as time
+    /// is told ([`LiveGraph::advance_to`]).
+    pub fn after(mut self, delay: &str) -> Effect {
+        match &mut self.condition {
+            Condition::Changed(change) => change.delay = Some(delay.into()),
+            Condition::Rises(formula) => *formula = Err(vec![only_changes("after")]),
+        }
+        self
+    }
+
+    /// After [`Effect::when_changed`]: only where this holds for the row; with [`Effect::after`], for the row as it is by then. It reads columns.
+    pub fn provided<R: Into<Traced>>(mut self, closure: impl Fn(&Ctx) -> R) -> Effect {
+        match &mut self.condition {
+            Condition::Changed(change) => change.provided = Some(trace(|ctx| closure(ctx).into())),
+            Condition::Rises(formula) => *formula = Err(vec![only_changes("provided")]),
+        }
+        self
     }
 
     /// The document type, where no absolute path in the condition tells it.
@@ -172,7 +200,7 @@ impl Effect {
     }
 
     /// What to do, in the thread that steps the graph, after the step.
-    pub fn action(mut self, handler: impl FnMut(&thalweg_graph::outcome::Fired) + 'static) -> Effect {
+    pub fn action(mut self, handler: impl FnMut(&thalweg_graph::outcome::Fired) + Send + 'static) -> Effect {
         self.handler = Some(Box::new(handler));
         self
     }
@@ -182,7 +210,7 @@ impl Effect {
 #[derive(Default)]
 pub struct Graph {
     spec: GraphSpec,
-    handlers: BTreeMap<Arc<str>, Handler>,
+    handlers: Handlers,
     problems: Vec<String>,
 }
 
@@ -219,11 +247,17 @@ impl Graph {
                     ..EffectSpec::default()
                 });
             }
-            Condition::Changed(document) => self.on_change(name, &document),
+            Condition::Changed(change) => self.on_change(name, change),
         }
         if let Some(handler) = effect.handler {
-            self.handlers.insert(name.into(), handler);
+            self.handlers.by_name.insert(name.into(), handler);
         }
+        self
+    }
+
+    /// What to do when this effect or reaction fires, in the thread that steps the graph.
+    pub fn handle(&mut self, effect: &str, handler: impl FnMut(&thalweg_graph::outcome::Fired) + Send + 'static) -> &mut Graph {
+        self.handlers.by_name.insert(effect.into(), Box::new(handler));
         self
     }
 
@@ -245,12 +279,33 @@ impl Graph {
     /// # Errors
     /// Everything that is wrong with the definition.
     pub fn start_with(self, options: Options) -> Result<LiveGraph, DefinitionError> {
+        let (plan, handlers) = self.planned()?;
+        Ok(LiveGraph::new(plan, options, handlers))
+    }
+
+    /// Checks the graph and sets it going on a thread of its own.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the definition.
+    pub fn spawn(self) -> Result<Running, DefinitionError> {
+        self.spawn_with(Options::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the definition.
+    pub fn spawn_with(self, options: Options) -> Result<Running, DefinitionError> {
+        let (plan, handlers) = self.planned()?;
+        Ok(Running::new(plan, options, handlers))
+    }
+
+    fn planned(self) -> Result<(Arc<Plan>, Handlers), DefinitionError> {
         if !self.problems.is_empty() {
             return Err(DefinitionError(self.problems));
         }
         let (plan, _) = planning::plan(&self.spec, &[]).map_err(|findings| DefinitionError::from(findings.as_slice()))?;
-        let plan = Arc::new(plan);
-        Ok(LiveGraph::new(Engine::new(plan, options), self.handlers))
+        Ok((Arc::new(plan), self.handlers))
     }
 
     fn text(&mut self, name: &str, formula: Result<Ast, Vec<Problem>>) -> String {
@@ -263,20 +318,43 @@ impl Graph {
         }
     }
 
-    /// One event for insert, update and delete, and a reaction to it.
-    fn on_change(&mut self, name: &str, document: &str) {
+    /// An event for the changes of a document, and a reaction to it, at once or by way of a timer.
+    fn on_change(&mut self, name: &str, change: Change) {
+        let Change { document, delay, provided } = change;
+        let event = self.event_of(&document);
+        let condition = provided.map(|formula| self.text(name, formula));
+        let reaction = ReactionSpec { name: Some(name.into()), condition, ..ReactionSpec::default() };
+        let Some(delay) = delay else {
+            self.spec.reactions.push(ReactionSpec { event, ..reaction });
+            return;
+        };
+        let due = format!("{name}.due");
+        let (timer, armed) = (TimerSpec { delay, event: due.clone() }, format!("{name}.armed"));
+        self.handlers.silent.insert(armed.as_str().into());
+        self.spec.reactions.push(ReactionSpec { name: Some(armed), event, timer: Some(timer), ..ReactionSpec::default() });
+        self.spec.reactions.push(ReactionSpec { event: due, ..reaction });
+    }
+
+    /// The name of a document type's changes.
+    fn event_of(&mut self, document: &str) -> String {
         let event = format!("{document}.changed");
         if !self.spec.classify.iter().any(|c| c.table == document && c.update.as_ref() == Some(&event)) {
-            self.spec.classify.push(ClassifySpec {
-                database: None,
-                table: document.into(),
-                insert: Some(event.clone()),
-                update: Some(event.clone()),
-                delete: Some(event.clone()),
-            });
+            let [insert, update, delete] = [(); 3].map(|()| Some(event.clone()));
+            self.spec.classify.push(ClassifySpec { database: None, table: document.into(), insert, update, delete });
         }
-        self.spec.reactions.push(ReactionSpec { name: Some(name.into()), event, ..ReactionSpec::default() });
+        event
     }
+}
+
+impl From<GraphSpec> for Graph {
+    /// A definition that is data already; its actions are left to handlers of the effects' names ([`Graph::handle`]).
+    fn from(spec: GraphSpec) -> Graph {
+        Graph { spec, ..Graph::default() }
+    }
+}
+
+fn only_changes(method: &str) -> Problem {
+    Problem::new(287, format!("`{method}` belongs to `Effect::when_changed`"))
 }
 
 /// Everything that is wrong with a definition. Nothing has run.

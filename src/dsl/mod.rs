@@ -28,10 +28,9 @@
 
 mod changes;
 mod definition;
-mod live;
 pub mod trace;
 
+pub use crate::embed::{Handler, LiveGraph};
 pub use changes::Changes;
 pub use definition::{Accumulate, DefinitionError, Derived, Effect, Graph, Pattern, State};
-pub use live::{Handler, LiveGraph};
 pub use trace::{Ctx, Traced, if_else};
