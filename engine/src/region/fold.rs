@@ -148,7 +148,7 @@ impl Region {
 
     /// Whether the row's document lives, the epoch at hand included.
     pub(crate) fn lives(&self, row: u32) -> bool {
-        self.alive.get(row as usize).copied().unwrap_or(false)
+        self.alive.get(row)
     }
 
     /// How many rows of these values a multiset has; `None` for a table with a key.

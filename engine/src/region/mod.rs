@@ -26,7 +26,7 @@ use hashbrown::HashMap;
 use thalweg_formulas::Value;
 
 use crate::intake::RowMap;
-use crate::state::Rows;
+use crate::state::{Bits, Rows};
 use aggregates::Aggregates;
 use layout::Layout;
 use pad::{Moved, Pad};
@@ -38,7 +38,7 @@ pub struct Region {
     /// What it is.
     pub layout: Layout,
     rows: Rows,
-    alive: Vec<bool>,
+    alive: Bits,
     living: u64,
     aggregates: Aggregates,
     home: Option<Home>,

@@ -141,7 +141,7 @@ impl Region {
     /// Judges the reactions on a row's net change, and tells its changed columns where that is asked for.
     pub(super) fn react_to_change(&mut self, epoch: Epoch, touch: &Touch, context: &mut Context) {
         let Some(home) = self.home.as_ref().filter(|home| home.whole.is_some()) else { return };
-        let lives = self.alive[touch.row as usize];
+        let lives = self.alive.get(touch.row);
         let new = if lives { self.whole(touch.row) } else { None };
         let old = if touch.lived { touch.whole.clone() } else { None };
         if old == new {
@@ -166,7 +166,7 @@ impl Region {
     pub(super) fn timer(&mut self, epoch: Epoch, timer: &TimerFired, context: &mut Context) {
         let directory = &context.directories[self.layout.table.0 as usize];
         let row = directory.find(&timer.key, KeyHash::of(&timer.key));
-        let row = row.filter(|row| self.alive.get(*row as usize).copied().unwrap_or(false));
+        let row = row.filter(|row| self.alive.get(*row));
         let new = row.and_then(|row| self.whole(row));
         let key: Key = timer.key.iter().cloned().collect();
         self.judge(epoch, &Pulse { trigger: Trigger::Timer, old: None, new: new.as_ref() }, &key, Some(&timer.event), context);

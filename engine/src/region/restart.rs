@@ -41,11 +41,12 @@ impl Region {
 
     /// Puts the last good values from before behind the errors that are there again; where none is known there was none.
     pub(crate) fn restore_held(&mut self, context: &mut Context) {
+        let living: Vec<u32> = self.alive.ones().collect();
         for at in 0..self.layout.cells.len() {
             let slot = self.layout.cells[at].slot;
             let Some(name) = self.held_names(slot).pop() else { continue };
             let mut held = context.memory.take_all_held(&name);
-            for row in 0..self.alive.len() as u32 {
+            for row in living.iter().copied() {
                 if self.rows.failure(self.rows.raw(row, slot)).is_some() {
                     let last = held.remove(&self.key(row, context)).unwrap_or(Value::Null);
                     self.rows.set_last_good(row, slot, last);

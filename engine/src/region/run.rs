@@ -13,7 +13,7 @@ use super::{Home, Region};
 use crate::context::Context;
 use crate::edges::mail::{Note, NoteKind};
 use crate::intake::{Arrival, What};
-use crate::state::Rows;
+use crate::state::{Bits, Rows};
 
 /// Rows that are settled at a time, where an epoch has many and they do not come again.
 const SLICE: usize = 4096;
@@ -34,7 +34,7 @@ impl Region {
         let slots = layout.kinds.len();
         Region {
             rows: Rows::new(layout.kinds.clone()),
-            alive: Vec::new(),
+            alive: Bits::default(),
             living: 0,
             aggregates: Aggregates::new(&layout.groups_in),
             home,
@@ -123,8 +123,6 @@ impl Region {
         };
         let rows: usize = arrivals.iter().map(filled).sum();
         if rows > SLICE {
-            self.alive.reserve(rows);
-            context.directories[self.layout.table.0 as usize].reserve(rows);
             let deltas = if context.reports_fills { rows } else { 0 };
             context.out.deltas.reserve(deltas, deltas * self.layout.fields.len());
         }
@@ -160,7 +158,7 @@ impl Region {
     /// The epoch's touch of a row.
     pub(super) fn touch(&mut self, row: u32) -> usize {
         self.make_room(row);
-        let (lived, home) = (self.alive[row as usize], &self.home);
+        let (lived, home) = (self.alive.get(row), &self.home);
         self.pad.touch(row, || Touch {
             row,
             lived,
@@ -173,16 +171,12 @@ impl Region {
     /// The row has a place, all NULL if it is new.
     pub(super) fn make_room(&mut self, row: u32) {
         self.rows.ensure(row);
-        if self.alive.len() <= row as usize {
-            self.alive.resize(row as usize + 1, false);
-        }
+        self.alive.ensure(row);
     }
 
     /// Says whether the row's document lives.
     pub(super) fn set_alive(&mut self, row: u32, alive: bool) {
-        let flag = &mut self.alive[row as usize];
-        if *flag != alive {
-            *flag = alive;
+        if self.alive.put(row, alive) != alive {
             self.living = if alive { self.living + 1 } else { self.living - 1 };
         }
     }
@@ -212,7 +206,7 @@ impl Region {
     }
 
     fn settle_row(&mut self, epoch: Epoch, touch: &Touch, moved: &mut Vec<Moved>, context: &mut Context) {
-        match (touch.lived, self.alive[touch.row as usize]) {
+        match (touch.lived, self.alive.get(touch.row)) {
             (true, true) => self.change(epoch, touch, moved, context),
             (false, true) => self.birth(epoch, touch, moved, context),
             (true, false) => self.death(epoch, touch, moved, context),

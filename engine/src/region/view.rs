@@ -32,7 +32,7 @@ impl Region {
     }
 
     pub(crate) fn living(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.alive.len() as u32).filter(|row| self.lives(*row))
+        self.alive.ones()
     }
 
     /// The fields of every living document.
@@ -89,7 +89,7 @@ impl Region {
     pub(crate) fn row_bytes(&self) -> u64 {
         let whole = self.home.iter().flat_map(|home| home.whole.iter().flatten());
         let whole: u64 = whole.map(|row| 8 + row.as_ref().map_or(0, |row| heap_bytes(&Value::Map(row.clone())))).sum();
-        self.alive.len() as u64 + self.pad.bytes() + whole
+        self.alive.bytes() + self.pad.bytes() + whole
     }
 
     /// What each slot holds and has cost.

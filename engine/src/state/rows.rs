@@ -9,7 +9,7 @@
 //! - A text in a slot owns its bytes, so that no row keeps what it came in (an event of a log) in memory.
 //! - A row that was never written, and a wiped one, is all NULL.
 //!
-//! Cost: 8 B a slot, 2 bits of tag; 32 B more for a boxed value, and its heap.
+//! Cost: 8 B a slot, 8 B of tags for each 32 of them; 32 B more for a boxed value, and its heap.
 
 use thalweg_formulas::{Cell, Error, Value};
 
@@ -295,7 +295,7 @@ impl Rows {
         }
     }
 
-    /// Bytes of one slot over all rows, its share of tags and boxed values included; texts and the like by their length.
+    /// Bytes of one slot over all rows, its share of tag words and boxed values included; texts and the like by their length.
     pub fn slot_bytes(&self, slot: u32) -> u64 {
         let words: usize = self.blocks.iter().map(Vec::len).sum();
         let count = (words / self.stride) as u64;
@@ -309,7 +309,7 @@ impl Rows {
                 _ => 0,
             })
             .sum();
-        count * 8 + count.div_ceil(4) + boxed
+        count * 8 + count * 8 * self.tag_words as u64 / self.kinds.len() as u64 + boxed
     }
 }
 
