@@ -208,6 +208,50 @@ fn child(children: i64) {
     }
 }
 
+/// Orders of ten items, with a sum, a count and a maximum each; the items in fills of 10,000, as a snapshot brings them.
+fn bulk(orders: i64) {
+    let items = RelationSpec::Children { table: "Item".into(), key: OneOrMany::One("order".into()) };
+    let columns = [("id", "int"), ("order", "int"), ("price", "decimal(10,2)"), ("qty", "int")];
+    let spec = GraphSpec {
+        tables: vec![table("Order", &[("id", "int")], &[("items", items)]), table("Item", &columns, &[])],
+        fields: vec![
+            field("Order.total", "sum(items[*].price * items[*].qty)"),
+            field("Order.lines", "count(items[*])"),
+            field("Order.dearest", "max(items[*].price)"),
+        ],
+        ..GraphSpec::default()
+    };
+    let price = Type::Decimal { precision: 10, scale: 2 };
+    let layouts = [
+        schema("Order", &[("id", Type::Int)]),
+        schema("Item", &[("id", Type::Int), ("order", Type::Int), ("price", price), ("qty", Type::Int)]),
+    ];
+    let item = |id: i64| {
+        let price = thalweg_formulas::decimal::Decimal::Small { mantissa: 1_000 + id % 997, scale: 2 };
+        change(&layouts[1], Op::Insert, [Value::Int(id), Value::Int(id / 10), Value::Decimal(price), Value::Int(id % 7)])
+    };
+    let mut engine = engine(&spec, 1);
+    engine.report_fills(false);
+    let mut fill = |name: &str, rows: i64, row: &dyn Fn(i64) -> Change| {
+        let mut took = 0.0;
+        for first in (0..rows).step_by(10_000) {
+            engine.push(tx(Body::Fill((first..rows.min(first + 10_000)).map(row).collect())));
+            let start = cpu();
+            let outcome = engine.step();
+            took += (cpu() - start).as_secs_f64();
+            engine.recycle(outcome.deltas);
+        }
+        println!("bulk of {rows} {name}: {:.3} us a row", took * 1e6 / rows as f64);
+    };
+    fill("orders", orders, &|id| change(&layouts[0], Op::Insert, [Value::Int(id)]));
+    fill("items", orders * 10, &item);
+    let total: i64 = (0..10).map(|id| (1_000 + id) * (id % 7)).sum();
+    let shown = engine.read("Order.total", &[Value::Int(0)]);
+    assert_eq!(shown, Some(Ok(Value::Decimal(thalweg_formulas::decimal::Decimal::Small { mantissa: total, scale: 2 }))));
+    let bytes: u64 = engine.stats().iter().map(|node| node.state_bytes).sum();
+    println!("  {:.1} B an item, orders and all", bytes as f64 / (orders * 10) as f64);
+}
+
 fn main() {
     let only = std::env::args().nth(1).unwrap_or_default();
     let wanted = |name: &str| only.is_empty() || name == only;
@@ -222,6 +266,12 @@ fn main() {
         if wanted(name) {
             backfill(1_000_000, deltas);
         }
+    }
+    if wanted("bulk") {
+        bulk(100_000);
+    }
+    if only == "bulk of many" {
+        bulk(1_000_000);
     }
     for (name, batch) in [("alone", 1), ("batched", 1_000)] {
         if wanted(name) {

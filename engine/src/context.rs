@@ -187,6 +187,20 @@ impl Context {
         }
     }
 
+    /// The row of a parent of this worker to which a group edge leads; whoever asks holds it.
+    #[inline]
+    pub fn parent(&mut self, group: u32, key: &[Value]) -> Option<u32> {
+        let hash = KeyHash::of(key);
+        let table = self.groups[group as usize].table;
+        (hash.owner(self.workers) == self.me).then(|| self.directories[table.0 as usize].intern(key, hash))
+    }
+
+    /// So many more contributions to a parent to which a group edge leads.
+    #[inline]
+    pub fn hold_parent(&mut self, group: u32, row: u32, times: u32) {
+        self.directories[self.groups[group as usize].table.0 as usize].hold_times(row, times);
+    }
+
     /// A contribution has reached the parent's worker.
     fn contributed(&mut self, epoch: Epoch, group: u32, key: &[Value], hash: KeyHash, contribution: Contribution) {
         let target = self.groups[group as usize];

@@ -8,6 +8,8 @@ use thalweg_formulas::Cell;
 use thalweg_graph::Epoch;
 use thalweg_graph::outcome::Key;
 
+use crate::state::Kind;
+
 /// To one row of a region.
 #[derive(Clone, Debug)]
 pub struct Note {
@@ -17,6 +19,11 @@ pub struct Note {
     pub row: u32,
     /// What happens to it.
     pub what: NoteKind,
+}
+
+impl Note {
+    /// The row of a note that is about many: it comes behind the others of its epoch.
+    pub const BULK: u32 = u32::MAX;
 }
 
 /// What happens to a row of a region.
@@ -32,6 +39,17 @@ pub enum NoteKind {
     Set(u32, Cell),
     /// A child's contribution to one of the row's aggregates (numbered within the region) changed.
     Contribute(u32, Contribution),
+    /// Children that are born contribute to their parents.
+    Bulk(Box<Bulk>),
+}
+
+/// What many children that are born in one epoch give to their parents.
+#[derive(Clone, Debug)]
+pub struct Bulk {
+    /// The parents' rows, child by child.
+    pub parents: Vec<u32>,
+    /// What they get, aggregate by aggregate: its number within the parents' region, how its words are read, a word a child.
+    pub columns: Vec<(u32, Kind, Vec<u64>)>,
 }
 
 /// One child's part in an aggregate: what it no longer gives, and what it gives now.

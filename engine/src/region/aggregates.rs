@@ -5,23 +5,25 @@ use thalweg_formulas::aggregate::Accumulator;
 
 use super::layout::GroupIn;
 use crate::edges::mail::Contribution;
+use crate::state::Kind;
+use crate::state::blocks::Blocks;
 
 /// Accumulators by row and place.
 #[derive(Debug)]
 pub struct Aggregates {
     blank: Vec<Accumulator>,
-    all: Vec<Accumulator>,
+    all: Blocks<Accumulator>,
 }
 
 impl Aggregates {
     /// For these aggregates in each row.
     pub fn new(groups: &[GroupIn]) -> Aggregates {
-        Aggregates { blank: groups.iter().map(|group| Accumulator::new(group.agg, &group.of)).collect(), all: Vec::new() }
+        Aggregates { blank: groups.iter().map(|group| Accumulator::new(group.agg, &group.of)).collect(), all: Blocks::default() }
     }
 
     fn ensure(&mut self, row: u32) {
         while self.all.len() < (row as usize + 1) * self.blank.len() {
-            self.all.extend(self.blank.iter().cloned());
+            self.blank.iter().for_each(|blank| self.all.push(blank.clone()));
         }
     }
 
@@ -36,6 +38,13 @@ impl Aggregates {
         if let Some(cell) = &contribution.add {
             accumulator.insert(cell);
         }
+    }
+
+    /// Puts in what children give that are born.
+    pub fn add_words(&mut self, row: u32, place: u32, kind: Kind, words: &[u64]) {
+        self.ensure(row);
+        let accumulator = &mut self.all[row as usize * self.blank.len() + place as usize];
+        words.iter().for_each(|word| accumulator.insert(&Ok(kind.value(*word))));
     }
 
     /// What an aggregate shows.

@@ -6,7 +6,7 @@ use thalweg_graph::outcome::Key;
 use super::Region;
 use super::layout::Consumer;
 use super::pad::{Moved, Touch};
-use super::propagate::propagate_all;
+use super::propagate::propagate_births;
 use crate::context::Context;
 use crate::edges::mail::{Note, NoteKind};
 use crate::memory::condition_name;
@@ -15,25 +15,26 @@ impl Region {
     /// The document lives from this epoch on: every cell runs, every watched slot is told.
     pub(super) fn birth(&mut self, epoch: Epoch, touch: &Touch, moved: &mut Vec<Moved>, context: &mut Context) {
         self.release_all(moved);
-        self.begin(epoch, touch.row, moved, context);
+        self.begin(epoch, &[touch.row], context);
         self.react_to_change(epoch, touch, context);
     }
 
-    /// The life of a row that is written: its cells, and who hears of it. `moved` is scratch, empty before and after.
-    pub(super) fn begin(&mut self, epoch: Epoch, row: u32, moved: &mut Vec<Moved>, context: &mut Context) {
-        self.births_and_deaths += 1;
-        if !self.layout.groups_in.is_empty() {
-            self.show_aggregates(row, u16::MAX, moved);
-            self.release_all(moved);
+    /// The life of rows that are written begins: their cells, and who hears of them.
+    pub(super) fn begin(&mut self, epoch: Epoch, born: &[u32], context: &mut Context) {
+        self.births_and_deaths += born.len() as u64;
+        for row in born {
+            self.show_all_aggregates(*row);
+            self.start_selves(*row, context);
         }
-        self.start_selves(row, context);
-        let run = if context.restoring { propagate_all::<true> } else { propagate_all::<false> };
-        context.out.counts.cells += run(&self.layout, &mut self.rows, row, &mut self.scratch);
-        if self.home.is_some() {
-            context.directories[self.layout.table.0 as usize].hold(row);
+        let run = if context.restoring { propagate_births::<true> } else { propagate_births::<false> };
+        context.out.counts.cells += run(&self.layout, &mut self.rows, born, &mut self.scratch);
+        for row in born {
+            if self.home.is_some() {
+                context.directories[self.layout.table.0 as usize].hold(*row);
+            }
+            self.tell_followers(epoch, *row, &NoteKind::Birth, context);
         }
-        self.tell_followers(epoch, row, &NoteKind::Birth, context);
-        self.emit_birth(epoch, row, context);
+        self.emit_births(epoch, born, context);
     }
 
     /// The document is gone: the row goes back to how it was before the epoch, takes its leave, and is blank.

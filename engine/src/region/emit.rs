@@ -59,6 +59,18 @@ impl Region {
         self.telling(epoch, row, None, true, context).tell_all(context);
     }
 
+    /// As [`Region::emit_birth`], without what its families of edges give.
+    pub(super) fn emit_birth_but_families(&self, epoch: Epoch, row: u32, context: &mut Context) {
+        let telling = self.telling(epoch, row, None, true, context);
+        telling.tell_most(context);
+        self.layout.singles.iter().for_each(|out| telling.group(&self.layout.groups_out[*out as usize], context));
+    }
+
+    /// What a document that appeared gives along one group edge.
+    pub(super) fn emit_group_birth(&self, epoch: Epoch, row: u32, out: u32, context: &mut Context) {
+        self.telling(epoch, row, None, true, context).group(&self.layout.groups_out[out as usize], context);
+    }
+
     /// A document is about to go: every watched slot ends.
     pub(super) fn emit_death(&self, epoch: Epoch, row: u32, context: &mut Context) {
         self.telling(epoch, row, None, false, context).tell_all(context);
@@ -72,6 +84,12 @@ impl Region {
 impl Telling<'_> {
     /// Everybody, at birth or death.
     fn tell_all(&self, context: &mut Context) {
+        self.tell_most(context);
+        self.region.layout.groups_out.iter().for_each(|out| self.group(out, context));
+    }
+
+    /// Everybody but the group edges, at birth or death.
+    fn tell_most(&self, context: &mut Context) {
         let layout = &self.region.layout;
         // Where nobody reads deltas, fields tell only their errors, and so do effects in a fill.
         let may_fail = !self.region.rows.is_plain(self.row);
@@ -86,7 +104,6 @@ impl Telling<'_> {
                 self.tell_value(consumer, *slot, context);
             }
         }
-        layout.groups_out.iter().for_each(|out| self.group(out, context));
         layout.references.iter().for_each(|out| self.reference(out, context));
     }
 

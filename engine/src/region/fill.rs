@@ -1,12 +1,13 @@
 //! Filling: rows that were there before the engine looked, each through its whole birth at once.
 //!
-//! A fill of inserts touches every row once, so there is no net change to wait for, nothing to remember and nothing to put back: a row
-//! is written and born while it is in the cache. What is unusual (a key of another type, a row that is there already) goes the way of
+//! A fill of inserts touches every row once, so there is no net change to wait for, nothing to remember and nothing to put back. Rows are
+//! taken in blocks that stay in the cache: their keys are looked for together, they are written, their cells run column by column
+//! ([`Region::begin`]), and their images are dropped. What is unusual (a key of another type, a row that is there already) goes the way of
 //! any change and is settled at once.
 
 use smallvec::SmallVec;
 use thalweg_formulas::Error;
-use thalweg_graph::{Change, Op, Row};
+use thalweg_graph::{Change, Epoch, Op, Row};
 
 use super::Region;
 use super::fold::{Folding, complete, taken};
@@ -18,6 +19,19 @@ use crate::state::{Directory, KeyHash};
 /// Rows whose keys are looked for ahead of the first of them, so that their cache lines arrive together.
 const AHEAD: usize = 32;
 
+/// Words of the rows of a block, about.
+const BLOCK_WORDS: usize = 1 << 12;
+
+/// What has become of an image.
+enum Written {
+    /// It is the row of a document that is to begin.
+    Row(u32),
+    /// It is refused.
+    Refused,
+    /// Nothing: it is not for here.
+    Unusual,
+}
+
 impl Region {
     /// Whether a transaction's changes, the first of its epoch here, can be filled.
     pub(super) fn can_fill(&self, folding: &Folding<'_>, changes: &[Change], context: &Context) -> bool {
@@ -25,32 +39,50 @@ impl Region {
     }
 
     /// Fills rows in.
-    pub(super) fn fill(&mut self, folding: &Folding<'_>, mut changes: Vec<Change>, context: &mut Context) {
+    pub(super) fn fill(&mut self, folding: &Folding<'_>, changes: Vec<Change>, context: &mut Context) {
         context.out.counts.changes += changes.len() as u64;
+        let block = (BLOCK_WORDS / self.rows.stride()).clamp(AHEAD / 4, 8 * AHEAD);
+        let mut changes = changes.into_iter();
+        while !changes.as_slice().is_empty() {
+            let some = block.min(changes.len());
+            self.fill_block(folding, &mut changes.as_mut_slice()[..some], context);
+            changes.by_ref().take(some).for_each(drop);
+        }
+    }
+
+    fn fill_block(&mut self, folding: &Folding<'_>, changes: &mut [Change], context: &mut Context) {
+        let mut born = std::mem::take(&mut self.born);
         for some in changes.chunks_mut(AHEAD) {
             let directory = &context.directories[self.layout.table.0 as usize];
             let hashes: SmallVec<[Option<KeyHash>; AHEAD]> =
                 some.iter().map(|change| look_up(folding, change, directory)).collect();
             for (change, hash) in some.iter_mut().zip(hashes) {
-                if !hash.is_some_and(|hash| self.fill_row(folding, change, hash, context)) {
-                    self.fold_any(folding, change, context);
-                    self.settle(folding.epoch, context);
+                match hash.map_or(Written::Unusual, |hash| self.write_image(folding, change, hash, context)) {
+                    Written::Row(row) => born.push(row),
+                    Written::Refused => {}
+                    Written::Unusual => {
+                        self.begin_filled(folding.epoch, &mut born, context);
+                        self.fold_any(folding, change, context);
+                        self.settle(folding.epoch, context);
+                    }
                 }
             }
         }
+        self.begin_filled(folding.epoch, &mut born, context);
+        self.born = born;
     }
 
-    /// One row, if its values are of their columns' types. `hash` is that of its key, which the change says plainly.
-    fn fill_row(&mut self, folding: &Folding<'_>, change: &mut Change, hash: KeyHash, context: &mut Context) -> bool {
-        let Some(after) = &mut change.after else { return false };
+    /// Writes one row, if its values are of their columns' types. `hash` is that of its key, which the change says plainly.
+    fn write_image(&mut self, folding: &Folding<'_>, change: &mut Change, hash: KeyHash, context: &mut Context) -> Written {
+        let Some(after) = &mut change.after else { return Written::Unusual };
         if let Err(error) = folding.mapping.coerce(after) {
             self.refuse_image(folding, after, hash, error, context);
-            return true;
+            return Written::Refused;
         }
-        let Some(key) = folding.mapping.only_key(after) else { return false };
+        let Some(key) = folding.mapping.only_key(after) else { return Written::Unusual };
         let row = context.directories[self.layout.table.0 as usize].intern(key, hash);
         if self.lives(row) {
-            return false;
+            return Written::Unusual;
         }
         self.make_room(row);
         self.set_alive(row, true);
@@ -60,12 +92,19 @@ impl Region {
             self.put_whole(row, whole);
         }
         self.rows.fill(row, taken(folding.mapping, after));
-        let mut moved = std::mem::take(&mut self.moved);
-        self.begin(folding.epoch, row, &mut moved, context);
-        self.moved = moved;
-        let touch = Touch { row, lived: false, again: false, groups: 0, whole: None };
-        self.react_to_change(folding.epoch, &touch, context);
-        true
+        Written::Row(row)
+    }
+
+    /// The rows that are written begin to live; none are left.
+    fn begin_filled(&mut self, epoch: Epoch, born: &mut Vec<u32>, context: &mut Context) {
+        self.begin(epoch, born, context);
+        if self.keeps_whole_rows() {
+            for row in born.iter() {
+                let touch = Touch { row: *row, lived: false, again: false, groups: 0, whole: None };
+                self.react_to_change(epoch, &touch, context);
+            }
+        }
+        born.clear();
     }
 
     /// A row that does not fit its table; that it is there already would be the first thing wrong with it.

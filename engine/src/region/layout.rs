@@ -9,6 +9,7 @@ use thalweg_graph::Plan;
 use thalweg_graph::plan::{Cell as PlannedCell, CellKind, Rearm, Region as PlannedRegion, SlotSource, TableId};
 
 use super::code::{Assembler, Code, Straight};
+use super::families::families;
 use crate::state::Kind;
 
 /// Who wants to know when a slot changes, beside those who read fields.
@@ -81,12 +82,27 @@ pub struct GroupIn {
 pub struct GroupOut {
     /// The edge.
     pub group: u32,
+    /// The parents' region.
+    pub to: u32,
+    /// What becomes of it there.
+    pub agg: Agg,
     /// The slot that holds what is aggregated.
     pub contribution: u32,
     /// The slots that hold the parent's key, and its types.
     pub parent: KeySlots,
     /// All slots that the edge reads.
     pub reads: Vec<u32>,
+}
+
+/// Group edges that start here and lead to the same parents.
+#[derive(Clone, Debug)]
+pub struct Family {
+    /// The parents' region.
+    pub to: u32,
+    /// The slot that alone holds the parent's key, a whole number.
+    pub key: u32,
+    /// The edges: places in [`Layout::groups_out`].
+    pub outs: Vec<u32>,
 }
 
 /// A reference that starts here.
@@ -178,6 +194,10 @@ pub struct Layout {
     pub groups_in: Vec<GroupIn>,
     /// Group edges that start here.
     pub groups_out: Vec<GroupOut>,
+    /// Those that many children can tell in bulk.
+    pub families: Vec<Family>,
+    /// The others, by their places.
+    pub singles: Vec<u32>,
     /// References that start here.
     pub references: Vec<ReferOut>,
     /// Effects.
@@ -206,6 +226,8 @@ impl Layout {
             CellKind::SelfReference { init } => Some(init.clone()),
         };
         let readers = (0..region.slots.len() as u32).map(|slot| fan.of_slot(slot)).collect();
+        let groups_out = groups_from(plan, id);
+        let (families, singles) = families(&groups_out, &kinds);
         let mut layout = Layout {
             id,
             table: region.table,
@@ -226,7 +248,9 @@ impl Layout {
             told: Vec::new(),
             fields: fields_in(plan, id),
             groups_in: groups_into(plan, id),
-            groups_out: groups_from(plan, id),
+            groups_out,
+            families,
+            singles,
             references: references_from(plan, id),
             effects: effects_in(plan, id),
             followers: if is_home { followers(&plan.regions, id) } else { Vec::new() },
@@ -378,6 +402,8 @@ fn groups_from(plan: &Plan, id: u32) -> Vec<GroupOut> {
     let here = plan.groups.iter().enumerate().filter(|(_, group)| group.from.0 == id);
     here.map(|(at, group)| GroupOut {
         group: at as u32,
+        to: group.to.0,
+        agg: group.agg,
         contribution: group.contribution.0,
         parent: KeySlots { slots: group.parent_key.iter().map(|slot| slot.0).collect(), types: group.key_types.clone() },
         reads: std::iter::once(group.contribution.0).chain(group.parent_key.iter().map(|slot| slot.0)).collect(),

@@ -10,6 +10,7 @@ mod aggregates;
 mod births;
 pub mod code;
 mod emit;
+mod families;
 mod fill;
 mod fold;
 pub mod layout;
@@ -45,6 +46,8 @@ pub struct Region {
     pad: Pad,
     scratch: Scratch,
     moved: Vec<Moved>,
+    /// Scratch of a fill: rows that begin together.
+    born: Vec<u32>,
     /// By slot that is no cell: how many changes of living rows wrote it.
     touched: Vec<u64>,
     births_and_deaths: u64,

@@ -136,27 +136,26 @@ impl ToldBy<'_> {
     }
 }
 
-/// Runs every cell of a row that has just begun to live: all must run, and nobody has seen what was there before. Gives the number of
-/// cells run.
-pub fn propagate_all<const FROZEN: bool>(layout: &Layout, rows: &mut Rows, row: u32, scratch: &mut Scratch) -> u64 {
+/// Runs every cell of rows that have just begun to live, column by column: all must run, and nobody has seen what was there before. Gives
+/// the number of cells run.
+pub fn propagate_births<const FROZEN: bool>(layout: &Layout, rows: &mut Rows, born: &[u32], scratch: &mut Scratch) -> u64 {
     let mut count = 0;
-    let mut cells = layout.cells.iter().enumerate().filter(|(at, _)| !FROZEN || layout.selves[at / 64] >> (at % 64) & 1 == 0);
-    loop {
-        let mut here = rows.row_mut(row);
-        // Cells whose value is a word, one after the other, until one is not.
-        let at = loop {
-            let Some((at, cell)) = cells.next() else { return count };
-            count += 1;
-            cell.evaluated.set(cell.evaluated.get() + 1);
-            let Answer::Word(new) = layout.code.run::<false>(&cell.straight, here.all(), &mut scratch.frame) else { break at };
-            if !here.begin_inline(cell.slot, new) {
-                break at;
+    for (at, cell) in layout.cells.iter().enumerate() {
+        if FROZEN && layout.selves[at / 64] >> (at % 64) & 1 != 0 {
+            continue;
+        }
+        count += born.len() as u64;
+        cell.evaluated.set(cell.evaluated.get() + born.len() as u64);
+        for row in born {
+            let mut here = rows.row_mut(*row);
+            let answer = layout.code.run::<false>(&cell.straight, here.all(), &mut scratch.frame);
+            let is_done = matches!(answer, Answer::Word(new) if here.begin_inline(cell.slot, new));
+            if !is_done && let Some(old) = run(layout, at, rows, *row, &mut scratch.frame) {
+                rows.release(old);
             }
-        };
-        if let Some(old) = run(layout, at, rows, row, &mut scratch.frame) {
-            rows.release(old);
         }
     }
+    count
 }
 
 /// Runs one cell, whatever it comes to; gives the content before if that was another.

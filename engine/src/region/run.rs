@@ -11,7 +11,7 @@ use super::pad::{Moved, Pad, Touch, net};
 use super::propagate::{Scratch, propagate};
 use super::{Home, Region};
 use crate::context::Context;
-use crate::edges::mail::{Note, NoteKind};
+use crate::edges::mail::{Bulk, Note, NoteKind};
 use crate::intake::{Arrival, What};
 use crate::state::{Bits, Rows};
 
@@ -41,6 +41,7 @@ impl Region {
             pad: Pad::default(),
             scratch: Scratch { dirty: vec![0; layout.dirty_words], frame: layout.code.frame() },
             moved: Vec::new(),
+            born: Vec::new(),
             touched: vec![0; slots],
             thawing: hashbrown::HashMap::new(),
             settling: None,
@@ -72,7 +73,7 @@ impl Region {
                 }
             }
             // Notes come row by row: what is in the pad is settled in slices, unless a change has brought it.
-            let apart = self.pad.is_empty();
+            let apart = self.pad.is_empty() && !has_bulk(notes.as_slice(), epoch);
             while notes.as_slice().first().is_some_and(|note| note.epoch == epoch) {
                 if apart && self.pad.len() >= SLICE && notes.as_slice().first().is_some_and(|note| !self.pad.has(note.row)) {
                     self.settle(epoch, context);
@@ -152,6 +153,21 @@ impl Region {
                 self.aggregates.apply(note.row, place, &contribution);
                 self.pad.get(touch).groups |= 1 << (place % 16);
             }
+            NoteKind::Bulk(bulk) => self.take_bulk(&bulk),
+        }
+    }
+
+    /// Takes up what many children give; those of one parent often come one after the other.
+    fn take_bulk(&mut self, bulk: &Bulk) {
+        let groups = bulk.columns.iter().fold(0, |groups, (place, ..)| groups | 1 << (place % 16));
+        let mut at = 0;
+        for parent in bulk.parents.chunk_by(|a, b| a == b) {
+            let touch = self.touch(parent[0]);
+            self.pad.get(touch).groups |= groups;
+            for (place, kind, words) in &bulk.columns {
+                self.aggregates.add_words(parent[0], *place, *kind, &words[at..at + parent.len()]);
+            }
+            at += parent.len();
         }
     }
 
@@ -253,6 +269,15 @@ impl Region {
         }
     }
 
+    /// Writes the values of all aggregates of a row that nobody has seen.
+    pub(super) fn show_all_aggregates(&mut self, row: u32) {
+        for (place, group) in self.layout.groups_in.iter().enumerate() {
+            if let Some(old) = self.rows.set(row, group.slot, self.aggregates.value(row, place as u32)) {
+                self.rows.release(old);
+            }
+        }
+    }
+
     /// A row that did not live before the epoch and does not after it: as if nothing had been written.
     fn discard(&mut self, row: u32, moved: &[Moved], context: &mut Context) {
         moved.iter().for_each(|entry| self.rows.release(entry.old));
@@ -276,6 +301,12 @@ impl Region {
     pub(crate) fn whole(&self, row: u32) -> Option<Arc<crate::intake::RowMap>> {
         self.home.as_ref()?.whole.as_ref()?.get(row as usize)?.clone()
     }
+}
+
+/// Whether many rows are told at once in an epoch, the first of these notes.
+fn has_bulk(notes: &[Note], epoch: Epoch) -> bool {
+    let end = notes.partition_point(|note| note.epoch == epoch);
+    notes[..end].last().is_some_and(|note| note.row == Note::BULK)
 }
 
 /// The lowest epoch that has something to do.

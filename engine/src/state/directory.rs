@@ -158,6 +158,12 @@ impl Directory {
         self.holds[row as usize] += 1;
     }
 
+    /// So many more.
+    #[inline]
+    pub fn hold_times(&mut self, row: u32, times: u32) {
+        self.holds[row as usize] += times;
+    }
+
     /// One reason less.
     #[inline]
     pub fn let_go(&mut self, row: u32) {

@@ -75,6 +75,11 @@ impl Rows {
         self.kinds.len()
     }
 
+    /// Words of a row.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// Makes room for row `row`, all NULL.
     #[inline]
     pub fn ensure(&mut self, row: u32) {
