@@ -91,6 +91,17 @@ impl Accumulator {
         Accumulator { agg, rows: 0, values: 0, errors: 0, state }
     }
 
+    /// The count, sum or mean of `values` values that stand in words, whose words add up to `sum`: as if each had been put in.
+    pub fn of_words(agg: Agg, ty: &Type, sum: i128, values: u64) -> Self {
+        let mut all = Accumulator { rows: values, values, ..Accumulator::new(agg, ty) };
+        match &mut all.state {
+            State::Int(total) | State::Uint(total) | State::Duration(total) => *total = sum,
+            State::Decimal(total) => *total = DecimalSum::of_mantissas(sum, values, total.declared()),
+            State::Count | State::Double(_) | State::Mixed(_) | State::Extremes(_) => {}
+        }
+        all
+    }
+
     /// Puts a child's cell in.
     #[inline]
     pub fn insert(&mut self, cell: &Cell) {

@@ -21,6 +21,9 @@ impl Region {
 
     /// The life of rows that are written begins: their cells, and who hears of them.
     pub(super) fn begin(&mut self, epoch: Epoch, born: &[u32], context: &mut Context) {
+        if born.is_empty() {
+            return;
+        }
         self.births_and_deaths += born.len() as u64;
         for row in born {
             self.show_all_aggregates(*row);
@@ -56,7 +59,7 @@ impl Region {
         }
     }
 
-    fn release_all(&mut self, moved: &mut Vec<Moved>) {
+    pub(super) fn release_all(&mut self, moved: &mut Vec<Moved>) {
         moved.drain(..).for_each(|entry| self.rows.release(entry.old));
     }
 

@@ -63,6 +63,8 @@ pub struct Pad {
     log: Vec<(u32, Moved)>,
     /// The log is not in the order of touches.
     mixed: bool,
+    /// Aggregates that every touch is said to have got contributions to.
+    shared: u16,
 }
 
 impl Pad {
@@ -77,7 +79,8 @@ impl Pad {
             return self.place(row);
         }
         self.marks[word] |= bit;
-        self.touches.push(first());
+        let first = first();
+        self.touches.push(Touch { groups: first.groups | self.shared, ..first });
         let place = self.touches.len() - 1;
         if !self.places.is_empty() {
             self.places.insert(row, place as u32);
@@ -95,6 +98,15 @@ impl Pad {
             self.places.extend(self.touches.iter().zip(0..).map(|(touch, place)| (touch.row, place)));
         }
         self.places[&row] as usize
+    }
+
+    /// Says of every touch of the epoch that it may have got contributions to these aggregates: to show one again that has not changes
+    /// nothing, and so nobody looks for the touch of each row.
+    pub fn share(&mut self, groups: u16) {
+        if self.shared & groups != groups {
+            self.shared |= groups;
+            self.touches.iter_mut().for_each(|touch| touch.groups |= groups);
+        }
     }
 
     /// The touch at a position.
@@ -138,6 +150,7 @@ impl Pad {
         let (touches, mut log) = (std::mem::take(&mut self.touches), std::mem::take(&mut self.log));
         touches.iter().for_each(|touch| self.marks[touch.row as usize / 64] &= !(1 << (touch.row % 64)));
         self.places.clear();
+        self.shared = 0;
         if std::mem::take(&mut self.mixed) {
             log.sort_by_key(|(touch, _)| *touch);
         }

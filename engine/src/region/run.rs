@@ -18,6 +18,9 @@ use crate::state::{Bits, Rows};
 /// Rows that are settled at a time, where an epoch has many and they do not come again.
 const SLICE: usize = 4096;
 
+/// Rows that are born together.
+const TOGETHER: usize = 64;
+
 /// The touched rows of an epoch on their way.
 #[derive(Debug)]
 pub(super) struct Settling {
@@ -159,15 +162,14 @@ impl Region {
 
     /// Takes up what many children give; those of one parent often come one after the other.
     fn take_bulk(&mut self, bulk: &Bulk) {
-        let groups = bulk.columns.iter().fold(0, |groups, (place, ..)| groups | 1 << (place % 16));
-        let mut at = 0;
+        self.pad.share(bulk.columns.iter().fold(0, |groups, (place, ..)| groups | 1 << (place % 16)));
         for parent in bulk.parents.chunk_by(|a, b| a == b) {
-            let touch = self.touch(parent[0]);
-            self.pad.get(touch).groups |= groups;
-            for (place, kind, words) in &bulk.columns {
-                self.aggregates.add_words(parent[0], *place, *kind, &words[at..at + parent.len()]);
+            if !self.pad.has(parent[0]) {
+                self.touch(parent[0]);
             }
-            at += parent.len();
+        }
+        for (place, kind, words) in &bulk.columns {
+            self.aggregates.add_words(*place, &bulk.parents, *kind, words);
         }
     }
 
@@ -208,16 +210,30 @@ impl Region {
 
     /// Settles the touches up to `end`.
     fn settle_touches(&mut self, epoch: Epoch, settling: &mut Settling, end: usize, context: &mut Context) {
+        let mut born = std::mem::take(&mut self.born);
         for at in settling.at..end {
+            let touch = &settling.touches[at];
             let rest = &settling.log[settling.log_at..];
             let own = rest.iter().take_while(|(of, _)| *of as usize == at).count();
             let mut moved = std::mem::take(&mut self.moved);
             moved.extend(rest[..own].iter().map(|(_, moved)| *moved));
             settling.log_at += own;
-            self.settle_row(epoch, &settling.touches[at], &mut moved, context);
+            if !touch.lived && self.lives(touch.row) && !self.keeps_whole_rows() {
+                self.release_all(&mut moved);
+                born.push(touch.row);
+                if born.len() >= TOGETHER {
+                    self.begin(epoch, &born, context);
+                    born.clear();
+                }
+            } else {
+                self.settle_row(epoch, touch, &mut moved, context);
+            }
             moved.clear();
             self.moved = moved;
         }
+        self.begin(epoch, &born, context);
+        born.clear();
+        self.born = born;
         settling.at = end;
     }
 

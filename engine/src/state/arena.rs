@@ -1,15 +1,17 @@
 //! A slab of values that do not fit a slot: handles in, values out, freed places used again.
 
+use super::blocks::Blocks;
+
 /// Holds values under `u32` handles. A handle is good from `insert` to `remove`.
 #[derive(Debug)]
 pub struct Arena<T> {
-    places: Vec<Option<T>>,
+    places: Blocks<Option<T>>,
     free: Vec<u32>,
 }
 
 impl<T> Default for Arena<T> {
     fn default() -> Self {
-        Self { places: Vec::new(), free: Vec::new() }
+        Self { places: Blocks::default(), free: Vec::new() }
     }
 }
 
@@ -31,6 +33,16 @@ impl<T> Arena<T> {
     /// The value behind a handle.
     pub fn get(&self, handle: u32) -> &T {
         self.places[handle as usize].as_ref().expect("invariant INV-ARENA: a handle is used between insert and remove")
+    }
+
+    /// The value behind a handle, to be changed.
+    pub fn get_mut(&mut self, handle: u32) -> &mut T {
+        self.places[handle as usize].as_mut().expect("invariant INV-ARENA: a handle is used between insert and remove")
+    }
+
+    /// All values.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.places.iter().flatten()
     }
 
     /// Gives the place back.

@@ -53,6 +53,17 @@ impl DecimalSum {
         DecimalSum { declared, totals: SmallVec::new() }
     }
 
+    /// The sum of so many decimals of the declared scale, whose mantissas add up to `sum`.
+    pub fn of_mantissas(sum: i128, count: u64, declared: u8) -> Self {
+        let total = (count > 0).then_some(Total { low: sum, high: None, count, scale: declared });
+        DecimalSum { declared, totals: total.into_iter().collect() }
+    }
+
+    /// The scale of an answer at least.
+    pub fn declared(&self) -> u8 {
+        self.declared
+    }
+
     pub fn count(&self) -> u64 {
         self.totals.iter().map(|total| total.count).sum()
     }
