@@ -6,7 +6,7 @@
 //! Invariants:
 //! - INV-SEQ-1: the epochs, and so every result, do not depend on how transactions are cut into batches. A batch therefore
 //!   ends before a transaction that a timer armed *inside* the batch could precede: one that is at least the shortest timer delay
-//!   younger than the batch's first.
+//!   younger than the batch's first. Where timers can be taken back, it also ends before a due timer.
 //! - INV-SEQ-2: epochs are dense.
 //!
 //! A transaction that is spilled is a batch of its own: its changes are read part by part, and go to the engine and to whoever else takes
@@ -14,7 +14,7 @@
 //!
 //! Cost: O(log timers) per timer, O(1) per transaction. Next to read: [`crate::runtime`], `thalweg_engine`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use thalweg_engine::Engine;
@@ -25,14 +25,17 @@ use thalweg_graph::ports::Timer;
 use thalweg_graph::transaction::{Body, Spill, TimerFired};
 use thalweg_graph::{Change, Epoch, Transaction, ids};
 
+mod timers;
+
+use timers::Moved;
+pub(crate) use timers::Timers;
+
 /// Orders inputs, steps the engine, keeps the timers that wait.
 pub struct Sequencer {
     engine: Engine,
     plan: Arc<Plan>,
     waiting: VecDeque<Transaction>,
-    timers: BTreeMap<(Timestamp, Arc<str>), Timer>,
-    /// The shortest delay of any timer in the plan, in microseconds.
-    delay_min: Option<i64>,
+    timers: Timers,
     /// The latest commit time seen.
     at: Timestamp,
     /// Nothing before this time will come any more: timers due by then may fire.
@@ -50,7 +53,7 @@ pub struct Batch {
     pub outcome: Outcome,
     /// Timers that were armed.
     pub armed: Vec<Timer>,
-    /// Ids of the timers that fired.
+    /// Ids of the timers that fired or were taken back.
     pub timers_done: Vec<Arc<str>>,
 }
 
@@ -110,9 +113,8 @@ impl Batch {
 impl Sequencer {
     /// Goes on where `engine` stands, with the timers that wait.
     pub fn new(engine: Engine, plan: Arc<Plan>, timers: Vec<Timer>, at: Timestamp) -> Self {
-        let delay_min = plan.reactions.iter().filter_map(|r| r.timer.as_ref()).map(|(delay, _)| *delay).min();
-        let timers = timers.into_iter().map(|t| ((t.due, t.id.clone()), t)).collect();
-        Self { engine, plan, waiting: VecDeque::new(), timers, delay_min, at, clock: Timestamp(i64::MIN) }
+        let timers = Timers::new(plan.clone(), timers);
+        Self { engine, plan, waiting: VecDeque::new(), timers, at, clock: Timestamp(i64::MIN) }
     }
 
     /// The engine, for reading.
@@ -133,6 +135,9 @@ impl Sequencer {
     /// Tells that time has reached `now` and that nothing older is still to come: timers due by then fire.
     pub fn clock(&mut self, now: Timestamp) {
         self.clock = self.clock.max(now);
+        if self.waiting.is_empty() {
+            self.timers.skip_missed(self.clock);
+        }
     }
 
     /// Transactions that wait.
@@ -142,7 +147,7 @@ impl Sequencer {
 
     /// When the next timer is due.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.timers.keys().next().map(|(due, _)| *due)
+        self.timers.next_due()
     }
 
     /// Timers that wait.
@@ -179,22 +184,27 @@ impl Sequencer {
                 self.engine.step()
             }
         };
-        let timers_done = transactions.iter().filter_map(|t| match &t.body {
-            Body::Timer(timer) => Some(timer.id.clone()),
-            _ => None,
-        });
-        let mut batch = Batch { first, timers_done: timers_done.collect(), armed: Vec::new(), outcome, transactions };
-        batch.armed = self.arm(&batch);
-        Ok(Some(batch))
+        let origin = |armed: &TimerArmed| transactions[(armed.epoch - first) as usize].origin.clone();
+        self.timers.follow(&outcome, &origin);
+        let Moved { armed, done: timers_done } = self.timers.moved();
+        Ok(Some(Batch { first, timers_done, armed, outcome, transactions }))
+    }
+
+    /// Timers armed and ids of timers that wait no more, without a transaction: a schedule's first time, or times that were left out.
+    /// To be made durable like those of a batch.
+    pub fn moved_timers(&mut self) -> (Vec<Timer>, Vec<Arc<str>>) {
+        let Moved { armed, done } = self.timers.moved();
+        (armed, done)
     }
 
     /// The inputs of the next batch: at most `max`, or one that is spilled.
     fn take(&mut self, max: usize) -> Vec<Transaction> {
+        self.wind_up();
         let mut taken: Vec<Transaction> = Vec::new();
         while taken.len() < max {
             let Some(at) = self.next_at() else { break };
             if let Some(first) = taken.first()
-                && (self.could_be_overtaken(first.at, at) || self.is_spilled(at))
+                && (self.timers.could_overtake(first.at, at) || self.is_alone(at))
             {
                 break;
             }
@@ -206,9 +216,22 @@ impl Sequencer {
         taken
     }
 
-    /// Whether the next input, at `at`, is a spilled transaction.
-    fn is_spilled(&self, at: Timestamp) -> bool {
-        self.due_by(Some(at)).is_none() && self.waiting.front().is_some_and(|next| matches!(next.body, Body::Spilled(_)))
+    /// Schedules that are new begin with the first input.
+    fn wind_up(&mut self) {
+        if self.timers.is_unwound() {
+            let input = self.waiting.front().map(|next| next.at).or((self.clock > Timestamp(i64::MIN)).then_some(self.clock));
+            if let Some(now) = input {
+                self.timers.wind_up(now.max(self.at));
+            }
+        }
+    }
+
+    /// Whether the next input, at `at`, must begin a batch: a spilled transaction, or a timer that the batch so far may take back.
+    fn is_alone(&self, at: Timestamp) -> bool {
+        match self.due_by(Some(at)) {
+            Some(_) => self.timers.revocable(),
+            None => self.waiting.front().is_some_and(|next| matches!(next.body, Body::Spilled(_))),
+        }
     }
 
     /// A spilled transaction through the engine.
@@ -228,11 +251,6 @@ impl Sequencer {
             Ok(()) if !wanted => Err(Halted::Refused),
             Ok(()) => Ok(self.engine.step()),
         }
-    }
-
-    /// Whether a timer armed by a transaction at `first` could be due by `at`.
-    fn could_be_overtaken(&self, first: Timestamp, at: Timestamp) -> bool {
-        self.delay_min.is_some_and(|delay| at.0 >= first.0.saturating_add(delay))
     }
 
     /// The time of the next input: a due timer's or the next transaction's, never before what has been seen.
@@ -255,36 +273,14 @@ impl Sequencer {
         let next = self.waiting.front().map(|t| t.at.max(self.at));
         self.at = at;
         if self.due_by(next).is_some() {
-            let (_, timer) = self.timers.pop_first().expect("invariant INV-SEQ-1: a due timer waits");
+            let missed = next.is_none().then_some(self.clock);
+            let timer = self.timers.pop(missed).expect("invariant INV-SEQ-1: a due timer waits");
             return firing(timer, at);
         }
         let mut transaction = self.waiting.pop_front().expect("invariant INV-SEQ-1: a transaction waits");
         transaction.at = at;
         transaction
     }
-
-    /// Keeps the timers that a batch armed, with their derived ids.
-    fn arm(&mut self, batch: &Batch) -> Vec<Timer> {
-        let armed = armed(&self.plan, &batch.outcome.timers, |epoch| &batch.transaction(epoch).origin);
-        self.timers.extend(armed.iter().map(|t| ((t.due, t.id.clone()), t.clone())));
-        armed
-    }
-}
-
-/// Timers that were armed, with their derived ids; `origin` tells that of an epoch's transaction.
-pub(crate) fn armed<'a>(plan: &Plan, timers: &[TimerArmed], origin: impl Fn(Epoch) -> &'a Arc<str>) -> Vec<Timer> {
-    let timer = |armed: &TimerArmed| {
-        let name = &plan.reactions[armed.reaction as usize].name;
-        let subject: Vec<Value> = std::iter::once(Value::text(armed.table.clone())).chain(armed.key.iter().cloned()).collect();
-        Timer {
-            id: ids::timer_id(origin(armed.epoch), name, &subject, armed.due).into(),
-            event: armed.event.clone(),
-            table: armed.table.clone(),
-            key: armed.key.clone(),
-            due: armed.due,
-        }
-    };
-    timers.iter().map(timer).collect()
 }
 
 /// A timer that came due, as the transaction that it is.

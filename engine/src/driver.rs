@@ -192,8 +192,12 @@ impl Driver {
             Body::Timer(timer) => {
                 let Some(table) = self.plan.tables.iter().position(|table| table.name == timer.table) else { return };
                 let owner = KeyHash::of(&timer.key).owner(self.workers());
-                let (table, what) = (TableId(table as u32), What::Timer(Arc::new(timer)));
-                open.arrivals[owner].push(Arrival { epoch, table, what });
+                let table = TableId(table as u32);
+                let each_row = timer.key.is_empty() && self.plan.schedules.iter().any(|s| s.each_row && s.table == table);
+                let (workers, timer) = (if each_row { 0..self.workers() } else { owner..owner + 1 }, Arc::new(timer));
+                for worker in workers {
+                    open.arrivals[worker].push(Arrival { epoch, table, what: What::Timer(timer.clone()) });
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use thalweg_graph::Outcome;
-use thalweg_graph::outcome::{Counts, ErrorChange, Fired, Key, TimerArmed};
+use thalweg_graph::outcome::{Counts, ErrorChange, Fired, Key, TimerArmed, TimerCancelled};
 
 /// Puts everything in order but the deltas, which are put in order when they are read.
 pub fn sort(outcome: &mut Outcome) {
@@ -23,6 +23,10 @@ pub fn sort(outcome: &mut Outcome) {
     sort_unless_sorted(&mut outcome.timers, |a: &TimerArmed, b: &TimerArmed| {
         let place = a.epoch.cmp(&b.epoch).then_with(|| a.reaction.cmp(&b.reaction));
         place.then_with(|| by_key(&a.key, &b.key)).then_with(|| a.due.cmp(&b.due))
+    });
+    sort_unless_sorted(&mut outcome.cancelled, |a: &TimerCancelled, b: &TimerCancelled| {
+        let place = a.epoch.cmp(&b.epoch).then_with(|| a.rule.cmp(&b.rule));
+        place.then_with(|| a.table.cmp(&b.table)).then_with(|| by_key(&a.key, &b.key))
     });
 }
 
@@ -46,6 +50,7 @@ pub fn merge(into: &mut Outcome, mut part: Outcome) {
     into.fired.append(&mut part.fired);
     into.errors.append(&mut part.errors);
     into.timers.append(&mut part.timers);
+    into.cancelled.append(&mut part.cancelled);
     into.counts = add(into.counts, part.counts);
 }
 

@@ -25,6 +25,7 @@ pub mod plan;
 pub mod planning;
 pub mod ports;
 pub mod row;
+pub mod schedule;
 mod show;
 pub mod spec;
 mod spill;

@@ -30,6 +30,8 @@ pub struct Outcome {
     pub errors: Vec<ErrorChange>,
     /// Timers to arm.
     pub timers: Vec<TimerArmed>,
+    /// Timers taken back, sorted by (epoch, rule, key). A row's come before those that the same epoch arms.
+    pub cancelled: Vec<TimerCancelled>,
     /// Counters of the step.
     pub counts: Counts,
 }
@@ -107,6 +109,19 @@ pub struct TimerArmed {
     pub key: Key,
     /// When it is due.
     pub due: Timestamp,
+}
+
+/// What a rule has armed for a row before this epoch is taken back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimerCancelled {
+    /// When.
+    pub epoch: Epoch,
+    /// The place of the rule in [`crate::spec::GraphSpec::reactions`].
+    pub rule: u32,
+    /// The document type of the row.
+    pub table: Arc<str>,
+    /// The row's key.
+    pub key: Key,
 }
 
 /// Counters of a step.

@@ -27,6 +27,10 @@ pub struct Plan {
     pub effects: Vec<Effect>,
     /// Reactions, one per (rule, table, trigger).
     pub reactions: Vec<Reaction>,
+    /// What cancels the timers of reactions, one per (rule, table, trigger).
+    pub cancels: Vec<Cancel>,
+    /// Events that come by the calendar.
+    pub schedules: Vec<Schedule>,
     /// Regions, ordered by level.
     pub regions: Vec<Region>,
     /// Child-to-parent aggregate edges.
@@ -168,10 +172,75 @@ pub struct Reaction {
     pub condition: Option<Expr>,
     /// What the condition reads.
     pub inputs: Vec<ReactionInput>,
-    /// A delayed event to arm: delay in microseconds, event.
-    pub timer: Option<(i64, Arc<str>)>,
+    /// A delayed event to arm.
+    pub timer: Option<TimerRule>,
     /// What to do.
     pub actions: Vec<ActionSpec>,
+}
+
+/// A delayed event that a reaction arms for its row.
+#[derive(Clone, Debug)]
+pub struct TimerRule {
+    /// When it comes due.
+    pub due: Due,
+    /// The event that it raises.
+    pub event: Arc<str>,
+    /// Whether the rule has one timer for each row: arming it again takes back the one before.
+    pub reset: bool,
+}
+
+/// A timer that comes `at` a time comes no sooner than this after the transaction that arms it, in microseconds: so transactions of one
+/// such span can be taken together, whatever they arm.
+pub const SOONEST: i64 = 100_000;
+
+/// When a timer comes due.
+#[derive(Clone, Debug)]
+pub enum Due {
+    /// So many microseconds after the transaction that arms it.
+    After(i64),
+    /// At the time that a formula gives; NULL arms nothing.
+    At {
+        /// The formula, over [`Reaction::inputs`].
+        expr: Expr,
+        /// What was written.
+        text: Arc<str>,
+    },
+}
+
+/// What takes back the timers that a rule has armed for a row.
+#[derive(Clone, Debug)]
+pub struct Cancel {
+    /// The rule's name.
+    pub name: Arc<str>,
+    /// The place of the rule in [`crate::spec::GraphSpec::reactions`].
+    pub rule: u32,
+    /// The table whose rows it judges.
+    pub table: TableId,
+    /// What triggers it.
+    pub trigger: Trigger,
+    /// The event of a timer that triggers it; any where the trigger is a change.
+    pub event: Option<Arc<str>>,
+    /// The condition over `inputs`; without, every such change cancels.
+    pub condition: Option<Expr>,
+    /// What the condition reads.
+    pub inputs: Vec<ReactionInput>,
+}
+
+/// An event that comes by the calendar.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    /// Its name.
+    pub name: Arc<str>,
+    /// When.
+    pub cron: crate::schedule::Cron,
+    /// The event that it raises.
+    pub event: Arc<str>,
+    /// The table for whose rows it is raised: the schedule's own, which has none, or the one it is `on`.
+    pub table: TableId,
+    /// Whether it is raised for each row of the table.
+    pub each_row: bool,
+    /// What becomes of times that passed while nothing ran.
+    pub misfire: crate::schedule::Misfire,
 }
 
 /// What triggers a reaction.

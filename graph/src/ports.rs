@@ -31,7 +31,7 @@ pub struct CommitBatch {
     pub outbox: Vec<OutboxRow>,
     /// Timers armed.
     pub timers: Vec<Timer>,
-    /// Ids of timers that fired in this batch.
+    /// Ids of timers that wait no more: they fired in this batch, or were taken back.
     pub timers_done: Vec<Arc<str>>,
 }
 
@@ -121,6 +121,8 @@ pub struct PendingDelivery {
 pub struct Timer {
     /// Derived id; unique.
     pub id: Arc<str>,
+    /// The rule that armed it; empty for one that an earlier version armed, which nothing cancels.
+    pub rule: Arc<str>,
     /// The event it raises.
     pub event: Arc<str>,
     /// Document type of the row that armed it.

@@ -4,6 +4,8 @@ use thalweg_formulas::ast::{Ast, AstKind};
 use thalweg_formulas::expr::Comprehension;
 use thalweg_formulas::{Agg, Expr, ExprKind, InputId, Span, Value};
 
+use crate::plan::{Due, TimerRule};
+
 /// The expression as a formula in which each input has the name that `name` gives it.
 pub(crate) fn text(expr: &Expr, name: &dyn Fn(InputId) -> String) -> String {
     tree(expr, name, 0).to_string()
@@ -103,7 +105,7 @@ pub(crate) fn value(value: &Value) -> String {
 }
 
 /// Microseconds as days, hours, minutes and seconds.
-pub(crate) fn delay(micros: i64) -> String {
+fn delay(micros: i64) -> String {
     const UNITS: [(i64, &str); 6] =
         [(86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"), (1_000, "ms"), (1, "us")];
     let mut rest = micros;
@@ -115,4 +117,13 @@ pub(crate) fn delay(micros: i64) -> String {
         }
     }
     if parts.is_empty() { "0s".into() } else { parts.join(" ") }
+}
+
+/// `after 24h`, `at due_at`, and whether each arming puts the time off.
+pub(crate) fn due(timer: &TimerRule) -> String {
+    let when = match &timer.due {
+        Due::After(micros) => format!("after {}", delay(*micros)),
+        Due::At { text, .. } => format!("at {text}"),
+    };
+    if timer.reset { when + ", one for each row" } else { when }
 }

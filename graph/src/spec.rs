@@ -20,6 +20,8 @@ pub struct GraphSpec {
     pub classify: Vec<ClassifySpec>,
     /// Reactions to named changes.
     pub reactions: Vec<ReactionSpec>,
+    /// Events that come by the calendar.
+    pub schedules: Vec<ScheduleSpec>,
 }
 
 /// A table: a document type.
@@ -157,14 +159,40 @@ pub struct ReactionSpec {
     pub actions: Vec<ActionSpec>,
 }
 
-/// A delayed event.
+/// A delayed event: after `delay`, or `at` a time that the row tells; one of the two.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TimerSpec {
     /// `"24h"`, `"1d 2h"`, `"PT90M"`.
-    pub delay: String,
+    pub delay: Option<String>,
+    /// A formula over the change that gives a timestamp: `due_at - duration('1h')`. NULL arms nothing.
+    pub at: Option<String>,
     /// The event that is raised then.
     pub event: String,
+    /// Whether the rule has one timer for each row, so that arming it again puts the time off.
+    pub reset: bool,
+    /// Events that cancel what the rule has armed for the same row.
+    pub cancel_on: Vec<String>,
+    /// A condition on a change of the row that cancels it; a deletion of the row does too.
+    pub cancel_when: Option<String>,
+}
+
+/// An event that comes by the calendar.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScheduleSpec {
+    /// Its name, which is also the table that its event's reactions name.
+    pub name: String,
+    /// `0 3 * * *`: five fields, or six with seconds first; `@daily`.
+    pub cron: String,
+    /// The zone whose clocks it follows, `Europe/Berlin`; without, UTC.
+    pub zone: Option<String>,
+    /// The event that is raised.
+    pub event: String,
+    /// A document type: the event is raised for each of its rows. Without, it is raised once.
+    pub on: Option<String>,
+    /// `once` (default), `all` or `skip`: what becomes of times that passed while nothing ran.
+    pub misfire: Option<String>,
 }
 
 /// An action as written: its `type` and the settings of that type, read by the sink that knows it.
@@ -193,6 +221,10 @@ pub enum Place {
     Classify(usize, &'static str),
     /// Reaction `index`, and its key: `event`, `condition`, `timer.delay`, …
     Reaction(usize, &'static str),
+    /// Name `1` in `timer.cancel_on` of reaction `0`.
+    CancelOn(usize, usize),
+    /// Schedule `index`, and its key: `cron`, `zone`, `event`, …
+    Schedule(usize, &'static str),
     /// Action `1` of effect (`true`) or reaction (`false`) `0`, and its key.
     Action {
         /// Of an effect, else of a reaction.

@@ -1,11 +1,11 @@
-//! The sections that say what the graph is: `[[table]] [fields] [[effect]] [[classify]] [[reactions]]`, read into a [`GraphSpec`].
+//! The sections that say what the graph is: `[[table]] [fields] [[effect]] [[classify]] [[reactions]] [[schedule]]`, read into a [`GraphSpec`].
 //!
 //! Only the form is checked here (keys, types of values); names, formulas and relations are the planner's.
 
 use serde_json::{Map, Value as Json};
 use thalweg_graph::spec::{
-    ActionSpec, ClassifySpec, EffectSpec, FieldSpec, GraphSpec, OneOrMany, Place, ReactionSpec, RelationSpec, TableSpec,
-    TimerSpec,
+    ActionSpec, ClassifySpec, EffectSpec, FieldSpec, GraphSpec, OneOrMany, Place, ReactionSpec, RelationSpec, ScheduleSpec,
+    TableSpec, TimerSpec,
 };
 
 use super::diag::Diag;
@@ -269,10 +269,44 @@ impl<'a> Reader<'a> {
     fn timer(&mut self, item: &Item, index: usize) -> Option<TimerSpec> {
         let mut section = Section::of("timer", item, self.out)?;
         self.mark(Place::Reaction(index, "timer"), &item.origin, None);
-        let delay = self.required(&mut section, "delay", Place::Reaction(index, "timer.delay"));
+        let delay = self.text(&mut section, "delay", Place::Reaction(index, "timer.delay"));
+        let at = self.text(&mut section, "at", Place::Reaction(index, "timer.at"));
         let event = self.required(&mut section, "event", Place::Reaction(index, "timer.event"));
+        let reset = section.boolean("reset").unwrap_or(false);
+        let cancel_on = self.cancel_on(&mut section, index);
+        let cancel_when = self.text(&mut section, "cancel_when", Place::Reaction(index, "timer.cancel_when"));
         section.finish();
-        Some(TimerSpec { delay, event })
+        Some(TimerSpec { delay, at, event, reset, cancel_on, cancel_when })
+    }
+
+    /// Events that cancel a timer: one, or a list.
+    fn cancel_on(&mut self, section: &mut Section<'_>, index: usize) -> Vec<String> {
+        let Some(item) = section.item("cancel_on") else { return Vec::new() };
+        self.mark(Place::Reaction(index, "timer.cancel_on"), &item.origin, None);
+        if let Tree::Text(event) = &item.tree {
+            self.mark(Place::CancelOn(index, 0), &item.origin, None);
+            return vec![event.clone()];
+        }
+        let events = section.texts("cancel_on").unwrap_or_default();
+        for (at, (_, origin)) in events.iter().enumerate() {
+            self.mark(Place::CancelOn(index, at), origin, None);
+        }
+        events.into_iter().map(|(event, _)| event).collect()
+    }
+
+    // ---- [[schedule]] ------------------------------------------------------------------------------------
+
+    pub(super) fn schedule(&mut self, mut section: Section<'_>) {
+        let index = self.spec.schedules.len();
+        self.mark(Place::Schedule(index, ""), &section.origin.clone(), None);
+        let name = self.required(&mut section, "name", Place::Schedule(index, "name"));
+        let cron = self.required(&mut section, "cron", Place::Schedule(index, "cron"));
+        let zone = self.text(&mut section, "zone", Place::Schedule(index, "zone"));
+        let event = self.required(&mut section, "event", Place::Schedule(index, "event"));
+        let on = self.text(&mut section, "on", Place::Schedule(index, "on"));
+        let misfire = self.text(&mut section, "misfire", Place::Schedule(index, "misfire"));
+        section.finish();
+        self.spec.schedules.push(ScheduleSpec { name, cron, zone, event, on, misfire });
     }
 
     // ---- actions -----------------------------------------------------------------------------------------

@@ -157,6 +157,7 @@ fn read(entries: &[Entry], out: &Collector) -> Parts {
     many(&mut root, "effect").into_iter().for_each(|section| definition.effect(section));
     many(&mut root, "classify").into_iter().for_each(|section| definition.classify(section));
     many(&mut root, "reactions").into_iter().for_each(|section| definition.reaction(section));
+    many(&mut root, "schedule").into_iter().for_each(|section| definition.schedule(section));
     root.not_built(&["goal", "sink", "view", "store"]);
     root.finish();
     duplicate_sources(&parts.sources, entries, out);

@@ -52,6 +52,9 @@ fn enclosing(place: Place) -> Option<Place> {
     match place {
         Place::Table(_, key) if key.is_empty() => None,
         Place::Field(_, "") | Place::Effect(_, "") | Place::Classify(_, "") | Place::Reaction(_, "") => None,
+        Place::Schedule(_, "") => None,
+        Place::Schedule(i, key) => Some(Place::Schedule(i, shorter_static(key))),
+        Place::CancelOn(rule, _) => Some(Place::Reaction(rule, "timer.cancel_on")),
         Place::Table(i, key) => Some(Place::Table(i, shorter(&key))),
         Place::Field(i, key) => Some(Place::Field(i, shorter_static(key))),
         Place::Effect(i, key) => Some(Place::Effect(i, shorter_static(key))),

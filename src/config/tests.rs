@@ -124,8 +124,14 @@ fn a_reactor_file_runs_unchanged() {
                     ),
                     timer: Some(
                         TimerSpec {
-                            delay: "24h",
+                            delay: Some(
+                                "24h",
+                            ),
+                            at: None,
                             event: "decision.expired",
+                            reset: false,
+                            cancel_on: [],
+                            cancel_when: None,
                         },
                     ),
                     actions: [
@@ -138,6 +144,7 @@ fn a_reactor_file_runs_unchanged() {
                     ],
                 },
             ],
+            schedules: [],
         }
     "#]]
     .assert_debug_eq(&config.spec);
@@ -348,6 +355,7 @@ fn every_section_is_read_in_the_order_written() {
             ],
             classify: [],
             reactions: [],
+            schedules: [],
         }
     "#]]
     .assert_debug_eq(&config.spec);
@@ -377,16 +385,16 @@ fn the_environment_wins_over_the_file() {
         "",
         &env,
         expect![[r#"
-        error[E0281]: `workers` of section `[engine]` must be an integer, found a string
-         |
-         = note: set by environment variable THALWEG_ENGINE__WORKERS
+            error[E0281]: `workers` of section `[engine]` must be an integer, found a string
+             |
+             = note: set by environment variable THALWEG_ENGINE__WORKERS
 
-        error[E0280]: unknown key `htpp` in the configuration
-         |
-         = help: did you mean `http`?
-         = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions
-         = note: set by environment variable THALWEG_HTPP__LISTEN
-    "#]],
+            error[E0280]: unknown key `htpp` in the configuration
+             |
+             = help: did you mean `http`?
+             = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions, schedule
+             = note: set by environment variable THALWEG_HTPP__LISTEN
+        "#]],
     );
 }
 
@@ -442,7 +450,7 @@ actions = [{ url = "x" }, { type = "webhook", url = "https://x", secret = "s3cre
               |  ^^^^ no such key
               |
               = help: did you mean `http`?
-              = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions
+              = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions, schedule
 
             error[E0281]: `workers` of section `[engine]` must be an integer, found a string
              --> t.toml:5:11

@@ -329,7 +329,8 @@ impl Graph {
             return;
         };
         let due = format!("{name}.due");
-        let (timer, armed) = (TimerSpec { delay, event: due.clone() }, format!("{name}.armed"));
+        let (timer, armed) =
+            (TimerSpec { delay: Some(delay), event: due.clone(), ..TimerSpec::default() }, format!("{name}.armed"));
         self.handlers.silent.insert(armed.as_str().into());
         self.spec.reactions.push(ReactionSpec { name: Some(armed), event, timer: Some(timer), ..ReactionSpec::default() });
         self.spec.reactions.push(ReactionSpec { event: due, ..reaction });

@@ -5,29 +5,25 @@
 //!
 //! Next to read: [`crate::sequencer`], which does the same for a daemon.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thalweg_formulas::Timestamp;
-use thalweg_graph::ports::Timer;
+use thalweg_graph::outcome::TimerArmed;
 use thalweg_graph::{Outcome, Plan, Transaction};
 
-use crate::sequencer::{armed, firing};
+use crate::sequencer::{Timers, firing};
 
 /// The clock of one graph.
 pub(super) struct Clock {
     now: Timestamp,
-    /// The shortest delay of any timer in the plan, in microseconds.
-    delay_min: Option<i64>,
-    timers: BTreeMap<(Timestamp, Arc<str>), Timer>,
+    timers: Timers,
     /// Origin and time of each epoch that is pushed and not closed; kept where there may be timers.
     open: Vec<(Arc<str>, Timestamp)>,
 }
 
 impl Clock {
-    pub fn new(plan: &Plan) -> Clock {
-        let delay_min = plan.reactions.iter().filter_map(|reaction| reaction.timer.as_ref()).map(|(delay, _)| *delay).min();
-        Clock { now: Timestamp(i64::MIN), delay_min, timers: BTreeMap::new(), open: Vec::new() }
+    pub fn new(plan: Arc<Plan>) -> Clock {
+        Clock { now: Timestamp(i64::MIN), timers: Timers::new(plan, Vec::new()), open: Vec::new() }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -35,7 +31,7 @@ impl Clock {
     }
 
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.timers.keys().next().map(|(due, _)| *due)
+        self.timers.next_due()
     }
 
     /// Time does not go back: `at`, or where time is.
@@ -43,36 +39,41 @@ impl Clock {
         self.now.max(at)
     }
 
-    /// Nothing older than `at` will come.
+    /// Nothing older than `at` will come. Schedules begin with the first time that is told.
     pub fn reach(&mut self, at: Timestamp) {
         self.now = self.now.max(at);
+        if self.timers.is_unwound() {
+            self.timers.wind_up(self.now);
+        }
     }
 
-    /// Whether what is open could arm a timer that is due by `at`.
+    /// Whether what is open could arm a timer that is due by `at`, or take one back.
     pub fn could_be_overtaken(&self, at: Timestamp) -> bool {
-        let first = self.open.first().map(|(_, first)| *first);
-        matches!((first, self.delay_min), (Some(first), Some(delay)) if at.0 >= first.0.saturating_add(delay))
+        let Some((_, first)) = self.open.first() else { return false };
+        let revocable = self.timers.revocable() && self.next_due().is_some_and(|due| due <= at);
+        revocable || self.timers.could_overtake(*first, at)
     }
 
     pub fn pushed(&mut self, transaction: &Transaction) {
         self.reach(transaction.at);
-        if self.delay_min.is_some() {
+        if !self.timers.is_idle() {
             self.open.push((transaction.origin.clone(), transaction.at));
         }
     }
 
     /// What is open is closed, and came to this.
-    pub fn closed(&mut self, plan: &Plan, outcome: &Outcome) {
+    pub fn closed(&mut self, outcome: &Outcome) {
         let open = std::mem::take(&mut self.open);
         let first = outcome.through + 1 - open.len() as u64;
-        let timers = armed(plan, &outcome.timers, |epoch| &open[(epoch - first) as usize].0);
-        self.timers.extend(timers.into_iter().map(|timer| ((timer.due, timer.id.clone()), timer)));
+        self.timers.follow(outcome, &|armed: &TimerArmed| open[(armed.epoch - first) as usize].0.clone());
+        // Nothing is kept of what waits but the timers themselves.
+        self.timers.moved();
     }
 
     /// The next timer that is due by `at`, as the transaction that it is.
     pub fn take_due(&mut self, at: Timestamp) -> Option<Transaction> {
-        let next = self.timers.first_entry().filter(|timer| timer.key().0 <= at)?;
-        let timer = next.remove();
+        self.next_due().filter(|due| *due <= at)?;
+        let timer = self.timers.pop(None)?;
         let at = self.not_before(timer.due);
         Some(firing(timer, at))
     }

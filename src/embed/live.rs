@@ -42,7 +42,7 @@ impl LiveGraph {
     pub(crate) fn new(plan: Arc<Plan>, options: Options, handlers: Handlers) -> Self {
         let keeps_columns = options.state_deltas;
         let engine = Engine::new(plan.clone(), options);
-        let clock = Clock::new(&plan);
+        let clock = Clock::new(plan.clone());
         Self { engine, plan, feed: Feed::default(), keeps_columns, clock, handlers, early: None }
     }
 
@@ -157,7 +157,7 @@ impl LiveGraph {
     /// Closes what is pushed; what came of it waits for the step that tells.
     pub(super) fn close_early(&mut self) {
         let mut outcome = self.engine.step();
-        self.clock.closed(&self.plan, &outcome);
+        self.clock.closed(&outcome);
         self.publish(&outcome);
         outcome.fired.retain(|fired| !self.handlers.silent.contains(&fired.node));
         for fired in &outcome.fired {
@@ -179,6 +179,7 @@ fn join(all: &mut Outcome, next: Outcome) {
     all.fired.extend(next.fired);
     all.errors.extend(next.errors);
     all.timers.extend(next.timers);
+    all.cancelled.extend(next.cancelled);
     all.counts.changes += next.counts.changes;
     all.counts.redundant += next.counts.redundant;
     all.counts.contradicted += next.counts.contradicted;

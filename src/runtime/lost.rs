@@ -57,7 +57,8 @@ fn owner(place: &Place) -> Option<Place> {
         Place::Table(..) | Place::Classify(..) => return None,
         Place::Field(field, _) => Place::Field(*field, ""),
         Place::Effect(effect, _) | Place::Payload(effect, _) => Place::Effect(*effect, ""),
-        Place::Reaction(reaction, _) => Place::Reaction(*reaction, ""),
+        Place::Reaction(reaction, _) | Place::CancelOn(reaction, _) => Place::Reaction(*reaction, ""),
+        Place::Schedule(schedule, _) => Place::Schedule(*schedule, ""),
         Place::Action { effect: true, owner, .. } => Place::Effect(*owner, ""),
         Place::Action { effect: false, owner, .. } => Place::Reaction(*owner, ""),
     })
@@ -77,6 +78,7 @@ fn take(spec: &mut GraphSpec, place: &Place) -> String {
             format!("reaction {}", removed.name.unwrap_or(removed.event))
         }
         Place::Effect(effect, _) => format!("effect {}", spec.effects.remove(*effect).name),
-        Place::Payload(..) | Place::Classify(..) | Place::Action { .. } => String::new(),
+        Place::Schedule(schedule, _) => format!("schedule {}", spec.schedules.remove(*schedule).name),
+        Place::Payload(..) | Place::CancelOn(..) | Place::Classify(..) | Place::Action { .. } => String::new(),
     }
 }

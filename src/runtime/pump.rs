@@ -167,12 +167,13 @@ impl Pump {
         while let Some(batch) = self.sequencer.batch_in_parts(BATCH_MAX, true, &mut |part| self.committer.stage(part))? {
             self.commit(batch)?;
         }
-        if self.idle_positions.is_empty() {
+        let (timers, timers_done) = self.sequencer.moved_timers();
+        if self.idle_positions.is_empty() && timers.is_empty() && timers_done.is_empty() {
             return Ok(());
         }
         let positions = last_of_each(self.idle_positions.drain(..));
         let first = self.sequencer.engine().epoch() + 1;
-        self.hand_over(CommitBatch { first, positions, ..CommitBatch::default() })
+        self.hand_over(CommitBatch { first, positions, timers, timers_done, ..CommitBatch::default() })
     }
 
     fn commit(&mut self, mut batch: Batch) -> Result<(), Ended> {

@@ -37,16 +37,59 @@ condition = "status == 'open'"
 actions = [{ type = "log" }]
 "#;
 
-fn plan() -> Arc<Plan> {
-    let config =
-        Config::parse(SourceText::new("t.toml", REMINDERS), &Environment::default()).expect("the configuration is right");
-    Arc::new(planning::plan(&config.spec, &[]).expect("the definition is right").0)
-}
+/// One reminder an order, put off by each change, called off when it is paid or deleted; a look at all orders every 20 s; and a due time
+/// of the order's own.
+const REVOCABLE: &str = r#"
+[[table]]
+name = "Order"
+from = "shop.orders"
+key = ["id"]
+columns = { id = "int", status = "text" }
+
+[[classify]]
+database = "shop"
+table = "orders"
+insert = "order.placed"
+update = "order.changed"
+delete = "order.gone"
+
+[[schedule]]
+name = "rounds"
+cron = "*/20 * * * * *"
+event = "round"
+on = "Order"
+
+[[reactions]]
+event = "order.placed"
+timer = { delay = "10s", event = "order.late", reset = true, cancel_when = "status == 'paid'" }
+
+[[reactions]]
+event = "order.changed"
+timer = { delay = "4s", event = "order.stale", reset = true, cancel_on = ["order.gone", "order.late"] }
+
+[[reactions]]
+event = "order.placed"
+timer = { at = "tx.at + duration(status == 'open' ? '7s' : '0s')", event = "order.due", cancel_on = "round" }
+
+[[reactions]]
+event = "round"
+condition = "status == 'open'"
+actions = [{ type = "log" }]
+"#;
 
 fn sequencer() -> Sequencer {
-    let plan = plan();
+    sequencer_of(REMINDERS)
+}
+
+fn sequencer_of(config: &str) -> Sequencer {
+    resumed(config, Vec::new(), Timestamp(0))
+}
+
+fn resumed(config: &str, timers: Vec<Timer>, at: Timestamp) -> Sequencer {
+    let config = Config::parse(SourceText::new("t.toml", config), &Environment::default()).expect("the configuration is right");
+    let plan = Arc::new(planning::plan(&config.spec, &[]).expect("the definition is right").0);
     let engine = Engine::new(plan.clone(), Options { workers: 1, state_deltas: false });
-    Sequencer::new(engine, plan, Vec::new(), Timestamp(0))
+    Sequencer::new(engine, plan, timers, at)
 }
 
 /// "Make it so", committed `at` this second; the status `gone` deletes.
@@ -151,8 +194,8 @@ fn histories() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(prop_oneof![6 => transaction, 1 => Just(None)], 1..60)
 }
 
-fn run(history: &[Step], max: usize) -> (Vec<String>, Option<Timestamp>, usize) {
-    let mut sequencer = sequencer();
+fn run(config: &str, history: &[Step], max: usize) -> (Vec<String>, Option<Timestamp>, usize) {
+    let mut sequencer = sequencer_of(config);
     let (mut at, mut lines) = (0, Vec::new());
     for (n, step) in history.iter().enumerate() {
         match *step {
@@ -181,12 +224,98 @@ proptest! {
     /// INV-SEQ-1 and INV-SEQ-2.
     #[test]
     fn inv_seq_1_epochs_and_firings_are_the_same_for_every_batch_size(history in histories(), max in 2usize..80) {
-        let one_by_one = run(&history, 1);
-        prop_assert_eq!(&run(&history, max), &one_by_one);
-        for (n, line) in one_by_one.0.iter().enumerate() {
-            prop_assert!(line.starts_with(&format!("epoch {} at ", n + 1)), "{}", line);
+        for config in [REMINDERS, REVOCABLE] {
+            let one_by_one = run(config, &history, 1);
+            prop_assert_eq!(&run(config, &history, max), &one_by_one);
+            for (n, line) in one_by_one.0.iter().enumerate() {
+                prop_assert!(line.starts_with(&format!("epoch {} at ", n + 1)), "{}", line);
+            }
         }
     }
+}
+
+/// The events of a history, each with its second.
+fn story(sequencer: &mut Sequencer, orders: &[(i64, i64, &str)]) -> Vec<String> {
+    orders.iter().for_each(|(at, id, status)| sequencer.offer(order(*at, *id, status)));
+    let lines = drain(sequencer, 100);
+    events(&lines).into_iter().map(|line| line.split(" at ").nth(1).unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_timer_is_put_off_and_called_off_by_its_row() {
+    let mut sequencer = sequencer_of(REVOCABLE);
+    let orders = [(1, 1, "open"), (2, 2, "open"), (4, 1, "held"), (6, 1, "new"), (7, 2, "paid"), (9, 1, "gone"), (30, 3, "paid")];
+    let lines = story(&mut sequencer, &orders);
+    assert_eq!(
+        lines,
+        [
+            "1 s: tx-1-1-open",
+            "2 s: tx-2-2-open",
+            "4 s: tx-4-1-held",
+            "6 s: tx-6-1-new",
+            "7 s: tx-7-2-paid",
+            "8 s: order.due [Int(1)]",
+            "9 s: order.due [Int(2)]",
+            // The stale one of 8 s was put off to 10 s, and called off by the deletion.
+            "9 s: tx-9-1-gone",
+            // Order 2 was changed at 7 s and paid: its reminder of 12 s is off, what its change armed is not. Order 1 is gone.
+            "11 s: order.stale [Int(2)]",
+            "20 s: round []",
+            "30 s: tx-30-3-paid",
+        ]
+    );
+}
+
+#[test]
+fn a_schedule_sees_every_time_of_a_stream_and_one_of_a_pause() {
+    let mut sequencer = sequencer_of(REVOCABLE);
+    let lines = story(&mut sequencer, &[(15, 1, "open"), (61, 2, "open")]);
+    let rounds: Vec<&String> = lines.iter().filter(|line| line.ends_with("round []")).collect();
+    assert_eq!(rounds, ["20 s: round []", "40 s: round []", "60 s: round []"]);
+    // Nothing came for ten minutes.
+    sequencer.clock(seconds(661));
+    let rounds: Vec<String> = story(&mut sequencer, &[]).into_iter().filter(|line| line.ends_with("round []")).collect();
+    assert_eq!(rounds, ["80 s: round []"]);
+    let left = sequencer.next_due();
+    assert_eq!(left, Some(seconds(680)));
+}
+
+#[test]
+fn a_schedule_goes_on_after_a_restart_and_one_that_has_changed_begins_anew() {
+    let mut first = sequencer_of(REVOCABLE);
+    first.offer(order(15, 1, "open"));
+    let mut waiting: Vec<Timer> = Vec::new();
+    while let Some(batch) = first.batch(9, true).expect("nothing is spilled") {
+        waiting.extend(batch.armed);
+        waiting.retain(|timer| !batch.timers_done.contains(&timer.id));
+    }
+    let rounds = |timers: &[Timer]| timers.iter().filter(|timer| *timer.event == *"round").map(|t| t.due).collect::<Vec<_>>();
+    assert_eq!(rounds(&waiting), [seconds(20)]);
+
+    // Down from 15 s to 200 s: the time that was missed comes once, late.
+    let mut second = resumed(REVOCABLE, waiting.clone(), seconds(15));
+    second.clock(seconds(200));
+    let lines = story(&mut second, &[]);
+    assert!(lines.contains(&"20 s: round []".to_owned()), "{lines:?}");
+    assert_eq!(second.next_due(), Some(seconds(220)));
+
+    let skipping = REVOCABLE.replace("on = \"Order\"", "on = \"Order\"\nmisfire = \"skip\"");
+    let mut third = resumed(&skipping, waiting.clone(), seconds(15));
+    third.clock(seconds(200));
+    assert!(!story(&mut third, &[]).iter().any(|line| line.ends_with("round []")));
+    assert_eq!(third.next_due(), Some(seconds(220)));
+
+    let all = REVOCABLE.replace("on = \"Order\"", "on = \"Order\"\nmisfire = \"all\"");
+    let mut fourth = resumed(&all, waiting.clone(), seconds(15));
+    fourth.clock(seconds(79));
+    assert_eq!(story(&mut fourth, &[]).iter().filter(|line| line.ends_with("round []")).count(), 3);
+
+    let other = REVOCABLE.replace("*/20", "*/30");
+    let mut fifth = resumed(&other, waiting, seconds(15));
+    fifth.clock(seconds(16));
+    story(&mut fifth, &[]);
+    let (armed, done) = fifth.moved_timers();
+    assert_eq!((rounds(&armed), done.len()), (vec![seconds(30)], 1));
 }
 
 /// What gives its only part, and then none.

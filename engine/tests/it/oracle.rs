@@ -11,7 +11,7 @@ use thalweg_formulas::eval::Fuel;
 use thalweg_formulas::functions::{self, Nulls};
 use thalweg_formulas::ops::{self, Logic};
 use thalweg_formulas::{Cell, Error, Expr, ExprKind, InputId, Timestamp, Type, Value};
-use thalweg_graph::outcome::{Delta, Document, ErrorChange, Fired, RuleId, TimerArmed};
+use thalweg_graph::outcome::{Delta, Document, ErrorChange, Fired, RuleId, TimerArmed, TimerCancelled};
 use thalweg_graph::plan::*;
 use thalweg_graph::transaction::{Body, TimerFired};
 use thalweg_graph::{Change, Epoch, Op, Outcome, Plan, Row, Transaction};
@@ -465,23 +465,29 @@ impl Oracle {
     }
 
     fn react(&mut self, before: &[BTreeMap<Key, Whole>], tx: &Transaction, fill: bool) {
-        if fill {
-            return;
-        }
         if let Body::Timer(timer) = &tx.body {
             return self.react_to_timer(timer, tx);
         }
         let plan = self.plan.clone();
+        for cancel in &plan.cancels {
+            let table = cancel.table.0 as usize;
+            let keys: BTreeSet<Key> = before[table].keys().chain(self.tables[table].keys()).cloned().collect();
+            for key in keys {
+                let (old, new) = (before[table].get(&key).cloned(), self.tables[table].get(&key).cloned());
+                if old != new && cancel.event.is_none() && trigger_of(&old, &new).0 == cancel.trigger {
+                    self.cancel(cancel, &key, &old, &new, tx);
+                }
+            }
+        }
+        if fill {
+            return;
+        }
         for (id, reaction) in plan.reactions.iter().enumerate() {
             let table = reaction.table.0 as usize;
             let keys: BTreeSet<Key> = before[table].keys().chain(self.tables[table].keys()).cloned().collect();
             for key in keys {
                 let (old, new) = (before[table].get(&key).cloned(), self.tables[table].get(&key).cloned());
-                let (trigger, op) = match (&old, &new) {
-                    (None, Some(_)) => (Trigger::Insert, "insert"),
-                    (Some(_), None) => (Trigger::Delete, "delete"),
-                    _ => (Trigger::Update, "update"),
-                };
+                let (trigger, op) = trigger_of(&old, &new);
                 if old != new && trigger == reaction.trigger {
                     self.judge(id, reaction, &key, (op, &old, &new), tx);
                 }
@@ -492,19 +498,51 @@ impl Oracle {
     /// A timer's event is judged on the row as it stands.
     fn react_to_timer(&mut self, timer: &TimerFired, tx: &Transaction) {
         let plan = self.plan.clone();
-        for (id, reaction) in plan.reactions.iter().enumerate() {
-            let table = reaction.table.0 as usize;
-            if reaction.trigger == Trigger::Timer && reaction.event == timer.event && plan.tables[table].name == timer.table {
-                let key: Key = timer.key.to_vec();
-                let row = self.tables[table].get(&key).cloned();
-                self.judge(id, reaction, &key, ("timer", &None, &row), tx);
+        let Some(table) = plan.tables.iter().position(|table| table.name == timer.table) else { return };
+        let each_row = plan.schedules.iter().any(|schedule| schedule.each_row && schedule.table.0 as usize == table);
+        let keys: Vec<Key> = if timer.key.is_empty() && each_row {
+            self.tables[table].keys().cloned().collect()
+        } else {
+            vec![timer.key.to_vec()]
+        };
+        for key in keys {
+            let row = self.tables[table].get(&key).cloned();
+            for cancel in &plan.cancels {
+                if cancel.table.0 as usize == table
+                    && cancel.trigger == Trigger::Timer
+                    && cancel.event.as_ref() == Some(&timer.event)
+                {
+                    self.cancel(cancel, &key, &None, &row, tx);
+                }
+            }
+            for (id, reaction) in plan.reactions.iter().enumerate() {
+                let heard = reaction.trigger == Trigger::Timer && reaction.event == timer.event;
+                if heard && reaction.table.0 as usize == table {
+                    self.judge(id, reaction, &key, ("timer", &None, &row), tx);
+                }
+            }
+        }
+    }
+
+    fn cancel(&mut self, cancel: &Cancel, key: &Key, old: &Option<Whole>, new: &Option<Whole>, tx: &Transaction) {
+        let (epoch, key): (_, Arc<[Value]>) = (self.epoch, key.as_slice().into());
+        let event = cancel.event.clone().unwrap_or_default();
+        match self.over_change((cancel.table, &cancel.inputs, &event), cancel.condition.as_ref(), (old, new), tx) {
+            Ok(value) if value.is_true() => {
+                let table = self.plan.tables[cancel.table.0 as usize].name.clone();
+                self.out.cancelled.push(TimerCancelled { epoch, rule: cancel.rule, table, key });
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.out.errors.push(ErrorChange { epoch, node: cancel.name.clone(), key, error, cleared: false });
             }
         }
     }
 
     fn judge(&mut self, id: usize, reaction: &Reaction, key: &Key, (op, old, new): Pulse<'_>, tx: &Transaction) {
         let epoch = self.epoch;
-        match self.condition(reaction, old, new, tx) {
+        let reads = (reaction.table, &reaction.inputs[..], &reaction.event);
+        match self.over_change(reads, reaction.condition.as_ref(), (old, new), tx) {
             Ok(value) if value.is_true() => {}
             Ok(_) => return,
             Err(error) => {
@@ -528,15 +566,34 @@ impl Oracle {
         ]);
         let (node, key, rule) = (reaction.name.clone(), key.as_slice().into(), RuleId::Reaction(id as u32));
         self.out.fired.push(Fired { epoch, node, rule, key, version, payload });
-        if let Some((delay, event)) = &reaction.timer {
-            let (table, key) = (table.name.clone(), self.out.fired.last().expect("just pushed").key.clone());
-            let due = Timestamp(tx.at.0 + delay);
-            self.out.timers.push(TimerArmed { epoch, reaction: id as u32, event: event.clone(), table, key, due });
+        let Some(timer) = &reaction.timer else { return };
+        let (table, key) = (table.name.clone(), self.out.fired.last().expect("just pushed").key.clone());
+        let due = match &timer.due {
+            Due::After(delay) => Ok(Value::Timestamp(Timestamp(tx.at.0 + delay))),
+            Due::At { expr, .. } => self.over_change(reads, Some(expr), (old, new), tx),
+        };
+        match due {
+            Ok(Value::Timestamp(due)) => {
+                let due = if let Due::At { .. } = timer.due { due.max(Timestamp(tx.at.0 + 100_000)) } else { due };
+                self.out.timers.push(TimerArmed { epoch, reaction: id as u32, event: timer.event.clone(), table, key, due });
+            }
+            Ok(Value::Null) => {}
+            Ok(other) => panic!("the generator's times are timestamps: {other:?}"),
+            Err(error) => {
+                self.out.errors.push(ErrorChange { epoch, node: reaction.name.clone(), key, error, cleared: false });
+            }
         }
     }
 
-    fn condition(&self, reaction: &Reaction, old: &Option<Whole>, new: &Option<Whole>, tx: &Transaction) -> Cell {
-        let table = &self.plan.tables[reaction.table.0 as usize];
+    /// What a formula gives over a change; nothing is true.
+    fn over_change(
+        &self,
+        (table, inputs, event): (TableId, &[ReactionInput], &Arc<str>),
+        formula: Option<&Expr>,
+        (old, new): (&Option<Whole>, &Option<Whole>),
+        tx: &Transaction,
+    ) -> Cell {
+        let table = &self.plan.tables[table.0 as usize];
         let bare = new.clone().or(old.clone());
         let column = |row: &Option<Whole>, at: &ColumnId| {
             let name = Value::text(table.columns[at.0 as usize].name.clone());
@@ -544,19 +601,19 @@ impl Oracle {
         };
         let map = |row: &Option<Whole>| row.clone().map_or(Value::Null, |row| Value::Map(Arc::new(row)));
         let input = |id: InputId| {
-            Ok(match &reaction.inputs[id.0 as usize] {
+            Ok(match &inputs[id.0 as usize] {
                 ReactionInput::Old(at) => column(old, at),
                 ReactionInput::New(at) => column(new, at),
                 ReactionInput::Bare(at) => column(&bare, at),
                 ReactionInput::OldRow => map(old),
                 ReactionInput::NewRow => map(new),
                 ReactionInput::BareRow => map(&bare),
-                ReactionInput::EventName => Value::text(reaction.event.clone()),
+                ReactionInput::EventName => Value::text(event.clone()),
                 ReactionInput::TxOrigin => Value::text(tx.origin.clone()),
                 ReactionInput::Now => Value::Timestamp(tx.at),
             })
         };
-        reaction.condition.as_ref().map_or(Ok(Value::Bool(true)), |condition| evaluate(condition, &input))
+        formula.map_or(Ok(Value::Bool(true)), |formula| evaluate(formula, &input))
     }
 
     /// The fields of every living document, sorted.
@@ -580,7 +637,18 @@ impl Oracle {
         let place = |e: &ErrorChange| (e.epoch, e.node.clone(), e.key.clone(), !e.cleared, e.error.clone());
         self.out.errors.sort_by_key(place);
         self.out.timers.sort_by(|a, b| (a.epoch, a.reaction, &a.key, a.due).cmp(&(b.epoch, b.reaction, &b.key, b.due)));
+        let place = |c: &TimerCancelled| (c.epoch, c.rule, c.table.clone(), c.key.clone());
+        self.out.cancelled.sort_by_key(place);
         self.out
+    }
+}
+
+/// What happened to a row.
+fn trigger_of(old: &Option<Whole>, new: &Option<Whole>) -> (Trigger, &'static str) {
+    match (old, new) {
+        (None, Some(_)) => (Trigger::Insert, "insert"),
+        (Some(_), None) => (Trigger::Delete, "delete"),
+        _ => (Trigger::Update, "update"),
     }
 }
 

@@ -45,6 +45,7 @@ fn run(case: &Case, workers: usize, batch: impl Fn(&mut Rng) -> usize) -> (Outco
         all.fired.extend(part.fired);
         all.errors.extend(part.errors);
         all.timers.extend(part.timers);
+        all.cancelled.extend(part.cancelled);
         all.counts.changes += part.counts.changes;
         all.counts.redundant += part.counts.redundant;
         all.counts.contradicted += part.counts.contradicted;
@@ -108,6 +109,7 @@ fn p2_every_edge() {
             let (engine, ..) = run(&case, 1, |_| batch);
             assert_same(&case, "firing", &engine.fired, &lines.fired);
             assert_same(&case, "timer", &engine.timers, &lines.timers);
+            assert_same(&case, "cancelled timer", &engine.cancelled, &lines.cancelled);
         }
         firings += lines.fired.len();
     }
@@ -126,6 +128,7 @@ fn p5_same_log_same_result() {
             assert_same(&case, "firing", &other.fired, &one.fired);
             assert_same(&case, "error", &other.errors, &one.errors);
             assert_same(&case, "timer", &other.timers, &one.timers);
+            assert_same(&case, "cancelled timer", &other.cancelled, &one.cancelled);
             assert_same(&case, "document", &finally, &documents);
             assert_eq!(other.counts, one.counts, "seed {} with {workers} workers", case.seed);
             assert_eq!(exported, state, "seed {} with {workers} workers", case.seed);

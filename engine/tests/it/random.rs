@@ -7,7 +7,7 @@ use thalweg_formulas::decimal::Decimal;
 use thalweg_formulas::{Timestamp, Type, Value};
 use thalweg_graph::planning::plan;
 use thalweg_graph::spec::{
-    ClassifySpec, EffectSpec, FieldSpec, GraphSpec, OneOrMany, ReactionSpec, RelationSpec, TableSpec, TimerSpec,
+    ClassifySpec, EffectSpec, FieldSpec, GraphSpec, OneOrMany, ReactionSpec, RelationSpec, ScheduleSpec, TableSpec, TimerSpec,
 };
 use thalweg_graph::transaction::{Body, SchemaColumn, TimerFired};
 use thalweg_graph::{Change, Op, Plan, Row, Schema, Transaction};
@@ -114,17 +114,39 @@ pub fn random_plan(rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
                 (1, "changed") => Some(format!("old.{column} != new.{column}")),
                 _ => Some(format!("{column} > 2")),
             };
-            let timer = rng.chance(50).then(|| TimerSpec { delay: "10s".into(), event: format!("{table}.late") });
+            let timer = rng.chance(50).then(|| timer(rng, table, column, "10s"));
             spec.reactions.push(ReactionSpec { event: format!("{table}.{op}"), condition, timer, ..ReactionSpec::default() });
         }
         if spec.reactions.iter().any(|reaction| reaction.timer.is_some()) {
             let condition = rng.chance(70).then(|| format!("10 / {column} > 1"));
-            let timer = rng.chance(30).then(|| TimerSpec { delay: "1m".into(), event: format!("{table}.late") });
+            let timer = rng.chance(30).then(|| timer(rng, table, column, "1m"));
             spec.reactions.push(ReactionSpec { event: format!("{table}.late"), condition, timer, ..ReactionSpec::default() });
         }
     }
+    if rng.chance(40) {
+        let on = rng.chance(60).then(|| "Order".to_owned());
+        let (cron, condition) = ("@hourly".to_owned(), on.as_ref().map(|_| "10 / qty > 1".to_owned()));
+        let name = if on.is_some() { "hourly" } else { "nightly" }.to_owned();
+        spec.schedules.push(ScheduleSpec { name, cron, event: "tick".into(), on, ..ScheduleSpec::default() });
+        spec.reactions.push(ReactionSpec { event: "tick".into(), condition, ..ReactionSpec::default() });
+    }
     let planned = plan(&spec, &[]).unwrap_or_else(|findings| panic!("refused: {findings:#?}")).0;
     (spec, Arc::new(planned))
+}
+
+/// A timer that comes after a delay or at a time of its row, that may be put off and cancelled.
+fn timer(rng: &mut Rng, table: &str, column: &str, delay: &str) -> TimerSpec {
+    // An error where the column is 0.
+    let at = rng.chance(40).then(|| format!("10 / {column} > 1 ? now + duration('9s') : null"));
+    let events = [format!("{table}.went"), format!("{table}.late"), "tick".into()];
+    TimerSpec {
+        delay: at.is_none().then(|| delay.to_owned()),
+        at,
+        event: format!("{table}.late"),
+        reset: rng.chance(30),
+        cancel_on: if rng.chance(30) { vec![rng.pick(&events).clone()] } else { vec![] },
+        cancel_when: rng.chance(30).then(|| format!("10 / {column} > 3")),
+    }
 }
 
 fn table_spec((name, columns, key): &TableText) -> TableSpec {
@@ -259,6 +281,11 @@ impl History {
     fn timer(&self, rng: &mut Rng) -> Transaction {
         let table = *rng.pick(&["Order", "Node"]);
         let (event, key) = (format!("{table}.late").into(), [Value::Int(rng.below(6) as i64)].into());
+        let (table, event, key): (&str, Arc<str>, Box<[Value]>) = match rng.below(4) {
+            0 => ("Order", "tick".into(), [].into()),
+            1 => ("nightly", "tick".into(), [].into()),
+            _ => (table, event, key),
+        };
         let (id, due): (Arc<str>, _) = (format!("timer{}", rng.below(1000)).into(), Timestamp(self.at));
         let body = Body::Timer(TimerFired { id: id.clone(), event, table: table.into(), key, due });
         Transaction { source: "".into(), origin: id, at: due, body }

@@ -459,7 +459,10 @@ fn reactions_see_stored_rows_and_arm_timers() {
         ..ReactionSpec::default()
     };
     spec.reactions = vec![
-        ReactionSpec { timer: Some(TimerSpec { delay: "10s".into(), event: "order.late".into() }), ..reaction("order.came", "") },
+        ReactionSpec {
+            timer: Some(TimerSpec { delay: Some("10s".into()), event: "order.late".into(), ..TimerSpec::default() }),
+            ..reaction("order.came", "")
+        },
         reaction("order.changed", "old.qty < new.qty"),
         reaction("order.went", "qty > 1"),
         reaction("order.late", "qty > 4"),

@@ -1,6 +1,6 @@
 //! The story of one node: what it is, what it reads, who reads it, where it lives, what a change costs.
 
-use super::view::{Kind, Node, kept, nodes, raised_by};
+use super::view::{Kind, Node, cancelled_by, kept, nodes, raised_by};
 use crate::plan::Plan;
 use crate::show;
 
@@ -43,7 +43,10 @@ impl Plan {
         let raised: Vec<String> = rule.iter().map(|reaction| raised_by(self, reaction)).collect();
         let mut lines = vec![format!("event: {} ({})", first.event, raised.join(", "))];
         lines.extend(first.condition_text.as_ref().map(|text| format!("condition: {text}")));
-        lines.extend(first.timer.as_ref().map(|(delay, event)| format!("timer: {event} after {}", show::delay(*delay))));
+        lines.extend(first.timer.as_ref().map(|timer| format!("timer: {} {}", timer.event, show::due(timer))));
+        let cancels = self.cancels.iter().filter(|cancel| *cancel.name == *name).map(|cancel| cancelled_by(self, cancel));
+        let cancels: Vec<String> = cancels.collect();
+        lines.extend((!cancels.is_empty()).then(|| format!("timer cancelled by: {}", cancels.join(", "))));
         lines
     }
 

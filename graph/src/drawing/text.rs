@@ -5,9 +5,11 @@ use std::fmt::Write;
 use thalweg_formulas::InputId;
 
 use super::figures::Sheet;
-use super::view::{kept, raised_by};
+use super::view::{cancelled_by, kept, raised_by};
 use crate::outcome::NodeStats;
-use crate::plan::{CellKind, Effect, Group, Lookup, Plan, Reaction, Rearm, Region, RegionId, SlotId, SlotSource, Table};
+use crate::plan::{
+    CellKind, Effect, Group, Lookup, Plan, Reaction, Rearm, Region, RegionId, Schedule, SlotId, SlotSource, Table,
+};
 use crate::show;
 use crate::spec::ActionSpec;
 
@@ -26,6 +28,10 @@ pub fn to_text(plan: &Plan, stats: &[NodeStats]) -> String {
     }
     plan.effects.iter().for_each(|effect| effect_lines(&mut out, plan, effect));
     plan.reactions.iter().for_each(|reaction| reaction_lines(&mut out, plan, reaction));
+    for cancel in &plan.cancels {
+        put(&mut out, format_args!("timer of {} cancelled by {}", cancel.name, cancelled_by(plan, cancel)));
+    }
+    plan.schedules.iter().for_each(|schedule| schedule_line(&mut out, plan, schedule));
     out
 }
 
@@ -139,10 +145,20 @@ fn reaction_lines(out: &mut String, plan: &Plan, reaction: &Reaction) {
     let condition = reaction.condition_text.as_ref().map_or(String::new(), |text| format!(" when {text}"));
     let raised = raised_by(plan, reaction);
     put(out, format_args!("reaction {} to {} ({raised}){condition}", reaction.name, reaction.event));
-    if let Some((delay, event)) = &reaction.timer {
-        put(out, format_args!("  arms {event} after {}", show::delay(*delay)));
+    if let Some(timer) = &reaction.timer {
+        put(out, format_args!("  arms {} {}", timer.event, show::due(timer)));
     }
     action_lines(out, &reaction.actions);
+}
+
+fn schedule_line(out: &mut String, plan: &Plan, schedule: &Schedule) {
+    let Schedule { name, event, cron, .. } = schedule;
+    let rows = if schedule.each_row {
+        format!(" for each row of {}", plan.tables[schedule.table.0 as usize].name)
+    } else {
+        String::new()
+    };
+    put(out, format_args!("schedule {name} raises {event}{rows}: {}", cron.text()));
 }
 
 fn action_lines(out: &mut String, actions: &[ActionSpec]) {

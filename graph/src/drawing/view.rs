@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use thalweg_formulas::Agg;
 
 use super::figures::{Figures, Sheet};
-use crate::plan::{Maintenance, Plan, Reaction, ReactionInput, RegionId, SlotId, SlotSource, Trigger};
+use crate::plan::{Cancel, Maintenance, Plan, Reaction, ReactionInput, RegionId, SlotId, SlotSource, Trigger};
 use crate::show::agg_name;
 
 /// What a node is to a user.
@@ -178,6 +178,21 @@ pub(super) fn raised_by(plan: &Plan, reaction: &Reaction) -> String {
         Trigger::Update => format!("update of {table}"),
         Trigger::Delete => format!("delete of {table}"),
         Trigger::Timer => format!("a timer of {table}"),
+    }
+}
+
+/// `update of Order where …`, `the timer x of Order`.
+pub(super) fn cancelled_by(plan: &Plan, cancel: &Cancel) -> String {
+    let table = &plan.tables[cancel.table.0 as usize].name;
+    let trigger = match (cancel.trigger, &cancel.event) {
+        (Trigger::Insert, _) => format!("insert of {table}"),
+        (Trigger::Update, _) => format!("update of {table}"),
+        (Trigger::Delete, _) => format!("delete of {table}"),
+        (Trigger::Timer, event) => format!("the event {} of {table}", event.as_deref().unwrap_or_default()),
+    };
+    match &cancel.condition {
+        Some(_) => format!("{trigger} where its condition holds"),
+        None => trigger,
     }
 }
 

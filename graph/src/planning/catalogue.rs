@@ -137,6 +137,17 @@ impl Catalogue {
         self.add(table)
     }
 
+    /// A table that never has a row; `None` if the name is taken.
+    pub(super) fn add_rowless(&mut self, name: &str) -> Option<usize> {
+        if !matches!(self.find(name), Mention::Unknown) {
+            return None;
+        }
+        let mut table = TableDef::new(name, name);
+        table.key = Some(Vec::new());
+        table.closed = true;
+        Some(self.add(table))
+    }
+
     /// The table that a mention of `name` means, without making one in an open world.
     pub(super) fn find(&mut self, name: &str) -> Mention {
         if name.is_empty() {

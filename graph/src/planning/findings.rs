@@ -36,7 +36,10 @@ impl Findings {
     pub(super) fn sorted(mut self) -> Vec<Finding> {
         self.all.sort_by_cached_key(|finding| {
             let problem = &finding.problem;
-            let part = if let Place::Payload(_, name) = finding.place { name + 1 } else { 0 };
+            let part = match finding.place {
+                Place::Payload(_, name) | Place::CancelOn(_, name) => name + 1,
+                _ => 0,
+            };
             (whole(&finding.place), part, problem.span.map(|span| span.start), problem.code, problem.message.clone())
         });
         self.all
@@ -54,6 +57,7 @@ impl Findings {
 fn whole(place: &Place) -> Place {
     match place {
         Place::Payload(effect, _) => Place::Effect(*effect, "payload"),
+        Place::CancelOn(rule, _) => Place::Reaction(*rule, "timer.cancel_on"),
         place => place.clone(),
     }
 }

@@ -16,13 +16,20 @@ use super::nodes::{NodeId, SELF, Source};
 use super::rewrite::map_inputs;
 use super::world::World;
 use crate::plan::{
-    Cell, CellKind, ColumnId, Effect, Field, FieldId, Group, GroupId, Lookup, LookupId, Plan, Reaction, Region, RegionId, Slot,
-    SlotId, SlotSource, Table, TableId,
+    Cancel, Cell, CellKind, ColumnId, Effect, Field, FieldId, Group, GroupId, Lookup, LookupId, Plan, Reaction, Region, RegionId,
+    Schedule, Slot, SlotId, SlotSource, Table, TableId,
 };
 use crate::spec::GraphSpec;
 
+/// What is judged on changes and times, beside regions and edges; tables are those of the catalogue.
+pub(super) struct Later {
+    pub(super) reactions: Vec<Reaction>,
+    pub(super) cancels: Vec<Cancel>,
+    pub(super) schedules: Vec<Schedule>,
+}
+
 /// The plan of an accepted definition.
-pub(super) fn plan(mut world: World, spec: &GraphSpec, effects: &[EffectDef], reactions: Vec<Reaction>) -> Plan {
+pub(super) fn plan(mut world: World, spec: &GraphSpec, effects: &[EffectDef], later: Later) -> Plan {
     let roots = world.fields.iter().filter_map(|field| field.node).chain(effects.iter().map(|effect| effect.when));
     let levels = Levels::place(&world.nodes, roots.collect::<Vec<_>>());
     let tables = Tables::of(&world, &levels);
@@ -30,14 +37,17 @@ pub(super) fn plan(mut world: World, spec: &GraphSpec, effects: &[EffectDef], re
     layout.carry(&world, effects);
     layout.number_slots(&world);
     let mut plan = Plan::default();
-    plan.tables = tables.plan(&world, &layout, &reactions);
+    plan.tables = tables.plan(&world, &layout, &later.reactions);
     plan.regions = layout.regions(&world, &tables);
     plan.groups = layout.groups(&world);
     plan.lookups = layout.lookups(&world, &plan.regions);
     plan.fields = layout.fields(&world, spec, &tables);
     plan.effects = effects.iter().map(|effect| layout.effect(&world, spec, effect, &tables)).collect();
-    plan.reactions = reactions;
-    plan.reactions.iter_mut().for_each(|reaction| reaction.table = tables.id(reaction.table.0 as usize));
+    let Later { mut reactions, mut cancels, mut schedules } = later;
+    reactions.iter_mut().for_each(|reaction| reaction.table = tables.id(reaction.table.0 as usize));
+    cancels.iter_mut().for_each(|cancel| cancel.table = tables.id(cancel.table.0 as usize));
+    schedules.iter_mut().for_each(|schedule| schedule.table = tables.id(schedule.table.0 as usize));
+    (plan.reactions, plan.cancels, plan.schedules) = (reactions, cancels, schedules);
     plan
 }
 

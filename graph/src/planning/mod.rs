@@ -5,7 +5,7 @@
 //! 1. `catalogue`, `relations`: tables, keys, columns and relations, from the definition and from discovered schemas.
 //! 2. `world`, `fields`: names and texts of derived fields; what each reads; cycles refused; types along the graph (`scope`, `selves`).
 //! 3. `lower`: formulas become nodes: hidden cells for the bodies of aggregates, looked-up values, one node for equal ones (`nodes`).
-//! 4. `effects`, `reactions`: conditions, payloads, events, timers.
+//! 4. `effects`, `schedules`, `reactions`, `timers`: conditions, payloads, events, what comes later and what takes it back.
 //! 5. `levels`, `common`, `layout`: nodes become regions, slots, cells and edges.
 //! 6. `invariants`: the plan is checked before anybody sees it.
 //!
@@ -32,9 +32,11 @@ mod places;
 mod reactions;
 mod relations;
 mod rewrite;
+mod schedules;
 mod scope;
 mod selves;
 mod slips;
+mod timers;
 mod world;
 
 use std::cell::RefCell;
@@ -63,12 +65,14 @@ pub fn plan(spec: &GraphSpec, known: &[Arc<Schema>]) -> Result<(Plan, Vec<Findin
     world.borrow_mut().declare_fields(spec, &mut findings);
     fields::check_fields(&world, spec, &mut findings);
     let effects = effects::check_effects(&world, spec, &mut findings);
-    let reactions = reactions::check_reactions(&world, spec, &classified, &mut findings);
+    let schedules = schedules::check_schedules(&world, spec, &mut findings);
+    let (reactions, cancels) = reactions::check_reactions(&world, spec, &classified, &schedules, &mut findings);
     if !findings.acceptable() {
         return Err(findings.sorted());
     }
     let world = Rc::into_inner(world).expect("invariant: no scope outlives the formula that it was made for").into_inner();
-    let plan = layout::plan(world, spec, &effects, reactions);
+    let later = layout::Later { reactions, cancels, schedules: schedules.into_iter().flatten().collect() };
+    let plan = layout::plan(world, spec, &effects, later);
     invariants::assert_holds(&plan);
     Ok((plan, findings.sorted()))
 }

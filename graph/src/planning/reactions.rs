@@ -12,18 +12,18 @@ use thalweg_formulas::{Expr, ExprKind, InputId, Problem, Type};
 
 use super::actions::check_actions;
 use super::changes::ChangeScope;
-use super::delay::parse_delay;
 use super::findings::{Findings, with_near_misses};
 use super::language;
 use super::places::located;
 use super::rewrite::map_inputs;
 use super::slips;
+use super::timers::{self, Timing};
 use super::world::Shared;
-use crate::plan::{Reaction, ReactionInput, TableId, Trigger};
+use crate::plan::{Cancel, Reaction, ReactionInput, Schedule, TableId, Trigger};
 use crate::spec::{ClassifySpec, GraphSpec, Place, ReactionSpec};
 
 /// Which changes raise which event.
-type Events = BTreeMap<String, Vec<(usize, Trigger)>>;
+pub(super) type Events = BTreeMap<String, Vec<(usize, Trigger)>>;
 
 /// Events of the classified changes.
 pub(super) fn classify(world: &Shared, spec: &GraphSpec, findings: &mut Findings) -> Vec<Option<usize>> {
@@ -32,59 +32,106 @@ pub(super) fn classify(world: &Shared, spec: &GraphSpec, findings: &mut Findings
     rules.iter().enumerate().map(|(ix, rule)| world.catalogue.classified(ix, rule, rules, findings)).collect()
 }
 
-/// All reactions; `tables` are those of the classifications.
+/// All reactions and what cancels their timers; `tables` are those of the classifications, `schedules` those of the schedules.
 pub(super) fn check_reactions(
     world: &Shared,
     spec: &GraphSpec,
     tables: &[Option<usize>],
+    schedules: &[Option<Schedule>],
     findings: &mut Findings,
-) -> Vec<Reaction> {
+) -> (Vec<Reaction>, Vec<Cancel>) {
     let mut events = classified_events(&spec.classify, tables, findings);
+    for schedule in schedules.iter().flatten() {
+        raise(&mut events, &schedule.event, schedule.table.0 as usize, Trigger::Timer);
+    }
     let names = names(&spec.reactions);
-    let timers: Vec<Option<(i64, Arc<str>)>> =
-        spec.reactions.iter().enumerate().map(|(ix, rule)| check_timer(ix, rule, spec, findings)).collect();
+    let timers: Vec<Option<Timing>> =
+        spec.reactions.iter().enumerate().map(|(ix, rule)| timers::check(ix, rule, spec, findings)).collect();
     raise_timer_events(&mut events, &spec.reactions, &timers);
-    let mut reactions = Vec::new();
+    let (mut reactions, mut cancels) = (Vec::new(), Vec::new());
     for (ix, rule) in spec.reactions.iter().enumerate() {
         let place = |action: usize, key: &str| Place::Action { effect: false, owner: ix, action, key: key.into() };
         check_actions(&world.borrow(), &rule.actions, place, findings);
-        let condition = parse_condition(ix, rule, findings);
+        let condition = parse_over_change(rule.condition.as_ref(), Place::Reaction(ix, "condition"), findings);
         let Some(raised) = events.get(&rule.event) else {
             warn_of_silence(ix, rule, &events, findings);
             continue;
         };
-        for (table, trigger) in raised {
-            let mut inputs = Vec::new();
-            let checked = match &condition {
-                Some(ast) => match check_condition(world, *table, *trigger, ast) {
-                    Ok((expr, read)) => {
-                        let place = Place::Reaction(ix, "condition");
-                        slips::warn(&world.borrow(), columns(*table, &read), ast, &place, findings);
-                        inputs = read;
-                        Some(expr)
-                    }
-                    Err(problems) => {
-                        findings.errors(&Place::Reaction(ix, "condition"), problems);
-                        continue;
-                    }
-                },
-                None => None,
-            };
-            reactions.push(Reaction {
-                name: names[ix].as_str().into(),
-                rule: ix as u32,
-                event: rule.event.as_str().into(),
-                table: TableId(*table as u32),
-                trigger: *trigger,
-                condition_text: rule.condition.as_deref().map(Into::into),
-                condition: checked,
-                inputs,
-                timer: timers[ix].clone(),
-                actions: rule.actions.clone(),
-            });
+        let rule =
+            Rule { ix, name: names[ix].as_str().into(), spec: rule, condition: condition.as_ref(), timing: timers[ix].as_ref() };
+        reactions.extend(raised.iter().filter_map(|(table, trigger)| rule.reaction(world, *table, *trigger, findings)));
+        cancels.extend(timers::cancels(world, &rule, &events, findings));
+    }
+    (reactions, cancels)
+}
+
+/// A rule on its way to its reactions.
+pub(super) struct Rule<'a> {
+    /// Its place in the definition.
+    pub(super) ix: usize,
+    pub(super) name: Arc<str>,
+    pub(super) spec: &'a ReactionSpec,
+    condition: Option<&'a Ast>,
+    pub(super) timing: Option<&'a Timing>,
+}
+
+impl Rule<'_> {
+    /// Its reaction to one kind of change of one table.
+    fn reaction(&self, world: &Shared, table: usize, trigger: Trigger, findings: &mut Findings) -> Option<Reaction> {
+        let mut inputs = Vec::new();
+        let condition = match self.condition {
+            Some(ast) => {
+                let place = Place::Reaction(self.ix, "condition");
+                let (expr, read) = checked_condition(world, (table, trigger), ast, &place, findings)?;
+                inputs = read;
+                Some(expr)
+            }
+            None => None,
+        };
+        let timer = match self.timing {
+            Some(timing) => Some(timing.rule(world, (table, trigger), self, &mut inputs, findings)?),
+            None => None,
+        };
+        Some(Reaction {
+            name: self.name.clone(),
+            rule: self.ix as u32,
+            event: self.spec.event.as_str().into(),
+            table: TableId(table as u32),
+            trigger,
+            condition_text: self.spec.condition.as_deref().map(Into::into),
+            condition,
+            inputs,
+            timer,
+            actions: self.spec.actions.clone(),
+        })
+    }
+}
+
+/// A condition over one kind of change of one table, with what it reads; what is wrong with it is said at `place`.
+pub(super) fn checked_condition(
+    world: &Shared,
+    (table, trigger): (usize, Trigger),
+    ast: &Ast,
+    place: &Place,
+    findings: &mut Findings,
+) -> Option<(Expr, Vec<ReactionInput>)> {
+    let checked = check_over_change(world, table, trigger, ast).and_then(|(expr, read)| match expr.ty() {
+        Type::Bool | Type::Dyn | Type::Null => Ok((expr, read)),
+        ty => {
+            let problem = Problem::new(240, format!("the condition of a reaction is {ty}, not bool"));
+            Err(vec![problem.at(ast.span, "").help("compare it with something")])
+        }
+    });
+    match checked {
+        Ok((expr, read)) => {
+            slips::warn(&world.borrow(), columns(table, &read), ast, place, findings);
+            Some((expr, read))
+        }
+        Err(problems) => {
+            findings.errors(place, problems);
+            None
         }
     }
-    reactions
 }
 
 /// Every reaction's name: its own, else its event, with its number from the second reaction on that event.
@@ -115,28 +162,21 @@ fn classified_events(rules: &[ClassifySpec], tables: &[Option<usize>], findings:
         let Some(table) = table else { continue };
         for (event, trigger) in named {
             let Some(event) = event else { continue };
-            let raised = events.entry(event.clone()).or_default();
-            if !raised.contains(&(*table, trigger)) {
-                raised.push((*table, trigger));
-            }
+            raise(&mut events, event, *table, trigger);
         }
     }
     events
 }
 
 /// Lets each timer raise its event for every table whose rows can arm it, timers armed by timers included.
-fn raise_timer_events(events: &mut Events, rules: &[ReactionSpec], timers: &[Option<(i64, Arc<str>)>]) {
+fn raise_timer_events(events: &mut Events, rules: &[ReactionSpec], timers: &[Option<Timing>]) {
     loop {
         let mut changed = false;
-        for (rule, timer) in rules.iter().zip(timers) {
-            let Some((_, event)) = timer else { continue };
+        for (rule, timing) in rules.iter().zip(timers) {
+            let Some(timing) = timing else { continue };
             let armed: Vec<usize> = events.get(&rule.event).into_iter().flatten().map(|(table, _)| *table).collect();
             for table in armed {
-                let raised = events.entry(event.to_string()).or_default();
-                if !raised.contains(&(table, Trigger::Timer)) {
-                    raised.push((table, Trigger::Timer));
-                    changed = true;
-                }
+                changed |= raise(events, &timing.event, table, Trigger::Timer);
             }
         }
         if !changed {
@@ -145,31 +185,14 @@ fn raise_timer_events(events: &mut Events, rules: &[ReactionSpec], timers: &[Opt
     }
 }
 
-fn check_timer(ix: usize, rule: &ReactionSpec, spec: &GraphSpec, findings: &mut Findings) -> Option<(i64, Arc<str>)> {
-    let timer = rule.timer.as_ref()?;
-    let delay = parse_delay(&timer.delay);
-    if delay.is_none() {
-        let message = format!("`{}` is not a delay", timer.delay);
-        let problem = Problem::new(244, message).help("write for example \"24h\", \"1d 2h\", \"90s\" or \"PT24H\"");
-        findings.error(Place::Reaction(ix, "timer.delay"), problem);
+/// Lets `trigger` of a table raise an event; whether that is new.
+fn raise(events: &mut Events, event: &str, table: usize, trigger: Trigger) -> bool {
+    let raised = events.entry(event.to_owned()).or_default();
+    let new = !raised.contains(&(table, trigger));
+    if new {
+        raised.push((table, trigger));
     }
-    if timer.event.is_empty() {
-        let problem = Problem::new(237, "a timer needs the name of the event that it raises").help("write event = \"…\"");
-        findings.error(Place::Reaction(ix, "timer.event"), problem);
-    } else if spec.reactions.iter().all(|other| other.event != timer.event) {
-        warn_of_unheard(ix, &timer.event, spec, findings);
-    }
-    delay.map(|delay| (delay, timer.event.as_str().into()))
-}
-
-/// A timer's event that nothing reacts to is for the event log, unless it looks like a slip.
-fn warn_of_unheard(ix: usize, event: &str, spec: &GraphSpec, findings: &mut Findings) {
-    let slip = |other: &&ReactionSpec| strsim::damerau_levenshtein(&other.event, event) <= 2;
-    if let Some(near) = spec.reactions.iter().find(slip) {
-        let problem = Problem::new(248, format!("nothing reacts to the event `{event}` that this timer raises"))
-            .help(format!("did you mean `{}`?", near.event));
-        findings.warn(Place::Reaction(ix, "timer.event"), problem);
-    }
+    new
 }
 
 fn warn_of_silence(ix: usize, rule: &ReactionSpec, events: &Events, findings: &mut Findings) {
@@ -180,18 +203,21 @@ fn warn_of_silence(ix: usize, rule: &ReactionSpec, events: &Events, findings: &m
     }
     let problem = Problem::new(248, format!("nothing raises the event `{}`", rule.event));
     let problem = with_near_misses(problem, &rule.event, "events", events.keys().map(String::as_str));
-    let problem =
-        if problem.help.is_some() { problem } else { problem.help("name it in [[classify]], or in the timer of a reaction") };
+    let problem = if problem.help.is_some() {
+        problem
+    } else {
+        problem.help("name it in [[classify]], in [[schedule]], or in the timer of a reaction")
+    };
     findings.warn(Place::Reaction(ix, "event"), problem);
 }
 
-fn parse_condition(ix: usize, rule: &ReactionSpec, findings: &mut Findings) -> Option<Ast> {
-    let text = rule.condition.as_ref()?;
-    language::parse_formula(text).map_err(|problems| findings.errors(&Place::Reaction(ix, "condition"), problems)).ok()
+/// A formula over a change, parsed; what is wrong with it is said.
+pub(super) fn parse_over_change(text: Option<&String>, place: Place, findings: &mut Findings) -> Option<Ast> {
+    language::parse_formula(text?).map_err(|problems| findings.errors(&place, problems)).ok()
 }
 
-/// The condition, its inputs numbered as positions in what it reads.
-fn check_condition(
+/// The formula, its inputs numbered as positions in what it reads.
+pub(super) fn check_over_change(
     world: &Shared,
     table: usize,
     trigger: Trigger,
@@ -203,12 +229,7 @@ fn check_condition(
     if !misplaced.is_empty() {
         return Err(misplaced.into_iter().map(|(name, problem)| located(problem, ast, &name, "not part of a change")).collect());
     }
-    let expr = checked?;
-    if !matches!(expr.ty(), Type::Bool | Type::Dyn | Type::Null) {
-        let problem = Problem::new(240, format!("the condition of a reaction is {}, not bool", expr.ty()));
-        return Err(vec![problem.at(ast.span, "").help("compare it with something")]);
-    }
-    Ok(only_read(&expr, &inputs))
+    Ok(only_read(&checked?, &inputs))
 }
 
 /// The expression over those inputs only that it reads.
@@ -222,7 +243,7 @@ fn only_read(expr: &Expr, inputs: &[ReactionInput]) -> (Expr, Vec<ReactionInput>
 }
 
 /// The columns that a condition reads.
-fn columns(table: usize, inputs: &[ReactionInput]) -> impl Iterator<Item = (usize, usize)> + '_ {
+pub(super) fn columns(table: usize, inputs: &[ReactionInput]) -> impl Iterator<Item = (usize, usize)> + '_ {
     inputs.iter().filter_map(move |input| match input {
         ReactionInput::Old(column) | ReactionInput::New(column) | ReactionInput::Bare(column) => Some((table, column.0 as usize)),
         ReactionInput::OldRow | ReactionInput::NewRow | ReactionInput::BareRow => None,

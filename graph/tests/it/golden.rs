@@ -417,6 +417,45 @@ fn reactions_follow_classified_changes_and_timers() {
 }
 
 #[test]
+fn timers_are_put_off_and_cancelled_and_schedules_raise_events() {
+    check(
+        json!({
+            "tables": [{ "name": "Order", "key": ["id"], "columns": { "id": "int", "due": "timestamp", "paid": "bool" } }],
+            "classify": [{ "table": "Order", "insert": "came", "update": "changed", "delete": "went" }],
+            "schedules": [
+                { "name": "nightly", "cron": "0 3 * * *", "zone": "Europe/Berlin", "event": "night" },
+                { "name": "hourly", "cron": "@hourly", "event": "look", "on": "Order" },
+            ],
+            "reactions": [
+                { "event": "came", "timer": { "at": "due + duration('1h')", "event": "late", "cancel_when": "paid" } },
+                { "event": "changed", "timer": { "delay": "24h", "event": "stale", "reset": true, "cancel_on": ["went"] } },
+                { "event": "late" }, { "event": "stale" }, { "event": "night" }, { "event": "look", "condition": "!paid" },
+            ],
+        }),
+        expect![[r#"
+            Order, key id, whole rows kept
+              region 0, level 0
+            nightly, no key, whole rows kept
+              region 1, level 0
+            reaction came to came (insert of Order)
+              arms late at due + duration('1h')
+            reaction changed to changed (update of Order)
+              arms stale after 1d, one for each row
+            reaction late to late (a timer of Order)
+            reaction stale to stale (a timer of Order)
+            reaction night to night (a timer of nightly)
+            reaction look to look (a timer of Order) when !paid
+            timer of came cancelled by insert of Order where its condition holds
+            timer of came cancelled by update of Order where its condition holds
+            timer of came cancelled by delete of Order
+            timer of changed cancelled by delete of Order
+            schedule nightly raises night: 0 3 * * * Europe/Berlin
+            schedule hourly raises look for each row of Order: @hourly UTC
+        "#]],
+    );
+}
+
+#[test]
 fn an_aggregate_inside_an_aggregate_belongs_to_the_row_between() {
     check(
         json!({ "tables": shop(), "fields": {

@@ -75,6 +75,8 @@ fn place_text(place: &Place) -> String {
         Place::Payload(ix, name) => format!("effect[{ix}].payload[{name}]"),
         Place::Classify(ix, key) => format!("classify[{ix}].{key}"),
         Place::Reaction(ix, key) => format!("reaction[{ix}].{key}"),
+        Place::CancelOn(ix, event) => format!("reaction[{ix}].timer.cancel_on[{event}]"),
+        Place::Schedule(ix, key) => format!("schedule[{ix}].{key}"),
         Place::Action { effect: true, owner, action, key } => format!("effect[{owner}].actions[{action}].{key}"),
         Place::Action { effect: false, owner, action, key } => format!("reaction[{owner}].actions[{action}].{key}"),
     }
@@ -85,6 +87,8 @@ fn formula<'a>(spec: &'a GraphSpec, place: &Place) -> Option<&'a str> {
         Place::Field(ix, "formula") => Some(&spec.fields[*ix].formula),
         Place::Effect(ix, "when") => Some(&spec.effects[*ix].when),
         Place::Reaction(ix, "condition") => spec.reactions[*ix].condition.as_deref(),
+        Place::Reaction(ix, "timer.at") => spec.reactions[*ix].timer.as_ref()?.at.as_deref(),
+        Place::Reaction(ix, "timer.cancel_when") => spec.reactions[*ix].timer.as_ref()?.cancel_when.as_deref(),
         _ => None,
     }
 }

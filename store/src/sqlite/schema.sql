@@ -10,6 +10,6 @@ CREATE TABLE outbox_body(seq INTEGER PRIMARY KEY, settings TEXT NOT NULL, body B
 CREATE INDEX outbox_lane ON outbox(lane, seq) WHERE state = 'pending';
 CREATE INDEX outbox_fresh ON outbox(rule, seq) WHERE head = 1 AND not_before = 0;
 CREATE INDEX outbox_deferred ON outbox(rule, not_before, seq) WHERE head = 1 AND not_before > 0;
-CREATE TABLE timers(id TEXT PRIMARY KEY, event TEXT NOT NULL, doc TEXT NOT NULL, key BLOB NOT NULL, due INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE timers(id TEXT PRIMARY KEY, event TEXT NOT NULL, doc TEXT NOT NULL, key BLOB NOT NULL, due INTEGER NOT NULL, rule TEXT NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX timers_due ON timers(due, id);
 CREATE TABLE snapshots(epoch INTEGER PRIMARY KEY, manifest_crc INTEGER NOT NULL, rows INTEGER NOT NULL, bytes INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT;

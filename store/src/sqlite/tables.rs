@@ -111,33 +111,40 @@ pub(super) fn put_schemas(conn: &Connection, schemas: &Schemas, epoch: Epoch) ->
 /// Timers that wait, soonest first.
 pub(super) fn read_timers(conn: &Connection, path: &Path, state: &State) -> Result<Vec<Timer>, StoreError> {
     let mut timers = Vec::new();
-    let sql = "SELECT id, event, doc, key, due, crc FROM timers ORDER BY due, id";
+    let sql = "SELECT id, event, doc, key, due, rule, crc FROM timers ORDER BY due, id";
     let n = read_all(conn, path, "timer", sql, &mut |row| {
         let (id, event, table): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let (key, due): (Vec<u8>, i64) = (row.get(3)?, row.get(4)?);
-        let intact = row.get::<_, i64>(5)? == timer_crc(&id, &event, &table, &key, due);
+        let (key, due, rule): (Vec<u8>, i64, String) = (row.get(3)?, row.get(4)?, row.get(5)?);
+        let intact = row.get::<_, i64>(6)? == timer_crc([&id, &rule, &event, &table], &key, due);
         let Ok(key) = get_key::<Arc<[_]>>(&mut Reader::new(&key)) else { return Ok(false) };
-        timers.push(Timer { id: id.into(), event: event.into(), table: table.into(), key, due: Timestamp(due) });
+        timers.push(Timer {
+            id: id.into(),
+            rule: rule.into(),
+            event: event.into(),
+            table: table.into(),
+            key,
+            due: Timestamp(due),
+        });
         Ok(intact)
     })?;
     expect_count(path, "timer", n, state.timers)?;
     Ok(timers)
 }
 
-fn timer_crc(id: &str, event: &str, table: &str, key: &[u8], due: i64) -> i64 {
-    RowCrc::new().text(id).text(event).text(table).bytes(key).int(due).done()
+fn timer_crc([id, rule, event, table]: [&str; 4], key: &[u8], due: i64) -> i64 {
+    RowCrc::new().text(id).text(event).text(table).bytes(key).int(due).text(rule).done()
 }
 
 /// Arms a timer; how many rows that added.
 pub(super) fn put_timer(conn: &Connection, timer: &Timer) -> rusqlite::Result<u64> {
     let mut key = Vec::new();
     put_key(&mut key, &timer.key);
-    let crc = timer_crc(&timer.id, &timer.event, &timer.table, &key, timer.due.0);
-    let params = params![timer.id, timer.event, timer.table, key, timer.due.0, crc];
-    Ok(conn.prepare_cached("INSERT OR IGNORE INTO timers VALUES(?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params)? as u64)
+    let crc = timer_crc([&timer.id, &timer.rule, &timer.event, &timer.table], &key, timer.due.0);
+    let params = params![timer.id, timer.event, timer.table, key, timer.due.0, timer.rule, crc];
+    Ok(conn.prepare_cached("INSERT OR IGNORE INTO timers VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params)? as u64)
 }
 
-/// Drops a timer that fired; how many rows that removed.
+/// Drops a timer that fired or was taken back; how many rows that removed.
 pub(super) fn drop_timer(conn: &Connection, id: &str) -> rusqlite::Result<u64> {
     Ok(conn.prepare_cached("DELETE FROM timers WHERE id = ?1")?.execute([id])? as u64)
 }

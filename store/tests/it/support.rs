@@ -81,7 +81,14 @@ pub fn outcome(id: &str, state: OutboxState, attempts: u32, not_before: i64) -> 
 /// A timer due at second `due`.
 pub fn timer(id: &str, due: i64) -> Timer {
     let key = [Value::Int(7), Value::text("seven")].into();
-    Timer { id: id.into(), event: "overdue".into(), table: "Order".into(), key, due: Timestamp(due * 1_000_000) }
+    Timer {
+        id: id.into(),
+        rule: "rule".into(),
+        event: "overdue".into(),
+        table: "Order".into(),
+        key,
+        due: Timestamp(due * 1_000_000),
+    }
 }
 
 /// Opens a store that must open.

@@ -1,0 +1,236 @@
+//! The timers that wait: by time, and by who armed them where they can be taken back.
+//!
+//! A schedule is a timer that arms its successor when it fires. Its successor is that of the time at which it was due, so that a stream
+//! which is read late sees every time in its place; only what passed while nothing ran, and the clock alone brings up, is subject to
+//! its `misfire` policy.
+//!
+//! Cost: O(log timers) for each that is armed, fires or is taken back. Memory: about 200 bytes a timer, and 100 more where timers can be
+//! taken back.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use thalweg_formulas::{Timestamp, Value};
+use thalweg_graph::Plan;
+use thalweg_graph::ids;
+use thalweg_graph::outcome::{Outcome, TimerArmed};
+use thalweg_graph::plan::{Due, SOONEST, Schedule};
+use thalweg_graph::ports::Timer;
+use thalweg_graph::schedule::{LATE, Misfire};
+
+/// When a timer is due, and its id.
+type Place = (Timestamp, Arc<str>);
+
+/// What waits.
+pub(crate) struct Timers {
+    plan: Arc<Plan>,
+    waiting: BTreeMap<Place, Timer>,
+    /// What each rule has armed for each row; empty unless timers can be taken back.
+    by_subject: HashMap<Box<[u8]>, Vec<Place>>,
+    revocable: bool,
+    /// The shortest time between the arming of a timer and its coming, in microseconds.
+    soonest: Option<i64>,
+    /// Whether times of a schedule that passed are ever left out.
+    skips: bool,
+    /// Schedules that wait for their first time, by their names as rules.
+    unwound: HashSet<Arc<str>>,
+    /// What is not yet part of a batch.
+    moved: Moved,
+}
+
+/// Timers armed, and ids of timers that wait no more; one that came and went is in both.
+#[derive(Debug, Default)]
+pub(crate) struct Moved {
+    pub armed: Vec<Timer>,
+    pub done: Vec<Arc<str>>,
+}
+
+impl Timers {
+    /// Goes on with those that waited before. What is left of schedules that are no longer in the plan goes.
+    pub fn new(plan: Arc<Plan>, before: Vec<Timer>) -> Timers {
+        let timers = || plan.reactions.iter().filter_map(|reaction| reaction.timer.as_ref());
+        let soonest = timers().map(|timer| if let Due::After(delay) = timer.due { delay } else { SOONEST }).min();
+        let revocable = !plan.cancels.is_empty() || timers().any(|timer| timer.reset);
+        let skips = plan.schedules.iter().any(|schedule| schedule.misfire == Misfire::Skip);
+        let unwound = plan.schedules.iter().map(rule_name).collect();
+        let (waiting, by_subject, moved) = Default::default();
+        let mut timers = Timers { plan, waiting, by_subject, revocable, soonest, skips, unwound, moved };
+        for timer in before {
+            if timer.rule.starts_with(SCHEDULE) && !timers.unwound.remove(&timer.rule) {
+                timers.moved.done.push(timer.id);
+            } else {
+                timers.add(timer);
+            }
+        }
+        timers
+    }
+
+    /// Whether none can ever come.
+    pub fn is_idle(&self) -> bool {
+        self.soonest.is_none() && self.plan.schedules.is_empty()
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// When the next is due.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.waiting.keys().next().map(|(due, _)| *due)
+    }
+
+    /// Whether a transaction may take one back that is due after it.
+    pub fn revocable(&self) -> bool {
+        self.revocable
+    }
+
+    /// Whether a timer that is armed at `first` could be due by `at`.
+    pub fn could_overtake(&self, first: Timestamp, at: Timestamp) -> bool {
+        self.soonest.is_some_and(|delay| at.0 >= first.0.saturating_add(delay))
+    }
+
+    /// The first that is due; a schedule's arms its successor. `missed` is the time of the clock, where that alone brings it up.
+    pub fn pop(&mut self, missed: Option<Timestamp>) -> Option<Timer> {
+        let place = self.waiting.keys().next()?.clone();
+        let timer = self.remove(&place)?;
+        if let Some(schedule) = self.schedule(&timer.rule) {
+            let late = missed.filter(|now| now.0.saturating_sub(timer.due.0) > LATE);
+            let from = if schedule.misfire == Misfire::All { timer.due } else { late.unwrap_or(timer.due) };
+            self.wind(&timer.rule.clone(), from);
+        }
+        self.moved.done.push(timer.id.clone());
+        Some(timer)
+    }
+
+    /// Times of schedules that were missed by `now` and are to be left out, go.
+    pub fn skip_missed(&mut self, now: Timestamp) {
+        if !self.skips {
+            return;
+        }
+        let missed = |timer: &Timer| now.0.saturating_sub(timer.due.0) > LATE;
+        let skipped = self.waiting.range(..(now, "".into())).filter(|(_, timer)| missed(timer));
+        let skipped = skipped.filter(|(_, timer)| self.schedule(&timer.rule).is_some_and(|s| s.misfire == Misfire::Skip));
+        for place in skipped.map(|(place, _)| place.clone()).collect::<Vec<_>>() {
+            let Some(timer) = self.remove(&place) else { continue };
+            self.wind(&timer.rule, now);
+            self.moved.done.push(timer.id);
+        }
+    }
+
+    /// Schedules that are new get their first time after `now`. A stream that tells no time stands at 1970, where nothing begins.
+    pub fn wind_up(&mut self, now: Timestamp) {
+        if now <= Timestamp(0) {
+            return;
+        }
+        let mut unwound: Vec<Arc<str>> = self.unwound.drain().collect();
+        unwound.sort_unstable();
+        unwound.iter().for_each(|rule| self.wind(rule, now));
+    }
+
+    /// Whether a schedule waits for its first time.
+    pub fn is_unwound(&self) -> bool {
+        !self.unwound.is_empty()
+    }
+
+    /// Takes in what a batch armed and took back: in each epoch first what is taken back.
+    pub fn follow(&mut self, outcome: &Outcome, origin: &dyn Fn(&TimerArmed) -> Arc<str>) {
+        let mut cancelled = outcome.cancelled.iter().peekable();
+        for armed in &outcome.timers {
+            while let Some(cancel) = cancelled.next_if(|cancel| cancel.epoch <= armed.epoch) {
+                self.take_back(&subject(cancel.rule, &cancel.table, &cancel.key));
+            }
+            self.arm(armed, &origin(armed));
+        }
+        for cancel in cancelled {
+            self.take_back(&subject(cancel.rule, &cancel.table, &cancel.key));
+        }
+    }
+
+    /// What has changed since the last call.
+    pub fn moved(&mut self) -> Moved {
+        std::mem::take(&mut self.moved)
+    }
+
+    fn arm(&mut self, armed: &TimerArmed, origin: &str) {
+        let reaction = &self.plan.reactions[armed.reaction as usize];
+        if reaction.timer.as_ref().is_some_and(|timer| timer.reset) {
+            self.take_back(&subject(reaction.rule, &armed.table, &armed.key));
+        }
+        let row: Vec<Value> = std::iter::once(Value::text(armed.table.clone())).chain(armed.key.iter().cloned()).collect();
+        let timer = Timer {
+            id: ids::timer_id(origin, &self.plan.reactions[armed.reaction as usize].name, &row, armed.due).into(),
+            rule: self.plan.reactions[armed.reaction as usize].name.clone(),
+            event: armed.event.clone(),
+            table: armed.table.clone(),
+            key: armed.key.clone(),
+            due: armed.due,
+        };
+        self.moved.armed.push(timer.clone());
+        self.add(timer);
+    }
+
+    fn wind(&mut self, rule: &Arc<str>, after: Timestamp) {
+        let Some(schedule) = self.schedule(rule) else { return };
+        let Some(due) = schedule.cron.next_after(after) else { return };
+        let table = self.plan.tables[schedule.table.0 as usize].name.clone();
+        let (id, event) = (ids::timer_id("schedule", rule, &[], due).into(), schedule.event.clone());
+        let timer = Timer { id, rule: rule.clone(), event, table, key: [].into(), due };
+        self.moved.armed.push(timer.clone());
+        self.add(timer);
+    }
+
+    fn schedule(&self, rule: &str) -> Option<&Schedule> {
+        let named = rule.starts_with(SCHEDULE);
+        named.then(|| self.plan.schedules.iter().find(|schedule| *rule_name(schedule) == *rule)).flatten()
+    }
+
+    fn add(&mut self, timer: Timer) {
+        let place = (timer.due, timer.id.clone());
+        if let Some(subject) = self.subject_of(&timer) {
+            self.by_subject.entry(subject).or_default().push(place.clone());
+        }
+        self.waiting.insert(place, timer);
+    }
+
+    fn remove(&mut self, place: &Place) -> Option<Timer> {
+        let timer = self.waiting.remove(place)?;
+        if let Some(subject) = self.subject_of(&timer)
+            && let Some(places) = self.by_subject.get_mut(&subject)
+        {
+            places.retain(|other| other != place);
+            if places.is_empty() {
+                self.by_subject.remove(&subject);
+            }
+        }
+        Some(timer)
+    }
+
+    fn take_back(&mut self, subject: &[u8]) {
+        for place in self.by_subject.remove(subject).unwrap_or_default() {
+            self.waiting.remove(&place);
+            self.moved.done.push(place.1);
+        }
+    }
+
+    /// Under what a timer can be taken back; a timer of a rule that is gone cannot.
+    fn subject_of(&self, timer: &Timer) -> Option<Box<[u8]>> {
+        let reaction = self.revocable.then(|| self.plan.reactions.iter().find(|reaction| reaction.name == timer.rule))??;
+        Some(subject(reaction.rule, &timer.table, &timer.key))
+    }
+}
+
+const SCHEDULE: &str = "schedule ";
+
+/// A schedule as the rule of its timers: one whose pattern or zone has changed is another.
+fn rule_name(schedule: &Schedule) -> Arc<str> {
+    format!("{SCHEDULE}{} {}", schedule.name, schedule.cron.text()).into()
+}
+
+/// A rule and a row.
+fn subject(rule: u32, table: &str, key: &[Value]) -> Box<[u8]> {
+    let mut bytes = rule.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&ids::canonical_key(&[Value::text(table)]));
+    bytes.extend_from_slice(&ids::canonical_key(key));
+    bytes.into()
+}
