@@ -7,7 +7,7 @@ use super::harness::{Home, receiver, shop_server, until, webhook};
 #[test]
 fn a_schedule_raises_its_event_for_each_row_and_a_timer_is_called_off_across_kill_9() {
     let Some(server) = shop_server() else { return };
-    let (ticks, reminded) = (receiver(), receiver());
+    let (placed, ticks, reminded) = (receiver(), receiver(), receiver());
     let home = Home::new(&format!(
         r#"
 [egress]
@@ -42,6 +42,7 @@ actions = [{}]
 [[reactions]]
 event = "order.placed"
 timer = {{ delay = "3s", event = "order.reminder", cancel_when = "amount > 100" }}
+actions = [{}]
 
 [[reactions]]
 event = "order.reminder"
@@ -49,11 +50,12 @@ actions = [{}]
 "#,
         server.url(),
         webhook(&ticks),
+        webhook(&placed),
         webhook(&reminded)
     ));
     let daemon = home.start_live();
     server.exec("INSERT INTO shop.orders VALUES (1, 50), (2, 50), (3, 50)");
-    until("the commit that armed the timers", || home.store().timers().is_ok_and(|timers| timers.len() == 4));
+    until("the commit that armed the timers", || placed.totals().accepted_distinct == 3);
     daemon.kill9();
 
     let daemon = home.start_live();
