@@ -255,7 +255,8 @@ impl Region {
     /// each row.
     pub(super) fn timer(&mut self, epoch: Epoch, timer: &TimerFired, context: &mut Context) {
         if timer.key.is_empty() && self.home.as_ref().is_some_and(|home| home.reactions.each_row) {
-            return self.alive.ones().for_each(|row| self.time_has_come(epoch, Some(row), &self.key(row, context), &timer.event, context));
+            let come = |row| self.time_has_come(epoch, Some(row), &self.key(row, context), &timer.event, context);
+            return self.alive.ones().for_each(come);
         }
         let directory = &context.directories[self.layout.table.0 as usize];
         let row = directory.find(&timer.key, KeyHash::of(&timer.key));
