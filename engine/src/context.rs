@@ -187,12 +187,13 @@ impl Context {
         }
     }
 
-    /// The row of a parent of this worker to which a group edge leads; whoever asks holds it.
+    /// The row of a parent of this worker to which a group edge leads, by its key, a whole number of this kind; whoever asks holds
+    /// it.
     #[inline]
-    pub fn parent(&mut self, group: u32, key: &[Value]) -> Option<u32> {
-        let hash = KeyHash::of(key);
+    pub fn parent(&mut self, group: u32, kind: Kind, key: u64) -> Option<u32> {
         let table = self.groups[group as usize].table;
-        (hash.owner(self.workers) == self.me).then(|| self.directories[table.0 as usize].intern(key, hash))
+        let is_here = KeyHash::of_word(key).owner(self.workers) == self.me;
+        is_here.then(|| self.directories[table.0 as usize].intern_word(kind, key))
     }
 
     /// So many more contributions to a parent to which a group edge leads.

@@ -9,6 +9,8 @@ mod random;
 
 #[path = "it/cost.rs"]
 mod cost;
+#[path = "it/fills.rs"]
+mod fills;
 #[path = "it/first_path.rs"]
 mod first_path;
 #[path = "it/large.rs"]

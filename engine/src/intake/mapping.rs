@@ -298,6 +298,14 @@ impl Mapping {
         (!key.is_null() && fits(key, ty)).then_some(key)
     }
 
+    /// The place and type of the key, where it is one column of the layout.
+    pub fn only_key_column(&self) -> Option<(usize, &Type)> {
+        match (&self.key_at[..], &self.key.types[..]) {
+            ([Some(at)], [ty]) if !self.key.multiset => Some((*at, ty)),
+            _ => None,
+        }
+    }
+
     /// The slots of the key's columns and their values under `key`.
     pub fn key_slots<'a>(&'a self, key: &'a [Value]) -> impl Iterator<Item = (u32, &'a Value)> {
         self.key_slots.iter().zip(key).filter_map(|(slot, value)| slot.map(|slot| (slot, value)))
@@ -371,9 +379,17 @@ const POWERS: [u64; 19] = {
     powers
 };
 
+/// The greatest size of a word, as two's complement, that is a value of type `ty`: what a decimal's digits allow.
+pub fn size_max(ty: &Type) -> u64 {
+    match ty {
+        Type::Decimal { precision, .. } => POWERS.get(usize::from(*precision)).map_or(u64::MAX, |limit| limit - 1),
+        _ => u64::MAX,
+    }
+}
+
 /// Whether the value is one of type `ty` already, as far as that is quickly said.
 #[inline]
-fn fits(value: &Value, ty: &Type) -> bool {
+pub fn fits(value: &Value, ty: &Type) -> bool {
     match (value, ty) {
         (_, Type::Dyn) | (Value::Null, _) => true,
         (Value::Int(_), Type::Int) | (Value::Uint(_), Type::Uint) | (Value::Double(_), Type::Double) => true,

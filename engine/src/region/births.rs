@@ -25,17 +25,20 @@ impl Region {
             return;
         }
         self.births_and_deaths += born.len() as u64;
-        for row in born {
-            self.show_all_aggregates(*row);
-            self.start_selves(*row, context);
+        if !self.layout.groups_in.is_empty() {
+            born.iter().for_each(|row| self.show_all_aggregates(*row));
+        }
+        if self.layout.selves.iter().any(|selves| *selves != 0) {
+            born.iter().for_each(|row| self.start_selves(*row, context));
         }
         let run = if context.restoring { propagate_births::<true> } else { propagate_births::<false> };
         context.out.counts.cells += run(&self.layout, &mut self.rows, born, &mut self.scratch);
-        for row in born {
-            if self.home.is_some() {
-                context.directories[self.layout.table.0 as usize].hold(*row);
-            }
-            self.tell_followers(epoch, *row, &NoteKind::Birth, context);
+        if self.home.is_some() {
+            let directory = &mut context.directories[self.layout.table.0 as usize];
+            born.iter().for_each(|row| directory.hold(*row));
+        }
+        if !self.layout.followers.is_empty() {
+            born.iter().for_each(|row| self.tell_followers(epoch, *row, &NoteKind::Birth, context));
         }
         self.emit_births(epoch, born, context);
     }
@@ -71,9 +74,6 @@ impl Region {
 
     /// Gives self-references their value before the first step, or the one from before a restart.
     fn start_selves(&mut self, row: u32, context: &mut Context) {
-        if self.layout.selves.iter().all(|selves| *selves == 0) {
-            return;
-        }
         for at in 0..self.layout.cells.len() {
             let Some(init) = self.layout.inits[at].clone() else { continue };
             let slot = self.layout.cells[at].slot;

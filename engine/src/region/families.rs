@@ -3,6 +3,7 @@
 //! A child's key of its parent is looked up once for all aggregates over the same children, and not again while the next child has the
 //! same. What is not a word (NULL, an error, a large decimal), or belongs to another worker, goes by itself as any contribution.
 
+use smallvec::SmallVec;
 use thalweg_formulas::Agg;
 use thalweg_graph::Epoch;
 
@@ -70,28 +71,39 @@ impl Region {
             (place, kind, Vec::with_capacity(born.len()))
         };
         let mut bulk = Bulk { parents: Vec::with_capacity(born.len()), columns: outs().map(column).collect() };
+        let slots: SmallVec<[u32; 8]> = outs().map(|out| out.contribution).collect();
         let group = self.layout.groups_out[family.outs[0] as usize].group;
-        let slots = || std::iter::once(family.key).chain(outs().map(|out| out.contribution));
-        let (key_kind, mut key, mut parent) = (self.layout.kinds[family.key as usize], None, None);
+        let (kind, mut key, mut parent) = (self.layout.kinds[family.key as usize], None, None);
         for row in born {
-            let in_words = self.rows.is_plain(*row) || slots().all(|slot| self.rows.raw(*row, slot).tag == Tag::Inline);
-            let word = self.rows.raw(*row, family.key).word;
-            if in_words && key != Some(word) {
-                key = Some(word);
-                parent = context.parent(group, &[key_kind.value(word)]);
-            }
-            let Some(parent) = parent.filter(|_| in_words) else {
+            let Some(words) = self.rows.plain_words(*row).or_else(|| self.words_of(family, *row)) else {
                 family.outs.iter().for_each(|out| self.emit_group_birth(epoch, *row, *out, context));
                 continue;
             };
-            context.hold_parent(group, parent, family.outs.len() as u32);
-            bulk.parents.push(parent);
-            for ((.., words), out) in bulk.columns.iter_mut().zip(outs()) {
-                words.push(self.rows.raw(*row, out.contribution).word);
+            if key != Some(words[family.key as usize]) {
+                key = Some(words[family.key as usize]);
+                parent = context.parent(group, kind, words[family.key as usize]);
             }
+            let Some(parent) = parent else {
+                family.outs.iter().for_each(|out| self.emit_group_birth(epoch, *row, *out, context));
+                continue;
+            };
+            bulk.parents.push(parent);
+            for ((.., column), out) in bulk.columns.iter_mut().zip(&slots) {
+                column.push(words[*out as usize]);
+            }
+        }
+        for same in bulk.parents.chunk_by(|a, b| a == b) {
+            context.hold_parent(group, same[0], (same.len() * family.outs.len()) as u32);
         }
         if !bulk.parents.is_empty() {
             context.inboxes[family.to as usize].push(Note { epoch, row: Note::BULK, what: NoteKind::Bulk(Box::new(bulk)) });
         }
+    }
+
+    /// The words of a row's slots, if all that a family reads stand inline.
+    fn words_of(&self, family: &Family, row: u32) -> Option<&[u64]> {
+        let is_inline = |slot: u32| self.rows.raw(row, slot).tag == Tag::Inline;
+        let mut outs = family.outs.iter().map(|out| self.layout.groups_out[*out as usize].contribution);
+        (is_inline(family.key) && outs.all(is_inline)).then(|| self.rows.words(row))
     }
 }

@@ -5,12 +5,15 @@
 //! ([`Region::begin`]), and their images are dropped. What is unusual (a key of another type, a row that is there already) goes the way of
 //! any change and is settled at once.
 
+use std::hint::black_box;
+
 use smallvec::SmallVec;
 use thalweg_formulas::Error;
 use thalweg_graph::{Change, Epoch, Op, Row};
 
 use super::Region;
 use super::fold::{Folding, complete, taken};
+use super::images::Reading;
 use super::pad::Touch;
 use crate::context::Context;
 use crate::intake::{RowMap, errors};
@@ -42,14 +45,51 @@ impl Region {
     pub(super) fn fill(&mut self, folding: &Folding<'_>, changes: Vec<Change>, context: &mut Context) {
         context.out.counts.changes += changes.len() as u64;
         let block = (BLOCK_WORDS / self.rows.stride()).clamp(AHEAD / 4, 8 * AHEAD);
+        let reading = if self.keeps_whole_rows() { None } else { Reading::of(folding.mapping, &self.rows) };
         let mut changes = changes.into_iter();
         while !changes.as_slice().is_empty() {
             let some = block.min(changes.len());
-            self.fill_block(folding, &mut changes.as_mut_slice()[..some], context);
+            let changes_here = &mut changes.as_mut_slice()[..some];
+            match &reading {
+                Some(reading) => self.fill_words(folding, reading, changes_here, context),
+                None => self.fill_block(folding, changes_here, context),
+            }
             changes.by_ref().take(some).for_each(drop);
         }
     }
 
+    /// Fills a block of images that are mostly words.
+    fn fill_words(&mut self, folding: &Folding<'_>, reading: &Reading<'_>, changes: &mut [Change], context: &mut Context) {
+        let table = self.layout.table.0 as usize;
+        let (mut born, mut words) = (std::mem::take(&mut self.born), Vec::new());
+        let (kind, mut keys) = (reading.key_kind, [None; AHEAD]);
+        for some in changes.chunks_mut(AHEAD) {
+            for (key, change) in keys.iter_mut().zip(&*some) {
+                *key = reading.key(change);
+                black_box(key.and_then(|key| context.directories[table].find_word(kind, key)));
+            }
+            for (key, change) in keys.iter().zip(some) {
+                let is_read = change.after.as_ref().is_some_and(|after| reading.words(after, &mut words));
+                let row = key.filter(|_| is_read).map(|key| context.directories[table].intern_word(kind, key));
+                match row.filter(|row| !self.lives(*row)) {
+                    Some(row) => {
+                        self.make_room(row);
+                        self.set_alive(row, true);
+                        self.rows.put_words(row, &words);
+                        born.push(row);
+                    }
+                    None => {
+                        self.begin_filled(folding.epoch, &mut born, context);
+                        self.fill_block(folding, std::slice::from_mut(change), context);
+                    }
+                }
+            }
+        }
+        self.begin_filled(folding.epoch, &mut born, context);
+        self.born = born;
+    }
+
+    /// Fills a block of any images.
     fn fill_block(&mut self, folding: &Folding<'_>, changes: &mut [Change], context: &mut Context) {
         let mut born = std::mem::take(&mut self.born);
         for some in changes.chunks_mut(AHEAD) {
@@ -121,6 +161,6 @@ impl Region {
 fn look_up(folding: &Folding<'_>, change: &Change, directory: &Directory) -> Option<KeyHash> {
     let key = std::slice::from_ref(folding.mapping.plain_key(change)?);
     let hash = KeyHash::of(key);
-    std::hint::black_box(directory.find(key, hash));
+    black_box(directory.find(key, hash));
     Some(hash)
 }

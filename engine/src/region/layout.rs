@@ -59,6 +59,8 @@ pub struct CellCode {
     pub slot: u32,
     /// The field that it is, if it is told in words; else [`UNTOLD`].
     pub node: u32,
+    /// It reads nothing, so it is the same in every row.
+    pub is_constant: bool,
     /// How often it has run since the start.
     pub evaluated: std::cell::Cell<u64>,
 }
@@ -218,7 +220,8 @@ impl Layout {
         let cells = region.cells.iter().enumerate().map(|(at, cell)| {
             let (near, far) = fan.of_cell(cell.slot.0, at);
             let straight = assembler.compile(&cell.expr, cell.slot.0).unwrap_or(Straight::NONE);
-            CellCode { near, far, straight, slot: cell.slot.0, node: UNTOLD, evaluated: 0.into() }
+            let is_constant = cell.expr.inputs().is_empty();
+            CellCode { near, far, straight, slot: cell.slot.0, node: UNTOLD, is_constant, evaluated: 0.into() }
         });
         let cells: Vec<CellCode> = cells.collect();
         let init = |cell: &PlannedCell| match &cell.kind {

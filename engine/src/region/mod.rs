@@ -13,6 +13,7 @@ mod emit;
 mod families;
 mod fill;
 mod fold;
+mod images;
 pub mod layout;
 pub mod pad;
 pub mod propagate;

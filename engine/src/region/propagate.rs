@@ -146,9 +146,16 @@ pub fn propagate_births<const FROZEN: bool>(layout: &Layout, rows: &mut Rows, bo
         }
         count += born.len() as u64;
         cell.evaluated.set(cell.evaluated.get() + born.len() as u64);
+        let mut constant = None;
         for row in born {
             let mut here = rows.row_mut(*row);
+            if constant.is_some_and(|word| here.begin_inline(cell.slot, word)) {
+                continue;
+            }
             let answer = layout.code.run::<false>(&cell.straight, here.all(), &mut scratch.frame);
+            if let (true, Answer::Word(word)) = (cell.is_constant, answer) {
+                constant = Some(word);
+            }
             let is_done = matches!(answer, Answer::Word(new) if here.begin_inline(cell.slot, new));
             if !is_done && let Some(old) = run(layout, at, rows, *row, &mut scratch.frame) {
                 rows.release(old);

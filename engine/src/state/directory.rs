@@ -44,9 +44,9 @@ impl KeyHash {
         }
     }
 
-    /// Of a key that is one whole number: the usual one, and the only one of its table's type.
+    /// Of a key that is one whole number.
     #[inline]
-    fn of_word(word: u64) -> KeyHash {
+    pub fn of_word(word: u64) -> KeyHash {
         let product = u128::from(word ^ 0x7468_616c_7765_6721) * 0x9e37_79b9_7f4a_7c15;
         KeyHash(product as u64 ^ (product >> 64) as u64)
     }
@@ -108,17 +108,60 @@ impl Directory {
         }
     }
 
-    /// Gives a key, which has none, a row.
-    fn add(&mut self, key: &[Value], hash: KeyHash) -> u32 {
-        let row = self.free.pop().unwrap_or_else(|| {
+    /// As [`Directory::find`], for a key that is a word of this kind, a whole number.
+    #[inline]
+    pub fn find_word(&self, kind: Kind, number: u64) -> Option<u32> {
+        if !self.keys.are_words_of(kind) {
+            let key = [kind.value(number)];
+            return self.find(&key, KeyHash::of(&key));
+        }
+        match self.pages.find(number) {
+            Some(row) => row,
+            None => self.index.find(KeyHash::of_word(number).0, |row| self.keys.number_of(row) == Some(number)),
+        }
+    }
+
+    /// As [`Directory::intern`], for a key that is a word of this kind, a whole number.
+    #[inline]
+    pub fn intern_word(&mut self, kind: Kind, number: u64) -> u32 {
+        if let Some(row) = self.find_word(kind, number) {
+            return row;
+        }
+        if !self.keys.are_words_of(kind) {
+            let key = [kind.value(number)];
+            return self.add(&key, KeyHash::of(&key));
+        }
+        let row = self.new_row();
+        self.keys.put_word(row, number);
+        self.enter_number(number, row);
+        row
+    }
+
+    #[inline]
+    fn new_row(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
             self.holds.push(0);
             self.holds.len() as u32 - 1
-        });
+        })
+    }
+
+    /// Gives a key, which has none, a row.
+    fn add(&mut self, key: &[Value], hash: KeyHash) -> u32 {
+        let row = self.new_row();
         self.keys.put(row, key);
-        if !self.keys.number(key).is_some_and(|number| self.put_on_page(number, row)) {
-            self.index.insert(hash.0, row, |row| self.keys.hash(row));
+        match self.keys.number(key) {
+            Some(number) => self.enter_number(number, row),
+            None => self.index.insert(hash.0, row, |row| self.keys.hash(row)),
         }
         row
+    }
+
+    /// Makes the row of a whole number to be found.
+    #[inline]
+    fn enter_number(&mut self, number: u64, row: u32) {
+        if !self.put_on_page(number, row) {
+            self.index.insert(KeyHash::of_word(number).0, row, |row| self.keys.hash(row));
+        }
     }
 
     /// Puts the row of a whole number on its page, if that is open or worth opening.
@@ -216,6 +259,11 @@ enum Keys {
 }
 
 impl Keys {
+    #[inline]
+    fn are_words_of(&self, kind: Kind) -> bool {
+        matches!(self, Keys::Words(of, _) if *of == kind)
+    }
+
     /// A key as a whole number, where all keys are.
     #[inline]
     fn number(&self, key: &[Value]) -> Option<u64> {
@@ -268,10 +316,9 @@ impl Keys {
     #[inline]
     fn put(&mut self, row: u32, key: &[Value]) {
         match self {
-            Keys::Words(kind, words) => {
+            Keys::Words(kind, _) => {
                 let word = key.first().and_then(|value| kind.word(value));
-                words.grow(row as usize + 1, &0);
-                words[row as usize] = word.expect("invariant INV-KEY: a key is of its table's types");
+                self.put_word(row, word.expect("invariant INV-KEY: a key is of its table's types"));
             }
             Keys::Rows(rows) => {
                 rows.ensure(row);
@@ -284,6 +331,17 @@ impl Keys {
                 self.put(row, key);
             }
         }
+    }
+
+    /// Writes the key of a row, where keys are words.
+    #[inline]
+    fn put_word(&mut self, row: u32, word: u64) {
+        let Keys::Words(_, words) = self else { return };
+        if words.len() == row as usize {
+            return words.push(word);
+        }
+        words.grow(row as usize + 1, &0);
+        words[row as usize] = word;
     }
 
     #[inline]

@@ -22,6 +22,9 @@ const ALL_NULL: u64 = 0x5555_5555_5555_5555;
 /// Words in a block, about.
 const BLOCK_WORDS: usize = 1 << 15;
 
+/// Words of rows that are made at a time, once there are as many.
+const AHEAD_WORDS: usize = 256;
+
 /// Tag words that are looked at to say whether a row is plain: a change of one cell in a wide row must not pay for its width.
 const TAG_WORDS_SEEN: usize = 64;
 
@@ -94,7 +97,12 @@ impl Rows {
         let full = self.stride << self.block_bits;
         while self.blocks.get(to).is_none_or(|block| block.len() <= place) {
             match self.blocks.last_mut() {
-                Some(last) if last.len() < full => last.extend_from_slice(&self.blank),
+                Some(last) if last.len() < full => {
+                    // Others follow, but where rows are few they may be all.
+                    let more = if last.len() < AHEAD_WORDS { 1 } else { (AHEAD_WORDS / self.stride).max(1) };
+                    let more = more.min((full - last.len()) / self.stride);
+                    (0..more).for_each(|_| last.extend_from_slice(&self.blank));
+                }
                 // The first grows with its rows: many tables are small.
                 last => {
                     let room = if last.is_none() { 0 } else { full };
@@ -116,6 +124,12 @@ impl Rows {
     pub fn row(&self, row: u32) -> &[u64] {
         let (block, place) = self.place(row);
         &self.blocks[block][place..place + self.stride]
+    }
+
+    /// The words of a row's slots, whatever their tags say.
+    #[inline]
+    pub fn words(&self, row: u32) -> &[u64] {
+        &self.row(row)[self.tag_words..]
     }
 
     /// A row, to be written by one who keeps the invariants.
@@ -157,6 +171,25 @@ impl Rows {
                 None => drop(self.set(row, slot, Ok(value))),
             }
         }
+    }
+
+    /// How the words of a slot are read.
+    pub fn kind(&self, slot: u32) -> Kind {
+        self.kinds[slot as usize]
+    }
+
+    /// Writes words into slots that own nothing.
+    #[inline]
+    pub fn put_words(&mut self, row: u32, words: &[(u32, u64)]) {
+        let mut here = self.row_mut(row);
+        words.iter().for_each(|(slot, word)| here.put(*slot, Raw::inline(*word)));
+    }
+
+    /// The words of a row's slots, if all of them stand inline, as far as that is quickly said.
+    #[inline]
+    pub fn plain_words(&self, row: u32) -> Option<&[u64]> {
+        let (tags, words) = self.row(row).split_at(self.tag_words);
+        (tags.len() <= TAG_WORDS_SEEN && tags.iter().all(|tags| *tags == 0)).then_some(words)
     }
 
     /// Whether every slot of a row stands inline, as far as that is quickly said.
