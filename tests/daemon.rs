@@ -10,11 +10,13 @@ mod daemon {
     mod crash;
     mod doctor;
     mod dolt;
+    mod effects;
     mod emptied;
     mod file;
     mod kill;
     mod latency;
     mod outside;
+    mod pile;
     mod programs;
     mod scripted;
     mod seed;

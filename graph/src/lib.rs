@@ -20,6 +20,7 @@ pub mod cause;
 pub mod drawing;
 mod find;
 pub mod ids;
+pub mod outbox;
 pub mod outcome;
 pub mod plan;
 pub mod planning;

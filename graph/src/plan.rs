@@ -140,8 +140,45 @@ pub struct Effect {
     pub payload: Vec<(Arc<str>, SlotId)>,
     /// When it may fire again.
     pub rearm: Rearm,
+    /// What it is for a document.
+    pub kind: EffectKind,
+    /// When a trigger is over.
+    pub mode: EffectMode,
     /// What to do.
     pub actions: Vec<ActionSpec>,
+}
+
+/// What an effect is for a document: a fold over its triggers that are not over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EffectKind {
+    /// All of them, one after another.
+    #[default]
+    Queue,
+    /// Whether there is one; a further one meanwhile is coalesced into it.
+    Boolean,
+    /// How many there are.
+    Counter,
+}
+
+/// When a trigger is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EffectMode {
+    /// When it is delivered.
+    #[default]
+    Fire,
+    /// When it is acknowledged; the next of its document waits for that.
+    Ack(AckWait),
+    /// When it is acknowledged; the others of its document do not wait.
+    Count(AckWait),
+}
+
+/// How long an acknowledgement is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AckWait {
+    /// How long after each delivery, in microseconds; `None`: for ever.
+    pub timeout_us: Option<i64>,
+    /// Deliveries after the first.
+    pub retries: u32,
 }
 
 /// When an effect may fire again.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use thalweg_formulas::{Timestamp, Value};
 
+pub use crate::outbox::{Act, Acted, Listed, Manner, NEVER, Note, NoteKind, OutboxFilter, OutboxState, Paused, Shown};
 use crate::outcome::Key;
 use crate::state::EngineState;
 use crate::transaction::{Change, Epoch, Schema, Transaction};
@@ -73,19 +74,8 @@ pub struct OutboxRow {
     pub body: Arc<[u8]>,
     /// The action's settings as JSON with secrets left as references.
     pub settings: Arc<str>,
-}
-
-/// The state of an outbox row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum OutboxState {
-    /// To be delivered, perhaps again.
-    Pending,
-    /// Delivered.
-    Acked,
-    /// Given up; a dead letter.
-    Dead,
-    /// Withdrawn before delivery.
-    Cancelled,
+    /// How it stands to its neighbours.
+    pub manner: Manner,
 }
 
 /// What became of an attempt.
@@ -101,6 +91,14 @@ pub struct OutboxUpdate {
     pub not_before: Timestamp,
     /// The last error, without secrets; empty if none.
     pub error: String,
+    /// When it became so.
+    pub at: Timestamp,
+    /// How often it was delivered and not acknowledged; 0 where no acknowledgement is waited for.
+    pub deliveries: u32,
+    /// The limits of its retries count from here on.
+    pub restarts: bool,
+    /// What goes into its history.
+    pub note: Option<Note>,
 }
 
 /// A pending delivery as the dispatcher reads it.
@@ -114,6 +112,10 @@ pub struct PendingDelivery {
     pub fired_at: Timestamp,
     /// Not before this time.
     pub not_before: Timestamp,
+    /// From when the limits of its retries count: when it fired, was last replayed, or was last delivered.
+    pub since: Timestamp,
+    /// How often it was delivered without an acknowledgement.
+    pub deliveries: u32,
 }
 
 /// A timer that waits.
@@ -239,12 +241,29 @@ pub trait Store: Send {
     /// # Errors
     /// The store could not be read.
     fn next_delivery_after(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+    /// Does what somebody asks of the outbox; durable when it returns.
+    ///
+    /// # Errors
+    /// As `commit`.
+    fn act(&mut self, act: &Act, at: Timestamp) -> Result<Acted, StoreError>;
+    /// The rules that are paused, by name; none of their deliveries is ever due.
+    fn paused(&self) -> Vec<Paused>;
+    /// Deliveries, oldest first.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn deliveries(&mut self, filter: &OutboxFilter) -> Result<Vec<Listed>, StoreError>;
+    /// One delivery, whole.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn delivery(&mut self, id: &str) -> Result<Option<Shown>, StoreError>;
     /// Timers that wait, soonest first.
     ///
     /// # Errors
     /// The store could not be read.
     fn timers(&mut self) -> Result<Vec<Timer>, StoreError>;
-    /// The conservation counts: `fired = acked + dead + cancelled + pending`.
+    /// The conservation counts: `fired = acked + dead + cancelled + pending`, and `rises = fired + coalesced`.
     ///
     /// # Errors
     /// The store could not be read.
@@ -291,8 +310,10 @@ pub struct OutboxCounts {
     pub dead: u64,
     /// Withdrawn.
     pub cancelled: u64,
-    /// Still to deliver.
+    /// Still to deliver, or to be acknowledged.
     pub pending: u64,
+    /// Triggers that wrote no delivery, since an earlier one of a boolean effect was pending.
+    pub coalesced: u64,
 }
 
 /// Why the store did not do as asked.
@@ -426,6 +447,8 @@ pub struct Firing<'a> {
     pub origin: &'a str,
     /// The payload, a map.
     pub payload: &'a Value,
+    /// What an acknowledgement over HTTP must carry, where one is awaited.
+    pub ack_token: Option<&'a str>,
 }
 
 /// What became of one attempt.
@@ -433,6 +456,16 @@ pub struct Firing<'a> {
 pub enum Attempt {
     /// Delivered.
     Done,
+    /// Delivered, and the answer says that it is taken care of.
+    Acknowledged {
+        /// What came of it.
+        result: String,
+    },
+    /// The receiver is gone for good: nothing more is sent to it until somebody says so.
+    Gone {
+        /// Why, without secrets.
+        error: String,
+    },
     /// Failed; trying again may help, not before the given number of seconds if the receiver said so.
     Transient {
         /// Why, without secrets.

@@ -123,8 +123,20 @@ pub struct EffectSpec {
     pub mode: Option<String>,
     /// `edge` (default), `level`, `once`.
     pub rearm: Option<String>,
+    /// How long an acknowledgement is waited for.
+    pub ack: Option<AckSpec>,
     /// What to do.
     pub actions: Vec<ActionSpec>,
+}
+
+/// How long an acknowledgement is waited for, and how often the delivery is repeated.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AckSpec {
+    /// `"30s"`; without, for ever.
+    pub timeout: Option<String>,
+    /// Deliveries after the first; without, 3.
+    pub retries: Option<u32>,
 }
 
 /// Names for the changes of a table.

@@ -1,7 +1,7 @@
-//! Health, status and metrics over HTTP.
+//! Health, status and metrics over HTTP, and acknowledgements.
 //!
-//! Three pages, all read-only, all made from one [`StatusSnapshot`] that the runtime gives on demand: `/health` (200 or 503),
-//! `/status` (JSON), `/metrics` (OpenMetrics). The room holds no state of its own and knows neither the engine nor a database.
+//! Three pages that only tell, all made from one [`StatusSnapshot`] that the runtime gives on demand: `/health` (200 or 503),
+//! `/status` (JSON), `/metrics` (OpenMetrics). One that takes: `POST /effects/ID/ack` ([`Ack`]). The room holds no state of its own and knows neither the engine nor a database.
 //!
 //! Without a token it listens on loopback only ([`check_listen`]); with one, every page but `/health` asks for it. Slow and greedy clients
 //! meet bounds ([`Limits`]).
@@ -17,13 +17,15 @@
 //! Next to read: [`status`], [`metrics`], [`serve()`].
 
 mod access;
+mod acks;
 pub mod metrics;
 mod pages;
 pub mod serve;
 pub mod status;
 
 pub use access::{ListenError, Token, check_listen};
-pub use serve::{Limits, serve, serve_with};
+pub use acks::{Ack, AckAnswer, AckFn};
+pub use serve::{Limits, serve, serve_acking, serve_with};
 pub use status::StatusSnapshot;
 
 use std::sync::Arc;

@@ -1,15 +1,16 @@
-//! The three pages.
+//! The pages.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::access::Token;
+use crate::acks::{AckFn, RESULT_BYTES_MAX, ack_page};
 use crate::{StatusFn, metrics};
 
 /// What the pages need.
@@ -19,15 +20,22 @@ struct Context {
     token: Option<Arc<Token>>,
 }
 
-/// The router: `/health` for everybody, the rest behind the token if there is one.
-pub(crate) fn router(status: StatusFn, token: Option<Token>) -> Router {
+/// The router: `/health` for everybody, acknowledgements for whoever has theirs, the rest behind the token if there is one.
+pub(crate) fn router(status: StatusFn, token: Option<Token>, acks: Option<AckFn>) -> Router {
     let context = Context { status, token: token.map(Arc::new) };
-    Router::new()
+    let telling = Router::new()
         .route("/status", get(status_page))
         .route("/metrics", get(metrics_page))
         .layer(middleware::from_fn_with_state(context.clone(), authorize))
-        .route("/health", get(health_page))
-        .with_state(context)
+        .route("/health", get(health_page));
+    let taking = match acks {
+        None => telling,
+        Some(acks) => {
+            let page = post(ack_page).layer(DefaultBodyLimit::max(RESULT_BYTES_MAX)).with_state(acks);
+            telling.route("/effects/{id}/ack", page)
+        }
+    };
+    taking.with_state(context)
 }
 
 async fn authorize(State(context): State<Context>, request: Request, next: Next) -> Response {

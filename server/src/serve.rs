@@ -3,7 +3,7 @@
 //!
 //! - INV-SERVE: at most [`Limits::connections`] connections are open, and each ends by itself: a head comes within
 //!   [`Limits::head`] or the connection is closed, and none lives longer than [`Limits::life`] and [`Limits::head`] together, however
-//!   slowly its client reads. No page takes a body, so none is ever held.
+//!   slowly its client reads. A body is 64 KiB at most.
 
 use std::future::Future;
 use std::io;
@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::access::{Token, check_listen};
+use crate::acks::AckFn;
 use crate::{StatusFn, pages};
 
 /// What a client may take.
@@ -57,6 +58,19 @@ pub async fn serve(listener: TcpListener, status: StatusFn, shutdown: impl Futur
     serve_with(listener, status, None, Limits::default(), shutdown).await
 }
 
+/// As [`serve`], and takes acknowledgements.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_acking(
+    listener: TcpListener,
+    status: StatusFn,
+    acks: AckFn,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    serve_all(listener, status, (None, Some(acks)), Limits::default(), shutdown).await
+}
+
 /// Serves the pages on `listener` until `shutdown` is ready and the open requests are answered. With a token, every page but `/health` asks
 /// for it.
 ///
@@ -69,8 +83,18 @@ pub async fn serve_with(
     limits: Limits,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
+    serve_all(listener, status, (token, None), limits, shutdown).await
+}
+
+async fn serve_all(
+    listener: TcpListener,
+    status: StatusFn,
+    (token, acks): (Option<Token>, Option<AckFn>),
+    limits: Limits,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
     check_listen(listener.local_addr()?, token.as_ref()).map_err(|why| io::Error::new(io::ErrorKind::PermissionDenied, why))?;
-    let router = pages::router(status, token);
+    let router = pages::router(status, token, acks);
     let places = Arc::new(Semaphore::new(limits.connections));
     let (stop, stopping) = watch::channel(());
     let mut connections = JoinSet::new();

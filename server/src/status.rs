@@ -29,6 +29,9 @@ pub struct StatusSnapshot {
     pub batches: BatchSizes,
     /// What has stopped and waits for somebody, with the reason and the cure.
     pub stopped: Vec<Stopped>,
+    /// What waits by itself: endpoints that failed and are left alone for a while. Absent where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<Waiting>,
 }
 
 /// One source.
@@ -96,8 +99,10 @@ pub struct Outbox {
     pub dead: u64,
     /// Withdrawn.
     pub cancelled: u64,
-    /// Still to deliver.
+    /// Still to deliver, or to be acknowledged.
     pub pending: u64,
+    /// Triggers that were merged into one that was pending: `rises = fired + coalesced`.
+    pub coalesced: u64,
     /// How long the oldest pending one has waited, in seconds.
     pub oldest_pending_seconds: Option<f64>,
 }
@@ -141,6 +146,17 @@ pub struct Stopped {
     pub what: String,
     /// Why, with code and cure.
     pub reason: String,
+}
+
+/// Something that waits by itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Waiting {
+    /// What: `endpoint https://hooks.example.com`.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+    /// Until when, RFC 3339.
+    pub until: String,
 }
 
 /// A histogram of transactions per commit; bucket *i* counts commits of at most 2^*i*.

@@ -84,7 +84,7 @@ async fn status_is_the_snapshot_as_json() {
     let json: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!(
         json["outbox"],
-        serde_json::json!({"fired": 5, "acked": 4, "dead": 0, "cancelled": 0, "pending": 1, "oldest_pending_seconds": 2.0})
+        serde_json::json!({"fired": 5, "acked": 4, "dead": 0, "cancelled": 0, "pending": 1, "coalesced": 0, "oldest_pending_seconds": 2.0})
     );
     assert_eq!(json["sources"][0]["state"], "live");
     assert_eq!(json["stopped"][0]["reason"], "E0601: the disk is full");

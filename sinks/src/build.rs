@@ -11,6 +11,7 @@ use thalweg_graph::spec::ActionSpec;
 
 use crate::egress::EgressPolicy;
 use crate::handler::{self, Handlers};
+use crate::held::{HELD, Held};
 use crate::log::LogSink;
 use crate::secret::{self, Resolver, Secret};
 use crate::settings::{SettingProblem, with_near};
@@ -82,6 +83,7 @@ pub fn build(action: &ActionSpec, context: &SinkContext) -> Result<Arc<dyn Sink>
         "shell" => Ok(Arc::new(Shell::new(action, context)?)),
         "handler" => handler::build(action, context),
         "log" => Ok(Arc::new(LogSink::new(action, context)?)),
+        HELD => Ok(Arc::new(Held)),
         other => Err(vec![SettingProblem { key: "type".to_owned(), problem: unknown_kind(other) }]),
     }
 }

@@ -31,7 +31,7 @@ impl Format {
 }
 
 /// The structured-mode envelope. `txid` and `version` are extension attributes: the transaction's origin, and the place of this
-/// firing in its key's order (2k−1).
+/// firing in its key's order (2k−1); `acktoken` is another, where an acknowledgement is awaited.
 pub(crate) fn cloud_event(firing: &Firing<'_>, source_prefix: &str) -> String {
     let mut event = String::from("{\"specversion\":\"1.0\"");
     let mut put = |name: &str, text: &str| {
@@ -45,6 +45,9 @@ pub(crate) fn cloud_event(firing: &Firing<'_>, source_prefix: &str) -> String {
     put("time", &plain_text(&Value::Timestamp(firing.at)));
     put("datacontenttype", "application/json");
     put("txid", firing.origin);
+    if let Some(token) = firing.ack_token {
+        put("acktoken", token);
+    }
     event.push_str(&format!(",\"version\":{},\"data\":", firing.version));
     event.push_str(&data(firing.payload));
     event.push('}');

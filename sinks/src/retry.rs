@@ -26,8 +26,8 @@ pub const TRIES_PERMANENT: u32 = 3;
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// The settings that every action may have for its retries.
-pub(crate) const KEYS: [&str; 3] = ["retries", "backoff", "deadline"];
+/// The settings that every action may have for its delivery; see [`crate::policy`].
+pub(crate) const KEYS: [&str; 7] = ["retries", "backoff", "deadline", "after", "delivery", "rate", "ack"];
 
 /// How long one action is tried, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,9 @@ impl RetryPolicy {
     /// What happens after the `attempts`-th attempt (counted from 1, this one included) at `now`.
     pub fn decide(&self, id: &str, attempts: u32, fired_at: Timestamp, now: Timestamp, attempt: &Attempt) -> Next {
         let wait = match attempt {
-            Attempt::Done => return Next::Ack,
+            Attempt::Done | Attempt::Acknowledged { .. } => return Next::Ack,
+            // Nothing is wrong with the delivery: it goes when its receiver is back.
+            Attempt::Gone { .. } => return Next::Retry { at: now },
             Attempt::Permanent { .. } if attempts >= self.tries_permanent() => return Next::Dead,
             Attempt::Transient { .. } if self.is_exhausted(attempts, fired_at, now) => return Next::Dead,
             Attempt::Permanent { .. } | Attempt::Transient { retry_after: None, .. } => Duration::ZERO,

@@ -209,6 +209,7 @@ impl<'a> Reader<'a> {
             let mut known = self.known.clone();
             known.sort_unstable();
             known.dedup();
+            known.retain(|name| *name != "ack"); // Nobody writes it: it is the effect's, and stands in stored settings.
             let problem = Problem::new(502, format!("unknown setting `{key}` of an action of type `{}`", self.kind))
                 .note(format!("settings: {}", known.join(", ")));
             let mut near = did_you_mean(key, known.iter().copied());

@@ -3,7 +3,7 @@
 //! Source: the Standard Webhooks specification 1.0.0, "Signature scheme"; the test holds its published vector.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -38,6 +38,14 @@ impl Key {
             .any(|encoded| STANDARD.decode(encoded).is_ok_and(|tag| self.mac(id, timestamp, body).verify_slice(&tag).is_ok()))
     }
 
+    /// Never that of a signature: those have a body behind two full stops.
+    fn ack_mac(&self, id: &str) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("invariant: HMAC takes a key of any length");
+        mac.update(b"acknowledge ");
+        mac.update(id.as_bytes());
+        mac
+    }
+
     fn mac(&self, id: &str, timestamp: i64, body: &[u8]) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("invariant: HMAC takes a key of any length");
         mac.update(id.as_bytes());
@@ -47,6 +55,21 @@ impl Key {
         mac.update(body);
         mac
     }
+}
+
+/// What an acknowledgement of delivery `id` over HTTP must carry: an HMAC of the id under the instance's secret, so that whoever was told of
+/// it, and nobody else, can acknowledge it.
+///
+/// # Errors
+/// The secret is none.
+pub fn ack_token(secret: &str, id: &str) -> Result<String, String> {
+    Ok(URL_SAFE_NO_PAD.encode(Key::parse(secret)?.ack_mac(id).finalize().into_bytes()))
+}
+
+/// Whether `token` is the one of delivery `id`. In constant time.
+pub fn verify_ack_token(secret: &str, id: &str, token: &str) -> bool {
+    let (key, tag) = (Key::parse(secret), URL_SAFE_NO_PAD.decode(token));
+    key.is_ok_and(|key| tag.is_ok_and(|tag| key.ack_mac(id).verify_slice(&tag).is_ok()))
 }
 
 impl std::fmt::Debug for Key {

@@ -30,7 +30,8 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 /// A header's value of at least so many bytes may be a credential, and is shown in no error.
 const CREDENTIAL_BYTES_MIN: usize = 8;
 /// Headers that belong to the protocol, not to the settings.
-const RESERVED: [&str; 11] = [
+const RESERVED: [&str; 12] = [
+    "webhook-ack-token",
     "webhook-id",
     "webhook-timestamp",
     "webhook-signature",
@@ -80,6 +81,8 @@ pub(crate) struct Webhook {
     timeout: Duration,
     format: Format,
     max_body: usize,
+    /// An acknowledgement is awaited: the request carries its token, and the answer may be one.
+    acknowledged: bool,
     context: SinkContext,
 }
 
@@ -103,10 +106,11 @@ impl Webhook {
         let max_body = reader.size("max_body").unwrap_or(BODY_BYTES_MAX);
         reader.finish()?;
         let url = url.expect("invariant: a url that could not be read is a problem, and finish() refused");
-        Ok(Self { url, method, headers, secret, timeout, format, max_body, context: context.clone() })
+        let acknowledged = action.settings.contains_key("ack");
+        Ok(Self { url, method, headers, secret, timeout, format, max_body, acknowledged, context: context.clone() })
     }
 
-    async fn attempt(&self, delivery: &PendingDelivery, now: jiff::Timestamp) -> Result<(), Failure> {
+    async fn attempt(&self, delivery: &PendingDelivery, now: jiff::Timestamp) -> Result<Attempt, Failure> {
         let body = &delivery.row.body;
         if body.len() > self.max_body {
             let (length, max) = (body.len(), self.max_body);
@@ -120,7 +124,8 @@ impl Webhook {
         let retry_after = retry_after(answer.headers(), now);
         let head = read_answer(answer).await;
         if status.is_success() {
-            return Ok(());
+            let result = if self.acknowledged { acknowledgement(&head) } else { None };
+            return Ok(result.map_or(Attempt::Done, |result| Attempt::Acknowledged { result }));
         }
         let said = secret::redact(&String::from_utf8_lossy(&head), &secrets);
         Err(answer_failure(status, said.trim(), retry_after))
@@ -155,6 +160,10 @@ impl Webhook {
         set("webhook-timestamp", timestamp.to_string())?;
         set("webhook-signature", key.sign(id, timestamp, &delivery.row.body))?;
         set("idempotency-key", id.to_string())?;
+        if self.acknowledged {
+            let token = crate::sign::ack_token(self.context.secret.reveal(), id);
+            set("webhook-ack-token", token.map_err(|why| Failure::permanent(format!("E0504: secret: {why}")))?)?;
+        }
         let mut request = reqwest::Request::new(self.method.clone(), url);
         *request.headers_mut() = headers;
         *request.timeout_mut() = Some(self.timeout);
@@ -201,7 +210,7 @@ impl Sink for Webhook {
     fn deliver<'a>(&'a self, delivery: &'a PendingDelivery) -> BoxFuture<'a, Attempt> {
         Box::pin(async move {
             match self.attempt(delivery, jiff::Timestamp::now()).await {
-                Ok(()) => Attempt::Done,
+                Ok(done) => done,
                 Err(failure) => failure.0,
             }
         })
@@ -272,6 +281,13 @@ async fn read_answer(mut answer: reqwest::Response) -> Vec<u8> {
     head
 }
 
+/// The result in an answer `{"ack": true, "result": …}`, which says that the trigger is taken care of.
+fn acknowledgement(answer: &[u8]) -> Option<String> {
+    let answer: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(answer).ok()?;
+    let says_so = answer.get("ack")?.as_bool()?;
+    says_so.then(|| answer.get("result").map_or_else(String::new, ToString::to_string))
+}
+
 fn answer_failure(status: StatusCode, said: &str, retry_after: Option<u64>) -> Failure {
     let mut error = format!("E0510: the receiver answered {status}");
     if status.is_redirection() {
@@ -280,6 +296,9 @@ fn answer_failure(status: StatusCode, said: &str, retry_after: Option<u64>) -> F
     if !said.is_empty() {
         error.push_str(": ");
         error.push_str(said);
+    }
+    if status == StatusCode::GONE {
+        return Failure(Attempt::Gone { error });
     }
     let transient = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
     Failure(if transient { Attempt::Transient { error, retry_after } } else { Attempt::Permanent { error } })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thalweg::config::{Config, ConfigError, Diag, Environment, Server, SourceKind};
 use thalweg_graph::spec::{ActionSpec, Finding, Place, Severity};
 use thalweg_graph::{Plan, Schema, planning};
-use thalweg_sinks::{EgressPolicy, RetryPolicy, Secret, SettingProblem, SinkContext};
+use thalweg_sinks::{DeliveryPolicy, EgressPolicy, RetryPolicy, Secret, SettingProblem, SinkContext};
 
 use super::{Exit, Failure};
 
@@ -64,5 +64,6 @@ fn action_findings(config: &Config) -> Vec<Finding> {
 fn settings(spec: &ActionSpec, context: &SinkContext) -> Vec<SettingProblem> {
     let sink = thalweg_sinks::build(spec, context).err().unwrap_or_default();
     let retry = RetryPolicy::from_settings(&spec.kind, &spec.settings).err().unwrap_or_default();
-    sink.into_iter().chain(retry).filter(|wrong| wrong.key != "type").collect()
+    let policy = DeliveryPolicy::from_settings(&spec.kind, &spec.settings).err().unwrap_or_default();
+    sink.into_iter().chain(retry).chain(policy).filter(|wrong| wrong.key != "type").collect()
 }

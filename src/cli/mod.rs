@@ -9,6 +9,7 @@ mod console;
 mod definition;
 mod demo;
 mod doctor;
+mod effects;
 mod eval;
 mod explain;
 mod graph;
@@ -38,7 +39,8 @@ Examples:
   thalweg graph thalweg.toml --format mermaid            a picture of the graph
   thalweg doctor thalweg.toml                            would a run work? If not, what to mend
   thalweg run thalweg.toml                               follow the database, fire the effects
-  thalweg tail mysql://root@localhost/shop               the changes of a database, a line each";
+  thalweg tail mysql://root@localhost/shop               the changes of a database, a line each
+  thalweg effects dead                                   what could not be delivered, and why";
 
 /// What holds for every verb.
 #[derive(Clone, Copy, Debug, Args)]
@@ -61,6 +63,7 @@ enum Verb {
     Eval(eval::EvalArgs),
     Doctor(doctor::DoctorArgs),
     Tail(tail::TailArgs),
+    Effects(effects::EffectsArgs),
     Explain(explain::ExplainArgs),
 }
 
@@ -85,6 +88,7 @@ pub fn main() -> std::process::ExitCode {
         Some(Verb::Eval(args)) => eval::run(&args, &mut console),
         Some(Verb::Doctor(args)) => doctor::run(&args, &mut console),
         Some(Verb::Tail(args)) => tail::run(&args, &mut console),
+        Some(Verb::Effects(args)) => effects::run(&args, &mut console),
         Some(Verb::Explain(args)) => explain::run(&args, &mut console),
     };
     console.end(result).into()

@@ -4,8 +4,8 @@
 
 use serde_json::{Map, Value as Json};
 use thalweg_graph::spec::{
-    ActionSpec, ClassifySpec, EffectSpec, FieldSpec, GraphSpec, OneOrMany, Place, ReactionSpec, RelationSpec, ScheduleSpec,
-    TableSpec, TimerSpec,
+    AckSpec, ActionSpec, ClassifySpec, EffectSpec, FieldSpec, GraphSpec, OneOrMany, Place, ReactionSpec, RelationSpec,
+    ScheduleSpec, TableSpec, TimerSpec,
 };
 
 use super::diag::Diag;
@@ -234,10 +234,21 @@ impl<'a> Reader<'a> {
         let kind = self.text(&mut section, "kind", Place::Effect(index, "kind"));
         let mode = self.text(&mut section, "mode", Place::Effect(index, "mode"));
         let rearm = self.text(&mut section, "rearm", Place::Effect(index, "rearm"));
+        let ack = section.item("ack").and_then(|item| self.ack(item, index));
         let actions = self.actions(&mut section, true, index);
-        section.not_built(&["durability", "ack"]);
+        section.not_built(&["durability"]);
         section.finish();
-        self.spec.effects.push(EffectSpec { name, on, when, payload, kind, mode, rearm, actions });
+        self.spec.effects.push(EffectSpec { name, on, when, payload, kind, mode, rearm, ack, actions });
+    }
+
+    fn ack(&mut self, item: &Item, index: usize) -> Option<AckSpec> {
+        let mut section = Section::of("`ack` of section `[[effect]]`", item, self.out)?;
+        self.mark(Place::Effect(index, "ack"), &item.origin, None);
+        let timeout = section.text("timeout").map(|(timeout, _)| timeout);
+        let retries = section.integer("retries", 0..=1_000_000).map(|n| n as u32);
+        section.not_built(&["backoff", "dead_letter"]);
+        section.finish();
+        Some(AckSpec { timeout, retries })
     }
 
     // ---- [[classify]] and [[reactions]] -------------------------------------------------------------------

@@ -340,6 +340,7 @@ fn every_section_is_read_in_the_order_written() {
                     kind: None,
                     mode: None,
                     rearm: None,
+                    ack: None,
                     actions: [
                         ActionSpec {
                             kind: "webhook",

@@ -27,10 +27,10 @@
 
 use std::sync::Arc;
 
-use thalweg_graph::plan::Plan;
-use thalweg_graph::ports::Sink;
+use thalweg_graph::plan::{Effect, EffectKind, EffectMode, Plan};
+use thalweg_graph::ports::{Manner, Sink};
 use thalweg_graph::spec::{ActionSpec, Finding, Place, Severity};
-use thalweg_sinks::{RetryPolicy, SettingProblem};
+use thalweg_sinks::{AckPolicy, DeliveryPolicy, HELD, RetryPolicy, SettingProblem};
 
 pub use thalweg_sinks::secret::environment_and_files;
 pub use thalweg_sinks::{Event, Failure, Handlers, Resolver, SinkContext};
@@ -43,6 +43,12 @@ pub struct Action {
     pub sink: Result<Arc<dyn Sink>, String>,
     /// When it is tried again.
     pub retry: RetryPolicy,
+    /// Its order, its rate, its acknowledgement.
+    pub policy: DeliveryPolicy,
+    /// How its deliveries stand to those before them.
+    pub manner: Manner,
+    /// Where it goes, if that is shared with others.
+    pub endpoint: Option<Arc<str>>,
 }
 
 /// Builds actions in one context.
@@ -63,9 +69,14 @@ impl Actions {
     pub fn build(&self, spec: &ActionSpec) -> Result<Action, Vec<SettingProblem>> {
         let sink = thalweg_sinks::build(spec, &self.context);
         let retry = RetryPolicy::from_settings(&spec.kind, &spec.settings);
-        match (sink, retry) {
-            (Ok(sink), Ok(retry)) => Ok(Action { settings: stored(spec), sink: Ok(sink), retry }),
-            (sink, retry) => Err(sink.err().into_iter().chain(retry.err()).flatten().collect()),
+        let policy = DeliveryPolicy::from_settings(&spec.kind, &spec.settings);
+        match (sink, retry, policy) {
+            (Ok(sink), Ok(retry), Ok(policy)) => {
+                let endpoint = policy.endpoint.as_deref().map(Arc::from);
+                let manner = Manner { after_previous: policy.after_previous, ..Manner::default() };
+                Ok(Action { settings: stored(spec), sink: Ok(sink), retry, policy, manner, endpoint })
+            }
+            (sink, retry, policy) => Err(sink.err().into_iter().chain(retry.err()).chain(policy.err()).flatten().collect()),
         }
     }
 
@@ -81,6 +92,9 @@ impl Actions {
             settings: settings.clone(),
             sink: Err(error),
             retry: RetryPolicy::default(),
+            policy: DeliveryPolicy::default(),
+            manner: Manner::default(),
+            endpoint: None,
         }))
     }
 
@@ -90,12 +104,30 @@ impl Actions {
     /// Every setting that is wrong, with its place in the definition.
     pub fn of_plan(&self, plan: &Plan) -> Result<PlanActions, Vec<Finding>> {
         let mut findings = Vec::new();
-        let effects = plan.effects.iter().enumerate().map(|(i, e)| self.all(true, i, &e.actions, &mut findings)).collect();
+        let effects = plan.effects.iter().enumerate().map(|(i, e)| self.of_effect(i, e, &mut findings)).collect();
         let reactions = plan.reactions.iter().map(|r| self.all(false, r.rule as usize, &r.actions, &mut findings)).collect();
         // One rule over several tables is several reactions with the same actions.
         findings.sort_by(|a: &Finding, b: &Finding| a.place.cmp(&b.place));
         findings.dedup();
         if findings.is_empty() { Ok(PlanActions { effects, reactions }) } else { Err(findings) }
+    }
+
+    /// The actions of an effect, with what it asks of each of them.
+    fn of_effect(&self, owner: usize, effect: &Effect, findings: &mut Vec<Finding>) -> Vec<Action> {
+        let mut specs = effect.actions.clone();
+        if let EffectMode::Ack(wait) | EffectMode::Count(wait) = effect.mode {
+            if specs.is_empty() {
+                specs.push(ActionSpec { kind: HELD.into(), ..ActionSpec::default() });
+            }
+            let ack = AckPolicy { timeout_us: wait.timeout_us, retries: wait.retries };
+            specs.iter_mut().for_each(|spec| drop(spec.settings.insert("ack".into(), ack.to_json())));
+        }
+        let mut actions = self.all(true, owner, &specs, findings);
+        for action in &mut actions {
+            action.manner.coalesces = effect.kind == EffectKind::Boolean;
+            action.manner.unordered = matches!(effect.mode, EffectMode::Count(_));
+        }
+        actions
     }
 
     fn all(&self, effect: bool, owner: usize, specs: &[ActionSpec], findings: &mut Vec<Finding>) -> Vec<Action> {

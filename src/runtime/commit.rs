@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use thalweg_formulas::Timestamp;
-use thalweg_graph::ports::{CommitBatch, OutboxUpdate, PendingDelivery, Store, StoreError};
+use thalweg_graph::ports::{Act, Acted, CommitBatch, OutboxUpdate, PendingDelivery, Store, StoreError};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Change, Epoch, Transaction};
 use tokio::sync::{Notify, oneshot};
@@ -50,10 +50,11 @@ enum Write {
     Snapshot(EngineState),
 }
 
-/// What the dispatcher asks of the store.
+/// What the dispatcher, and whoever acts on deliveries, asks of the store.
 enum Ask {
     Due { now: Timestamp, limit: usize, without: Without, reply: oneshot::Sender<Due> },
     Update { updates: Vec<OutboxUpdate>, reply: oneshot::Sender<()> },
+    Act { act: Act, at: Timestamp, reply: oneshot::Sender<Acted> },
 }
 
 /// What is not asked for.
@@ -123,6 +124,15 @@ impl Outbox {
     }
 }
 
+impl Outbox {
+    /// Does what somebody asks of the outbox; durable when it returns. `None`: the commit thread has ended.
+    pub async fn act(&self, act: Act, at: Timestamp) -> Option<Acted> {
+        let (reply, answer) = oneshot::channel();
+        self.asks.send(Ask::Act { act, at, reply }).ok()?;
+        answer.await.ok()
+    }
+}
+
 /// The thread gives the store back when it ends, or the error that makes the process stop.
 pub type CommitHandle = JoinHandle<Result<Box<dyn Store>, StoreError>>;
 
@@ -150,6 +160,8 @@ struct CommitThread {
 impl CommitThread {
     fn run(&mut self, writes: &Receiver<Write>, asks: &Receiver<Ask>) -> Result<(), StoreError> {
         self.board.outbox(self.store.outbox_counts()?);
+        let paused = self.store.paused();
+        self.board.update(|report| report.paused = paused);
         let (mut writes_open, mut asks_open) = (true, true);
         while writes_open || asks_open {
             let never_writes = crossbeam_channel::never();
@@ -227,6 +239,15 @@ impl CommitThread {
                 self.insist(|store| store.update_outbox(&updates))?;
                 self.board.outbox(self.store.outbox_counts()?);
                 let _ = reply.send(());
+            }
+            Ask::Act { act, at, reply } => {
+                let mut acted = None;
+                self.insist(|store| store.act(&act, at).map(|done| acted = Some(done)))?;
+                self.board.outbox(self.store.outbox_counts()?);
+                let paused = self.store.paused();
+                self.board.update(|report| report.paused = paused);
+                self.added.notify_one();
+                let _ = reply.send(acted.expect("invariant: an act that succeeded has its answer"));
             }
         }
         Ok(())

@@ -8,24 +8,27 @@
 //! - INV-DISPATCH-4: one action has at most `IN_FLIGHT_PER_ACTION` attempts under way, so that a receiver that never answers does not
 //!   take the place of all others.
 //!
-//! Bound: `IN_FLIGHT_MAX` attempts at a time.
+//! - INV-DISPATCH-5: a delivery that may be attempted once is claimed in the store before it is.
+//!
+//! Bound: `IN_FLIGHT_MAX` attempts at a time. Next to read: `verdict`, `endpoints`.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thalweg_formulas::Timestamp;
-use thalweg_graph::ports::{Attempt, OutboxRow, OutboxState, OutboxUpdate, PendingDelivery};
-use thalweg_sinks::retry::Next;
+use thalweg_graph::ports::{Act, Attempt, OutboxRow, OutboxState, OutboxUpdate, PendingDelivery};
 use tokio::sync::watch;
 use tokio::task::{self, JoinSet};
 
 use super::actions::{Action, Actions};
 use super::clock::Clock;
 use super::commit::{Outbox, Without};
+use super::endpoints::Endpoints;
 use super::raised;
 use super::status::Board;
+use super::verdict::{self, Before};
 
 /// Attempts under way at a time.
 const IN_FLIGHT_MAX: usize = 1_024;
@@ -51,9 +54,10 @@ pub struct Dispatcher {
     in_flight: HashSet<Arc<str>>,
     /// How many of them each (node, action) has.
     per_action: HashMap<(Arc<str>, u32), usize>,
+    endpoints: Endpoints,
     attempts: JoinSet<Attempt>,
-    /// What each attempt delivers.
-    under_way: HashMap<task::Id, PendingDelivery>,
+    /// What each attempt delivers, and when it began.
+    under_way: HashMap<task::Id, (PendingDelivery, Instant)>,
     /// Sinks and policies by the settings that deliveries were fired with.
     known: HashMap<Arc<str>, Arc<Action>>,
 }
@@ -68,6 +72,7 @@ impl Dispatcher {
             board,
             in_flight: HashSet::new(),
             per_action: HashMap::new(),
+            endpoints: Endpoints::default(),
             attempts: JoinSet::new(),
             under_way: HashMap::new(),
             known: HashMap::new(),
@@ -119,32 +124,71 @@ impl Dispatcher {
             }
             let now = self.clock.now();
             let limit = room.min(ASKED_MAX);
-            let due = self.outbox.due(now, limit, self.without()).await?;
+            let due = self.outbox.due(now, limit, self.without(now)).await?;
             // There may be more; and what cannot be started now stood in the place of others.
             let mut more = due.deliveries.len() == limit;
+            let (mut first, mut claimed) = (Vec::new(), Vec::new());
             for delivery in due.deliveries {
-                more |= !self.start(delivery);
+                match verdict::before(&self.action(&delivery.row.settings), &delivery, now) {
+                    Before::Attempt => more |= !self.start(delivery, now),
+                    Before::Over(update) => {
+                        tracing::warn!(effect = %delivery.row.node, id = %delivery.row.id, "dead letter: {}", update.error);
+                        first.push(*update);
+                        more = true;
+                    }
+                    Before::Claim(update) if self.enter(&delivery, now) => {
+                        first.push(*update);
+                        claimed.push(delivery);
+                    }
+                    Before::Claim(_) => more = true,
+                }
             }
+            if !first.is_empty() {
+                self.outbox.update(first).await?;
+            }
+            claimed.into_iter().for_each(|delivery| self.send(delivery));
             if !more {
-                let wait_us = due.next_at.map_or(i64::MAX, |at| at.0.saturating_sub(now.0)).max(1_000);
+                let next = [due.next_at, self.endpoints.next_at(now)].into_iter().flatten().min();
+                let wait_us = next.map_or(i64::MAX, |at| at.0.saturating_sub(now.0)).max(1_000);
                 return Some(Duration::from_micros(wait_us as u64).min(LOOK_AGAIN));
             }
         }
     }
 
-    fn without(&self) -> Without {
-        let busy = self.per_action.iter().filter(|(_, n)| **n >= IN_FLIGHT_PER_ACTION).map(|(action, _)| action.clone());
-        Without { in_flight: self.in_flight.clone(), busy: busy.collect() }
+    fn without(&self, now: Timestamp) -> Without {
+        let full = self.per_action.iter().filter(|(_, n)| **n >= IN_FLIGHT_PER_ACTION).map(|(action, _)| action.clone());
+        let mut busy = self.endpoints.busy(now);
+        busy.extend(full);
+        Without { in_flight: self.in_flight.clone(), busy }
     }
 
-    /// Starts an attempt. `false`: its action has as many under way as it may.
-    fn start(&mut self, delivery: PendingDelivery) -> bool {
-        let under_way = self.per_action.entry((delivery.row.node.clone(), delivery.row.action)).or_default();
-        if *under_way >= IN_FLIGHT_PER_ACTION {
+    /// Starts an attempt. `false`: its action or its endpoint has as many under way as it may.
+    fn start(&mut self, delivery: PendingDelivery, now: Timestamp) -> bool {
+        let entered = self.enter(&delivery, now);
+        if entered {
+            self.send(delivery);
+        }
+        entered
+    }
+
+    /// Takes a place for an attempt.
+    fn enter(&mut self, delivery: &PendingDelivery, now: Timestamp) -> bool {
+        let id = (delivery.row.node.clone(), delivery.row.action);
+        if self.per_action.get(&id).is_some_and(|n| *n >= IN_FLIGHT_PER_ACTION) {
             return false;
         }
-        *under_way += 1;
+        let action = self.action(&delivery.row.settings);
+        if let Some(endpoint) = &action.endpoint
+            && !self.endpoints.enter(&id, endpoint, action.policy.rate, now)
+        {
+            return false;
+        }
+        *self.per_action.entry(id).or_default() += 1;
         self.in_flight.insert(delivery.row.id.clone());
+        true
+    }
+
+    fn send(&mut self, delivery: PendingDelivery) {
         let action = self.action(&delivery.row.settings);
         let sent = delivery.clone();
         let attempt = self.attempts.spawn(async move {
@@ -153,8 +197,7 @@ impl Dispatcher {
                 Err(error) => Attempt::Permanent { error: error.clone() },
             }
         });
-        self.under_way.insert(attempt.id(), delivery);
-        true
+        self.under_way.insert(attempt.id(), (delivery, Instant::now()));
     }
 
     /// The sink and retry policy for the settings that a delivery was fired with.
@@ -169,20 +212,37 @@ impl Dispatcher {
             results.push(more);
         }
         let now = self.clock.now();
-        let (mut updates, mut done) = (Vec::with_capacity(results.len()), Vec::with_capacity(results.len()));
+        let (mut updates, mut done, mut gone) =
+            (Vec::with_capacity(results.len()), Vec::with_capacity(results.len()), Vec::new());
         for result in results {
             let (id, attempt) = match result {
                 Ok(done) => done,
                 Err(panic) => (panic.id(), Attempt::Permanent { error: "E0500: the sink panicked".into() }),
             };
-            let delivery = self.under_way.remove(&id).expect("invariant INV-DISPATCH-3: every attempt is under way");
-            updates.push(self.judge(&delivery, &attempt, now));
+            let (delivery, begun) = self.under_way.remove(&id).expect("invariant INV-DISPATCH-3: every attempt is under way");
+            let action = self.action(&delivery.row.settings);
+            if let Some(endpoint) = &action.endpoint {
+                self.endpoints.leave(endpoint, &attempt, now);
+            }
+            let took_us = i64::try_from(begun.elapsed().as_micros()).unwrap_or(i64::MAX);
+            let update = verdict::after(&action, &delivery, &attempt, took_us, now);
+            tell(&delivery.row, &update);
+            updates.push(update);
+            if let Attempt::Gone { error } = attempt {
+                gone.push(Act::Pause { node: delivery.row.node.clone(), action: Some(delivery.row.action), reason: error });
+            }
             done.push(delivery.row);
         }
-        let failed = updates.iter().filter(|update| update.state != OutboxState::Acked).count();
-        self.board
-            .update(|report| report.attempts = (report.attempts.0 + updates.len() as u64, report.attempts.1 + failed as u64));
+        let failed = updates.iter().filter(|update| !update.error.is_empty()).count() as u64;
+        let (made, resting) = (updates.len() as u64, self.endpoints.resting(now));
+        self.board.update(|report| {
+            report.attempts = (report.attempts.0 + made, report.attempts.1 + failed);
+            report.resting = resting;
+        });
         self.outbox.update(updates).await?;
+        for pause in gone {
+            self.outbox.act(pause, now).await?;
+        }
         done.iter().for_each(|row| self.leave(row));
         Some(())
     }
@@ -197,31 +257,16 @@ impl Dispatcher {
             }
         }
     }
+}
 
-    fn judge(&mut self, delivery: &PendingDelivery, attempt: &Attempt, now: Timestamp) -> OutboxUpdate {
-        let action = self.action(&delivery.row.settings);
-        let attempts = delivery.attempts + 1;
-        let update = |state, not_before, error: &str| OutboxUpdate {
-            id: delivery.row.id.clone(),
-            state,
-            attempts,
-            not_before,
-            error: error.to_owned(),
-        };
-        let error = match attempt {
-            Attempt::Done => "",
-            Attempt::Transient { error, .. } | Attempt::Permanent { error } => error,
-        };
-        match action.retry.decide(&delivery.row.id, attempts, delivery.fired_at, now, attempt) {
-            Next::Ack => update(OutboxState::Acked, now, ""),
-            Next::Retry { at } => {
-                tracing::info!(effect = %delivery.row.node, id = %delivery.row.id, attempts, "delivery failed, trying again: {error}");
-                update(OutboxState::Pending, at, error)
-            }
-            Next::Dead => {
-                tracing::warn!(effect = %delivery.row.node, id = %delivery.row.id, attempts, "dead letter: {error}");
-                update(OutboxState::Dead, now, error)
-            }
+/// Says what has failed.
+fn tell(row: &OutboxRow, update: &OutboxUpdate) {
+    let OutboxUpdate { state, attempts, error, .. } = update;
+    match state {
+        OutboxState::Dead => tracing::warn!(effect = %row.node, id = %row.id, attempts, "dead letter: {error}"),
+        OutboxState::Pending if !error.is_empty() => {
+            tracing::info!(effect = %row.node, id = %row.id, attempts, "delivery failed, trying again: {error}");
         }
+        OutboxState::Pending | OutboxState::Acked | OutboxState::Cancelled => {}
     }
 }

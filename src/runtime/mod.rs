@@ -15,13 +15,17 @@ pub mod actions;
 mod clears;
 pub mod clock;
 pub mod commit;
+pub mod control;
+pub mod desk;
 pub mod dispatch;
+pub mod endpoints;
 pub mod launch;
 pub mod lost;
 mod pump;
 mod reading;
 pub mod recover;
 pub mod status;
+mod verdict;
 
 mod session;
 
@@ -37,6 +41,7 @@ use thalweg_sinks::SinkContext;
 use tokio::sync::{mpsc, watch};
 
 use clock::Clock;
+use desk::Desk;
 use pump::Arrival;
 use session::Sessions;
 use status::{Board, Report};
@@ -112,6 +117,8 @@ pub struct Running {
     pub board: Arc<Board>,
     /// Where HTTP is served.
     pub address: Option<SocketAddr>,
+    /// Acknowledges, replays, withdraws, pauses.
+    pub desk: Desk,
     main: tokio::task::JoinHandle<Result<(), RunError>>,
 }
 
@@ -137,13 +144,22 @@ impl Running {
 /// The HTTP address cannot be had.
 pub async fn start(setup: Setup) -> Result<Running, RunError> {
     let names: Vec<Arc<str>> = setup.sources.iter().map(|s| s.source.name().into()).collect();
+    let control = Some(setup.directory.clone()).filter(|directory| !directory.as_os_str().is_empty());
     let board = Arc::new(Board::new(names.clone(), setup.directory));
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
+    let desk = Desk::new(setup.clock.clone(), setup.sinks.secret.clone());
     let address = match setup.listen {
-        Some(address) => Some(listen(address, &board, setup.clock.clone(), stopped.clone()).await?),
+        Some(address) => Some(listen(address, &board, &desk, setup.clock.clone(), stopped.clone()).await?),
         None => None,
     };
+    if let Some(directory) = control {
+        // Without it the run is as good; only nobody can act on its deliveries from outside.
+        match control::listen(&directory) {
+            Ok(listener) => drop(tokio::spawn(control::serve(listener, desk.clone(), stopped.clone()))),
+            Err(error) => tracing::warn!("no control socket in {}: {error}", directory.display()),
+        }
+    }
     let (arrivals, queue) = mpsc::channel(QUEUE);
     let recovered = setup.store.recovered();
     let waits_for = setup.sources.iter().zip(&names).filter(|(s, _)| s.announces).map(|(_, name)| name.clone()).collect();
@@ -164,6 +180,7 @@ pub async fn start(setup: Setup) -> Result<Running, RunError> {
         waits_for,
         schemas: recovered.schemas,
         stop: stopped,
+        desk: desk.clone(),
         tokio: tokio::runtime::Handle::current(),
     };
     let (done, mut ended) = tokio::sync::oneshot::channel();
@@ -186,12 +203,13 @@ pub async fn start(setup: Setup) -> Result<Running, RunError> {
         ended.await.expect("invariant: the engine thread answers")?;
         early.map_or(Ok(()), Err)
     });
-    Ok(Running { board, address, main })
+    Ok(Running { board, address, desk, main })
 }
 
 async fn listen(
     address: SocketAddr,
     board: &Arc<Board>,
+    desk: &Desk,
     clock: Arc<dyn Clock>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<SocketAddr, RunError> {
@@ -200,8 +218,9 @@ async fn listen(
     let bound = listener.local_addr().map_err(failed)?;
     let board = board.clone();
     let status = Arc::new(move || status::snapshot(&board.read(), clock.now()));
+    let acks = desk.acks();
     tokio::spawn(async move {
-        if let Err(error) = thalweg_server::serve(listener, status, async move { raised(&mut stop).await }).await {
+        if let Err(error) = thalweg_server::serve_acking(listener, status, acks, async move { raised(&mut stop).await }).await {
             tracing::error!("HTTP ended: {error}");
         }
     });

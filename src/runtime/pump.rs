@@ -19,6 +19,8 @@ use thalweg_graph::plan::Plan;
 use thalweg_graph::ports::{CommitBatch, Firing, OutboxRow, SourceMessage, SourcePosition, SourceStatus};
 use thalweg_graph::transaction::Body;
 use thalweg_graph::{Schema, Transaction};
+use thalweg_sinks::Secret;
+use thalweg_sinks::sign::ack_token;
 use tokio::sync::watch;
 
 use super::actions::{Action, PlanActions};
@@ -75,6 +77,8 @@ pub(super) struct Pump {
     pub board: Arc<Board>,
     /// The time for timers.
     pub clock: Arc<dyn Clock>,
+    /// What tokens of acknowledgement are made with.
+    pub secret: Secret,
     /// Transactions between snapshots.
     pub snapshot_every: u64,
     /// Schemas that the plan was made with.
@@ -225,7 +229,7 @@ impl Pump {
             let names = self.sequencer.engine().key_names(&table.name);
             let key: Vec<(Arc<str>, Value)> = names.iter().cloned().zip(fired.key.iter().cloned()).collect();
             for (index, action) in actions.iter().enumerate() {
-                rows.push(outbox_row(batch, &plan, fired, index as u32, action, &event, &table.from, &key));
+                rows.push(outbox_row(batch, &plan, fired, index as u32, action, &event, &table.from, &key, &self.secret));
             }
         }
         rows
@@ -286,10 +290,12 @@ fn outbox_row(
     event: &str,
     table: &str,
     key: &[(Arc<str>, Value)],
+    secret: &Secret,
 ) -> OutboxRow {
     let tx: &Transaction = batch.transaction(fired.epoch);
     let id: Arc<str> = batch.effect_id(plan, fired, index).into();
     let sink = action.sink.as_ref().expect("invariant: an action of a running plan has its sink");
+    let token = action.policy.ack.and_then(|_| ack_token(secret.reveal(), &id).ok());
     let body = sink.render(&Firing {
         id: &id,
         node: &fired.node,
@@ -300,6 +306,7 @@ fn outbox_row(
         at: tx.at,
         origin: &tx.origin,
         payload: &fired.payload,
+        ack_token: token.as_deref(),
     });
     let mut key_text = String::new();
     json::write(&Value::list(fired.key.iter().cloned()), &mut key_text);
@@ -312,6 +319,7 @@ fn outbox_row(
         version: fired.version,
         body: body.into(),
         settings: action.settings.clone(),
+        manner: action.manner,
     }
 }
 

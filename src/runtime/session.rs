@@ -16,6 +16,7 @@ use super::actions::Actions;
 use super::clears;
 use super::clock::Clock;
 use super::commit;
+use super::desk::Desk;
 use super::dispatch::Dispatcher;
 use super::lost;
 use super::pump::{Arrival, Ended, Pump};
@@ -38,6 +39,8 @@ pub(super) struct Sessions {
     /// Declared keys and types, for rows that are taken from the store.
     pub rows: StoreConfig,
     pub stop: watch::Receiver<bool>,
+    /// Where acts come in.
+    pub desk: Desk,
     pub tokio: tokio::runtime::Handle,
 }
 
@@ -134,6 +137,7 @@ impl Sessions {
             report.timers = sequencer.timers() as u64;
         });
         let (committer, outbox, thread) = commit::start(store, self.board.clone());
+        self.desk.serve(Some(outbox.clone()));
         let (hush, quiet) = watch::channel(false);
         let dispatcher = self.tokio.spawn(Dispatcher::new(outbox, actions, self.clock.clone(), self.board.clone()).run(quiet));
         let mut pump = Pump {
@@ -142,6 +146,7 @@ impl Sessions {
             committer,
             board: self.board.clone(),
             clock: self.clock.clone(),
+            secret: self.sinks.secret.clone(),
             snapshot_every: self.snapshot_every,
             schemas: self.schemas.clone(),
             positions: VecDeque::new(),
@@ -149,6 +154,7 @@ impl Sessions {
             since_snapshot: 0,
         };
         let ended = pump.run(arrivals, &mut self.stop.clone()).await;
+        self.desk.serve(None);
         drop(pump);
         hush.send_replace(true);
         dispatcher.await.expect("invariant: the dispatcher does not panic");

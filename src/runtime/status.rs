@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use thalweg_formulas::Timestamp;
+use thalweg_formulas::{Timestamp, Value, json};
 use thalweg_graph::Epoch;
-use thalweg_graph::ports::{CommitBatch, OutboxCounts, SourceStatus};
+use thalweg_graph::ports::{CommitBatch, OutboxCounts, Paused, SourceStatus};
 use thalweg_graph::transaction::Body;
 use thalweg_server::status as page;
 use thalweg_server::status::BatchSizes;
 use tokio::sync::watch;
 
+use super::endpoints::Resting;
 use super::lost::Lost;
 use super::reading::Reading;
 
@@ -43,6 +44,10 @@ pub struct Report {
     pub store_problem: Option<String>,
     /// Rules that are left out, since their tables no longer bear them.
     pub lost: Vec<Lost>,
+    /// Rules that are paused.
+    pub paused: Vec<Paused>,
+    /// Endpoints that are left alone for a while.
+    pub resting: Vec<Resting>,
     /// The data directory.
     pub directory: PathBuf,
     /// Timers that wait.
@@ -131,6 +136,8 @@ impl Board {
             sources: sources.into_iter().map(|name| (name, source())).collect(),
             store_problem: None,
             lost: Vec::new(),
+            paused: Vec::new(),
+            resting: Vec::new(),
             directory,
             timers: 0,
             nodes: 0,
@@ -234,6 +241,7 @@ pub fn snapshot(report: &Report, now: Timestamp) -> page::StatusSnapshot {
             dead: report.outbox.dead,
             cancelled: report.outbox.cancelled,
             pending: report.outbox.pending,
+            coalesced: report.outbox.coalesced,
             oldest_pending_seconds: None,
         },
         store: page::Store {
@@ -252,7 +260,25 @@ pub fn snapshot(report: &Report, now: Timestamp) -> page::StatusSnapshot {
             attempts_failed: report.attempts.1,
         },
         batches: report.batches.clone(),
-        stopped: stopped.chain(store).chain(lost).collect(),
+        stopped: stopped.chain(store).chain(lost).chain(report.paused.iter().map(paused_page)).collect(),
+        waiting: report.resting.iter().map(resting_page).collect(),
+    }
+}
+
+fn paused_page(paused: &Paused) -> page::Stopped {
+    let action = paused.action.map_or_else(String::new, |action| format!(", action {action}"));
+    let since = json::display(&Value::Timestamp(paused.at));
+    let cure = format!("thalweg effects resume {}", paused.node);
+    let reason = format!("paused since {}: {}; go on with `{cure}`", since.trim_matches('"'), paused.reason);
+    page::Stopped { what: format!("rule {}{action}", paused.node), reason }
+}
+
+fn resting_page(resting: &Resting) -> page::Waiting {
+    let until = json::display(&Value::Timestamp(resting.until));
+    page::Waiting {
+        what: format!("endpoint {}", resting.endpoint),
+        reason: format!("{} failures in a row, the last: {}", resting.failures, resting.error),
+        until: until.trim_matches('"').to_owned(),
     }
 }
 

@@ -191,6 +191,7 @@ fn outbox(at: &str) -> Outcome {
         version: 1,
         body: vec![b'x'; 400].into(),
         settings: "{\"type\":\"webhook\",\"url\":\"https://example.test/hook\"}".into(),
+        manner: thalweg_graph::ports::Manner::default(),
     };
     let begun = Since::now();
     for first in (1..=n).step_by(batch_rows as usize) {
@@ -213,6 +214,10 @@ fn outbox(at: &str) -> Outcome {
             attempts: 1,
             not_before: Timestamp(0),
             error: String::new(),
+            at: Timestamp(1),
+            deliveries: 0,
+            restarts: false,
+            note: None,
         };
         let updates: Vec<_> = due.into_iter().map(ack).collect();
         store.update_outbox(&updates)?;

@@ -27,6 +27,7 @@
 //!
 //! Next to read: [`SqliteStore`], [`StoreConfig`].
 
+mod beside;
 mod codec;
 mod config;
 mod dir;
@@ -40,6 +41,7 @@ mod sqlite;
 #[cfg(test)]
 mod test_data;
 
+pub use beside::OutboxReader;
 pub use config::{LogRetention, StoreConfig};
 pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;

@@ -4,13 +4,15 @@
 //! else that this one knew. Everything is kept plainly and looked for by walking: it is also the slow and obvious answer against which
 //! the durable store is tested.
 
+mod outbox;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{
-    CommitBatch, LogPart, OutboxCounts, OutboxRow, OutboxState, OutboxUpdate, PendingDelivery, Recovered, Store, StoreError,
-    Timer,
+    Act, Acted, CommitBatch, Listed, LogPart, OutboxCounts, OutboxFilter, OutboxRow, OutboxUpdate, Paused, PendingDelivery,
+    Recovered, Shown, Store, StoreError, Timer,
 };
 use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Body, Change, Epoch, Op, Schema, Transaction};
@@ -18,7 +20,7 @@ use thalweg_graph::transaction::{Body, Change, Epoch, Op, Schema, Transaction};
 use crate::config::StoreConfig;
 use crate::error::{ORDER, fatal, miscounted, unreadable};
 use crate::fold::{Fold, TableRows};
-use crate::sqlite::{commit::check_order, due, outbox};
+use crate::sqlite::{commit::check_order, due, is_paused};
 
 /// Changes in a part of a replay: so few that whoever reads meets parts.
 const PART: usize = 2;
@@ -30,18 +32,12 @@ pub struct MemoryStore {
     log: Vec<Transaction>,
     positions: BTreeMap<Arc<str>, String>,
     schemas: BTreeMap<Arc<str>, Arc<Schema>>,
-    outbox: Vec<Delivery>,
+    outbox: outbox::Outbox,
     timers: Vec<Timer>,
     snapshot: Option<(EngineState, Arc<[TableRows]>)>,
     chosen: bool,
     /// The error that the next write ends with.
     failing: Option<fn() -> StoreError>,
-}
-
-#[derive(Clone)]
-struct Delivery {
-    pending: PendingDelivery,
-    state: OutboxState,
 }
 
 impl MemoryStore {
@@ -64,19 +60,6 @@ impl MemoryStore {
         self.log.len() as Epoch
     }
 
-    fn heads(&self) -> impl Iterator<Item = &PendingDelivery> {
-        let pending = || self.outbox.iter().filter(|d| d.state == OutboxState::Pending).map(|d| &d.pending);
-        let lane = |d: &PendingDelivery| (d.row.node.clone(), d.row.action, d.row.key.clone());
-        let mut first = BTreeMap::new();
-        for (place, delivery) in pending().enumerate() {
-            first.entry(lane(delivery)).or_insert(place);
-        }
-        let mut places: Vec<usize> = first.into_values().collect();
-        places.sort_unstable();
-        let all: Vec<&PendingDelivery> = pending().collect();
-        places.into_iter().map(move |place| all[place])
-    }
-
     fn check_deliveries(&self, batch: &CommitBatch) -> Result<(), StoreError> {
         let last = if batch.transactions.is_empty() { self.epoch() } else { batch.first + batch.transactions.len() as Epoch - 1 };
         let mut beyond: Vec<&OutboxRow> = batch.outbox.iter().filter(|row| row.epoch > last).collect();
@@ -90,15 +73,11 @@ impl MemoryStore {
         }
     }
 
-    fn fire(&mut self, row: &OutboxRow, batch: &CommitBatch) {
-        if self.outbox.iter().any(|d| d.pending.row.id == row.id) {
-            return;
-        }
-        let at =
-            row.epoch.max(batch.first).checked_sub(batch.first).and_then(|i| batch.transactions.get(i as usize)).map(|t| t.at);
-        let fired_at = at.unwrap_or_else(|| self.recovered().at);
-        let pending = PendingDelivery { row: row.clone(), attempts: 0, fired_at, not_before: Timestamp(0) };
-        self.outbox.push(Delivery { pending, state: OutboxState::Pending });
+    /// When a delivery of a batch fired.
+    fn fired_at(&self, row: &OutboxRow, batch: &CommitBatch) -> Timestamp {
+        let place = row.epoch.max(batch.first).checked_sub(batch.first);
+        let at = place.and_then(|i| batch.transactions.get(i as usize)).map(|t| t.at);
+        at.unwrap_or_else(|| self.recovered().at)
     }
 }
 
@@ -184,7 +163,10 @@ impl Store for MemoryStore {
         let transactions = batch.transactions.iter().map(held).collect::<Result<Vec<_>, _>>()?;
         let mut rows: Vec<&OutboxRow> = batch.outbox.iter().collect();
         rows.sort_by_key(|row| row.epoch);
-        rows.into_iter().for_each(|row| self.fire(row, batch));
+        for row in rows {
+            let fired_at = self.fired_at(row, batch);
+            self.outbox.fire(row, fired_at);
+        }
         for change in transactions.iter().flat_map(changes_of) {
             self.schemas.insert(change.schema.table.clone(), change.schema.clone());
         }
@@ -201,20 +183,13 @@ impl Store for MemoryStore {
     }
 
     fn update_outbox(&mut self, updates: &[OutboxUpdate]) -> Result<(), StoreError> {
-        if let Some(unknown) = updates.iter().find(|update| self.outbox.iter().all(|d| d.pending.row.id != update.id)) {
+        if let Some(unknown) = updates.iter().find(|update| self.outbox.place(&update.id).is_none()) {
             return Err(fatal(ORDER, format!("broken invariant: delivery {} is not in the outbox", unknown.id)));
         }
         if let Some(error) = self.failing.take().filter(|_| !updates.is_empty()) {
             return Err(error());
         }
-        for update in updates {
-            let known = self.outbox.iter_mut().filter(|d| d.pending.row.id == update.id);
-            for delivery in known.filter(|d| !matches!(d.state, OutboxState::Acked | OutboxState::Cancelled)) {
-                delivery.state = update.state;
-                delivery.pending.attempts = update.attempts;
-                delivery.pending.not_before = update.not_before.max(Timestamp(0));
-            }
-        }
+        updates.iter().for_each(|update| self.outbox.update(update));
         Ok(())
     }
 
@@ -225,20 +200,43 @@ impl Store for MemoryStore {
         in_flight: &dyn Fn(&str) -> bool,
         busy: &dyn Fn(&str, u32) -> bool,
     ) -> Result<Vec<PendingDelivery>, StoreError> {
-        let waiting = || self.heads().filter(|d| !in_flight(&d.row.id) && !busy(&d.row.node, d.row.action)).cloned();
-        let fresh = waiting().filter(|d| d.not_before == Timestamp(0)).take(limit).collect();
+        let paused = &self.outbox.paused;
+        let out = |d: &PendingDelivery| {
+            in_flight(&d.row.id) || busy(&d.row.node, d.row.action) || is_paused(paused, &d.row.node, d.row.action)
+        };
+        let waiting: Vec<PendingDelivery> = self.outbox.heads().into_iter().filter(|d| !out(d)).collect();
+        let fresh = waiting.iter().filter(|d| d.not_before == Timestamp(0)).take(limit).cloned().collect();
         let mut deferred: Vec<PendingDelivery> =
-            waiting().filter(|d| d.not_before > Timestamp(0) && d.not_before <= now).collect();
+            waiting.iter().filter(|d| d.not_before > Timestamp(0) && d.not_before <= now).cloned().collect();
         deferred.sort_by_key(|d| d.not_before);
         Ok(due::merge(fresh, deferred, limit))
     }
 
     fn next_delivery_at(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.heads().map(|d| d.not_before).min())
+        Ok(self.outbox.heads().iter().map(|d| d.not_before).min())
     }
 
     fn next_delivery_after(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.heads().map(|d| d.not_before).filter(|at| *at > now && *at > Timestamp(0)).min())
+        Ok(self.outbox.heads().iter().map(|d| d.not_before).filter(|at| *at > now && *at > Timestamp(0)).min())
+    }
+
+    fn act(&mut self, act: &Act, at: Timestamp) -> Result<Acted, StoreError> {
+        match self.failing.take() {
+            Some(error) => Err(error()),
+            None => Ok(self.outbox.act(act, at)),
+        }
+    }
+
+    fn paused(&self) -> Vec<Paused> {
+        self.outbox.paused.clone()
+    }
+
+    fn deliveries(&mut self, filter: &OutboxFilter) -> Result<Vec<Listed>, StoreError> {
+        Ok(self.outbox.list(filter))
+    }
+
+    fn delivery(&mut self, id: &str) -> Result<Option<Shown>, StoreError> {
+        Ok(self.outbox.show(id))
     }
 
     fn timers(&mut self) -> Result<Vec<Timer>, StoreError> {
@@ -246,11 +244,7 @@ impl Store for MemoryStore {
     }
 
     fn outbox_counts(&mut self) -> Result<OutboxCounts, StoreError> {
-        let mut counts = OutboxCounts { fired: self.outbox.len() as u64, ..OutboxCounts::default() };
-        for delivery in &self.outbox {
-            *outbox::count_of(&mut counts, delivery.state) += 1;
-        }
-        Ok(counts)
+        Ok(self.outbox.counts())
     }
 
     fn snapshot(&mut self, state: &EngineState) -> Result<(), StoreError> {

@@ -36,6 +36,7 @@ fn commit(plan: &Plan, batch: Batch) -> CommitBatch {
         version: fired.version,
         body: format!("{:?}", fired.payload).into_bytes().into(),
         settings: "{}".into(),
+        manner: thalweg_graph::ports::Manner::default(),
     };
     let outbox = batch.outcome.fired.iter().map(delivery).collect();
     CommitBatch {

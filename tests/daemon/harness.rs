@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use thalweg_graph::ports::{OutboxCounts, Store};
 use thalweg_sinks::receiver::Receiver;
-use thalweg_store::{SqliteStore, StoreConfig};
+use thalweg_store::{OutboxReader, SqliteStore, StoreConfig};
 use thalweg_testkit::{MariaDb, Server, require};
 use tokio::runtime::Runtime;
 
@@ -84,6 +84,11 @@ impl Home {
         SqliteStore::open(&self.path(".thalweg"), StoreConfig::default()).expect("the store opens")
     }
 
+    /// The secret of the instance, also while a daemon runs.
+    pub fn store_secret(&self) -> String {
+        OutboxReader::open(&self.path(".thalweg")).expect("the store can be read").instance_secret().to_owned()
+    }
+
     /// The outbox's counts, after their conservation was checked.
     pub fn counts(&self) -> OutboxCounts {
         let counts = self.store().outbox_counts().expect("the outbox can be counted");
@@ -151,6 +156,11 @@ impl Daemon {
             }
         });
         Daemon { child, said, listener: Some(listener) }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it has said on stderr so far.

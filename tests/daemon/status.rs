@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::harness::{Home, receiver, shop, shop_server, until, webhook};
 
 /// Status line and body of a page.
-fn get(address: &str, page: &str) -> (String, String) {
+pub fn get(address: &str, page: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).expect("the daemon listens");
     write!(stream, "GET {page} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();

@@ -27,6 +27,8 @@ fn orders() -> Arc<Plan> {
             condition: "total > 100".into(),
             payload: vec![("id".into(), SlotId(0)), ("total".into(), SlotId(3))],
             rearm: Rearm::Edge,
+            kind: EffectKind::Queue,
+            mode: EffectMode::Fire,
             actions: vec![],
         }],
         regions: vec![Region {

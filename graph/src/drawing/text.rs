@@ -8,7 +8,8 @@ use super::figures::Sheet;
 use super::view::{cancelled_by, kept, raised_by};
 use crate::outcome::NodeStats;
 use crate::plan::{
-    CellKind, Effect, Group, Lookup, Plan, Reaction, Rearm, Region, RegionId, Schedule, SlotId, SlotSource, Table,
+    CellKind, Effect, EffectKind, EffectMode, Group, Lookup, Plan, Reaction, Rearm, Region, RegionId, Schedule, SlotId,
+    SlotSource, Table,
 };
 use crate::show;
 use crate::spec::ActionSpec;
@@ -135,10 +136,30 @@ fn effect_lines(out: &mut String, plan: &Plan, effect: &Effect) {
     let table = &*plan.tables[effect.table.0 as usize].name;
     let table = if table.is_empty() { "global" } else { table };
     let once = if effect.rearm == Rearm::Once { ", once" } else { "" };
-    put(out, format_args!("effect {} on {table} when {}{once}", effect.name, effect.condition));
+    let (kind, mode) = (kind_text(effect.kind), mode_text(effect.mode));
+    put(out, format_args!("effect {} on {table} when {}{once}{kind}{mode}", effect.name, effect.condition));
     let payload: Vec<String> = effect.payload.iter().map(|(name, slot)| format!("{name} = slot {}", slot.0)).collect();
     put(out, format_args!("  region {}, condition slot {}, sends {}", effect.region.0, effect.when.0, payload.join(", ")));
     action_lines(out, &effect.actions);
+}
+
+/// What is not the default.
+fn kind_text(kind: EffectKind) -> &'static str {
+    match kind {
+        EffectKind::Queue => "",
+        EffectKind::Boolean => ", boolean",
+        EffectKind::Counter => ", counter",
+    }
+}
+
+fn mode_text(mode: EffectMode) -> String {
+    let (word, wait) = match mode {
+        EffectMode::Fire => return String::new(),
+        EffectMode::Ack(wait) => ("acknowledged", wait),
+        EffectMode::Count(wait) => ("counted until acknowledged", wait),
+    };
+    let within = wait.timeout_us.map(|us| format!(" within {} s, {} times more", us as f64 / 1e6, wait.retries));
+    format!(", {word}{}", within.unwrap_or_default())
 }
 
 fn reaction_lines(out: &mut String, plan: &Plan, reaction: &Reaction) {

@@ -27,6 +27,10 @@ pub(super) fn check_actions(
             let problem = with_near_misses(Problem::new(243, message), &action.kind, "types", KINDS);
             findings.error(place(ix, "type"), problem);
         }
+        if action.settings.contains_key("ack") {
+            let problem = Problem::new(242, "an action asks for `ack`, which belongs to the effect");
+            findings.error(place(ix, "ack"), problem.help("write it beside mode = \"ack\" in [[effect]]"));
+        }
         if let Some(table) = written_table(world, action) {
             let message = format!("this action writes to `{table}`, which the graph watches: it may cause itself");
             let problem = Problem::new(249, message).help("make sure that a condition stops it, or write to another table");

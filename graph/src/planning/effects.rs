@@ -9,6 +9,7 @@ use thalweg_formulas::{Expr, ExprKind, Problem, Type};
 
 use super::actions::check_actions;
 use super::catalogue::{Mention, TableDef};
+use super::delay::parse_delay;
 use super::fields::check_at;
 use super::findings::{Findings, with_near_misses};
 use super::language;
@@ -17,7 +18,7 @@ use super::nodes::NodeId;
 use super::scope::{Read, Reading, Step};
 use super::slips;
 use super::world::Shared;
-use crate::plan::Rearm;
+use crate::plan::{AckWait, EffectKind, EffectMode, Rearm};
 use crate::spec::{EffectSpec, GraphSpec, Place};
 
 /// An effect while the plan is made.
@@ -29,7 +30,7 @@ pub(super) struct EffectDef {
     pub(super) when: NodeId,
     /// Names and nodes of its own type.
     pub(super) payload: Vec<(Arc<str>, NodeId)>,
-    pub(super) rearm: Rearm,
+    pub(super) options: Options,
 }
 
 /// Checks all effects and makes the nodes of their conditions.
@@ -38,7 +39,7 @@ pub(super) fn check_effects(world: &Shared, spec: &GraphSpec, findings: &mut Fin
 }
 
 fn check_effect(world: &Shared, ix: usize, spec: &EffectSpec, findings: &mut Findings) -> Option<EffectDef> {
-    let rearm = check_options(ix, spec, findings);
+    let options = check_options(ix, spec, findings);
     let place = |action: usize, key: &str| Place::Action { effect: true, owner: ix, action, key: key.into() };
     check_actions(&world.borrow(), &spec.actions, place, findings);
     let when = Place::Effect(ix, "when");
@@ -62,7 +63,7 @@ fn check_effect(world: &Shared, ix: usize, spec: &EffectSpec, findings: &mut Fin
     let beside = payload.iter().map(|(_, node)| *node).collect();
     let name = format!("effect {}", spec.name);
     let when = world.borrow_mut().nodes.condition(table, condition, beside, name);
-    Some(EffectDef { spec: ix, table, when, payload, rearm })
+    Some(EffectDef { spec: ix, table, when, payload, options })
 }
 
 /// The condition, of a type that can be true.
@@ -75,8 +76,19 @@ fn check_condition(world: &Shared, table: usize, ast: &Ast, spec: &EffectSpec) -
     Err(vec![problem.at(ast.span, "").help("compare it with something")])
 }
 
+/// What an effect is, and when it fires and is over.
+#[derive(Clone, Copy)]
+pub(super) struct Options {
+    pub(super) kind: EffectKind,
+    pub(super) mode: EffectMode,
+    pub(super) rearm: Rearm,
+}
+
+/// Deliveries after the first that nobody acknowledged.
+const ACK_RETRIES: u32 = 3;
+
 /// The options that exist so far; any other is refused.
-fn check_options(ix: usize, spec: &EffectSpec, findings: &mut Findings) -> Rearm {
+fn check_options(ix: usize, spec: &EffectSpec, findings: &mut Findings) -> Options {
     let mut only = |key: &'static str, value: &Option<String>, exists: &[&str]| {
         if let Some(value) = value.as_deref().filter(|value| !exists.contains(value)) {
             let message = format!("effect `{}` asks for {key} `{value}`, which does not exist", spec.name);
@@ -85,10 +97,46 @@ fn check_options(ix: usize, spec: &EffectSpec, findings: &mut Findings) -> Rearm
             findings.error(Place::Effect(ix, key), problem);
         }
     };
-    only("kind", &spec.kind, &["queue"]);
-    only("mode", &spec.mode, &["fire"]);
+    only("kind", &spec.kind, &["queue", "boolean", "counter"]);
+    only("mode", &spec.mode, &["fire", "ack", "count"]);
     only("rearm", &spec.rearm, &["edge", "once"]);
-    if spec.rearm.as_deref() == Some("once") { Rearm::Once } else { Rearm::Edge }
+    let kind = match spec.kind.as_deref() {
+        Some("boolean") => EffectKind::Boolean,
+        Some("counter") => EffectKind::Counter,
+        _ => EffectKind::Queue,
+    };
+    let rearm = if spec.rearm.as_deref() == Some("once") { Rearm::Once } else { Rearm::Edge };
+    let wait = check_ack(ix, spec, findings);
+    let mode = match spec.mode.as_deref() {
+        Some("ack") => EffectMode::Ack(wait),
+        Some("count") => EffectMode::Count(wait),
+        _ => EffectMode::Fire,
+    };
+    Options { kind, mode, rearm }
+}
+
+/// How long an acknowledgement is waited for; it must be waited for at all.
+fn check_ack(ix: usize, spec: &EffectSpec, findings: &mut Findings) -> AckWait {
+    let Some(ack) = &spec.ack else { return AckWait { timeout_us: None, retries: ACK_RETRIES } };
+    if matches!(spec.mode.as_deref(), None | Some("fire")) {
+        let message = format!("effect `{}` has `ack`, and in its mode no acknowledgement is waited for", spec.name);
+        let problem = Problem::new(242, message).help("write mode = \"ack\" or mode = \"count\", or leave `ack` out");
+        findings.error(Place::Effect(ix, "ack"), problem);
+    }
+    let timeout_us = ack.timeout.as_deref().and_then(|text| {
+        let timeout = parse_delay(text).filter(|us| *us > 0);
+        if timeout.is_none() {
+            let problem = Problem::new(244, format!("`{text}` is not a time to wait for an acknowledgement"));
+            let help = "write for example \"30s\", \"10m\", \"24h\" or \"PT24H\"";
+            findings.error(Place::Effect(ix, "ack"), problem.help(help));
+        }
+        timeout
+    });
+    if ack.timeout.is_none() && ack.retries.is_some() {
+        let message = format!("effect `{}` repeats what is not acknowledged, and does not say after what time", spec.name);
+        findings.error(Place::Effect(ix, "ack"), Problem::new(242, message).help("add timeout = \"30s\""));
+    }
+    AckWait { timeout_us, retries: ack.retries.unwrap_or(ACK_RETRIES) }
 }
 
 fn check_key(table: &TableDef, ix: usize, spec: &EffectSpec, findings: &mut Findings) {

@@ -331,7 +331,9 @@ impl Layout {
             when: self.slot(region, def.when),
             condition: written.when.as_str().into(),
             payload: def.payload.iter().map(|(name, id)| (name.clone(), self.slot(region, *id))).collect(),
-            rearm: def.rearm,
+            rearm: def.options.rearm,
+            kind: def.options.kind,
+            mode: def.options.mode,
             actions: written.actions.clone(),
         }
     }

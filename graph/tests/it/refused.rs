@@ -456,14 +456,26 @@ fn a_payload_names_what_the_document_has() {
 fn options_that_do_not_exist_are_refused() {
     check(
         json!({ "effects": [
-            { "name": "a", "on": "Order", "when": "x > 1", "kind": "counter", "mode": "ack", "rearm": "level" } ] }),
+            { "name": "a", "on": "Order", "when": "x > 1", "kind": "stack", "mode": "shout", "rearm": "level" },
+            { "name": "b", "on": "Order", "when": "x > 1", "ack": { "timeout": "30s" },
+              "actions": [{ "type": "log", "ack": true }] },
+            { "name": "c", "on": "Order", "when": "x > 1", "mode": "ack", "ack": { "timeout": "soon" } },
+            { "name": "d", "on": "Order", "when": "x > 1", "mode": "count", "ack": { "retries": 2 } } ] }),
         expect![[r#"
-            error effect[0].kind: E0242: effect `a` asks for kind `counter`, which does not exist
-              help: write kind = "queue", or leave it out
-            error effect[0].mode: E0242: effect `a` asks for mode `ack`, which does not exist
-              help: write mode = "fire", or leave it out
+            error effect[0].kind: E0242: effect `a` asks for kind `stack`, which does not exist
+              help: write kind = "queue" or kind = "boolean" or kind = "counter", or leave it out
+            error effect[0].mode: E0242: effect `a` asks for mode `shout`, which does not exist
+              help: write mode = "fire" or mode = "ack" or mode = "count", or leave it out
             error effect[0].rearm: E0242: effect `a` asks for rearm `level`, which does not exist
               help: write rearm = "edge" or rearm = "once", or leave it out
+            error effect[1].ack: E0242: effect `b` has `ack`, and in its mode no acknowledgement is waited for
+              help: write mode = "ack" or mode = "count", or leave `ack` out
+            error effect[2].ack: E0244: `soon` is not a time to wait for an acknowledgement
+              help: write for example "30s", "10m", "24h" or "PT24H"
+            error effect[3].ack: E0242: effect `d` repeats what is not acknowledged, and does not say after what time
+              help: add timeout = "30s"
+            error effect[1].actions[0].ack: E0242: an action asks for `ack`, which belongs to the effect
+              help: write it beside mode = "ack" in [[effect]]
         "#]],
     );
 }
@@ -710,7 +722,7 @@ fn everything_is_found_at_once_in_the_order_of_the_definition() {
             error field[1].formula: E0235: fields form a cycle: Order.b -> Order.b
               help: read `self` for the field's own value at the previous epoch
             error effect[0].kind: E0242: effect `e` asks for kind `x`, which does not exist
-              help: write kind = "queue", or leave it out
+              help: write kind = "queue" or kind = "boolean" or kind = "counter", or leave it out
             error effect[0].when: E0240: the condition of effect `e` is int, not bool
               at `c + 1`
               help: compare it with something

@@ -116,7 +116,7 @@ mod tests {
             match Fault::of(&Error::Server(server)).into_attempt() {
                 Attempt::Transient { error, .. } => format!("transient {error}"),
                 Attempt::Permanent { error } => format!("permanent {error}"),
-                Attempt::Done => "done".to_owned(),
+                other => format!("{other:?}"),
             }
         };
         for code in [1205, 1452, 1213, 1040, 1045, 1053, 1927, 1290] {

@@ -59,6 +59,7 @@ fn fired(sink: &dyn Sink, id: &str, payload: &Value) -> PendingDelivery {
         at,
         origin: "0-1-42",
         payload,
+        ack_token: None,
     };
     delivery(sink, &firing, 1)
 }
@@ -74,8 +75,9 @@ fn delivery(sink: &dyn Sink, firing: &Firing<'_>, epoch: u64) -> PendingDelivery
         version: firing.version,
         body: sink.render(firing).into(),
         settings: "{}".into(),
+        manner: thalweg_graph::ports::Manner::default(),
     };
-    PendingDelivery { row, attempts: 0, fired_at: firing.at, not_before: firing.at }
+    PendingDelivery { row, attempts: 0, fired_at: firing.at, not_before: firing.at, since: firing.at, deliveries: 0 }
 }
 
 /// `{"id": 7, "title": "…", "total": 12.5}`.
@@ -145,6 +147,8 @@ fn is_running(pid: &str) -> bool {
 fn shown(attempt: &Attempt) -> String {
     match attempt {
         Attempt::Done => "done".to_owned(),
+        Attempt::Acknowledged { result } => format!("acknowledged: {result}"),
+        Attempt::Gone { error } => format!("gone: {error}"),
         Attempt::Transient { error, retry_after: None } => format!("transient: {error}"),
         Attempt::Transient { error, retry_after: Some(seconds) } => format!("transient, not before {seconds} s: {error}"),
         Attempt::Permanent { error } => format!("permanent: {error}"),

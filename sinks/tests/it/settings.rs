@@ -77,10 +77,10 @@ fn wrong_webhook_settings_are_all_named() {
         max_body: E0504: setting `max_body`: "1 TB" is not a size like "256KiB", "1MiB" or 1048576
         ulr: E0502: unknown setting `ulr` of an action of type `webhook`
           help: did you mean `url`?
-          note: settings: backoff, deadline, format, headers, max_body, method, retries, secret, timeout, url
+          note: settings: after, backoff, deadline, delivery, format, headers, max_body, method, rate, retries, secret, timeout, url
         methd: E0502: unknown setting `methd` of an action of type `webhook`
           help: did you mean `method`?
-          note: settings: backoff, deadline, format, headers, max_body, method, retries, secret, timeout, url
+          note: settings: after, backoff, deadline, delivery, format, headers, max_body, method, rate, retries, secret, timeout, url
     "#]]
     .assert_eq(&problems(json!({
         "type": "webhook",
@@ -140,7 +140,7 @@ fn wrong_sql_settings_are_all_named() {
         url: E0504: setting `url`: this is not a database url; it reads mysql://user:${PASSWORD}@host:3306/database
         sumary: E0502: unknown setting `sumary` of an action of type `dolt-insert`
           help: did you mean `summary`?
-          note: settings: actor, backoff, columns, create, database, deadline, retries, summary, table, timeout, url
+          note: settings: actor, after, backoff, columns, create, database, deadline, delivery, rate, retries, summary, table, timeout, url
         database: E0503: no setting names the database
           help: write database = "my_app"
         columns.b: E0504: setting `columns.b`: expected a text, found a number
@@ -175,12 +175,13 @@ fn wrong_settings_of_upserts_and_deletes_are_all_named() {
         columns.ID: E0504: setting `columns.ID`: a column of the key must not read `new`, which is NULL when the row is deleted; read `row`
         key: E0504: setting `key`: `x` is not among `columns`
         create: E0502: unknown setting `create` of an action of type `sql-sync`
-          note: settings: backoff, columns, conflict, database, deadline, echo, except, key, retries, table, timeout, url
+          help: did you mean `rate`?
+          note: settings: after, backoff, columns, conflict, database, deadline, delivery, echo, except, key, rate, retries, table, timeout, url
         conflict: E0502: unknown setting `conflict` of an action of type `sql-upsert`
-          note: settings: backoff, columns, database, deadline, echo, except, key, retries, table, timeout, url
+          note: settings: after, backoff, columns, database, deadline, delivery, echo, except, key, rate, retries, table, timeout, url
         key: E0504: setting `key`: no column is named
         except: E0502: unknown setting `except` of an action of type `sql-delete`
-          note: settings: backoff, columns, database, deadline, echo, key, retries, table, timeout, url
+          note: settings: after, backoff, columns, database, deadline, delivery, echo, key, rate, retries, table, timeout, url
         key: E0504: setting `key`: this does not go with `columns`, which names the row to delete
     "#]].assert_eq(&out);
 }
@@ -214,7 +215,7 @@ fn wrong_shell_settings_are_all_named() {
         retry_codes: E0504: setting `retry_codes`: expected a list of exit codes from 1 to 255
         concurrency: E0504: setting `concurrency`: expected a whole number from 1 to 64, found 0
         shell: E0502: unknown setting `shell` of an action of type `shell`
-          note: settings: backoff, command, concurrency, deadline, directory, env, format, grace, pass_env, retries, retry_codes, timeout
+          note: settings: after, backoff, command, concurrency, deadline, delivery, directory, env, format, grace, pass_env, rate, retries, retry_codes, timeout
     "#]].assert_eq(&out);
 }
 
@@ -238,10 +239,10 @@ fn wrong_handler_settings_are_all_named() {
           note: registered: none
         concurrency: E0504: setting `concurrency`: expected a whole number from 1 to 64, found 100
         env: E0502: unknown setting `env` of an action of type `handler`
-          note: settings: backoff, concurrency, deadline, name, retries, timeout
+          note: settings: after, backoff, concurrency, deadline, delivery, name, rate, retries, timeout
         timeout: E0504: setting `timeout`: expected a text, found a number
         format: E0502: unknown setting `format` of an action of type `handler`
-          note: settings: backoff, command, concurrency, deadline, directory, env, pass_env, retries, timeout
+          note: settings: after, backoff, command, concurrency, deadline, delivery, directory, env, pass_env, rate, retries, timeout
         name: E0550: no handler is called `chrage`
           help: did you mean `charge`?
           note: registered: charge, refund

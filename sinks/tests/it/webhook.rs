@@ -78,7 +78,7 @@ async fn every_mood_of_a_receiver_has_one_outcome() {
         (Behaviour::status(401), "permanent: E0510: the receiver answered 401 Unauthorized"),
         (Behaviour::status(403), "permanent: E0510: the receiver answered 403 Forbidden"),
         (Behaviour::status(404), "permanent: E0510: the receiver answered 404 Not Found"),
-        (Behaviour::status(410), "permanent: E0510: the receiver answered 410 Gone"),
+        (Behaviour::status(410), "gone: E0510: the receiver answered 410 Gone"),
         (Behaviour::status(413), "permanent: E0510: the receiver answered 413 Payload Too Large"),
         (
             answer(422, &[], "no \u{1b}[31msuch\u{7} field\n"),

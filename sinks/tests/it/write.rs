@@ -80,6 +80,7 @@ fn fired(sink: &dyn Sink, step: &Step<'_>) -> PendingDelivery {
         at,
         origin: step.origin,
         payload: &payload,
+        ack_token: None,
     };
     delivery(sink, &firing, step.n)
 }

@@ -1,6 +1,6 @@
 //! The lines that `apply` prints: `delta`, `effect`, `error`, `final`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -9,7 +9,9 @@ use thalweg::sequencer::Batch;
 use thalweg_engine::Engine;
 use thalweg_formulas::{Error, Type, Value, json};
 use thalweg_graph::Plan;
+use thalweg_graph::ids::canonical_key;
 use thalweg_graph::outcome::{Delta, ErrorChange, Fired, Key, RuleId};
+use thalweg_graph::plan::EffectKind;
 
 /// Writes what batches bring.
 pub struct Output {
@@ -18,6 +20,8 @@ pub struct Output {
     nodes: HashMap<Arc<str>, (Arc<str>, Type)>,
     /// The types of each rule's payload, as far as the definition knows them.
     payloads: HashMap<RuleId, Arc<Types>>,
+    /// Documents for which a boolean effect has risen.
+    risen: HashSet<(u32, Vec<u8>)>,
     line: String,
 }
 
@@ -60,7 +64,7 @@ impl Output {
         for (name, table) in effects.chain(reactions) {
             nodes.entry(name.clone()).or_insert_with(|| (plan.tables[table.0 as usize].name.clone(), Type::Bool));
         }
-        Output { plan, nodes, payloads: HashMap::new(), line: String::new() }
+        Output { plan, nodes, payloads: HashMap::new(), risen: HashSet::new(), line: String::new() }
     }
 
     /// All lines of a batch, sorted.
@@ -74,6 +78,7 @@ impl Output {
         for event in events {
             match event {
                 Event::Delta(delta) => self.delta(delta, engine),
+                Event::Effect(fired) if self.is_coalesced(fired) => continue,
                 Event::Effect(fired) => self.effect(fired, batch, engine),
                 Event::Error(error) => self.error(error, engine),
             }
@@ -114,6 +119,13 @@ impl Output {
         if delta.gone {
             self.line.push_str(",\"gone\":true");
         }
+    }
+
+    /// Nothing is acknowledged here: a boolean effect that has risen for a document stays so, and its further rises are coalesced.
+    fn is_coalesced(&mut self, fired: &Fired) -> bool {
+        let RuleId::Effect(n) = fired.rule else { return false };
+        let boolean = self.plan.effects[n as usize].kind == EffectKind::Boolean;
+        boolean && !self.risen.insert((n, canonical_key(&fired.key)))
     }
 
     fn effect(&mut self, fired: &Fired, batch: &Batch, engine: &Engine) {

@@ -33,6 +33,7 @@ fn committed(arrivals: &[(&str, Brings)]) -> Vec<(String, String)> {
         committer,
         board,
         clock: Arc::new(SystemClock),
+        secret: Secret::new("none"),
         snapshot_every: u64::MAX,
         schemas: Vec::new(),
         positions: VecDeque::new(),

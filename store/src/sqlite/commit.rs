@@ -109,10 +109,7 @@ fn write_rows(
 ) -> Result<(), StoreError> {
     while let Some((row, rest)) = rows.split_first().filter(|(row, _)| row.epoch <= epoch) {
         hash_row(row, link);
-        if outbox::insert(conn, row, fired_at, next.counts.fired).map_err(|e| from_sqlite("write to", path, &e))? {
-            next.counts.fired += 1;
-            next.counts.pending += 1;
-        }
+        outbox::insert(conn, path, row, fired_at, &mut next.counts)?;
         *rows = rest;
     }
     Ok(())

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use thalweg_formulas::Timestamp;
-use thalweg_graph::ports::{OutboxRow, PendingDelivery, StoreError};
+use thalweg_graph::ports::{Manner, OutboxRow, PendingDelivery, StoreError};
 
 use super::outbox::{Mutable, row_crc};
 use crate::error::{damaged, from_sqlite};
@@ -69,7 +69,7 @@ pub(super) fn due(conn: &Connection, path: &Path, ask: &Ask<'_>) -> Result<Vec<P
     let _one_view = conn.unchecked_transaction().map_err(failed)?;
     let read = |heads: Heads| -> Result<Vec<PendingDelivery>, StoreError> {
         let whole = |seq| load(conn, seq).map_err(failed)?.ok_or_else(|| damaged(path, format!("delivery number {seq}")));
-        candidates(conn, heads, ask).map_err(failed)?.into_iter().map(whole).collect()
+        candidates(conn, heads, ask).map_err(failed)?.into_iter().map(|seq| Ok(whole(seq)?.delivery)).collect()
     };
     Ok(merge(read(Heads::Fresh)?, read(Heads::Deferred)?, ask.limit))
 }
@@ -122,15 +122,25 @@ pub(crate) fn merge(fresh: Vec<PendingDelivery>, deferred: Vec<PendingDelivery>,
     merged
 }
 
-/// One delivery, whole; `None` if it is missing or contradicts one of its checksums.
-fn load(conn: &Connection, seq: i64) -> rusqlite::Result<Option<PendingDelivery>> {
-    let sql = "SELECT o.id, o.epoch, o.node, o.action, o.key, o.version, o.fired_at, o.crc, o.rule, o.lane, o.head, o.state, \
-               o.attempts, o.not_before, o.error, o.state_crc, b.settings, b.body \
-               FROM outbox o JOIN outbox_body b ON b.seq = o.seq WHERE o.seq = ?1";
-    Ok(conn.prepare_cached(sql)?.query_row([seq], |row| delivery_of(seq, row)).optional()?.flatten())
+/// A delivery as it is stored.
+pub(super) struct Whole {
+    pub delivery: PendingDelivery,
+    pub now: Mutable,
+    /// The hashes of its rule and its lane.
+    pub place: (i64, i64),
 }
 
-fn delivery_of(seq: i64, row: &Row<'_>) -> rusqlite::Result<Option<PendingDelivery>> {
+/// One delivery, whole; `None` if it is missing or contradicts one of its checksums.
+pub(super) fn load(conn: &Connection, seq: i64) -> rusqlite::Result<Option<Whole>> {
+    let columns = Mutable::COLUMNS;
+    let sql = format!(
+        "SELECT id, epoch, node, action, key, version, fired_at, crc, rule, lane, settings, body, {columns} \
+         FROM outbox o JOIN outbox_body b ON b.seq = o.seq WHERE o.seq = ?1"
+    );
+    Ok(conn.prepare_cached(&sql)?.query_row([seq], |row| delivery_of(seq, row)).optional()?.flatten())
+}
+
+fn delivery_of(seq: i64, row: &Row<'_>) -> rusqlite::Result<Option<Whole>> {
     let text = |i: usize| row.get_ref(i)?.as_str().map_err(rusqlite::Error::from).map(std::sync::Arc::<str>::from);
     let outbox = OutboxRow {
         id: text(0)?,
@@ -139,16 +149,23 @@ fn delivery_of(seq: i64, row: &Row<'_>) -> rusqlite::Result<Option<PendingDelive
         action: row.get(3)?,
         key: text(4)?,
         version: row.get::<_, i64>(5)? as u64,
-        body: row.get_ref(17)?.as_blob()?.into(),
-        settings: text(16)?,
+        body: row.get_ref(11)?.as_blob()?.into(),
+        settings: text(10)?,
+        // It has done its work when the row was written.
+        manner: Manner::default(),
     };
-    let (fired_at, not_before) = (Timestamp(row.get(6)?), Timestamp(row.get(13)?));
-    let (state, error) = (text(11)?, text(14)?);
-    let mutable = Mutable { head: row.get(10)?, state: &state, attempts: row.get(12)?, not_before, error: &error };
-    let place = (row.get(8)?, row.get(9)?);
-    let intact = row.get::<_, i64>(7)? == row_crc(seq, place, &outbox, fired_at) && row.get::<_, i64>(15)? == mutable.crc(seq);
-    let attempts = mutable.attempts;
-    Ok(intact.then_some(PendingDelivery { attempts, row: outbox, fired_at, not_before }))
+    let Some(now) = Mutable::read(seq, row, 12)? else { return Ok(None) };
+    let (fired_at, place) = (Timestamp(row.get(6)?), (row.get(8)?, row.get(9)?));
+    let intact = row.get::<_, i64>(7)? == row_crc(seq, place, &outbox, fired_at);
+    let delivery = PendingDelivery {
+        attempts: now.attempts,
+        row: outbox,
+        fired_at,
+        not_before: now.not_before,
+        since: now.since,
+        deliveries: now.deliveries,
+    };
+    Ok(intact.then_some(Whole { delivery, now, place }))
 }
 
 /// When the next head is due; the epoch's start for one that may go at once.

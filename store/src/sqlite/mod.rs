@@ -5,17 +5,21 @@
 //! thread, when it has grown beyond [`WAL_PAGES`]; nothing else writes. A transaction that comes in parts is written ahead of its commit,
 //! which makes it visible ([`stage`]).
 //!
-//! Next to read: [`commit`], [`stage`], [`log`], [`outbox`], [`due`], [`open`].
+//! Next to read: [`commit`], [`stage`], [`log`], [`outbox`], [`due`], [`acts`], [`open`].
 
+pub(crate) mod acts;
 pub(crate) mod commit;
 pub(crate) mod crc;
 pub(crate) mod due;
+pub(crate) mod history;
 pub(crate) mod log;
+pub(crate) mod look;
+mod migrate;
 pub(crate) mod open;
 pub(crate) mod outbox;
 mod snapshots;
 mod stage;
-mod state;
+pub(crate) mod state;
 pub(crate) mod tables;
 
 use std::collections::BTreeMap;
@@ -26,11 +30,13 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, TransactionBehavior};
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{
-    CommitBatch, LogPart, OutboxCounts, OutboxUpdate, PendingDelivery, Recovered, Store, StoreError, Timer,
+    Act, Acted, CommitBatch, Listed, LogPart, OutboxCounts, OutboxFilter, OutboxUpdate, Paused, PendingDelivery, Recovered,
+    Shown, Store, StoreError, Timer,
 };
 use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Change, Epoch, Transaction};
 
+use self::acts::Desk;
 use self::commit::{check_order, raise_fence, seal, write_epochs, write_small};
 use self::due::Ask;
 use self::log::Span;
@@ -60,6 +66,7 @@ pub struct SqliteStore {
     chosen: Option<Manifest>,
     state: State,
     positions: BTreeMap<Arc<str>, String>,
+    paused: Vec<Paused>,
     schemas: Schemas,
     encoder: Encoder,
     /// The transaction that is written ahead of its commit; the encoder is in the middle of it.
@@ -79,6 +86,7 @@ impl SqliteStore {
         let schemas = tables::read_schemas(&conn, &path, Some((state.schemas, state.tables)))?;
         outbox::check(&conn, &path, &state.counts)?;
         tables::read_timers(&conn, &path, &state)?;
+        let paused = acts::read_paused(&conn, &path, state.paused)?;
         let recorded = snapshots::read(&conn, &path)?;
         snapshots::sweep(&dir.snapshots(), &recorded, state.epoch)?;
         raise_fence(&conn, &path, &mut state)?;
@@ -104,6 +112,7 @@ impl SqliteStore {
             chosen: None,
             state,
             positions,
+            paused,
             schemas,
             encoder,
             staging: None,
@@ -288,7 +297,8 @@ impl Store for SqliteStore {
         in_flight: &dyn Fn(&str) -> bool,
         busy: &dyn Fn(&str, u32) -> bool,
     ) -> Result<Vec<PendingDelivery>, StoreError> {
-        due::due(&self.conn, &self.dir.database(), &Ask { now, limit, in_flight, busy })
+        let busy = |node: &str, action| busy(node, action) || is_paused(&self.paused, node, action);
+        due::due(&self.conn, &self.dir.database(), &Ask { now, limit, in_flight, busy: &busy })
     }
 
     fn next_delivery_at(&mut self) -> Result<Option<Timestamp>, StoreError> {
@@ -297,6 +307,34 @@ impl Store for SqliteStore {
 
     fn next_delivery_after(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         due::next_after(&self.conn, now).map_err(|e| self.failed("read", &e))
+    }
+
+    fn act(&mut self, act: &Act, at: Timestamp) -> Result<Acted, StoreError> {
+        self.settle_snapshot()?;
+        let path = self.dir.database();
+        let failed = |e: rusqlite::Error| from_sqlite("write to", &path, &e);
+        let (mut next, mut paused) = (self.state.clone(), self.paused.clone());
+        let tx = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(failed)?;
+        let desk = &mut Desk { conn: &self.conn, path: &path, at, counts: &mut next.counts, paused: &mut paused };
+        let acted = desk.act(act)?;
+        next.paused = paused.len() as u64;
+        seal(&self.conn, &path, &mut next)?;
+        tx.commit().map_err(failed)?;
+        self.paused = paused;
+        self.written(next)?;
+        Ok(acted)
+    }
+
+    fn paused(&self) -> Vec<Paused> {
+        self.paused.clone()
+    }
+
+    fn deliveries(&mut self, filter: &OutboxFilter) -> Result<Vec<Listed>, StoreError> {
+        look::list(&self.conn, &self.dir.database(), filter)
+    }
+
+    fn delivery(&mut self, id: &str) -> Result<Option<Shown>, StoreError> {
+        look::show(&self.conn, &self.dir.database(), id)
     }
 
     fn timers(&mut self) -> Result<Vec<Timer>, StoreError> {
@@ -326,6 +364,11 @@ impl Store for SqliteStore {
         self.writing = Some(started.map_err(|e| retry(IO, format!("no thread to write a snapshot: {e}")))?);
         Ok(())
     }
+}
+
+/// Whether an action of a rule is paused.
+pub(crate) fn is_paused(paused: &[Paused], node: &str, action: u32) -> bool {
+    paused.iter().any(|p| *p.node == *node && p.action.is_none_or(|of| of == action))
 }
 
 impl Drop for SqliteStore {

@@ -15,6 +15,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use thalweg_graph::ports::StoreError;
 
 use super::crc::RowCrc;
+use super::migrate;
 use super::state::State;
 use crate::dir::{Dir, sync_dir};
 use crate::error::{IO, MISSING, NEWER, NOT_A_STORE, damaged, fatal, from_io, from_sqlite};
@@ -22,8 +23,8 @@ use crate::error::{IO, MISSING, NEWER, NOT_A_STORE, damaged, fatal, from_io, fro
 /// "THLW": how `file` and SQLite know a store.
 const APPLICATION_ID: i32 = 0x5448_4c57;
 /// Raised when an older version could no longer read what is written.
-const FORMAT: i64 = 1;
-const SCHEMA: &str = include_str!("schema.sql");
+const FORMAT: i64 = 2;
+pub(super) const SCHEMA: &str = include_str!("schema.sql");
 
 /// Who this store is.
 #[derive(Clone, Debug)]
@@ -48,16 +49,37 @@ pub(super) fn open(dir: &Dir, max_bytes: Option<u64>) -> Result<(Connection, Met
     let failed = |e: rusqlite::Error| from_sqlite("open", &path, &e);
     let conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
     configure(&conn, max_bytes).map_err(failed)?;
-    let meta = read_meta(&conn, &path)?;
-    check_schema(&conn, &path)?;
-    let state =
-        State::read(&conn).map_err(failed)?.ok_or_else(|| damaged(&path, "the row that says where the last commit stands"))?;
+    let (format, meta) = read_meta(&conn, &path)?;
+    if format == 1 {
+        check_schema(&conn, &path, migrate::SCHEMA_1)?;
+        migrate::from_1(&conn, &path, &meta)?;
+        tracing::info!("{} was brought from format 1 to format {FORMAT}", path.display());
+    }
+    check_schema(&conn, &path, SCHEMA)?;
+    let state = read_state(&conn, &path)?;
     check_witness(dir, &state)?;
     Ok((conn, meta, state))
 }
 
+/// The row that says where the last commit stands.
+pub(crate) fn read_state(conn: &Connection, path: &Path) -> Result<State, StoreError> {
+    let state = State::read(conn).map_err(|e| from_sqlite("open", path, &e))?;
+    state.ok_or_else(|| damaged(path, "the row that says where the last commit stands"))
+}
+
+/// Whose store it is, if it is of this very format.
+pub(crate) fn read_current(conn: &Connection, path: &Path) -> Result<Meta, StoreError> {
+    let (format, meta) = read_meta(conn, path)?;
+    if format < FORMAT {
+        let cure = "start `thalweg run` on it once, which brings it up to date";
+        return Err(fatal(NEWER, format!("{} has the older format {format}; {cure}", path.display())));
+    }
+    check_schema(conn, path, SCHEMA)?;
+    Ok(meta)
+}
+
 /// Looks at the first 100 bytes: SQLite would take an empty file for a new database, and a foreign one for its own.
-fn check_header(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn check_header(path: &Path) -> Result<(), StoreError> {
     let mut header = Vec::new();
     let read = File::open(path).and_then(|file| file.take(100).read_to_end(&mut header));
     read.map_err(|e| from_io("read", path, &e))?;
@@ -118,10 +140,16 @@ fn fill_new(path: &Path) -> rusqlite::Result<()> {
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     conn.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;"))?;
     let meta = Meta { instance: hex(&random::<16>()), secret: format!("whsec_{}", STANDARD.encode(random::<32>())) };
-    conn.execute("INSERT INTO meta VALUES(0, ?1, ?2, ?3, ?4)", params![FORMAT, meta.instance, meta.secret, meta_crc(&meta)])?;
+    put_meta(&conn, &meta)?;
     State::new().insert(&conn)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     conn.close().map_err(|(_, e)| e)
+}
+
+/// Writes whose store it is, of this format.
+pub(super) fn put_meta(conn: &Connection, meta: &Meta) -> rusqlite::Result<()> {
+    let values = params![FORMAT, meta.instance, meta.secret, meta_crc(FORMAT, meta)];
+    conn.execute("INSERT INTO meta VALUES(0, ?1, ?2, ?3, ?4)", values).map(|_| ())
 }
 
 fn random<const N: usize>() -> [u8; N] {
@@ -134,8 +162,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn meta_crc(meta: &Meta) -> i64 {
-    RowCrc::new().int(FORMAT).text(&meta.instance).text(&meta.secret).done()
+fn meta_crc(format: i64, meta: &Meta) -> i64 {
+    RowCrc::new().int(format).text(&meta.instance).text(&meta.secret).done()
 }
 
 /// The settings that the proof of durability rests on.
@@ -161,7 +189,7 @@ fn configure(conn: &Connection, max_bytes: Option<u64>) -> rusqlite::Result<()> 
     Ok(())
 }
 
-fn read_meta(conn: &Connection, path: &Path) -> Result<Meta, StoreError> {
+fn read_meta(conn: &Connection, path: &Path) -> Result<(i64, Meta), StoreError> {
     let row = conn.query_row("SELECT format, instance, secret, crc FROM meta", [], |row| {
         Ok((row.get::<_, i64>(0)?, Meta { instance: row.get(1)?, secret: row.get(2)? }, row.get::<_, i64>(3)?))
     });
@@ -181,7 +209,7 @@ fn read_meta(conn: &Connection, path: &Path) -> Result<Meta, StoreError> {
             ),
         ));
     }
-    if format != FORMAT || crc != meta_crc(&meta) {
+    if format < 1 || crc != meta_crc(format, &meta) {
         return Err(damaged(path, "the row that says whose store it is"));
     }
     let mode: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(|e| from_sqlite("open", path, &e))?;
@@ -192,16 +220,19 @@ fn read_meta(conn: &Connection, path: &Path) -> Result<Meta, StoreError> {
         );
         return Err(fatal(IO, message));
     }
-    Ok(meta)
+    Ok((format, meta))
 }
 
-/// Tables and indexes must be word for word those of this format: a damaged index condition would hide rows.
-fn check_schema(conn: &Connection, path: &Path) -> Result<(), StoreError> {
-    let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid";
+/// Tables and indexes must be word for word those of their format: a damaged index condition would hide rows.
+fn check_schema(conn: &Connection, path: &Path, expected: &str) -> Result<(), StoreError> {
+    let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL";
     let found =
         conn.prepare(sql).and_then(|mut q| q.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>());
-    let found = found.map_err(|e| from_sqlite("open", path, &e))?;
-    let expected: Vec<&str> = SCHEMA.lines().map(|line| line.trim_end_matches(';')).collect();
+    let mut found = found.map_err(|e| from_sqlite("open", path, &e))?;
+    let mut expected: Vec<&str> = expected.lines().map(|line| line.trim_end_matches(';')).collect();
+    // A store that was brought to this format has them in another order.
+    found.sort_unstable();
+    expected.sort_unstable();
     if found == expected { Ok(()) } else { Err(damaged(path, "its table definitions")) }
 }
 

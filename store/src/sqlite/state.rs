@@ -9,7 +9,7 @@ use super::crc::RowCrc;
 
 /// Where the last commit stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct State {
+pub(crate) struct State {
     /// Raised at every open; a process that finds another number here has been replaced.
     pub fence: i64,
     /// Writes so far, of any kind.
@@ -27,6 +27,7 @@ pub(super) struct State {
     pub schemas: u64,
     pub tables: u64,
     pub timers: u64,
+    pub paused: u64,
     /// Outbox rows by state.
     pub counts: OutboxCounts,
 }
@@ -45,11 +46,12 @@ impl State {
             schemas: 0,
             tables: 0,
             timers: 0,
+            paused: 0,
             counts: OutboxCounts::default(),
         }
     }
 
-    fn ints(&self) -> [i64; 14] {
+    fn ints(&self) -> [i64; 16] {
         let c = &self.counts;
         [
             self.fence,
@@ -66,6 +68,8 @@ impl State {
             c.dead as i64,
             c.cancelled as i64,
             c.pending as i64,
+            c.coalesced as i64,
+            self.paused as i64,
         ]
     }
 
@@ -77,7 +81,7 @@ impl State {
     pub(super) fn insert(&self, conn: &Connection) -> rusqlite::Result<()> {
         let i = self.ints();
         conn.execute(
-            "INSERT INTO state VALUES(0, ?1, ?2, ?3, ?4, ?15, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?16)",
+            "INSERT INTO state VALUES(0, ?1, ?2, ?3, ?4, ?17, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?18)",
             params![
                 i[0],
                 i[1],
@@ -93,6 +97,8 @@ impl State {
                 i[11],
                 i[12],
                 i[13],
+                i[14],
+                i[15],
                 self.chain,
                 self.crc()
             ],
@@ -104,8 +110,8 @@ impl State {
     pub(super) fn write(&self, conn: &Connection, fence_before: i64) -> rusqlite::Result<bool> {
         let i = self.ints();
         let sql = "UPDATE state SET fence = ?1, commits = ?2, epoch = ?3, at = ?4, log_start = ?5, sources = ?6, schemas = ?7, tables = ?8, \
-                   timers = ?9, fired = ?10, acked = ?11, dead = ?12, cancelled = ?13, pending = ?14, chain = ?15, crc = ?16 \
-                   WHERE id = 0 AND fence = ?17";
+                   timers = ?9, fired = ?10, acked = ?11, dead = ?12, cancelled = ?13, pending = ?14, coalesced = ?15, paused = ?16, chain = ?17, crc = ?18 \
+                   WHERE id = 0 AND fence = ?19";
         let changed = conn.prepare_cached(sql)?.execute(params![
             i[0],
             i[1],
@@ -121,6 +127,8 @@ impl State {
             i[11],
             i[12],
             i[13],
+            i[14],
+            i[15],
             self.chain,
             self.crc(),
             fence_before
@@ -129,14 +137,14 @@ impl State {
     }
 
     /// Reads the row; `None` if it is missing or contradicts its checksum.
-    pub(super) fn read(conn: &Connection) -> rusqlite::Result<Option<State>> {
+    pub(crate) fn read(conn: &Connection) -> rusqlite::Result<Option<State>> {
         let sql = "SELECT fence, commits, epoch, at, log_start, sources, schemas, tables, timers, fired, acked, dead, cancelled, pending, \
-                   chain, crc FROM state";
+                   coalesced, paused, chain, crc FROM state";
         let mut query = conn.prepare(sql)?;
         let mut rows = query.query([])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let n = |i: usize| row.get::<_, i64>(i).map(|x| x as u64);
-        let Ok(chain) = row.get::<_, [u8; 32]>(14) else { return Ok(None) };
+        let Ok(chain) = row.get::<_, [u8; 32]>(16) else { return Ok(None) };
         let state = State {
             fence: row.get(0)?,
             commits: n(1)?,
@@ -148,9 +156,17 @@ impl State {
             schemas: n(6)?,
             tables: n(7)?,
             timers: n(8)?,
-            counts: OutboxCounts { fired: n(9)?, acked: n(10)?, dead: n(11)?, cancelled: n(12)?, pending: n(13)? },
+            paused: n(15)?,
+            counts: OutboxCounts {
+                fired: n(9)?,
+                acked: n(10)?,
+                dead: n(11)?,
+                cancelled: n(12)?,
+                pending: n(13)?,
+                coalesced: n(14)?,
+            },
         };
-        let crc: i64 = row.get(15)?;
+        let crc: i64 = row.get(17)?;
         Ok((crc == state.crc()).then_some(state))
     }
 }

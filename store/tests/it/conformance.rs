@@ -147,7 +147,10 @@ fn deliveries_of_one_lane_go_one_after_another_and_lanes_go_side_by_side() {
         assert_eq!(due(s.store(), 60, 10), ["c1", "a2"]);
         assert_eq!(s.store().next_delivery_after(Timestamp(0)).unwrap(), Some(Timestamp(60_000_000)));
         assert_eq!(s.store().next_delivery_after(Timestamp(60_000_000)).unwrap(), None);
-        assert_eq!(s.store().outbox_counts().unwrap(), OutboxCounts { fired: 5, acked: 1, dead: 1, cancelled: 0, pending: 3 });
+        assert_eq!(
+            s.store().outbox_counts().unwrap(),
+            OutboxCounts { fired: 5, acked: 1, dead: 1, pending: 3, ..Default::default() }
+        );
     });
 }
 
@@ -219,7 +222,7 @@ fn what_is_over_stays_over_and_a_dead_letter_can_be_sent_again_in_its_place() {
         assert_eq!(due(s.store(), 0, 9), ["a1"]);
         s.store().update_outbox(&[outcome("a1", OutboxState::Acked, 1, 0), outcome("a1", OutboxState::Dead, 2, 0)]).unwrap();
         assert_eq!(due(s.store(), 0, 9), ["a2"]);
-        assert_eq!(s.store().outbox_counts().unwrap(), OutboxCounts { fired: 3, acked: 1, dead: 0, cancelled: 0, pending: 2 });
+        assert_eq!(s.store().outbox_counts().unwrap(), OutboxCounts { fired: 3, acked: 1, pending: 2, ..Default::default() });
         s.reopen();
         assert_eq!(due(s.store(), 0, 9), ["a2"]);
     });

@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use thalweg_formulas::Timestamp;
-use thalweg_graph::ports::{CommitBatch, OutboxState, Store};
+use thalweg_graph::ports::{
+    Act, Acted, CommitBatch, Manner, Note, NoteKind, OutboxFilter, OutboxRow, OutboxState, OutboxUpdate, Store,
+};
 use thalweg_graph::state::EngineState;
 use thalweg_store::MemoryStore;
 
@@ -10,14 +12,71 @@ use crate::support::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Epochs to commit, and deliveries: (id, epoch within the batch, lane).
-    Commit(u64, Vec<(u8, u64, u8)>),
-    /// Ids, new states, seconds.
-    Update(Vec<(u8, OutboxState, i64)>),
+    /// Epochs to commit, and triggers.
+    Commit(u64, Vec<Trigger>),
+    /// Deliveries, new states, seconds, whether they are delivered and not acknowledged.
+    Update(Vec<(Id, OutboxState, i64, bool)>),
+    Act(Asked),
     Arm(u8),
     Disarm(u8),
     Snapshot(u64),
     Reopen,
+}
+
+/// Its number, and its action.
+type Id = (u8, u32);
+
+fn name_of((trigger, action): Id) -> String {
+    format!("d{trigger}a{action}")
+}
+
+#[derive(Clone, Debug)]
+struct Trigger {
+    number: u8,
+    /// Its epoch within the batch.
+    offset: u64,
+    key: u8,
+    actions: u32,
+}
+
+impl Trigger {
+    /// Its deliveries; how they stand to others depends on the number.
+    fn rows(&self, epoch: u64) -> impl Iterator<Item = OutboxRow> {
+        let Trigger { number, key, actions, .. } = *self;
+        let of = move |n: u8| number % 5 == n;
+        (0..actions).map(move |action| OutboxRow {
+            action,
+            version: 2 * u64::from(number) + 1,
+            manner: Manner { coalesces: of(1), unordered: of(2), after_previous: of(3) && action > 0 },
+            ..delivery(&name_of((number, action)), epoch, &key.to_string())
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Ack(Id),
+    Retry(Id),
+    Edit(Id),
+    Garble(Id),
+    Discard(Id),
+    Pause(Option<u32>),
+    Resume,
+}
+
+impl Asked {
+    fn act(self) -> Act {
+        let id = |id| name_of(id).into();
+        match self {
+            Asked::Ack(of) => Act::Ack { id: id(of), result: "seen".into() },
+            Asked::Retry(of) => Act::Retry { id: id(of), body: None },
+            Asked::Edit(of) => Act::Retry { id: id(of), body: Some("{\"id\":\"edited\"}".into()) },
+            Asked::Garble(of) => Act::Retry { id: id(of), body: Some("{".into()) },
+            Asked::Discard(of) => Act::Discard { id: id(of) },
+            Asked::Pause(action) => Act::Pause { node: "big".into(), action, reason: "lunch".into() },
+            Asked::Resume => Act::Resume { node: "big".into() },
+        }
+    }
 }
 
 fn arb_step() -> impl Strategy<Value = Step> {
@@ -27,9 +86,22 @@ fn arb_step() -> impl Strategy<Value = Step> {
         2 => Just(OutboxState::Dead),
         1 => Just(OutboxState::Cancelled)
     ];
+    let id = || (0u8..20, 0u32..3);
+    let trigger =
+        (0u8..20, 0u64..4, 0u8..3, 1u32..4).prop_map(|(number, offset, key, actions)| Trigger { number, offset, key, actions });
+    let asked = prop_oneof![
+        4 => id().prop_map(Asked::Ack),
+        3 => id().prop_map(Asked::Retry),
+        1 => id().prop_map(Asked::Edit),
+        1 => id().prop_map(Asked::Garble),
+        2 => id().prop_map(Asked::Discard),
+        1 => prop::option::of(0u32..3).prop_map(Asked::Pause),
+        1 => Just(Asked::Resume),
+    ];
     prop_oneof![
-        4 => (0u64..4, prop::collection::vec((0u8..40, 0u64..4, 0u8..3), 0..6)).prop_map(|(n, rows)| Step::Commit(n, rows)),
-        4 => prop::collection::vec((0u8..40, state, 0i64..5), 0..4).prop_map(Step::Update),
+        4 => (0u64..4, prop::collection::vec(trigger, 0..6)).prop_map(|(n, rows)| Step::Commit(n, rows)),
+        4 => prop::collection::vec((id(), state, 0i64..5, any::<bool>()).prop_map(|(a, b, c, d)| (a, b, c, d)), 0..4).prop_map(Step::Update),
+        5 => asked.prop_map(Step::Act),
         1 => (0u8..6).prop_map(Step::Arm),
         1 => (0u8..6).prop_map(Step::Disarm),
         1 => (0u64..5).prop_map(Step::Snapshot),
@@ -40,12 +112,11 @@ fn arb_step() -> impl Strategy<Value = Step> {
 fn batch_of(store: &dyn Store, step: &Step) -> CommitBatch {
     let last = store.recovered().epoch;
     match step {
-        Step::Commit(n, rows) => {
+        Step::Commit(n, triggers) => {
             let mut batch = if *n == 0 { CommitBatch::default() } else { batch(last + 1, last + n) };
             let epoch = |offset: u64| (last + 1 + offset).min(last + n).max(1);
-            let rows = if last + n == 0 { &[][..] } else { rows };
-            batch.outbox =
-                rows.iter().map(|(id, offset, lane)| delivery(&format!("d{id}"), epoch(*offset), &lane.to_string())).collect();
+            let triggers = if last + n == 0 { &[][..] } else { triggers };
+            batch.outbox = triggers.iter().flat_map(|trigger| trigger.rows(epoch(trigger.offset))).collect();
             batch
         }
         Step::Arm(id) => CommitBatch { timers: vec![timer(&format!("t{id}"), i64::from(*id % 3))], ..CommitBatch::default() },
@@ -54,19 +125,26 @@ fn batch_of(store: &dyn Store, step: &Step) -> CommitBatch {
     }
 }
 
-fn take(store: &mut dyn Store, step: &Step) -> Result<(), String> {
+fn take(store: &mut dyn Store, step: &Step) -> Result<Option<Acted>, String> {
     let done = match step {
         Step::Update(updates) => {
-            let updates: Vec<_> =
-                updates.iter().map(|(id, state, at)| outcome(&format!("d{id}"), *state, u32::from(*id), *at)).collect();
+            let note = Note { what: NoteKind::Failed, took_us: 7, detail: "503".into() };
+            let update = |(id, state, at, delivered): &(Id, OutboxState, i64, bool)| OutboxUpdate {
+                deliveries: u32::from(*delivered),
+                restarts: *delivered,
+                note: (*state != OutboxState::Acked).then(|| note.clone()),
+                ..outcome(&name_of(*id), *state, u32::from(id.0), *at)
+            };
+            let updates: Vec<_> = updates.iter().map(update).collect();
             store.update_outbox(&updates)
         }
+        Step::Act(asked) => return store.act(&asked.act(), Timestamp(77)).map(Some).map_err(|e| e.to_string()),
         Step::Snapshot(back) => {
             store.snapshot(&EngineState { epoch: store.recovered().epoch.saturating_sub(*back), ..EngineState::default() })
         }
         step => store.commit(&batch_of(store, step)),
     };
-    done.map_err(|e| e.to_string())
+    done.map(|()| None).map_err(|e| e.to_string())
 }
 
 /// Every answer that a store gives, as text.
@@ -74,17 +152,25 @@ fn answers(store: &mut dyn Store) -> String {
     let mut text = format!("{:?}\n{:?}\n{:?}\n", store.recovered(), store.timers(), store.outbox_counts());
     for now in 0..5 {
         let now = Timestamp(now * 1_000_000);
-        let skip = |id: &str| id.ends_with('7');
+        let skip = |id: &str| id.starts_with("d7");
         text += &format!("{:?}\n{:?}\n", store.due_deliveries(now, 3, &|_| false), store.due_deliveries(now, 9, &skip));
         text += &format!("{:?} {:?}\n", store.next_delivery_at(), store.next_delivery_after(now));
+    }
+    text += &format!("{:?}\n", store.paused());
+    let all = |node: &str, state| OutboxFilter { node: Some(node.into()), key: None, state, after: 2, limit: 7 };
+    for filter in [all("big", None), all("big", Some(OutboxState::Dead)), all("small", None)] {
+        text += &format!("{:?}\n", store.deliveries(&filter));
+    }
+    for number in 0..20 {
+        text += &format!("{:?}\n", store.delivery(&name_of((number, 1))));
     }
     text + &format!("{:?}", replayed(store, 0))
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
-    fn the_durable_store_answers_as_the_plain_one(steps in prop::collection::vec(arb_step(), 1..14)) {
+    fn the_durable_store_answers_as_the_plain_one(steps in prop::collection::vec(arb_step(), 1..20)) {
         let dir = tempfile::tempdir().unwrap();
         let mut durable = Some(open(dir.path()));
         let mut plain = MemoryStore::default();

@@ -1,5 +1,6 @@
 //! The store from outside: what it keeps, what it refuses, what a crash leaves.
 
+mod acts;
 mod conformance;
 mod crash;
 mod fold;

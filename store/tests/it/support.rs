@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use thalweg_formulas::{Timestamp, Type, Value};
-use thalweg_graph::ports::{CommitBatch, OutboxRow, OutboxState, OutboxUpdate, Store, StoreError, Timer};
+use thalweg_graph::ports::{CommitBatch, Manner, OutboxRow, OutboxState, OutboxUpdate, Store, StoreError, Timer};
 use thalweg_graph::transaction::{Body, Change, Epoch, Op, Row, Schema, SchemaColumn, Transaction};
 use thalweg_store::fold::{Fold, TableRows};
 use thalweg_store::{SqliteStore, StoreConfig};
@@ -69,13 +69,15 @@ pub fn delivery(id: &str, epoch: Epoch, key: &str) -> OutboxRow {
         version: 2 * epoch - 1,
         body: format!("{{\"id\":\"{id}\"}}").into_bytes().into(),
         settings: "{\"type\":\"webhook\"}".into(),
+        manner: Manner::default(),
     }
 }
 
 /// What became of a delivery; not before second `not_before`.
 pub fn outcome(id: &str, state: OutboxState, attempts: u32, not_before: i64) -> OutboxUpdate {
     let error = if state == OutboxState::Acked { String::new() } else { "503 Service Unavailable".into() };
-    OutboxUpdate { id: id.into(), state, attempts, not_before: Timestamp(not_before * 1_000_000), error }
+    let (not_before, at) = (Timestamp(not_before * 1_000_000), Timestamp(1_000_000_000 + not_before));
+    OutboxUpdate { id: id.into(), state, attempts, not_before, error, at, deliveries: 0, restarts: false, note: None }
 }
 
 /// A timer due at second `due`.

@@ -91,7 +91,7 @@ rearm = "never"
 name = "a"
 on = "Order"
 when = "qty > 1"
-mode = "ack"
+mode = "shout"
 "#,
                 ),
             ),
@@ -199,13 +199,13 @@ timer = { delay = "soon", event = "late" }
             === a mode that is not built
             exit 3
             --- stderr
-            error[E0242]: effect `a` asks for mode `ack`, which does not exist
+            error[E0242]: effect `a` asks for mode `shout`, which does not exist
               --> t.toml:24:8
                |
-            24 | mode = "ack"
-               |        ^^^^^
+            24 | mode = "shout"
+               |        ^^^^^^^
                |
-               = help: write mode = "fire", or leave it out
+               = help: write mode = "fire" or mode = "ack" or mode = "count", or leave it out
 
             t.toml: 1 error
             === a delay that is none

@@ -1,0 +1,80 @@
+//! [`OutboxReader`]: looks at a data directory's deliveries, also while a process uses it. It writes nothing and takes no lock: SQLite's
+//! write-ahead log gives each question one view, that of a commit.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use thalweg_graph::ports::{Listed, OutboxCounts, OutboxFilter, Paused, Shown, StoreError};
+
+use crate::error::{MISSING, fatal, from_sqlite};
+use crate::sqlite::{acts, look, open};
+
+/// A reader of deliveries.
+pub struct OutboxReader {
+    conn: Connection,
+    path: PathBuf,
+    secret: String,
+}
+
+impl OutboxReader {
+    /// Opens the store in `dir` for reading.
+    ///
+    /// # Errors
+    /// There is none, it is of another format, or it is damaged.
+    pub fn open(dir: &Path) -> Result<OutboxReader, StoreError> {
+        let path = dir.join("thalweg.db");
+        if !path.exists() {
+            let cure = "name the directory that `thalweg run` uses with --data";
+            return Err(fatal(MISSING, format!("there is no store in {}; {cure}", dir.display())));
+        }
+        let failed = |e: rusqlite::Error| from_sqlite("open", &path, &e);
+        open::check_header(&path)?;
+        // The right to write is for the file that readers and writers share (-shm); the connection itself may only ask.
+        let conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+        conn.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
+        conn.pragma_update(None, "query_only", 1).map_err(failed)?;
+        let meta = open::read_current(&conn, &path)?;
+        Ok(OutboxReader { conn, path, secret: meta.secret })
+    }
+
+    /// The secret of the instance, with which tokens of acknowledgement are made.
+    pub fn instance_secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// Deliveries that meet the filter, oldest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn deliveries(&self, filter: &OutboxFilter) -> Result<Vec<Listed>, StoreError> {
+        look::list(&self.conn, &self.path, filter)
+    }
+
+    /// One delivery, whole.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn delivery(&self, id: &str) -> Result<Option<Shown>, StoreError> {
+        look::show(&self.conn, &self.path, id)
+    }
+
+    /// The counts: `fired = acked + dead + cancelled + pending`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn counts(&self) -> Result<OutboxCounts, StoreError> {
+        Ok(open::read_state(&self.conn, &self.path)?.counts)
+    }
+
+    /// The rules that are paused.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn paused(&self) -> Result<Vec<Paused>, StoreError> {
+        let failed = |e: rusqlite::Error| from_sqlite("read", &self.path, &e);
+        let _one_view = self.conn.unchecked_transaction().map_err(failed)?;
+        let expected = open::read_state(&self.conn, &self.path)?.paused;
+        acts::read_paused(&self.conn, &self.path, expected)
+    }
+}

@@ -1,0 +1,261 @@
+//! The outbox kept plainly: what each delivery and each act means, without indexes.
+
+use thalweg_formulas::Timestamp;
+use thalweg_graph::ports::{
+    Act, Acted, Listed, Manner, NEVER, Note, NoteKind, OutboxCounts, OutboxFilter, OutboxRow, OutboxState, OutboxUpdate, Paused,
+    PendingDelivery, Shown,
+};
+
+use crate::sqlite::history::KEPT;
+use crate::sqlite::outbox::{count_of, is_over};
+
+/// All deliveries, in the order in which they fired.
+#[derive(Clone, Default)]
+pub(super) struct Outbox {
+    deliveries: Vec<Delivery>,
+    pub(super) paused: Vec<Paused>,
+    coalesced: u64,
+}
+
+#[derive(Clone)]
+struct Delivery {
+    pending: PendingDelivery,
+    state: OutboxState,
+    error: String,
+    ended_at: Option<Timestamp>,
+    history: Vec<(Timestamp, Note)>,
+}
+
+impl Delivery {
+    fn is_pending(&self) -> bool {
+        self.state == OutboxState::Pending
+    }
+
+    fn note(&mut self, at: Timestamp, what: NoteKind, detail: &str) {
+        self.add(at, Note { what, took_us: 0, detail: detail.to_owned() });
+    }
+
+    fn add(&mut self, at: Timestamp, note: Note) {
+        self.history.push((at, note));
+        if self.history.len() > KEPT {
+            self.history.remove(1);
+        }
+    }
+
+    fn end(&mut self, state: OutboxState, at: Timestamp) {
+        self.state = state;
+        self.ended_at = Some(at).filter(|at| at.0 > 0);
+    }
+
+    fn is_of(&self, other: &OutboxRow) -> bool {
+        let row = &self.pending.row;
+        (&row.node, &row.key, row.version, row.epoch) == (&other.node, &other.key, other.version, other.epoch)
+    }
+
+    /// What a lane is told apart by.
+    fn in_lane_of(&self, other: &OutboxRow) -> bool {
+        let row = &self.pending.row;
+        let same = (&row.node, row.action, &row.key) == (&other.node, other.action, &other.key);
+        let unordered = (row.manner.unordered, other.manner.unordered);
+        same && (unordered == (false, false) || (unordered == (true, true) && row.version == other.version))
+    }
+}
+
+impl Outbox {
+    pub(super) fn place(&self, id: &str) -> Option<usize> {
+        self.deliveries.iter().position(|d| *d.pending.row.id == *id)
+    }
+
+    pub(super) fn fire(&mut self, row: &OutboxRow, fired_at: Timestamp) {
+        if self.place(&row.id).is_some() {
+            return;
+        }
+        let standing = self.deliveries.iter_mut().find(|d| d.is_pending() && d.in_lane_of(row));
+        if let Some(standing) = standing.filter(|_| row.manner.coalesces) {
+            self.coalesced += 1;
+            return standing.note(fired_at, NoteKind::Coalesced, &row.version.to_string());
+        }
+        let before = self.deliveries.last().filter(|d| !is_over(d.state));
+        let held = row.manner.after_previous && before.is_some_and(|d| d.is_of(row) && d.pending.row.action + 1 == row.action);
+        let not_before = if held { NEVER } else { Timestamp(0) };
+        let pending = PendingDelivery { row: row.clone(), attempts: 0, fired_at, not_before, since: fired_at, deliveries: 0 };
+        let (state, history) = (OutboxState::Pending, Vec::new());
+        self.deliveries.push(Delivery { pending, state, error: String::new(), ended_at: None, history });
+    }
+
+    /// The first pending delivery of each lane.
+    pub(super) fn heads(&self) -> Vec<PendingDelivery> {
+        let mut heads: Vec<&Delivery> = Vec::new();
+        for delivery in self.deliveries.iter().filter(|d| d.is_pending()) {
+            if !heads.iter().any(|head| head.in_lane_of(&delivery.pending.row)) {
+                heads.push(delivery);
+            }
+        }
+        let as_read = |d: &Delivery| {
+            let row = OutboxRow { manner: Manner::default(), ..d.pending.row.clone() };
+            PendingDelivery { row, ..d.pending.clone() }
+        };
+        heads.into_iter().map(as_read).collect()
+    }
+
+    pub(super) fn update(&mut self, update: &OutboxUpdate) {
+        let Some(place) = self.place(&update.id) else { return };
+        let delivery = &mut self.deliveries[place];
+        if let Some(note) = &update.note {
+            delivery.add(update.at, note.clone());
+        }
+        if is_over(delivery.state) {
+            return;
+        }
+        delivery.pending.attempts = update.attempts;
+        delivery.pending.not_before = update.not_before.max(Timestamp(0));
+        delivery.pending.deliveries = update.deliveries;
+        delivery.error.clone_from(&update.error);
+        if update.restarts {
+            delivery.pending.since = update.at;
+        }
+        self.become_of(place, update.state, update.at);
+    }
+
+    fn become_of(&mut self, place: usize, state: OutboxState, at: Timestamp) {
+        let delivery = &mut self.deliveries[place];
+        delivery.end(state, at);
+        if state == OutboxState::Pending {
+            delivery.ended_at = None;
+        }
+        let (over, row) = (is_over(state), delivery.pending.row.clone());
+        if let Some(next) = self.deliveries.get_mut(place + 1).filter(|_| over)
+            && next.is_pending()
+            && next.is_of(&row)
+            && next.pending.row.action == row.action + 1
+            && next.pending.not_before == NEVER
+            && next.pending.deliveries == 0
+        {
+            next.pending.not_before = Timestamp(0);
+        }
+    }
+
+    pub(super) fn act(&mut self, act: &Act, at: Timestamp) -> Acted {
+        match act {
+            Act::Ack { id, result } => self.place(id).map_or(Acted::Unknown, |place| self.ack(place, result, at)),
+            Act::Retry { id, body } => self.place(id).map_or(Acted::Unknown, |place| self.retry(place, body.as_deref(), at)),
+            Act::Discard { id } => match self.place(id) {
+                None => Acted::Unknown,
+                Some(place) if is_over(self.deliveries[place].state) => Acted::Over(self.deliveries[place].state),
+                Some(place) => {
+                    self.deliveries[place].note(at, NoteKind::Discarded, "");
+                    self.become_of(place, OutboxState::Cancelled, at);
+                    Acted::Done
+                }
+            },
+            Act::Pause { node, action, reason } => {
+                if self.paused.iter().any(|p| p.node == *node && (p.action.is_none() || p.action == *action)) {
+                    return Acted::Already;
+                }
+                self.paused.push(Paused { node: node.clone(), action: *action, at, reason: reason.clone() });
+                self.paused.sort_by(|a, b| (&a.node, a.action).cmp(&(&b.node, b.action)));
+                Acted::Done
+            }
+            Act::Resume { node } => {
+                let before = self.paused.len();
+                self.paused.retain(|p| p.node != *node);
+                if self.paused.len() == before { Acted::Unknown } else { Acted::Done }
+            }
+        }
+    }
+
+    fn ack(&mut self, place: usize, result: &str, at: Timestamp) -> Acted {
+        let state = self.deliveries[place].state;
+        match state {
+            OutboxState::Acked => Acted::Over(state),
+            OutboxState::Cancelled => {
+                self.deliveries[place].note(at, NoteKind::Late, result);
+                Acted::Over(state)
+            }
+            OutboxState::Dead => {
+                self.deliveries[place].note(at, NoteKind::Late, result);
+                self.become_of(place, OutboxState::Acked, at);
+                Acted::Late
+            }
+            OutboxState::Pending => {
+                let row = self.deliveries[place].pending.row.clone();
+                for other in 0..self.deliveries.len() {
+                    let delivery = &mut self.deliveries[other];
+                    if delivery.is_pending() && delivery.is_of(&row) {
+                        delivery.note(at, NoteKind::Acknowledged, result);
+                        self.become_of(other, OutboxState::Acked, at);
+                    }
+                }
+                Acted::Done
+            }
+        }
+    }
+
+    fn retry(&mut self, place: usize, body: Option<&str>, at: Timestamp) -> Acted {
+        let delivery = &mut self.deliveries[place];
+        if is_over(delivery.state) {
+            return Acted::Over(delivery.state);
+        }
+        if let Some(body) = body {
+            let is_json = |bytes: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+            if is_json(&delivery.pending.row.body) && !is_json(body.as_bytes()) {
+                return Acted::Malformed;
+            }
+            let before = String::from_utf8_lossy(&delivery.pending.row.body).into_owned();
+            delivery.note(at, NoteKind::Edited, &before);
+            delivery.pending.row.body = body.as_bytes().into();
+        }
+        delivery.note(at, NoteKind::Replayed, "");
+        (delivery.pending.attempts, delivery.pending.deliveries) = (0, 0);
+        (delivery.pending.not_before, delivery.pending.since) = (Timestamp(0), at);
+        self.become_of(place, OutboxState::Pending, at);
+        Acted::Done
+    }
+
+    fn listed(&self, place: usize) -> Listed {
+        let Delivery { pending, state, error, ended_at, .. } = &self.deliveries[place];
+        let PendingDelivery { row, attempts, fired_at, not_before, deliveries, .. } = pending.clone();
+        Listed {
+            seq: place as u64 + 1,
+            id: row.id,
+            epoch: row.epoch,
+            node: row.node,
+            action: row.action,
+            key: row.key,
+            version: row.version,
+            state: *state,
+            attempts,
+            deliveries,
+            fired_at,
+            not_before,
+            ended_at: *ended_at,
+            error: error.clone(),
+        }
+    }
+
+    pub(super) fn list(&self, filter: &OutboxFilter) -> Vec<Listed> {
+        let all = (0..self.deliveries.len()).map(|place| self.listed(place)).filter(|d| d.seq > filter.after);
+        let meets = |d: &Listed| {
+            filter.node.as_ref().is_none_or(|node| *node == d.node)
+                && filter.key.as_ref().is_none_or(|key| *key == d.key)
+                && filter.state.is_none_or(|state| state == d.state)
+        };
+        all.filter(meets).take(filter.limit).collect()
+    }
+
+    pub(super) fn show(&self, id: &str) -> Option<Shown> {
+        let place = self.place(id)?;
+        let Delivery { pending, history, .. } = &self.deliveries[place];
+        let (settings, body) = (pending.row.settings.clone(), pending.row.body.clone());
+        Some(Shown { listed: self.listed(place), settings, body, history: history.clone() })
+    }
+
+    pub(super) fn counts(&self) -> OutboxCounts {
+        let fired = self.deliveries.len() as u64;
+        let mut counts = OutboxCounts { fired, coalesced: self.coalesced, ..OutboxCounts::default() };
+        for delivery in &self.deliveries {
+            *count_of(&mut counts, delivery.state) += 1;
+        }
+        counts
+    }
+}
