@@ -160,7 +160,7 @@ name = "price"
               |  ^^^^ no such key
               |
               = help: did you mean `http`?
-              = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions
+              = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions, schedule
 
             t.toml: 1 error
             === a list of sections
@@ -173,7 +173,7 @@ name = "price"
               |   ^^^^^^^^ no such key
               |
               = help: did you mean `reactions`?
-              = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions
+              = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions, schedule
 
             t.toml: 1 error
             === a key
@@ -218,12 +218,6 @@ name = "price"
             === a key of a timer
             exit 3
             --- stderr
-            error[E0283]: timer has no `delay`
-             --> t.toml:6:9
-              |
-            6 | timer = { dely = "1h", event = "late" }
-              |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `delay` is missing
-
             error[E0280]: unknown key `dely` in timer
              --> t.toml:6:11
               |
@@ -231,9 +225,9 @@ name = "price"
               |           ^^^^ no such key
               |
               = help: did you mean `delay`?
-              = note: keys: delay, event
+              = note: keys: delay, at, event, reset, cancel_on, cancel_when
 
-            t.toml: 2 errors
+            t.toml: 1 error
             === what is not built yet
             exit 3
             --- stderr
