@@ -94,6 +94,33 @@ impl Text {
         Text::short(bytes).map(Text).or_else(|| std::str::from_utf8(bytes).ok().map(Text::from))
     }
 
+    /// The first `len` bytes of `window` as text; `None` if they are not all ASCII, or more than there are. It costs the same for any
+    /// length: a copy whose length is known only when it runs takes longer than all of this.
+    #[inline(always)]
+    pub fn of_window(window: &[u8; Text::SHORT_MAX], len: usize) -> Option<Text> {
+        let head = window.first_chunk().map_or(0, |bytes| u128::from_le_bytes(*bytes));
+        let tail = window.last_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)) >> 16;
+        let (head, tail) = match len {
+            0..16 => (head & !(u128::MAX << (8 * len)), 0),
+            16..=Text::SHORT_MAX => (head, tail & !(u64::MAX << (8 * (len - 16)))),
+            _ => return None,
+        };
+        let any = head as u64 | (head >> 64) as u64 | tail;
+        if any & HIGH != 0 {
+            return None;
+        }
+        let mut bytes = [0; Text::SHORT_MAX];
+        bytes[..16].copy_from_slice(&head.to_le_bytes());
+        bytes[16..].copy_from_slice(&tail.to_le_bytes()[..6]);
+        Some(Text(Form::Short { len: len as u8, bytes }))
+    }
+
+    /// Whether it has no bytes on the heap, so that there is nothing to give back.
+    #[inline]
+    pub fn is_short(&self) -> bool {
+        matches!(self.0, Form::Short { .. })
+    }
+
     /// `None`: it is too long to be short.
     #[inline]
     fn short(text: &[u8]) -> Option<Form> {
@@ -144,10 +171,12 @@ impl TextBuffer {
     }
 }
 
+/// The bits that no byte of ASCII has.
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
 /// As the method of slices, which is slow where it is compiled for any processor.
 #[inline(always)]
 fn is_ascii(bytes: &[u8]) -> bool {
-    const HIGH: u64 = 0x8080_8080_8080_8080;
     if let Some(last) = bytes.last_chunk::<16>() {
         let any = bytes.as_chunks::<16>().0.iter().fold(u128::from_ne_bytes(*last), |any, some| any | u128::from_ne_bytes(*some));
         return any & (u128::from(HIGH) << 64 | u128::from(HIGH)) == 0;

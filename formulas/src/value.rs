@@ -90,6 +90,17 @@ impl Value {
         }
     }
 
+    /// Whether it has bytes on the heap, so that dropping it does something.
+    #[inline]
+    pub fn has_heap(&self) -> bool {
+        match self {
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) => false,
+            Value::Timestamp(_) | Value::Duration(_) | Value::Decimal(Decimal::Small { .. }) => false,
+            Value::Text(text) => !text.is_short(),
+            Value::Decimal(Decimal::Big(_)) | Value::Bytes(_) | Value::List(_) | Value::Map(_) | Value::Tensor(_) => true,
+        }
+    }
+
     /// Whether it is NULL.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)

@@ -25,20 +25,44 @@ enum Image {
 
 /// The cells of many images, one image behind the other.
 #[derive(Clone, Debug)]
-pub struct RowBlock(Arc<Vec<Option<Value>>>);
+pub struct RowBlock(Arc<Cells>);
+
+/// Cells that are dropped together.
+#[derive(Debug)]
+struct Cells {
+    cells: Vec<Option<Value>>,
+    /// None of them has bytes on the heap.
+    is_plain: bool,
+}
+
+impl Drop for Cells {
+    /// To drop a cell means to look at it, and when that is due it has long left the cache: so plain ones are not.
+    fn drop(&mut self) {
+        if self.is_plain {
+            std::mem::take(&mut self.cells).into_iter().for_each(std::mem::forget);
+        }
+    }
+}
 
 impl RowBlock {
     /// Cells that are shared from now on.
     pub fn new(cells: Vec<Option<Value>>) -> RowBlock {
-        RowBlock(Arc::new(cells))
+        RowBlock(Arc::new(Cells { cells, is_plain: false }))
+    }
+
+    /// The same for cells of which none has bytes on the heap ([`Value::has_heap`]): they are given back at once. Those of one that has are
+    /// never given back.
+    pub fn of_plain(cells: Vec<Option<Value>>) -> RowBlock {
+        debug_assert!(!cells.iter().flatten().any(Value::has_heap), "plain cells have nothing on the heap");
+        RowBlock(Arc::new(Cells { cells, is_plain: true }))
     }
 
     /// A range of them as an image. Cells beyond the end are left out; so is a range that begins behind the first four billion.
     #[inline]
     pub fn row(&self, cells: Range<usize>) -> Row {
         match (u32::try_from(cells.start), u32::try_from(cells.len())) {
-            (Ok(start), Ok(len)) if cells.end <= self.0.len() => Row(Image::Range { block: self.clone(), start, len }),
-            _ => Row(Image::Own(self.0.get(cells).unwrap_or_default().into())),
+            (Ok(start), Ok(len)) if cells.end <= self.0.cells.len() => Row(Image::Range { block: self.clone(), start, len }),
+            _ => Row(Image::Own(self.0.cells.get(cells).unwrap_or_default().into())),
         }
     }
 }
@@ -80,7 +104,7 @@ impl Deref for Row {
     fn deref(&self) -> &[Option<Value>] {
         match &self.0 {
             Image::Own(cells) => cells,
-            Image::Range { block, start, len } => &block.0[*start as usize..][..*len as usize],
+            Image::Range { block, start, len } => &block.0.cells[*start as usize..][..*len as usize],
         }
     }
 }
@@ -182,5 +206,18 @@ mod tests {
         written.cells_mut()[1] = Some(Value::Int(2));
         assert_eq!((&written[1], &range[1]), (&Some(Value::Int(2)), &None));
         assert_eq!(*block.row(6..9), [], "beyond the end");
+    }
+
+    #[test]
+    fn what_the_cells_of_a_block_hold_is_given_back() {
+        let held: Arc<[u8]> = [1, 2].into();
+        let block = RowBlock::new(vec![Some(Value::Bytes(held.clone())), None]);
+        let row = block.row(0..2);
+        drop(block);
+        assert_eq!((Arc::strong_count(&held), row.len()), (2, 2));
+        drop(row);
+        assert_eq!(Arc::strong_count(&held), 1);
+        let plain = [Some(Value::Int(1)), None, Some(Value::text("short"))];
+        assert_eq!(RowBlock::of_plain(plain.to_vec()).row(0..3), Row::from(plain));
     }
 }

@@ -63,6 +63,13 @@ proptest! {
     }
 
     #[test]
+    fn a_window_is_the_text_of_its_first_bytes_where_they_are_ascii(bytes in any::<[u8; 22]>(), high in any::<bool>(), len in 0..24usize) {
+        let bytes = if high { bytes } else { bytes.map(|byte| byte & 0x7f) };
+        let expected = bytes.get(..len).filter(|bytes| bytes.is_ascii()).and_then(Text::from_utf8);
+        prop_assert_eq!(Text::of_window(&bytes, len).map(|t| (t.len(), t.is_short(), t)), expected.map(|t| (len, true, t)));
+    }
+
+    #[test]
     fn a_part_is_a_text_exactly_where_its_bytes_are_utf8(bytes in proptest::collection::vec(any::<u8>(), 0..60), ends in any::<[u8; 2]>()) {
         let part = usize::from(ends[0] % 61)..usize::from(ends[1] % 61);
         let said = bytes.get(part.clone()).and_then(|part| std::str::from_utf8(part).ok());

@@ -31,7 +31,7 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
                 Ok(head)
             }
-            None => Err(DecodeError::Truncated { what: self.what }),
+            None => Err(self.too_short()),
         }
     }
 
@@ -42,8 +42,13 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
                 Ok(*head)
             }
-            None => Err(DecodeError::Truncated { what: self.what }),
+            None => Err(self.too_short()),
         }
+    }
+
+    /// That there are too few bytes.
+    pub(crate) fn too_short(&self) -> DecodeError {
+        DecodeError::Truncated { what: self.what }
     }
 
     /// Everything that is left.
@@ -148,4 +153,10 @@ impl<'a> Reader<'a> {
         let n = self.length()?;
         self.take(n)
     }
+}
+
+/// The eight bytes that `rest` begins with, as one number, most significant first; `None` if there are fewer.
+#[inline(always)]
+pub(crate) fn eight(rest: &[u8]) -> Option<u64> {
+    rest.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
 }

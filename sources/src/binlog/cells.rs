@@ -4,8 +4,12 @@
 //! ([`super::plan`]), and each one writes its value straight into its cell. A value that is returned first and moved then costs
 //! more than reading it: its bytes are written in pieces, and the processor must wait before it can read them as a whole. Long texts are
 //! not copied one by one: they are parts of one copy of the event's rows ([`Texts`]).
+//!
+//! A value is read in one of two ways. The straight one ([`Op::usual`]) knows what nearly all values are, has no errors, and so lies wholly in
+//! registers: eight bytes are read where eight are left, a date of these centuries is looked up by its month, a DECIMAL has few digits.
+//! The other ([`Op::unusual`]) knows everything else, and says what is wrong. Where both know a value they tell the same (`tests`).
 
-use std::cell::OnceCell;
+use std::cell::{Cell as Flag, OnceCell};
 use std::sync::Arc;
 
 use thalweg_formulas::decimal::Decimal;
@@ -110,98 +114,162 @@ pub(crate) enum Rare {
 pub(crate) struct Texts<'a> {
     rows: &'a [u8],
     buffer: OnceCell<TextBuffer>,
+    /// A value with bytes on the heap was read.
+    has_heap: Flag<bool>,
 }
 
 impl<'a> Texts<'a> {
     pub(crate) fn new(rows: &'a [u8]) -> Self {
-        Texts { rows, buffer: OnceCell::new() }
+        Texts { rows, buffer: OnceCell::new(), has_heap: Flag::new(false) }
     }
 
-    /// Puts `bytes`, with `left` bytes behind them, into `cell`: as text, or as bytes if they are no UTF-8.
+    /// Whether a value with bytes on the heap was read since this was asked last.
+    pub(crate) fn take_heap(&self) -> bool {
+        self.has_heap.take()
+    }
+
+    /// Puts the text of `len` bytes at the beginning of `rest` into `cell`, and gives back what is behind it. `None`: it is no UTF-8, or is
+    /// short and has letters beyond ASCII, or so few bytes are left that the row is about to end; [`Texts::read`] tells.
     #[inline(always)]
-    fn read(&self, bytes: &[u8], left: usize, cell: &mut Cell) {
+    fn usual<'b>(&self, rest: &'b [u8], len: usize, cell: &mut Cell) -> Option<&'b [u8]> {
+        let behind = rest.get(len..)?;
+        // Two ways to the cell, so that each text is written right into it.
+        if len <= Text::SHORT_MAX {
+            put(cell, Value::Text(Text::of_window(rest.first_chunk()?, len)?));
+        } else {
+            put(cell, Value::Text(self.part(rest.len(), len)?));
+        }
+        Some(behind)
+    }
+
+    /// Any `bytes`, with `left` bytes behind them: text, or bytes if they are no UTF-8.
+    fn read(&self, bytes: &[u8], left: usize) -> Value {
         let text = match bytes.len() {
             0..=Text::SHORT_MAX => Text::from_utf8(bytes),
-            len => {
-                let end = self.rows.len() - left;
-                self.buffer.get_or_init(|| TextBuffer::new(self.rows)).text(end - len..end)
-            }
+            len => self.part(left + len, len),
         };
-        match text {
-            Some(text) => *cell = Some(Value::Text(text)),
-            None => *cell = Some(Value::Bytes(bytes.into())),
-        }
+        text.map_or_else(|| Value::Bytes(bytes.into()), Value::Text)
+    }
+
+    /// The text of `len` bytes that begins where `left` bytes are left.
+    #[inline(always)]
+    fn part(&self, left: usize, len: usize) -> Option<Text> {
+        let start = self.rows.len().checked_sub(left)?;
+        self.has_heap.set(true);
+        self.buffer.get_or_init(|| TextBuffer::new(self.rows)).text(start..start + len)
     }
 }
 
 impl Op {
-    /// Reads one value, which is not NULL, into `cell`.
+    /// Reads one value, which is not NULL, into `cell`, which was absent; gives back what is behind it.
     #[inline(always)]
-    pub(crate) fn read(&self, r: &mut Reader<'_>, texts: &Texts<'_>, cell: &mut Cell) -> Result<(), Fault> {
-        match self {
-            Op::Int1 => *cell = Some(Value::Int(i64::from(r.u8()? as i8))),
-            Op::Uint1 => *cell = Some(Value::Uint(u64::from(r.u8()?))),
-            Op::Int2 => *cell = Some(Value::Int(i64::from(r.u16()? as i16))),
-            Op::Uint2 => *cell = Some(Value::Uint(u64::from(r.u16()?))),
-            Op::Int3 => *cell = Some(Value::Int(i64::from((r.u24()? << 8) as i32 >> 8))),
-            Op::Uint3 => *cell = Some(Value::Uint(u64::from(r.u24()?))),
-            Op::Int4 => *cell = Some(Value::Int(i64::from(r.u32()? as i32))),
-            Op::Uint4 => *cell = Some(Value::Uint(u64::from(r.u32()?))),
-            Op::Int8 => *cell = Some(Value::Int(r.u64()? as i64)),
-            Op::Uint8 => *cell = Some(Value::Uint(r.u64()?)),
-            Op::Double => *cell = Some(Value::double(f64::from_bits(r.u64()?))),
-            Op::Decimal(packing) => match packing.small(r)? {
-                Some((mantissa, scale)) => *cell = Some(Value::Decimal(Decimal::Small { mantissa, scale })),
-                None => *cell = Some(Value::Decimal(packing.read(r.take(packing.len())?)?)),
-            },
-            Op::Date => match temporal::date(r.u24()?) {
-                Ok(t) => *cell = Some(Value::Timestamp(Timestamp(t))),
-                Err(civil) => *cell = Some(civil.date()),
-            },
-            Op::Datetime(fraction) => match temporal::datetime(r.u40_be()?, fraction.micros(r)?) {
-                Ok(t) => *cell = Some(Value::Timestamp(Timestamp(t))),
-                Err(civil) => *cell = Some(civil.datetime(fraction.digits())),
-            },
-            Op::Timestamp(fraction) => match temporal::timestamp(u32::from_be_bytes(r.array()?), fraction.micros(r)?) {
-                Ok(t) => *cell = Some(Value::Timestamp(Timestamp(t))),
-                Err(civil) => *cell = Some(civil.datetime(fraction.digits())),
-            },
-            Op::Time(fraction) => *cell = Some(Value::Duration(Duration(fraction.time(r)?))),
-            Op::Utf8 { prefix } => {
-                let bytes = counted(r, *prefix)?;
-                texts.read(bytes, r.len(), cell);
-            }
-            Op::Enum { bytes, members } => match member(members, r.uint_le(usize::from(*bytes))?)? {
-                Value::Text(text) => *cell = Some(Value::Text(text.clone())),
-                other => *cell = Some(other.clone()),
-            },
-            Op::Bytes { prefix } => *cell = Some(Value::Bytes(counted(r, *prefix)?.into())),
-            // The reader is passed by value, so that it need not be in memory for the sake of this one.
-            Op::Rare(rare) => {
-                let (value, after) = rare.read(*r)?;
-                *r = after;
-                *cell = Some(value);
+    pub(crate) fn read<'a>(&self, rest: &'a [u8], texts: &Texts<'_>, cell: &mut Cell) -> Result<&'a [u8], Fault> {
+        match self.usual(rest, texts, cell) {
+            Some(rest) => Ok(rest),
+            None => {
+                let left = self.unusual(rest, texts, cell)?;
+                Ok(&rest[rest.len() - left..])
             }
         }
-        Ok(())
     }
 
-    /// The same for a cell of an image behind another: text and bytes that are the same in `before` are shared with it, as most columns of
-    /// most updates are.
+    /// The straight path, for what most values of most types are. `None`, and nothing is read: this value is none of these, or bytes lack.
     #[inline(always)]
-    pub(crate) fn read_after(&self, r: &mut Reader<'_>, texts: &Texts<'_>, before: &Cell, cell: &mut Cell) -> Result<(), Fault> {
-        match (self, before) {
-            (Op::Utf8 { prefix }, Some(Value::Text(same))) => match counted(r, *prefix)? {
-                bytes if *bytes == *same.as_bytes() => *cell = Some(Value::Text(same.clone())),
-                bytes => texts.read(bytes, r.len(), cell),
-            },
-            (Op::Bytes { prefix }, Some(Value::Bytes(same))) => match counted(r, *prefix)? {
-                bytes if *bytes == **same => *cell = Some(Value::Bytes(same.clone())),
-                bytes => *cell = Some(Value::Bytes(bytes.into())),
-            },
-            _ => self.read(r, texts, cell)?,
+    fn usual<'a>(&self, rest: &'a [u8], texts: &Texts<'_>, cell: &mut Cell) -> Option<&'a [u8]> {
+        match self {
+            Op::Int1 => fixed(rest, cell, |[byte]| Value::Int(i64::from(byte as i8))),
+            Op::Uint1 => fixed(rest, cell, |[byte]| Value::Uint(u64::from(byte))),
+            Op::Int2 => fixed(rest, cell, |bytes| Value::Int(i64::from(i16::from_le_bytes(bytes)))),
+            Op::Uint2 => fixed(rest, cell, |bytes| Value::Uint(u64::from(u16::from_le_bytes(bytes)))),
+            Op::Int3 => fixed(rest, cell, |[a, b, c]| Value::Int(i64::from(i32::from_le_bytes([0, a, b, c]) >> 8))),
+            Op::Uint3 => fixed(rest, cell, |[a, b, c]| Value::Uint(u64::from(u32::from_le_bytes([a, b, c, 0])))),
+            Op::Int4 => fixed(rest, cell, |bytes| Value::Int(i64::from(i32::from_le_bytes(bytes)))),
+            Op::Uint4 => fixed(rest, cell, |bytes| Value::Uint(u64::from(u32::from_le_bytes(bytes)))),
+            Op::Int8 => fixed(rest, cell, |bytes| Value::Int(i64::from_le_bytes(bytes))),
+            Op::Uint8 => fixed(rest, cell, |bytes| Value::Uint(u64::from_le_bytes(bytes))),
+            Op::Double => fixed(rest, cell, |bytes| Value::double(f64::from_le_bytes(bytes))),
+            Op::Decimal(packing) => {
+                let (mantissa, rest) = packing.small(rest)?;
+                put(cell, Value::Decimal(Decimal::Small { mantissa, scale: packing.scale() }));
+                Some(rest)
+            }
+            Op::Date => {
+                let ([a, b, c], rest) = rest.split_first_chunk()?;
+                put(cell, Value::Timestamp(Timestamp(temporal::usual_date(u32::from_le_bytes([*a, *b, *c, 0]))?)));
+                Some(rest)
+            }
+            Op::Datetime(fraction) => instant(fraction.usual_datetime(rest)?, cell),
+            Op::Timestamp(fraction) => instant(fraction.usual_timestamp(rest)?, cell),
+            Op::Utf8 { prefix } => {
+                let (len, rest) = length(rest, *prefix)?;
+                texts.usual(rest, len, cell)
+            }
+            Op::Enum { bytes: 1, members } => {
+                let (number, rest) = rest.split_first()?;
+                match members.get(usize::from(*number))? {
+                    Value::Text(text) if text.is_short() => put(cell, Value::Text(text.clone())),
+                    _ => return None,
+                }
+                Some(rest)
+            }
+            Op::Time(_) | Op::Bytes { .. } | Op::Enum { .. } | Op::Rare(_) => None,
         }
-        Ok(())
+    }
+
+    /// Every value that is not on the straight path, and what is wrong with those that are none. Gives back how many bytes are left: a number
+    /// comes in a register, as a slice does not.
+    #[inline(never)]
+    fn unusual(&self, rest: &[u8], texts: &Texts<'_>, cell: &mut Cell) -> Result<usize, Fault> {
+        let r = &mut Reader::new(rest, "a row");
+        let value = match self {
+            Op::Int1 | Op::Uint1 | Op::Int2 | Op::Uint2 | Op::Int3 | Op::Uint3 => return Err(r.too_short().into()),
+            Op::Int4 | Op::Uint4 | Op::Int8 | Op::Uint8 | Op::Double => return Err(r.too_short().into()),
+            Op::Decimal(packing) => Value::Decimal(packing.read(r.take(packing.len())?)?),
+            Op::Date => temporal::date(r.u24()?).map_or_else(temporal::Civil::date, |t| Value::Timestamp(Timestamp(t))),
+            Op::Datetime(fraction) => fraction.datetime(temporal::datetime(r.u40_be()?, fraction.micros(r)?)),
+            Op::Timestamp(fraction) => {
+                fraction.datetime(temporal::timestamp(u32::from_be_bytes(r.array()?), fraction.micros(r)?))
+            }
+            Op::Time(fraction) => Value::Duration(Duration(fraction.time(r)?)),
+            Op::Utf8 { prefix } => {
+                let bytes = counted(r, *prefix)?;
+                texts.read(bytes, r.len())
+            }
+            Op::Enum { bytes, members } => member(members, r.uint_le(usize::from(*bytes))?)?.clone(),
+            Op::Bytes { prefix } => Value::Bytes(counted(r, *prefix)?.into()),
+            Op::Rare(rare) => rare.read(r)?,
+        };
+        texts.has_heap.set(texts.has_heap.get() | value.has_heap());
+        put(cell, value);
+        Ok(r.len())
+    }
+
+    /// As [`Op::read`], for a cell of an image behind another: text and bytes that are the same in `before` are shared with it, as most
+    /// columns of most updates are.
+    #[inline(always)]
+    pub(crate) fn read_after<'a>(
+        &self,
+        rest: &'a [u8],
+        texts: &Texts<'_>,
+        before: &Cell,
+        cell: &mut Cell,
+    ) -> Result<&'a [u8], Fault> {
+        let (Op::Utf8 { prefix } | Op::Bytes { prefix }, Some(same)) = (self, before) else {
+            return self.read(rest, texts, cell);
+        };
+        let old = match same {
+            Value::Text(text) if !text.is_short() => text.as_bytes(),
+            Value::Bytes(bytes) => bytes,
+            _ => return self.read(rest, texts, cell),
+        };
+        match length(rest, *prefix).and_then(|(len, rest)| rest.split_at_checked(len)) {
+            Some((bytes, rest)) if bytes == old => {
+                texts.has_heap.set(true);
+                put(cell, same.clone());
+                Ok(rest)
+            }
+            _ => self.read(rest, texts, cell),
+        }
     }
 
     /// The same for a JSON column of which only the changes were logged.
@@ -215,10 +283,8 @@ impl Op {
 }
 
 impl Rare {
-    #[inline(never)]
-    fn read<'a>(&self, mut reader: Reader<'a>) -> Result<(Value, Reader<'a>), Fault> {
-        let r = &mut reader;
-        let value = match self {
+    fn read(&self, r: &mut Reader<'_>) -> Result<Value, Fault> {
+        Ok(match self {
             Rare::Float => float(f32::from_bits(r.u32()?)),
             Rare::Year => Value::Int(year(r.u8()?)),
             Rare::Bit { bytes } => Value::Uint(r.uint_be(usize::from(*bytes))?),
@@ -234,8 +300,7 @@ impl Rare {
             Rare::Json { prefix, charset } => json(charset.decode(counted(r, *prefix)?)),
             Rare::Jsonb { prefix, numbers } => jsonb::value(counted(r, *prefix)?, *numbers)?,
             Rare::Set { bytes, members } => subset(members, r.uint_le(usize::from(*bytes))?)?,
-        };
-        Ok((value, reader))
+        })
     }
 }
 
@@ -266,7 +331,36 @@ pub(crate) fn json(text: Value) -> Value {
     }
 }
 
+/// Writes to a cell that was absent: nothing is there to be dropped, so nothing is looked at.
 #[inline(always)]
+pub(crate) fn put(cell: &mut Cell, value: Value) {
+    std::mem::forget(cell.replace(value));
+}
+
+/// A value of `N` bytes.
+#[inline(always)]
+fn fixed<'a, const N: usize>(rest: &'a [u8], cell: &mut Cell, value: impl FnOnce([u8; N]) -> Value) -> Option<&'a [u8]> {
+    let (bytes, rest) = rest.split_first_chunk()?;
+    put(cell, value(*bytes));
+    Some(rest)
+}
+
+#[inline(always)]
+fn instant<'a>((t, rest): (i64, &'a [u8]), cell: &mut Cell) -> Option<&'a [u8]> {
+    put(cell, Value::Timestamp(Timestamp(t)));
+    Some(rest)
+}
+
+/// The length before a text, if it has one or two bytes.
+#[inline(always)]
+fn length(rest: &[u8], prefix: u8) -> Option<(usize, &[u8])> {
+    match prefix {
+        1 => rest.split_first().map(|(len, rest)| (usize::from(*len), rest)),
+        2 => rest.split_first_chunk().map(|(len, rest)| (usize::from(u16::from_le_bytes(*len)), rest)),
+        _ => None,
+    }
+}
+
 fn counted<'a>(r: &mut Reader<'a>, prefix: u8) -> Result<&'a [u8], DecodeError> {
     let len = match prefix {
         1 => usize::from(r.u8()?),
@@ -293,7 +387,6 @@ fn padded_array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], DecodeError> {
 }
 
 /// An ENUM counts its members from 1; 0 is the empty text of an invalid value, which stands before them.
-#[inline(always)]
 fn member(members: &[Value], index: u64) -> Result<&Value, DecodeError> {
     let member = usize::try_from(index).ok().and_then(|i| members.get(i));
     member.ok_or_else(|| DecodeError::malformed(format!("member {index} of an ENUM of {}", members.len() - 1)))
@@ -308,3 +401,6 @@ fn subset(members: &[Arc<str>], bits: u64) -> Result<Value, DecodeError> {
     let chosen: Vec<&str> = members.iter().enumerate().filter(|(i, _)| bits >> i & 1 != 0).map(|(_, m)| &**m).collect();
     Ok(Value::text(chosen.join(",")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use thalweg_formulas::decimal::Decimal;
 use thalweg_formulas::decimal::wide::U256;
 
 use super::DecodeError;
-use super::bytes::Reader;
+use super::bytes::eight;
 
 /// Bytes of a group of 0 to 9 digits.
 const GROUP_BYTES: [usize; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
@@ -15,8 +15,10 @@ pub(crate) struct Packing {
     whole: u8,
     scale: u8,
     bytes: u8,
-    /// The groups of a value of at most [`SMALL_DIGITS`] digits and eight bytes, which is read as one number; the rest are empty.
-    small: Option<[Group; 3]>,
+    /// A value has at most [`SMALL_DIGITS`] digits, eight bytes and three groups, so it is read as one number.
+    is_small: bool,
+    /// Its groups then; those behind the last one are empty.
+    groups: [Group; 3],
 }
 
 /// Where a group lies in the number that all bytes are, and the power of ten that it stays below.
@@ -39,51 +41,53 @@ impl Packing {
         }
         let whole = precision - scale;
         let side = |digits: u8| usize::from(digits / 9) * 4 + GROUP_BYTES[usize::from(digits % 9)];
-        let mut packing = Packing { whole, scale, bytes: (side(whole) + side(scale)) as u8, small: None };
-        if precision <= SMALL_DIGITS && packing.bytes <= 8 {
-            packing.small = packing.few_groups();
+        let bytes = (side(whole) + side(scale)) as u8;
+        let mut packing = Packing { whole, scale, bytes, is_small: false, groups: [Group { shift: 0, mask: 0, size: 1 }; 3] };
+        if precision <= SMALL_DIGITS && bytes <= 8 {
+            packing.is_small = packing.set_groups().is_some();
         }
         Ok(packing)
     }
 
     /// `None` if there are more than three.
-    fn few_groups(self) -> Option<[Group; 3]> {
-        let mut groups = [Group { shift: 0, mask: 0, size: 1 }; 3];
+    fn set_groups(&mut self) -> Option<()> {
         let mut bits = 8 * self.bytes;
-        for (at, digits) in self.groups().enumerate() {
+        for (at, digits) in self.digits().enumerate() {
             let len = 8 * GROUP_BYTES[usize::from(digits)] as u8;
             bits -= len;
-            *groups.get_mut(at)? = Group { shift: bits, mask: u32::MAX >> (32 - len), size: POW10[usize::from(digits)] };
+            *self.groups.get_mut(at)? = Group { shift: bits, mask: u32::MAX >> (32 - len), size: POW10[usize::from(digits)] };
         }
-        Some(groups)
+        Some(())
     }
 
     /// Bytes of a value.
+    #[inline(always)]
     pub(crate) fn len(self) -> usize {
         usize::from(self.bytes)
     }
 
-    /// Reads a value of few digits, as most are: its mantissa and scale. `None`, and nothing is read, if there may be more.
-    ///
-    /// # Errors
-    /// Too few bytes, or digits that no server writes.
+    /// Reads a value of few digits, as most are: its mantissa, and what is behind it. `None` if there may be more, if fewer than eight bytes
+    /// are left, or if no server writes such digits; [`Packing::read`] tells.
     #[inline(always)]
-    pub(crate) fn small(self, r: &mut Reader<'_>) -> Result<Option<(i64, u8)>, DecodeError> {
-        let Some(groups) = self.small else { return Ok(None) };
-        let raw = r.uint_be(self.len())?;
+    pub(crate) fn small<'a>(&self, rest: &'a [u8]) -> Option<(i64, &'a [u8])> {
+        let raw = eight(rest).filter(|_| self.is_small)?;
+        let rest = rest.get(self.len()..)?;
         // Negative numbers have all bits turned, and then the sign bit, which is set for positive ones.
-        let sign = 1 << (8 * self.bytes - 1);
-        let turned = if raw & sign == 0 { u64::MAX } else { 0 };
-        let raw = raw ^ sign ^ turned;
-        let mut mantissa = 0;
-        for Group { shift, mask, size } in groups {
-            let value = (raw >> shift) as u32 & mask;
-            if value >= size {
-                return Err(DecodeError::malformed("digits of a DECIMAL"));
-            }
-            mantissa = mantissa * i64::from(size) + i64::from(value);
+        let turned = if raw >> 63 == 0 { u64::MAX } else { 0 };
+        let raw = ((raw ^ turned) << 1 >> 1) >> (64 - 8 * u32::from(self.bytes));
+        let [first, second, third] = self.groups.map(|group| (raw >> group.shift) as u32 & group.mask);
+        let [a, b, c] = self.groups.map(|group| group.size);
+        if (first >= a) | (second >= b) | (third >= c) {
+            return None;
         }
-        Ok(Some((if turned == 0 { mantissa } else { -mantissa }, self.scale)))
+        let mantissa = (i64::from(first) * i64::from(b) + i64::from(second)) * i64::from(c) + i64::from(third);
+        Some(((mantissa ^ turned as i64) - turned as i64, rest))
+    }
+
+    /// Digits behind the point.
+    #[inline(always)]
+    pub(crate) fn scale(self) -> u8 {
+        self.scale
     }
 
     /// Reads a value of exactly [`Packing::len`] bytes.
@@ -96,7 +100,7 @@ impl Packing {
         let mut first = 0x80;
         let mut at = 0;
         let mut size: U256 = [0; 4];
-        for digits in self.groups() {
+        for digits in self.digits() {
             let len = GROUP_BYTES[usize::from(digits)];
             let mut value = 0u32;
             for byte in &bytes[at..at + len] {
@@ -114,7 +118,7 @@ impl Packing {
     }
 
     /// The groups of digits in the order of the bytes: the odd one of the whole part first, that of the fraction last.
-    fn groups(self) -> impl Iterator<Item = u8> {
+    fn digits(self) -> impl Iterator<Item = u8> {
         let odd = |digits: u8| Some(digits % 9).filter(|d| *d > 0);
         let full = |digits: u8| std::iter::repeat_n(9, usize::from(digits / 9));
         odd(self.whole).into_iter().chain(full(self.whole)).chain(full(self.scale)).chain(odd(self.scale))

@@ -9,7 +9,7 @@ use thalweg_graph::transaction::SchemaColumn;
 
 use super::DecodeError;
 use super::bytes::Reader;
-use super::cells::{Cell, Fault, Op, Rare, Texts};
+use super::cells::{Cell, Fault, Op, Rare, Texts, put};
 pub(crate) use super::cells::{float, json};
 use super::charset::Charset;
 use super::control::Flavour;
@@ -119,23 +119,19 @@ impl Plan {
         self.ops.iter().any(|op| matches!(op, Op::Rare(Rare::Jsonb { .. } | Rare::Json { .. } | Rare::Packed { .. })))
     }
 
-    /// Reads one image whose columns are all there into `cells`, one for each column; gives back what is behind it.
+    /// Reads one image whose columns are all there into `cells`, one for each column and all absent; gives back what is behind it.
     ///
     /// # Errors
     /// Bytes that do not fit the table map.
-    pub(crate) fn read_row<'a>(&self, mut r: Reader<'a>, texts: &Texts<'_>, cells: &mut [Cell]) -> Result<Reader<'a>, Fault> {
-        let nulls = r.take(self.ops.len().div_ceil(8))?;
-        for ((ops, cells), nulls) in self.ops.chunks(64).zip(cells.chunks_mut(64)).zip(nulls.chunks(8)) {
-            let mut nulls = bits(nulls);
-            for (op, cell) in ops.iter().zip(cells) {
-                match nulls & 1 {
-                    0 => op.read(&mut r, texts, cell)?,
-                    _ => *cell = Some(Value::Null),
-                }
-                nulls >>= 1;
-            }
+    pub(crate) fn read_row<'a>(&self, rest: &'a [u8], texts: &Texts<'_>, cells: &mut [Cell]) -> Result<&'a [u8], Fault> {
+        let (mut nulls, mut rest) = self.nulls(rest)?;
+        if self.ops.len() <= 64 {
+            return read_cells(&self.ops, bits(&mut nulls), rest, texts, cells);
         }
-        Ok(r)
+        for (ops, cells) in self.ops.chunks(64).zip(cells.chunks_mut(64)) {
+            rest = read_cells(ops, bits(&mut nulls), rest, texts, cells)?;
+        }
+        Ok(rest)
     }
 
     /// The same for the image that follows `before`, which has all columns too.
@@ -144,24 +140,31 @@ impl Plan {
     /// Bytes that do not fit the table map.
     pub(crate) fn read_row_after<'a>(
         &self,
-        mut r: Reader<'a>,
+        rest: &'a [u8],
         texts: &Texts<'_>,
         before: &[Cell],
         cells: &mut [Cell],
-    ) -> Result<Reader<'a>, Fault> {
-        let nulls = r.take(self.ops.len().div_ceil(8))?;
+    ) -> Result<&'a [u8], Fault> {
+        let (mut nulls, mut rest) = self.nulls(rest)?;
         let columns = self.ops.chunks(64).zip(before.chunks(64)).zip(cells.chunks_mut(64));
-        for (((ops, before), cells), nulls) in columns.zip(nulls.chunks(8)) {
-            let mut nulls = bits(nulls);
+        for ((ops, before), cells) in columns {
+            let mut nulls = bits(&mut nulls);
             for ((op, before), cell) in ops.iter().zip(before).zip(cells) {
                 match nulls & 1 {
-                    0 => op.read_after(&mut r, texts, before, cell)?,
-                    _ => *cell = Some(Value::Null),
+                    0 => rest = op.read_after(rest, texts, before, cell)?,
+                    _ => put(cell, Value::Null),
                 }
                 nulls >>= 1;
             }
         }
-        Ok(r)
+        Ok(rest)
+    }
+
+    /// A bit for each column, in as many bytes as they take, and the values behind them.
+    #[inline(always)]
+    fn nulls<'a>(&self, rest: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Fault> {
+        let too_short = || Fault::from(DecodeError::Truncated { what: "a row" });
+        rest.split_at_checked(self.ops.len().div_ceil(8)).ok_or_else(too_short)
     }
 
     /// The same for any image.
@@ -170,11 +173,12 @@ impl Plan {
     /// Bytes that do not fit the table map.
     pub(crate) fn read_any_row<'a>(
         &self,
-        mut r: Reader<'a>,
+        rest: &'a [u8],
         texts: &Texts<'_>,
         image: AnyImage<'_>,
         cells: &mut [Cell],
-    ) -> Result<Reader<'a>, Fault> {
+    ) -> Result<&'a [u8], Fault> {
+        let mut r = Reader::new(rest, "a row");
         let AnyImage { present, partial, before } = image;
         let count: u32 = present.iter().map(|byte| byte.count_ones()).sum();
         let nulls = r.take((count as usize).div_ceil(8))?;
@@ -191,11 +195,11 @@ impl Plan {
             match is_set(nulls, nth) {
                 true => *cell = Some(Value::Null),
                 false if is_partial => op.read_changes(&mut r, cell_before, cell)?,
-                false => op.read_after(&mut r, texts, cell_before, cell)?,
+                false => r = Reader::new(op.read_after(r.take_rest(), texts, cell_before, cell)?, "a row"),
             }
             nth += 1;
         }
-        Ok(r)
+        Ok(r.take_rest())
     }
 }
 
@@ -210,10 +214,31 @@ pub(crate) struct AnyImage<'a> {
     pub(crate) before: Option<&'a [Cell]>,
 }
 
-/// Up to eight bytes, the first one lowest.
+/// The inner loop: up to 64 columns, of which `nulls` has a bit each.
+#[inline(never)]
+fn read_cells<'a>(
+    ops: &[Op],
+    mut nulls: u64,
+    mut rest: &'a [u8],
+    texts: &Texts<'_>,
+    cells: &mut [Cell],
+) -> Result<&'a [u8], Fault> {
+    for (op, cell) in ops.iter().zip(cells) {
+        match nulls & 1 {
+            0 => rest = op.read(rest, texts, cell)?,
+            _ => put(cell, Value::Null),
+        }
+        nulls >>= 1;
+    }
+    Ok(rest)
+}
+
+/// Takes up to eight bytes off, the first one lowest.
 #[inline(always)]
-fn bits(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte))
+fn bits(bytes: &mut &[u8]) -> u64 {
+    let (head, rest) = bytes.split_at(bytes.len().min(8));
+    *bytes = rest;
+    head.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte))
 }
 
 fn naming(error: DecodeError, table: &str, column: &str) -> DecodeError {

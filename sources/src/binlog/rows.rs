@@ -90,9 +90,9 @@ pub fn decode(kind: RowsKind, body: &[u8], plan: &Plan, changes: &mut Vec<Change
         true => Cow::Owned(unpack(r.take_rest())?),
     };
     let images = Images { plan, first, second, texts: Texts::new(&rows) };
-    let mut r = Reader::new(&rows, "a row");
-    while !r.is_empty() {
-        r = images.block(kind, is_whole && !kind.partial, r, changes).map_err(|fault| *fault)?;
+    let mut rest = &*rows;
+    while !rest.is_empty() {
+        rest = images.block(kind, is_whole && !kind.partial, rest, changes).map_err(|fault| *fault)?;
     }
     Ok(())
 }
@@ -112,45 +112,46 @@ impl Images<'_> {
         &self,
         kind: RowsKind,
         is_whole: bool,
-        mut r: Reader<'b>,
+        mut rest: &'b [u8],
         changes: &mut Vec<Change>,
-    ) -> Result<Reader<'b>, Fault> {
+    ) -> Result<&'b [u8], Fault> {
         let each = self.plan.columns() * if kind.op == Op::Update { 2 } else { 1 };
         let mut cells = Vec::with_capacity(each);
         let result = loop {
-            let (left, used) = (r.len(), cells.len());
+            let (left, used) = (rest.len(), cells.len());
             // Made right before they are written, while they are in the cache.
             cells.extend((0..each).map(|_| None));
             let of_change = &mut cells[used..];
-            match if is_whole { self.whole(kind.op, r, of_change) } else { self.any(kind, r, of_change) } {
-                Ok(after) => r = after,
+            match if is_whole { self.whole(kind.op, rest, of_change) } else { self.any(kind, rest, of_change) } {
+                Ok(after) => rest = after,
                 Err(fault) => {
                     cells.truncate(used);
                     break Err(fault);
                 }
             }
-            if r.is_empty() || cells.len() >= BLOCK_CELLS {
-                break Ok(r);
+            if rest.is_empty() || cells.len() >= BLOCK_CELLS {
+                break Ok(rest);
             }
             if cells.len() == cells.capacity() {
                 // The other rows of the event are about as long as this one.
-                let more = (1 + r.len() / (left - r.len()).max(1)).min(1 + BLOCK_CELLS / each);
+                let more = (1 + rest.len() / (left - rest.len()).max(1)).min(1 + BLOCK_CELLS / each);
                 cells.reserve_exact(more * each);
             }
         };
-        self.hand_out(kind.op, cells, changes);
+        let has_heap = self.texts.take_heap() || !is_whole;
+        self.hand_out(kind.op, cells, has_heap, changes);
         result
     }
 
-    /// The changes whose cells these are.
-    fn hand_out(&self, op: Op, cells: Vec<Cell>, changes: &mut Vec<Change>) {
+    /// The changes whose cells these are; of which some may have bytes on the heap, or none has.
+    fn hand_out(&self, op: Op, cells: Vec<Cell>, has_heap: bool, changes: &mut Vec<Change>) {
         let (columns, count) = (self.plan.columns(), cells.len());
         let change = |before, after| Change { schema: self.plan.schema.clone(), op, key: None, before, after };
         if count == columns && op != Op::Update {
             let row = Some(Row::from(cells));
             return changes.push(if op == Op::Delete { change(row, None) } else { change(None, row) });
         }
-        let block = RowBlock::new(cells);
+        let block = if has_heap { RowBlock::new(cells) } else { RowBlock::of_plain(cells) };
         let row = |start: usize| Some(block.row(start..start + columns));
         match op {
             Op::Insert | Op::Upsert => changes.extend((0..count).step_by(columns).map(|at| change(None, row(at)))),
@@ -161,22 +162,24 @@ impl Images<'_> {
 
     /// Reads one change whose images have all columns.
     #[inline]
-    fn whole<'b>(&self, op: Op, r: Reader<'b>, cells: &mut [Cell]) -> Result<Reader<'b>, Fault> {
+    fn whole<'b>(&self, op: Op, rest: &'b [u8], cells: &mut [Cell]) -> Result<&'b [u8], Fault> {
         let (first, second) = cells.split_at_mut(self.plan.columns());
-        let rest = self.plan.read_row(r, &self.texts, first)?;
+        let rest = self.plan.read_row(rest, &self.texts, first)?;
         if op == Op::Update { self.plan.read_row_after(rest, &self.texts, first, second) } else { Ok(rest) }
     }
 
     /// Reads one change whose images may lack columns, or hold only the changes of JSON columns.
-    fn any<'b>(&self, kind: RowsKind, r: Reader<'b>, cells: &mut [Cell]) -> Result<Reader<'b>, Fault> {
+    fn any<'b>(&self, kind: RowsKind, rest: &'b [u8], cells: &mut [Cell]) -> Result<&'b [u8], Fault> {
         let (first, second) = cells.split_at_mut(self.plan.columns());
         let image = AnyImage { present: self.first, partial: None, before: None };
-        let mut r = self.plan.read_any_row(r, &self.texts, image, first)?;
+        let rest = self.plan.read_any_row(rest, &self.texts, image, first)?;
         if kind.op != Op::Update {
-            return Ok(r);
+            return Ok(rest);
         }
+        let mut r = Reader::new(rest, "a row");
         let partial = if kind.partial { self.partial(&mut r)? } else { None };
-        self.plan.read_any_row(r, &self.texts, AnyImage { present: self.second, partial, before: Some(first) }, second)
+        let image = AnyImage { present: self.second, partial, before: Some(first) };
+        self.plan.read_any_row(r.take_rest(), &self.texts, image, second)
     }
 
     /// A bit for each JSON column of the image that follows: whether it is there as changes only.

@@ -3,7 +3,7 @@
 use thalweg_formulas::{Duration, Timestamp, Value};
 
 use super::DecodeError;
-use super::bytes::Reader;
+use super::bytes::{Reader, eight};
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -20,7 +20,7 @@ fn days_from_civil(year: u32, month: u32, day: u32) -> i64 {
     i64::from(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year) - 719_468 - 146_097
 }
 
-fn month_len(year: u32, month: u32) -> u32 {
+const fn month_len(year: u32, month: u32) -> u32 {
     match month {
         2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
         2 => 28,
@@ -85,6 +85,8 @@ pub(crate) struct Fraction {
     digits: u8,
     /// Two digits a byte.
     len: u8,
+    /// Microseconds of the last digit that is there.
+    unit: u32,
 }
 
 impl Fraction {
@@ -92,17 +94,20 @@ impl Fraction {
     /// A number of digits that no column has.
     pub(crate) fn new(digits: u8) -> Result<Fraction, DecodeError> {
         match digits {
-            0..=6 => Ok(Fraction { digits, len: digits.div_ceil(2) }),
+            0..=6 => {
+                let len = digits.div_ceil(2);
+                Ok(Fraction { digits, len, unit: [0, 10_000, 100, 1][usize::from(len)] })
+            }
             _ => Err(DecodeError::malformed(format!("{digits} digits of a second"))),
         }
     }
 
-    pub(crate) fn digits(self) -> u8 {
-        self.digits
+    /// The value of a DATETIME or TIMESTAMP: its instant, or the text of what names no day.
+    pub(crate) fn datetime(self, instant: Result<i64, Civil>) -> Value {
+        instant.map_or_else(|civil| civil.datetime(self.digits), |t| Value::Timestamp(Timestamp(t)))
     }
 
     /// Reads the fraction, in microseconds.
-    #[inline(always)]
     pub(crate) fn micros(self, r: &mut Reader<'_>) -> Result<u32, DecodeError> {
         Ok(match self.len {
             0 => 0,
@@ -113,7 +118,6 @@ impl Fraction {
     }
 
     /// Reads a TIME, in microseconds: three bytes and the fraction, most significant first, offset so that negative times sort below.
-    #[inline(always)]
     pub(crate) fn time(self, r: &mut Reader<'_>) -> Result<i64, DecodeError> {
         let bits = 8 * u32::from(self.len);
         let raw = match self.len {
@@ -128,6 +132,74 @@ impl Fraction {
         let span = (seconds * 1_000_000 + micros) as i64;
         Ok(if raw < 0 { -span } else { span })
     }
+
+    /// Reads a DATETIME that is an instant of the years 1900 to 2155, and gives what is behind it. `None` if it is another, or if fewer than
+    /// eight bytes are left; [`datetime`] tells.
+    #[inline(always)]
+    pub(crate) fn usual_datetime<'a>(&self, rest: &'a [u8]) -> Option<(i64, &'a [u8])> {
+        let (raw, micros, rest) = self.split::<5>(rest)?;
+        let (date, time) = ((raw >> 17) as u32 & 0x3f_ffff, raw as u32 & 0x1_ffff);
+        let days = day(date >> 5, date & 0x1f)?;
+        let (hour, minute, second) = (time >> 12, time >> 6 & 0x3f, time & 0x3f);
+        if (hour > 23) | (minute > 59) | (second > 59) {
+            return None;
+        }
+        let seconds = i64::from(days) * 86_400 + i64::from(hour * 3600 + minute * 60 + second);
+        Some((seconds * 1_000_000 + micros, rest))
+    }
+
+    /// Reads a TIMESTAMP that is not the zero date, and gives what is behind it. `None` if it is, or if fewer than eight bytes are left;
+    /// [`timestamp`] tells.
+    #[inline(always)]
+    pub(crate) fn usual_timestamp<'a>(&self, rest: &'a [u8]) -> Option<(i64, &'a [u8])> {
+        let (seconds, micros, rest) = self.split::<4>(rest)?;
+        let instant = seconds as i64 * 1_000_000 + micros;
+        (instant != 0).then_some((instant, rest))
+    }
+
+    /// The first `N` bytes as a number, and the fraction behind them in microseconds, if that is less than a second.
+    #[inline(always)]
+    fn split<'a, const N: u32>(&self, rest: &'a [u8]) -> Option<(u64, i64, &'a [u8])> {
+        let raw = eight(rest)?;
+        let rest = rest.get(N as usize + usize::from(self.len)..)?;
+        // Without a fraction the unit is 0.
+        let fraction = raw << (8 * N) >> 40 >> (24 - 8 * u32::from(self.len));
+        let micros = fraction * u64::from(self.unit);
+        (micros < 1_000_000).then_some((raw >> (64 - 8 * N), micros as i64, rest))
+    }
+}
+
+/// The first year of [`MONTHS`].
+const FIRST: u32 = 1900;
+
+/// For each month of the years 1900 to 2155, counted as `(year - 1900) × 13 + month`: the days from 1900-01-01 to its first day, times 32, and
+/// its days. There is no month 0.
+static MONTHS: [u32; 256 * 13] = {
+    let mut months = [0; 256 * 13];
+    let (mut at, mut days) = (0, 0);
+    while at < months.len() {
+        let len = month_len(FIRST + at as u32 / 13, at as u32 % 13);
+        months[at] = days << 5 | len;
+        days += len;
+        at += 1;
+    }
+    months
+};
+
+/// Days from 1970-01-01 to a day of the years 1900 to 2155, whose month is counted as `year × 13 + month`; `None` if there is none.
+#[inline(always)]
+fn day(months: u32, day: u32) -> Option<i32> {
+    const BEFORE_1970: i32 = 25_567;
+    let month = *MONTHS.get(months.wrapping_sub(FIRST * 13) as usize)?;
+    (day.wrapping_sub(1) < (month & 0x1f)).then(|| (month >> 5) as i32 + day as i32 - 1 - BEFORE_1970)
+}
+
+/// As [`date`], for the years 1900 to 2155; `None` if it is of others, or names no day.
+#[inline(always)]
+pub(crate) fn usual_date(raw: u32) -> Option<i64> {
+    let month = raw >> 5 & 0x0f;
+    let days = day((raw >> 9) * 13 + month, raw & 0x1f).filter(|_| month <= 12)?;
+    Some(i64::from(days) * DAY_US)
 }
 
 /// DATE: day 5 bits, month 4, year the rest. The instant in microseconds, or what names no day.
