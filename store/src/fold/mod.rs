@@ -10,7 +10,7 @@
 //!
 //! Cost: O(1) per change; memory for every row. Next to read: `table`.
 
-mod table;
+pub(crate) mod table;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

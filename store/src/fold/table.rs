@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use thalweg_formulas::coerce::coerce;
 use thalweg_formulas::{Type, Value};
 use thalweg_graph::transaction::{Change, Op, Row, Schema, SchemaColumn};
@@ -11,12 +11,14 @@ use thalweg_graph::transaction::{Change, Op, Row, Schema, SchemaColumn};
 use super::TableRows;
 use crate::config::StoreConfig;
 
-type Key = Box<[Value]>;
-type Cells = Vec<Option<Value>>;
+/// The values of the key's columns; of a multiset's row all values that tell it from others.
+pub(crate) type Key = Box<[Value]>;
+/// A row, as long as its last present cell at least.
+pub(crate) type Cells = Vec<Option<Value>>;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     name: Arc<str>,
     columns: Vec<SchemaColumn>,
     /// Declared types, column by column.
@@ -46,7 +48,7 @@ struct Layout {
 
 impl Table {
     /// An empty table that is first met with `schema`.
-    pub(super) fn new(schema: &Arc<Schema>, config: &StoreConfig) -> Table {
+    pub(crate) fn new(schema: &Arc<Schema>, config: &StoreConfig) -> Table {
         let declared = config.types.get(&*schema.table).cloned().unwrap_or_default();
         let names: Vec<Arc<str>> = match config.keys.get(&*schema.table) {
             Some(names) => names.iter().map(|name| name.as_str().into()).collect(),
@@ -121,7 +123,7 @@ impl Table {
     }
 
     /// Applies a change; `None`: it was refused.
-    pub(super) fn change(&mut self, change: Change) -> Option<()> {
+    pub(crate) fn change(&mut self, change: Change) -> Option<()> {
         let layout = self.lay_out(&change.schema);
         let whole = change.before.as_ref().is_some_and(|row| row.iter().all(Option::is_some));
         let before = change.before.map(|row| self.place(&layout, row));
@@ -253,25 +255,86 @@ impl Table {
         self.key.iter().zip(&self.key_types).map(|(at, ty)| coerce(value(at), ty).ok()).collect()
     }
 
-    pub(super) fn into_rows(self) -> TableRows {
-        let width = self.columns.len();
+    /// Adds the keys of all rows that `change` may look at or write; it brings its columns, as the change itself will.
+    pub(crate) fn touches(&mut self, change: &Change, keys: &mut HashSet<Key>) {
+        let layout = self.lay_out(&change.schema);
+        let placed = |image: &Option<Row>| image.clone().map(|row| self.place(&layout, row));
+        let (before, after) = (placed(&change.before), placed(&change.after));
+        match self.rows {
+            Rows::Keyed(_) => {
+                let Some(key) = self.old_key(change.op, change.key.as_deref(), &before, &after) else { return };
+                keys.extend(after.as_ref().and_then(|after| self.key_after(&key, after)).flatten());
+                keys.insert(key);
+            }
+            Rows::Multiset(_) => {
+                let images = [before, after].map(|image| image.and_then(|row| self.typed(row)));
+                let mut updated = Cells::new();
+                images.iter().flatten().for_each(|image| overlay(&mut updated, image.clone()));
+                keys.extend(images.iter().flatten().chain([&updated]).filter_map(|row| self.values_of(row)));
+            }
+        }
+    }
+
+    /// A row of a snapshot of this table, whose columns are the table's first ones, as an insert would take it; `None`: it no longer fits.
+    pub(crate) fn again(&self, row: Row) -> Option<(Key, Cells)> {
+        let row = row.into_vec();
+        match self.rows {
+            Rows::Keyed(_) => {
+                let key = self.key_from(self.key.iter().map(|at| row.get(*at).and_then(Option::as_ref)))?;
+                let mut row = self.typed(row)?;
+                let cells: Vec<(usize, Value)> = self.key.iter().copied().zip(key.iter().cloned()).collect();
+                put_under_key(&mut row, &cells);
+                Some((key, row))
+            }
+            Rows::Multiset(_) => {
+                let row = self.typed(row)?;
+                Some((self.values_of(&row)?, row))
+            }
+        }
+    }
+
+    /// Takes a row back in that [`Table::again`] gave, unless one with its key is there.
+    pub(crate) fn load(&mut self, key: Key, row: Cells) {
+        match &mut self.rows {
+            Rows::Keyed(rows) => drop(rows.entry(key).or_insert(row)),
+            Rows::Multiset(rows) => rows.entry(key).or_default().push(row),
+        }
+    }
+
+    /// Whether several rows may have one key.
+    pub(crate) fn is_multiset(&self) -> bool {
+        matches!(self.rows, Rows::Multiset(_))
+    }
+
+    /// The schema that its rows have now.
+    pub(crate) fn schema(&self) -> Schema {
         let key = match &self.rows {
             Rows::Keyed(_) => self.key.iter().map(|at| *at as u32).collect(),
             Rows::Multiset(_) => Vec::new(),
         };
-        let mut rows: Vec<(Key, Cells)> = match self.rows {
-            Rows::Keyed(rows) => rows.into_iter().collect(),
+        Schema { table: self.name.clone(), columns: self.columns.clone(), key }
+    }
+
+    /// Takes all rows out, in the order of their keys; equal rows of a multiset keep theirs.
+    pub(crate) fn take_sorted(&mut self) -> Vec<(Key, Cells)> {
+        let mut rows: Vec<(Key, Cells)> = match &mut self.rows {
+            Rows::Keyed(rows) => std::mem::take(rows).into_iter().collect(),
             Rows::Multiset(rows) => {
-                rows.into_iter().flat_map(|(k, equal)| equal.into_iter().map(move |row| (k.clone(), row))).collect()
+                let equal = |(key, equal): (Key, Vec<Cells>)| equal.into_iter().map(move |row| (key.clone(), row));
+                std::mem::take(rows).into_iter().flat_map(equal).collect()
             }
         };
-        // Stable: equal rows of a multiset keep their order.
         rows.sort_by(|a, b| a.0.cmp(&b.0));
+        rows
+    }
+
+    pub(super) fn into_rows(mut self) -> TableRows {
+        let (rows, schema) = (self.take_sorted(), Arc::new(self.schema()));
+        let width = schema.columns.len();
         let whole = |(_, mut cells): (Key, Cells)| {
             cells.resize(width, None);
             Row::from(cells)
         };
-        let schema = Arc::new(Schema { table: self.name, columns: self.columns, key });
         TableRows { schema, rows: rows.into_iter().map(whole).collect() }
     }
 }

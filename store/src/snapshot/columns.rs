@@ -38,24 +38,32 @@ const TAGGED: (&str, &str) = ("thalweg.encoding", "tagged");
 
 impl Kind {
     /// The narrowest kind that holds a column's cells.
-    pub(super) fn of<'a>(cells: impl Iterator<Item = Option<&'a Value>>) -> Kind {
-        let mut kind = None;
-        for cell in cells {
-            let one = match cell {
-                None => return Kind::Tagged,
-                Some(Value::Null) => continue,
-                Some(value) => Kind::of_value(value),
-            };
-            kind = match (kind, one) {
-                (None, one) => Some(one),
-                (Some(kind), one) if kind == one => continue,
-                (Some(Kind::Decimal(a) | Kind::WideDecimal(a)), Kind::Decimal(b) | Kind::WideDecimal(b)) if a == b => {
-                    Some(Kind::WideDecimal(a))
-                }
-                _ => return Kind::Tagged,
-            };
+    #[cfg(test)]
+    fn of<'a>(cells: impl Iterator<Item = Option<&'a Value>>) -> Kind {
+        cells.fold(None, Kind::with).unwrap_or(Kind::Tagged)
+    }
+
+    /// The narrowest kind that also holds `cell`; `None`: there were only NULLs.
+    #[inline]
+    pub(super) fn with(kind: Option<Kind>, cell: Option<&Value>) -> Option<Kind> {
+        match cell {
+            None => Some(Kind::Tagged),
+            Some(Value::Null) => kind,
+            Some(value) => Kind::join(kind, Some(Kind::of_value(value))),
         }
-        kind.unwrap_or(Kind::Tagged)
+    }
+
+    /// The narrowest kind that holds what both hold.
+    #[inline]
+    pub(super) fn join(a: Option<Kind>, b: Option<Kind>) -> Option<Kind> {
+        match (a, b) {
+            (None, kind) | (kind, None) => kind,
+            (Some(a), Some(b)) if a == b => Some(a),
+            (Some(Kind::Decimal(a) | Kind::WideDecimal(a)), Some(Kind::Decimal(b) | Kind::WideDecimal(b))) if a == b => {
+                Some(Kind::WideDecimal(a))
+            }
+            _ => Some(Kind::Tagged),
+        }
     }
 
     fn of_value(value: &Value) -> Kind {

@@ -1,18 +1,19 @@
 //! Snapshots: all rows and the engine's state at one epoch, so that a start reads what is there now instead of all that ever happened.
 //!
 //! A snapshot is a folder `snapshots/<epoch>` of Arrow IPC files, one a table, the engine's state, and a manifest; the database records
-//! it with the manifest's checksum. It is folded from the snapshot before and the log between, not from the engine, so it holds every
-//! column. The two newest are kept.
+//! it with the manifest's checksum. It is merged from the snapshot before and the log between, not from the engine, so it holds every
+//! column. The rows of a file are in the order of their keys. The two newest snapshots are kept.
 //!
 //! Invariants:
 //! - STORE-5: a recorded snapshot was complete and synced before it was recorded; a folder that is not recorded is nothing.
 //! - STORE-6: a snapshot that fails any check is not used at all: the older one and more of the log take its place, with a warning.
 //!
-//! Cost of writing: O(rows), on a thread of its own; memory for all rows while it lasts.
-//! Next to read: [`crate::fold`], [`columns`], [`write`], [`read`].
+//! Cost of writing: O(rows), on a thread of its own; memory for the rows that changed, see [`merge`].
+//! Next to read: [`crate::fold`], [`merge`], [`columns`], [`write`], [`read`].
 
 pub(crate) mod columns;
 mod manifest;
+mod merge;
 mod read;
 mod write;
 
@@ -25,9 +26,11 @@ use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Epoch, Transaction};
 
 pub(crate) use self::manifest::Manifest;
+use self::merge::Merge;
+use self::write::Folder;
+use crate::codec::wire::Damaged;
 use crate::config::StoreConfig;
 use crate::error::{UNUSABLE, damaged, fatal, from_sqlite};
-use crate::fold::Fold;
 use crate::sqlite::log::{self, Span};
 use crate::sqlite::tables;
 
@@ -114,22 +117,26 @@ impl Snapshots {
         read::rows(&place, manifest, each).map_err(|reason| damaged(&place, reason))
     }
 
-    /// Folds the newest usable snapshot and the log after it, and writes what comes out. Reads the database by a connection of its own.
+    /// Merges the newest usable snapshot with the log after it, and writes what comes out. Reads the database by a connection of its own.
     pub(crate) fn write(&self, state: &EngineState) -> Result<Recorded, StoreError> {
         let failed = |e: rusqlite::Error| from_sqlite("read", &self.database, &e);
-        let mut fold = Fold::new(self.config.clone());
-        let mut after = 0;
-        if let Some(manifest) = self.newest_usable()? {
-            self.rows(&manifest, &mut |rows| fold.transaction(rows))?;
-            after = manifest.epoch;
+        let base = self.newest_usable()?;
+        let folder = Folder::create(&self.folder, state.epoch)?;
+        let mut merge = Merge::new(self.config.clone(), &folder.new);
+        if let Some(manifest) = &base {
+            merge.begin(&self.place(manifest.epoch), manifest)?;
         }
+        let after = base.map_or(0, |manifest| manifest.epoch);
         let conn = Connection::open_with_flags(&self.database, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
         let schemas = tables::read_schemas(&conn, &self.database, None)?;
-        log::read(&conn, &self.database, Span { after, through: state.epoch }, &schemas, &mut |piece| {
-            fold.transaction(piece.transaction);
-            Ok(())
-        })?;
-        let (manifest, manifest_crc) = write::write(&self.folder, &self.instance, state, fold.into_tables())?;
+        let mut merged = Ok(());
+        let read = log::read(&conn, &self.database, Span { after, through: state.epoch }, &schemas, &mut |piece| {
+            merged = merge.transaction(piece.transaction);
+            if merged.is_ok() { Ok(()) } else { Err(Damaged("which cannot be folded")) }
+        });
+        merged.and(read)?;
+        let tables = merge.finish()?;
+        let (manifest, manifest_crc) = folder.seal(&self.instance, state, tables)?;
         Ok(Recorded { epoch: state.epoch, manifest_crc, rows: manifest.rows(), bytes: manifest.bytes() })
     }
 }

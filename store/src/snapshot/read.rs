@@ -1,17 +1,20 @@
 //! Reading a snapshot: everything is checked before the first row is handed out.
 
 use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::ipc::reader::FileReader;
 use thalweg_formulas::Timestamp;
+use thalweg_graph::ports::StoreError;
 use thalweg_graph::state::EngineState;
-use thalweg_graph::transaction::{Body, Change, Op, Schema, Transaction};
+use thalweg_graph::transaction::{Body, Change, Op, Row, Schema, Transaction};
 
 use super::columns;
 use super::manifest::{FORMAT, MANIFEST, Manifest, STATE, measure};
 use super::{Recorded, SCHEMA_KEY};
+use crate::error::damaged;
 
 /// Reads and checks the manifest of a recorded snapshot and every file that it names.
 ///
@@ -54,11 +57,39 @@ pub(super) fn rows(place: &Path, manifest: &Manifest, each: &mut dyn FnMut(Trans
     })
 }
 
-fn table(path: &Path, each: &mut dyn FnMut(Transaction)) -> Result<(), String> {
+/// The schema of a table's file, and its batches.
+fn open(path: &Path) -> Result<(Arc<Schema>, FileReader<BufReader<File>>), String> {
     let file = File::open(path).map_err(|e| e.to_string())?;
     let reader = FileReader::try_new_buffered(file, None).map_err(|e| e.to_string())?;
     let json = reader.schema().metadata().get(SCHEMA_KEY).cloned().ok_or("it names no table")?;
-    let schema: Arc<Schema> = Arc::new(serde_json::from_str(&json).map_err(|e| e.to_string())?);
+    Ok((Arc::new(serde_json::from_str(&json).map_err(|e| e.to_string())?), reader))
+}
+
+/// The schema of a table's file.
+pub(super) fn schema(path: &Path) -> Result<Arc<Schema>, StoreError> {
+    open(path).map(|(schema, _)| schema).map_err(|reason| damaged(path, reason))
+}
+
+/// Hands out the rows of a table's file in their order, until `each` fails.
+pub(super) fn each_row(path: &Path, each: &mut dyn FnMut(Row) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    let broken = |reason: String| damaged(path, reason);
+    let (_, reader) = open(path).map_err(broken)?;
+    for batch in reader {
+        let mut result = Ok(());
+        let mut take = |row| {
+            if result.is_ok() {
+                result = each(row);
+            }
+        };
+        let batch = batch.map_err(|e| broken(e.to_string()))?;
+        columns::rows(&batch, &mut take).map_err(|damaged| broken(damaged.0.to_string()))?;
+        result?;
+    }
+    Ok(())
+}
+
+fn table(path: &Path, each: &mut dyn FnMut(Transaction)) -> Result<(), String> {
+    let (schema, reader) = open(path)?;
     for batch in reader {
         let batch = batch.map_err(|e| e.to_string())?;
         let mut changes = Vec::with_capacity(batch.num_rows());
