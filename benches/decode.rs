@@ -3,12 +3,14 @@
 //! Two tables, logged by a private MariaDB: `narrow`, the one of sysbench (id, k, char(120), char(60)), inserted and then updated once, in
 //! transactions of 1,000 rows and of 100; `typed`, eleven columns of eleven types, inserted. Whole transactions come out, and are dropped
 //! as the engine drops them. The peer is `mysql_common`'s `rows()`, over the same bytes with the same allocator; both first give the same values, row for
-//! row. Expected: five million a second on both, more than six times the peer.
+//! row. Where PyPI's `mysql-replication` is installed for `python3` (or for the program that `THALWEG_PYTHON` names), it reads the first row
+//! events of the same file (`decode_peer.py`). Expected: five million a second on both, more than six times the first peer.
 //!
 //! `cargo bench -p thalweg-benches --bench decode [-- --quick]`
 
 use std::hash::{Hash, Hasher};
 use std::hint::black_box;
+use std::process::Command;
 
 use mysql_common::binlog::consts::BinlogVersion;
 use mysql_common::binlog::events::EventData;
@@ -144,6 +146,23 @@ fn peer(file: &[u8], mut each: impl FnMut([Option<Vec<BinlogValue<'static>>>; 2]
     changes
 }
 
+/// Row changes a second of PyPI's `mysql-replication`, over the first row events of a file; `None`: it is not installed.
+fn python(file: &[u8], events: usize) -> Option<Figure> {
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(log.path(), file).expect("room for it");
+    let program = std::env::var("THALWEG_PYTHON").unwrap_or_else(|_| "python3".to_string());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/decode_peer.py");
+    let output = Command::new(program).arg(script).arg(log.path()).arg(events.to_string()).output().ok()?;
+    if output.status.code() == Some(3) {
+        return None;
+    }
+    let told = String::from_utf8_lossy(&output.stdout);
+    let [changes, seconds] = told.split_whitespace().flat_map(str::parse::<f64>).collect::<Vec<_>>()[..] else {
+        panic!("decode_peer.py: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    Some(Figure { median: changes / seconds / 1e6, best: None })
+}
+
 /// A sum over all values in their order; the texts of both contestants say the same for the same value.
 #[derive(Default)]
 struct Sum(std::hash::DefaultHasher);
@@ -224,6 +243,10 @@ fn main() {
         table.ours(&case, rate, Unit::MillionPerS("changes"), Target::Reach(5.0));
         let theirs = recording.rate(effort.pick(3, 1), |file| peer(file, |images| drop(black_box(images))));
         table.peer("mysql_common `rows()`", theirs, Target::None);
+        match python(&recording.file, effort.pick(1_000, 100)) {
+            Some(rate) => table.peer("PyPI `mysql-replication`", rate, Target::None),
+            None => println!("  PyPI `mysql-replication` is not installed, and is left out"),
+        };
         let bytes = recording.megabytes() / recording.changes as f64 * 1e6;
         table.ours(format!("{name}, {each} a transaction, bytes"), rate.map(|rate| rate * bytes), Unit::PerS("MB"), Target::None);
     }
