@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use thalweg_formulas::{Cell, Timestamp, Value};
+use thalweg_formulas::{Timestamp, Value};
 use thalweg_graph::outcome::deltas::Legend;
 use thalweg_graph::outcome::{Deltas, Key};
 use thalweg_graph::plan::TableId;
 use thalweg_graph::transaction::Body;
 use thalweg_graph::{Epoch, Outcome, Plan, Transaction};
 
-use crate::edges::mail::{Ask, AskKind, Contribution, Note, NoteKind, Parcel, ParcelKind, Referrer};
+use crate::edges::lookup::Seen;
+use crate::edges::mail::{Ask, AskKind, Given, Note, NoteKind, Parcel, ParcelKind, Referrer};
 use crate::intake::{Arrival, Mapping};
 use crate::memory::Memory;
 use crate::state::{Directory, KeyHash, Kind};
@@ -68,6 +69,8 @@ pub struct GroupTarget {
     pub region: u32,
     /// The aggregate's number within that region.
     pub place: u32,
+    /// How words of contributions are read.
+    pub kind: Kind,
 }
 
 /// Where a lookup edge's questions and answers go.
@@ -79,6 +82,8 @@ pub struct LookupTarget {
     pub into: u32,
     /// The slots there.
     pub slots: Vec<u32>,
+    /// By slot: how its words are read, here and there; boxed if not by their type.
+    pub kinds: Vec<Kind>,
 }
 
 /// Shared by the components of one worker.
@@ -176,13 +181,13 @@ impl Context {
     }
 
     /// Tells a parent's aggregate what a child of it gives.
-    pub fn contribute(&mut self, epoch: Epoch, group: u32, key: &[Value], contribution: Contribution) {
+    pub fn contribute(&mut self, epoch: Epoch, group: u32, key: &[Value], given: Given) {
         let hash = KeyHash::of(key);
         let owner = hash.owner(self.workers);
         if owner == self.me {
-            self.contributed(epoch, group, key, hash, contribution);
+            self.contributed(epoch, group, key, hash, given);
         } else {
-            let what = ParcelKind::Contribute(group, key.into(), contribution);
+            let what = ParcelKind::Contribute(group, key.into(), given.into_cells(self.groups[group as usize].kind));
             self.parcels.push(Parcel { to: owner as u32, epoch, what });
         }
     }
@@ -203,17 +208,18 @@ impl Context {
     }
 
     /// A contribution has reached the parent's worker.
-    fn contributed(&mut self, epoch: Epoch, group: u32, key: &[Value], hash: KeyHash, contribution: Contribution) {
+    #[inline]
+    fn contributed(&mut self, epoch: Epoch, group: u32, key: &[Value], hash: KeyHash, given: Given) {
         let target = self.groups[group as usize];
         let directory = &mut self.directories[target.table.0 as usize];
         let row = directory.intern(key, hash);
-        if contribution.add.is_some() {
-            directory.hold(row);
+        match given.ends() {
+            (false, true) => directory.hold(row),
+            (true, false) => directory.let_go(row),
+            // What comes holds it for what goes.
+            (true, true) | (false, false) => {}
         }
-        if contribution.remove.is_some() {
-            directory.let_go(row);
-        }
-        let what = NoteKind::Contribute(target.place, contribution);
+        let what = NoteKind::Contribute(target.place, given);
         self.inboxes[target.region as usize].push(Note { epoch, row, what });
     }
 
@@ -244,12 +250,18 @@ impl Context {
     }
 
     /// Tells a referring row what it sees.
-    pub fn looked(&mut self, epoch: Epoch, lookup: u32, referrer: Referrer, position: u32, cell: Cell) {
+    #[inline]
+    pub fn looked(&mut self, epoch: Epoch, lookup: u32, referrer: Referrer, position: u32, seen: &Seen) {
         if referrer.worker() == self.me {
             let target = &self.lookups[lookup as usize];
-            let what = NoteKind::Set(target.slots[position as usize], cell);
+            let slot = target.slots[position as usize];
+            let what = match seen {
+                Seen::Word(word) => NoteKind::Word(slot, *word),
+                Seen::Cell(cell) => NoteKind::Set(slot, cell.clone()),
+            };
             self.inboxes[target.into as usize].push(Note { epoch, row: referrer.row(), what });
         } else {
+            let cell = seen.cell(self.lookups[lookup as usize].kinds[position as usize]);
             let what = ParcelKind::Looked(lookup, referrer.row(), position, cell);
             self.parcels.push(Parcel { to: referrer.worker() as u32, epoch, what });
         }
@@ -260,13 +272,13 @@ impl Context {
         let epoch = parcel.epoch;
         match parcel.what {
             ParcelKind::Contribute(group, key, contribution) => {
-                self.contributed(epoch, group, &key, KeyHash::of(&key), contribution);
+                self.contributed(epoch, group, &key, KeyHash::of(&key), Given::Cells(Box::new(contribution)));
             }
             ParcelKind::Refer(lookup, key, referrer, refers) => {
                 self.referred(epoch, lookup, &key, KeyHash::of(&key), referrer, refers);
             }
             ParcelKind::Looked(lookup, row, position, cell) => {
-                self.looked(epoch, lookup, Referrer::new(self.me, row), position, cell);
+                self.looked(epoch, lookup, Referrer::new(self.me, row), position, &Seen::Cell(cell.into()));
             }
         }
     }

@@ -95,6 +95,9 @@ impl Driver {
         }
         let mut open = Open::new(first, self.workers());
         open.infos.reserve(transactions.len());
+        if self.workers() == 1 {
+            open.arrivals[0].reserve(transactions.len());
+        }
         for (epoch, transaction) in (first..).zip(transactions.drain(..)) {
             if matches!(transaction.body, Body::Spilled(_)) || self.workers() > 1 && self.crosses(&transaction) {
                 let whole = std::mem::replace(&mut open, Open::new(epoch + 1, self.workers()));
@@ -179,8 +182,9 @@ impl Driver {
 
     /// Puts a transaction's changes where their documents live.
     fn add(&mut self, epoch: Epoch, transaction: Transaction, open: &mut Open) {
-        open.infos.push(EpochInfo::of(&transaction));
-        match transaction.body {
+        let Transaction { origin, at, body, .. } = transaction;
+        open.infos.push(EpochInfo { at, origin, fill: matches!(body, Body::Fill(_)), large: false });
+        match body {
             Body::Changes(changes) | Body::Fill(changes) => match self.one_mapping(&changes) {
                 Some(id) => {
                     let (table, what) = (self.router.mappings()[id as usize].table, What::Changes(id, changes));

@@ -48,6 +48,9 @@ pub struct Shard {
     started: bool,
 }
 
+/// Questions for which memory is kept between batches.
+const ASKS_KEPT_MAX: usize = 1 << 14;
+
 /// The most deltas that room is made for in advance.
 const DELTAS_EXPECTED_MAX: usize = 16_384;
 
@@ -72,11 +75,7 @@ impl Shard {
             Region::new(Layout::new(&plan, id, is_home), home)
         });
         let regions: Vec<Region> = regions.collect();
-        let lookups = plan.lookups.iter().map(|lookup| {
-            let from = &plan.regions[lookup.to.0 as usize].slots;
-            let kinds = lookup.values.iter().map(|slot| Kind::of_type(&from[slot.0 as usize].ty));
-            (lookup.level, LookupIndex::new(kinds.collect()))
-        });
+        let lookups = plan.lookups.iter().map(|lookup| (lookup.level, LookupIndex::new(kinds_looked_up(&plan, lookup))));
         let lookups: Vec<_> = lookups.collect();
         let mut levels: Vec<u32> =
             regions.iter().map(|region| region.layout.level).chain(lookups.iter().map(|(level, _)| *level)).collect();
@@ -153,10 +152,12 @@ impl Shard {
             }
         }
         for (at, (_, index)) in self.lookups.iter_mut().enumerate().filter(|(_, (of, _))| *of == level) {
-            let asks = std::mem::take(&mut self.context.asks[at]);
-            index.run(asks, |answer| {
-                self.context.looked(answer.epoch, at as u32, answer.referrer, answer.position, answer.cell);
+            let mut asks = std::mem::take(&mut self.context.asks[at]);
+            index.run(&mut asks, |answer| {
+                self.context.looked(answer.epoch, at as u32, answer.referrer, answer.position, answer.seen);
             });
+            asks.shrink_to(ASKS_KEPT_MAX);
+            self.context.asks[at] = asks;
         }
     }
 
@@ -306,7 +307,9 @@ fn group_targets(plan: &Plan) -> Vec<GroupTarget> {
     let targets = plan.groups.iter().map(|group| {
         let place = places[group.to.0 as usize];
         places[group.to.0 as usize] += 1;
-        GroupTarget { table: plan.regions[group.to.0 as usize].table, region: group.to.0, place }
+        let contribution = &plan.regions[group.from.0 as usize].slots[group.contribution.0 as usize];
+        let (table, kind) = (plan.regions[group.to.0 as usize].table, Kind::of_type(&contribution.ty));
+        GroupTarget { table, region: group.to.0, place, kind }
     });
     targets.collect()
 }
@@ -316,8 +319,18 @@ fn lookup_targets(plan: &Plan) -> Vec<LookupTarget> {
         table: plan.regions[lookup.to.0 as usize].table,
         into: lookup.into.0,
         slots: lookup.slots.iter().map(|slot| slot.0).collect(),
+        kinds: kinds_looked_up(plan, lookup),
     });
     targets.collect()
+}
+
+/// How the words of an edge's values are read by both of its ends; where they differ the values go as cells.
+fn kinds_looked_up(plan: &Plan, lookup: &thalweg_graph::plan::Lookup) -> Vec<Kind> {
+    let (from, into) = (&plan.regions[lookup.to.0 as usize].slots, &plan.regions[lookup.into.0 as usize].slots);
+    let ends = lookup.values.iter().zip(&lookup.slots);
+    let kinds = ends.map(|(value, slot)| (&from[value.0 as usize].ty, &into[slot.0 as usize].ty));
+    let kinds = kinds.map(|(value, slot)| (Kind::of_type(value), Kind::of_type(slot)));
+    kinds.map(|(value, slot)| if value == slot || !value.is_word() { value } else { Kind::Boxed }).collect()
 }
 
 /// What a lookup edge is called: `Order.customer_id -> Customer`.

@@ -9,13 +9,15 @@
 //! Cost: a change of a value costs one message a reference; a change of a reference one message a value, whatever the
 //! number of other references.
 
+use std::rc::Rc;
+
 use hashbrown::HashSet;
 use smallvec::SmallVec;
 use thalweg_formulas::Cell;
 use thalweg_graph::Epoch;
 
 use super::mail::{Ask, AskKind, Referrer};
-use crate::state::{Kind, Rows};
+use crate::state::{Kind, Raw, Rows, Tag};
 
 /// References to one document: few in a row, many in a set, so that one leaves in constant time.
 #[derive(Debug)]
@@ -70,7 +72,7 @@ impl Referrers {
 
 /// One looked-up value for one referring row.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Answer<'a> {
     /// When.
     pub epoch: Epoch,
     /// For whom.
@@ -78,13 +80,34 @@ pub struct Answer {
     /// Which of the edge's values.
     pub position: u32,
     /// The value.
-    pub cell: Cell,
+    pub seen: &'a Seen,
+}
+
+/// A looked-up value.
+#[derive(Debug)]
+pub enum Seen {
+    /// As a word, of the kind that its type says.
+    Word(u64),
+    /// Whatever it is; one for everybody who refers.
+    Cell(Rc<Cell>),
+}
+
+impl Seen {
+    /// As a cell; a word is of this kind.
+    pub fn cell(&self, kind: Kind) -> Cell {
+        match self {
+            Seen::Word(word) => Ok(kind.value(*word)),
+            Seen::Cell(cell) => (**cell).clone(),
+        }
+    }
 }
 
 /// References and values by the looked-up document's row.
 #[derive(Debug)]
 pub struct LookupIndex {
     values: Rows,
+    /// By position: a value that stands in a word is told as one.
+    in_words: Vec<bool>,
     referrers: Vec<Referrers>,
     references: u64,
     touched: u64,
@@ -93,9 +116,10 @@ pub struct LookupIndex {
 }
 
 impl LookupIndex {
-    /// An empty index for values of these kinds.
+    /// An empty index for values of these kinds; those that are words are so for who refers too.
     pub fn new(kinds: Vec<Kind>) -> LookupIndex {
         LookupIndex {
+            in_words: kinds.iter().map(|kind| kind.is_word()).collect(),
             values: Rows::new(kinds),
             referrers: Vec::new(),
             references: 0,
@@ -106,11 +130,11 @@ impl LookupIndex {
     }
 
     /// Applies a batch in epoch order; `answer` gets what referring rows must be told.
-    pub fn run(&mut self, mut asks: Vec<Ask>, mut answer: impl FnMut(Answer)) {
+    pub fn run(&mut self, asks: &mut Vec<Ask>, mut answer: impl FnMut(Answer<'_>)) {
         if !asks.is_sorted_by_key(|ask| ask.epoch) {
             asks.sort_by_key(|ask| ask.epoch);
         }
-        let mut asks = asks.into_iter().peekable();
+        let mut asks = asks.drain(..).peekable();
         while let Some(epoch) = asks.peek().map(|ask| ask.epoch) {
             while let Some(ask) = asks.next_if(|ask| ask.epoch == epoch) {
                 self.apply(ask);
@@ -143,16 +167,19 @@ impl LookupIndex {
     }
 
     /// At the end of an epoch: changed values to everybody who refers, all values to who has come.
-    fn answer(&mut self, epoch: Epoch, answer: &mut impl FnMut(Answer)) {
+    fn answer(&mut self, epoch: Epoch, answer: &mut impl FnMut(Answer<'_>)) {
+        let (values, in_words) = (&self.values, &self.in_words);
+        let seen = |row: u32, position: u32| match values.raw(row, position) {
+            Raw { tag: Tag::Inline, word } if in_words[position as usize] => Seen::Word(word),
+            raw => Seen::Cell(values.cell_of(position, raw).into()),
+        };
         for (row, position) in self.changed.drain(..) {
-            let values = &self.values;
-            self.referrers[row as usize].each(|referrer| {
-                answer(Answer { epoch, referrer, position, cell: values.cell(row, position) });
-            });
+            let seen = seen(row, position);
+            self.referrers[row as usize].each(|referrer| answer(Answer { epoch, referrer, position, seen: &seen }));
         }
         for (row, referrer) in self.came.drain(..) {
-            for position in 0..self.values.slots() as u32 {
-                answer(Answer { epoch, referrer, position, cell: self.values.cell(row, position) });
+            for position in 0..values.slots() as u32 {
+                answer(Answer { epoch, referrer, position, seen: &seen(row, position) });
             }
         }
     }

@@ -3,6 +3,8 @@
 //! On the same worker a note is put into the receiver's inbox; to another worker it goes as a [`Parcel`] through timely's exchange
 //! and is put into the inbox there. A receiver reads its inbox when all lower levels are done, in epoch order.
 
+use std::rc::Rc;
+
 use serde::{Deserialize, Serialize};
 use thalweg_formulas::Cell;
 use thalweg_graph::Epoch;
@@ -35,12 +37,54 @@ pub enum NoteKind {
     Death,
     /// Its self-references that a restart did not bring, or brought in error, step.
     Thaw,
+    /// A carried or looked-up slot has the value of this word.
+    Word(u32, u64),
     /// A carried or looked-up slot has this value.
-    Set(u32, Cell),
+    Set(u32, Rc<Cell>),
     /// A child's contribution to one of the row's aggregates (numbered within the region) changed.
-    Contribute(u32, Contribution),
+    Contribute(u32, Given),
     /// Children that are born contribute to their parents.
     Bulk(Box<Bulk>),
+}
+
+/// There is a note for every child and every reference.
+const _: () = assert!(size_of::<Note>() <= 48);
+
+/// A contribution on its way: words of the aggregated slot's kind where they are, which is usual.
+#[derive(Clone, Debug)]
+pub enum Given {
+    /// To be put in.
+    Add(u64),
+    /// To be taken out.
+    Remove(u64),
+    /// The first goes, the other comes.
+    Swap(u64, u64),
+    /// Whatever they are.
+    Cells(Box<Contribution>),
+}
+
+impl Given {
+    /// Whether it takes something out, and whether it puts something in.
+    #[inline]
+    pub fn ends(&self) -> (bool, bool) {
+        match self {
+            Given::Add(_) => (false, true),
+            Given::Remove(_) => (true, false),
+            Given::Swap(..) => (true, true),
+            Given::Cells(cells) => (cells.remove.is_some(), cells.add.is_some()),
+        }
+    }
+
+    /// The same in cells; its words are of this kind.
+    pub fn into_cells(self, kind: Kind) -> Contribution {
+        let cell = |word: u64| Some(Ok(kind.value(word)));
+        match self {
+            Given::Add(add) => Contribution { remove: None, add: cell(add) },
+            Given::Remove(remove) => Contribution { remove: cell(remove), add: None },
+            Given::Swap(remove, add) => Contribution { remove: cell(remove), add: cell(add) },
+            Given::Cells(cells) => *cells,
+        }
+    }
 }
 
 /// What many children that are born in one epoch give to their parents.

@@ -40,6 +40,14 @@ pub enum What {
     Timer(Arc<TimerFired>),
 }
 
+impl Arrival {
+    /// What happens; what is left is an arrival of nothing.
+    #[inline]
+    pub fn take(&mut self) -> What {
+        std::mem::replace(&mut self.what, What::Changes(0, Vec::new()))
+    }
+}
+
 /// A whole row on its way between two keys.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Image {

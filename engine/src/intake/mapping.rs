@@ -10,7 +10,7 @@ use thalweg_graph::{Change, Op, Plan, Row, Schema};
 
 use super::arrival::{Image, RowMap};
 use super::errors;
-use crate::state::KeyBuf;
+use crate::state::{KeyBuf, Kind};
 
 /// Position of a mapping in the list that driver and workers share.
 pub type MappingId = u32;
@@ -35,6 +35,10 @@ pub struct MappedColumn {
     pub slot: Option<u32>,
     /// The type that the plan gives it; [`Type::Dyn`] where it knows none.
     pub ty: Type,
+    /// How values of that type are read as words.
+    kind: Kind,
+    /// The greatest size of a word that is a value of the type: what a decimal's digits allow.
+    size_max: u64,
 }
 
 /// A schema seen from one table.
@@ -109,11 +113,8 @@ impl Mapping {
         let position = |name: &Arc<str>| known.iter().position(|column| column.name == *name);
         let columns = schema.columns.iter().map(|column| {
             let known_at = position(&column.name);
-            MappedColumn {
-                name: Value::text(column.name.clone()),
-                slot: known_at.and_then(|at| slots[at]),
-                ty: known_at.map_or(Type::Dyn, |at| known[at].ty.clone()),
-            }
+            let ty = known_at.map_or(Type::Dyn, |at| known[at].ty.clone());
+            MappedColumn::new(&column.name, known_at.and_then(|at| slots[at]), ty)
         });
         let key_names = || key.names.iter().take(key.types.len());
         Mapping {
@@ -343,6 +344,26 @@ impl Mapping {
 }
 
 impl MappedColumn {
+    fn new(name: &Arc<str>, slot: Option<u32>, ty: Type) -> MappedColumn {
+        let size_max = match &ty {
+            Type::Decimal { precision, .. } => POWERS.get(usize::from(*precision)).map_or(u64::MAX, |limit| limit - 1),
+            _ => u64::MAX,
+        };
+        MappedColumn { name: Value::text(name.clone()), slot, kind: Kind::of_type(&ty), size_max, ty }
+    }
+
+    /// The word of a value that is one of the column's type already, and stands in a word.
+    #[inline]
+    pub fn word(&self, value: &Value) -> Option<u64> {
+        self.kind.word(value).filter(|word| (*word as i64).unsigned_abs() <= self.size_max)
+    }
+
+    /// Whether the value is one of the column's type already, as far as that is quickly said.
+    #[inline]
+    pub fn fits(&self, value: &Value) -> bool {
+        fits(value, &self.ty)
+    }
+
     fn name_text(&self) -> &str {
         match &self.name {
             Value::Text(name) => name,

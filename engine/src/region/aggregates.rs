@@ -12,7 +12,7 @@ use thalweg_formulas::aggregate::Accumulator;
 use thalweg_formulas::{Agg, Cell, Type, Value};
 
 use super::layout::GroupIn;
-use crate::edges::mail::Contribution;
+use crate::edges::mail::Given;
 use crate::state::Kind;
 use crate::state::arena::Arena;
 use crate::state::blocks::Blocks;
@@ -131,6 +131,37 @@ impl Lane {
     fn change(&mut self, row: u32, cell: &Cell, comes: bool) {
         if !self.change_in_lane(row, cell, comes) {
             self.change_apart(row, cell, comes);
+        }
+    }
+
+    /// The same with a word of the lane's kind.
+    fn change_word(&mut self, row: u32, word: u64, comes: bool) {
+        self.change(row, &Ok(self.kind.value(word)), comes);
+    }
+
+    /// One word goes, another comes.
+    #[inline]
+    fn swap_words(&mut self, row: u32, goes: u64, comes: u64) {
+        match &mut self.all {
+            All::Counts(all) if all[row as usize].apart == NONE => {}
+            All::Sums(all) if all[row as usize].apart == NONE => {
+                all[row as usize].add(summand(self.kind, comes) - summand(self.kind, goes), 0);
+            }
+            _ => {
+                self.change_word(row, goes, false);
+                self.change_word(row, comes, true);
+            }
+        }
+    }
+
+    /// Looks at what a row has.
+    #[inline]
+    fn look(&self, row: usize) -> u64 {
+        match &self.all {
+            All::Counts(all) => all.get(row).map_or(0, |count| u64::from(count.values)),
+            All::Sums(all) => all.get(row).map_or(0, |sum| sum.sum[0]),
+            All::Extremes(all) => all.get(row).map_or(0, |extreme| u64::from(matches!(extreme, Extreme::Few(_)))),
+            All::Any(_, all) => all.get(row).map_or(0, Accumulator::rows),
         }
     }
 
@@ -311,15 +342,24 @@ impl Aggregates {
 
     /// Takes what a child no longer gives out, and puts in what it gives now.
     #[inline]
-    pub fn apply(&mut self, row: u32, place: u32, contribution: &Contribution) {
+    pub fn apply(&mut self, row: u32, place: u32, given: &Given) {
         let lane = &mut self.lanes[place as usize];
         lane.ensure(row);
-        if let Some(cell) = &contribution.remove {
-            lane.change(row, cell, false);
+        match given {
+            Given::Add(add) => lane.change_word(row, *add, true),
+            Given::Remove(remove) => lane.change_word(row, *remove, false),
+            Given::Swap(remove, add) => lane.swap_words(row, *remove, *add),
+            Given::Cells(cells) => {
+                cells.remove.iter().for_each(|cell| lane.change(row, cell, false));
+                cells.add.iter().for_each(|cell| lane.change(row, cell, true));
+            }
         }
-        if let Some(cell) = &contribution.add {
-            lane.change(row, cell, true);
-        }
+    }
+
+    /// Looks at a row's lanes, so that they are near when they are wanted.
+    #[inline]
+    pub fn look(&self, row: u32) -> u64 {
+        self.lanes.iter().fold(0, |all, lane| all ^ lane.look(row as usize))
     }
 
     /// Puts in what children give that are born: a word of this kind for each of the rows.
@@ -342,6 +382,7 @@ impl Aggregates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edges::mail::Contribution;
     use thalweg_formulas::decimal::Decimal;
     use thalweg_formulas::{Duration, Error, Timestamp};
 
@@ -411,8 +452,15 @@ mod tests {
                 remove.iter().for_each(|cell| plain[row].remove(cell));
                 add.iter().for_each(|cell| plain[row].insert(cell));
                 inside[row].extend(add.clone());
-                lanes.apply(row as u32, 0, &Contribution { remove, add });
                 let kind = Kind::of_type(ty);
+                let word = |cell: &Option<Cell>| cell.as_ref().and_then(|cell| kind.word(cell.as_ref().ok()?));
+                let in_words = match (word(&remove), word(&add)) {
+                    (Some(remove), Some(add)) => Some(Given::Swap(remove, add)),
+                    (Some(remove), None) if add.is_none() => Some(Given::Remove(remove)),
+                    (None, Some(add)) if remove.is_none() => Some(Given::Add(add)),
+                    _ => None,
+                };
+                lanes.apply(row as u32, 0, &in_words.unwrap_or_else(|| Given::Cells(Contribution { remove, add }.into())));
                 let given: Vec<Cell> = (0..random(&mut state) % 3).map(|_| cell(ty, &mut state)).collect();
                 let words: Vec<u64> = given.iter().filter_map(|cell| kind.word(cell.as_ref().ok()?)).collect();
                 if comes && words.len() == given.len() {

@@ -18,7 +18,7 @@ use super::Region;
 use super::layout::{Consumer, EffectHere, GroupOut, KeySlots, ReferOut, Told};
 use super::pad::Moved;
 use crate::context::Context;
-use crate::edges::mail::{Ask, AskKind, Contribution, Note, NoteKind};
+use crate::edges::mail::{Ask, AskKind, Contribution, Given, Note, NoteKind};
 use crate::intake::mapping::coerced;
 use crate::state::{KeyBuf, Raw, Tag};
 
@@ -39,12 +39,14 @@ impl Region {
     /// A living document changed.
     pub(super) fn emit_change(&self, epoch: Epoch, row: u32, moved: &[Moved], context: &mut Context) {
         let telling = self.telling(epoch, row, Some(moved), true, context);
-        for entry in moved.iter().filter(|entry| !entry.told) {
-            if let Some(told) = self.layout.told[entry.slot as usize] {
-                telling.field(told, entry.slot, entry.old, self.rows.raw(row, entry.slot), context);
+        if !self.layout.fields.is_empty() {
+            for entry in moved.iter().filter(|entry| !entry.told) {
+                if let Some(told) = self.layout.told[entry.slot as usize] {
+                    telling.field(told, entry.slot, entry.old, self.rows.raw(row, entry.slot), context);
+                }
             }
+            telling.end_record(context);
         }
-        telling.end_record(context);
         if self.layout.tells_more {
             for (at, entry) in moved.iter().enumerate() {
                 for consumer in &self.layout.consumers[entry.slot as usize] {
@@ -145,8 +147,11 @@ impl Telling<'_> {
     /// A slot that is wanted elsewhere as it is.
     fn tell_value(&self, consumer: &Consumer, slot: u32, context: &mut Context) {
         match consumer {
-            Consumer::Carry { region, slot: to } if self.lives => {
-                let what = NoteKind::Set(*to, self.new_cell(slot));
+            Consumer::Carry { region, slot: to, in_words } if self.lives => {
+                let what = match self.region.rows.raw(self.row, slot) {
+                    Raw { tag: Tag::Inline, word } if *in_words => NoteKind::Word(*to, word),
+                    _ => NoteKind::Set(*to, self.new_cell(slot).into()),
+                };
                 context.inboxes[*region as usize].push(Note { epoch: self.epoch, row: self.row, what });
             }
             Consumer::Value { lookup, position } => {
@@ -234,6 +239,36 @@ impl Telling<'_> {
     }
 
     fn group(&self, out: &GroupOut, context: &mut Context) {
+        if !self.group_in_words(out, context) {
+            self.group_of_any_kind(out, context);
+        }
+    }
+
+    /// The usual case: the child stays with its parent, or comes or goes with what it gives, and that is a word before and after.
+    fn group_in_words(&self, out: &GroupOut, context: &mut Context) -> bool {
+        let here = self.region.rows.raw(self.row, out.contribution);
+        let given = match self.moved {
+            _ if !out.in_words || here.tag != Tag::Inline => return false,
+            None if self.lives => Given::Add(here.word),
+            None => Given::Remove(here.word),
+            Some(moved) => {
+                let moves = |slots: &[u32]| moved.iter().any(|entry| slots.contains(&entry.slot));
+                match moved.iter().find(|entry| entry.slot == out.contribution) {
+                    Some(entry) if entry.old.tag == Tag::Inline && !moves(&out.parent.slots) => {
+                        Given::Swap(entry.old.word, here.word)
+                    }
+                    _ => return false,
+                }
+            }
+        };
+        match self.only_key(&out.parent) {
+            Some(key) => context.contribute(self.epoch, out.group, std::slice::from_ref(&key), given),
+            None => self.contribute(out, self.new_key(&out.parent), given, context),
+        }
+        true
+    }
+
+    fn group_of_any_kind(&self, out: &GroupOut, context: &mut Context) {
         let give = |cell: Cell| if matches!(cell, Ok(Value::Null)) { None } else { Some(cell) };
         let born = self.moved.is_none() && self.lives;
         let dies = self.moved.is_none() && !self.lives;
@@ -243,21 +278,20 @@ impl Telling<'_> {
         if moves {
             let (from, to) = (self.old_key(&out.parent), self.new_key(&out.parent));
             if from != to {
-                self.contribute(out, from, Contribution { remove, add: None }, context);
-                self.contribute(out, to, Contribution { remove: None, add }, context);
+                self.contribute(out, from, Given::Cells(Contribution { remove, add: None }.into()), context);
+                self.contribute(out, to, Given::Cells(Contribution { remove: None, add }.into()), context);
                 return;
             }
         }
         if remove != add {
-            self.contribute(out, self.new_key(&out.parent), Contribution { remove, add }, context);
+            self.contribute(out, self.new_key(&out.parent), Given::Cells(Contribution { remove, add }.into()), context);
         }
     }
 
-    fn contribute(&self, out: &GroupOut, key: Option<KeyBuf>, contribution: Contribution, context: &mut Context) {
-        if let Some(key) = key
-            && (contribution.remove.is_some() || contribution.add.is_some())
-        {
-            context.contribute(self.epoch, out.group, &key, contribution);
+    #[inline]
+    fn contribute(&self, out: &GroupOut, key: Option<KeyBuf>, given: Given, context: &mut Context) {
+        if let Some(key) = key.filter(|_| given.ends() != (false, false)) {
+            context.contribute(self.epoch, out.group, &key, given);
         }
     }
 
@@ -282,9 +316,18 @@ impl Telling<'_> {
     /// A row that refers to nothing sees NULL.
     fn sees_nothing(&self, out: &ReferOut, context: &mut Context) {
         for slot in &out.slots {
-            let what = NoteKind::Set(*slot, Ok(Value::Null));
+            let what = NoteKind::Set(*slot, Ok(Value::Null).into());
             context.inboxes[out.into as usize].push(Note { epoch: self.epoch, row: self.row, what });
         }
+    }
+
+    /// The other document's key where it is one value that stands in a word of the key's type.
+    #[inline]
+    fn only_key(&self, slots: &KeySlots) -> Option<Value> {
+        let ([slot], [ty]) = (&slots.slots[..], &slots.types[..]) else { return None };
+        let raw = self.region.rows.raw(self.row, *slot);
+        let value = (raw.tag == Tag::Inline).then(|| self.region.rows.last_good(*slot, raw))?;
+        coerced(value, ty).ok()
     }
 
     fn new_key(&self, slots: &KeySlots) -> Option<KeyBuf> {

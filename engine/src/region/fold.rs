@@ -83,6 +83,7 @@ impl Region {
                 self.compare_before(folding, row, change.before.as_mut(), context);
                 self.vanish_row(row);
             }
+            (Op::Update, Some(row)) if self.update_plainly(folding.mapping, row, change, context) => {}
             (Op::Update, Some(row)) => {
                 if let Err(error) = self.update(folding, row, change, context) {
                     let key = self.key(row, context);
@@ -279,7 +280,7 @@ impl Region {
     }
 
     /// The touch of a row that a change is about to write, perhaps not for the first time.
-    fn touch_again(&mut self, row: u32) -> usize {
+    pub(super) fn touch_again(&mut self, row: u32) -> usize {
         let known = self.pad.has(row);
         let touch = self.touch(row);
         self.pad.get(touch).again |= known;

@@ -21,6 +21,8 @@ pub enum Consumer {
         region: u32,
         /// The slot there.
         slot: u32,
+        /// Both slots' words are read alike, by their type.
+        in_words: bool,
     },
     /// A group edge that starts here (place in [`Layout::groups_out`]).
     Group(u32),
@@ -90,6 +92,8 @@ pub struct GroupOut {
     pub agg: Agg,
     /// The slot that holds what is aggregated.
     pub contribution: u32,
+    /// Its words are read as its type says.
+    pub in_words: bool,
     /// The slots that hold the parent's key, and its types.
     pub parent: KeySlots,
     /// All slots that the edge reads.
@@ -280,7 +284,9 @@ impl Layout {
             if let SlotSource::Carried(from, of) = source
                 && from.0 == id
             {
-                self.want(of.0, Consumer::Carry { region, slot });
+                let kind = Kind::of_type(&plan.regions[region as usize].slots[slot as usize].ty);
+                let in_words = kind.is_word() && kind == self.kinds[of.0 as usize];
+                self.want(of.0, Consumer::Carry { region, slot, in_words });
             }
         }
         for (lookup, planned) in plan.lookups.iter().enumerate().filter(|(_, lookup)| lookup.to.0 == id) {
@@ -408,6 +414,7 @@ fn groups_from(plan: &Plan, id: u32) -> Vec<GroupOut> {
         to: group.to.0,
         agg: group.agg,
         contribution: group.contribution.0,
+        in_words: Kind::of_type(&plan.regions[id as usize].slots[group.contribution.0 as usize].ty).is_word(),
         parent: KeySlots { slots: group.parent_key.iter().map(|slot| slot.0).collect(), types: group.key_types.clone() },
         reads: std::iter::once(group.contribution.0).chain(group.parent_key.iter().map(|slot| slot.0)).collect(),
     })

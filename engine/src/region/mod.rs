@@ -4,9 +4,13 @@
 //! **propagate** ([`propagate`]) runs the cells that this reaches; **emit** ([`emit`]) tells everybody who wants to know. The rows
 //! of an epoch do not see each other, so their order does not matter.
 //!
+//! Two usual epochs are shorter: one that is a plain update of one row ([`update`]), and one that only others tell of ([`notes`]). There
+//! each row is settled at once.
+//!
 //! Next to read: [`propagate`], the loop.
 
 mod aggregates;
+mod arrivals;
 mod births;
 pub mod code;
 mod emit;
@@ -15,11 +19,13 @@ mod fill;
 mod fold;
 mod images;
 pub mod layout;
+mod notes;
 pub mod pad;
 pub mod propagate;
 mod reactions;
 mod restart;
 mod run;
+mod update;
 mod view;
 
 use std::sync::Arc;
@@ -49,6 +55,8 @@ pub struct Region {
     moved: Vec<Moved>,
     /// Scratch of a fill: rows that begin together.
     born: Vec<u32>,
+    /// Scratch of an update: what it writes.
+    news: Vec<update::New>,
     /// By slot that is no cell: how many changes of living rows wrote it.
     touched: Vec<u64>,
     births_and_deaths: u64,

@@ -68,18 +68,15 @@ pub struct Pad {
 }
 
 impl Pad {
-    /// The position of the touch of `row`; `first` makes it.
+    /// Takes the first touch of a row; gives its position.
     #[inline]
-    pub fn touch(&mut self, row: u32, first: impl FnOnce() -> Touch) -> usize {
+    pub fn touch(&mut self, first: Touch) -> usize {
+        let row = first.row;
         let (word, bit) = (row as usize / 64, 1 << (row % 64));
         if self.marks.len() <= word {
             self.marks.resize(word + 1, 0);
         }
-        if self.marks[word] & bit != 0 {
-            return self.place(row);
-        }
         self.marks[word] |= bit;
-        let first = first();
         self.touches.push(Touch { groups: first.groups | self.shared, ..first });
         let place = self.touches.len() - 1;
         if !self.places.is_empty() {
@@ -89,7 +86,7 @@ impl Pad {
     }
 
     /// Where the touch of a touched row stands. It is often the last one, and epochs are mostly small.
-    fn place(&mut self, row: u32) -> usize {
+    pub fn touched(&mut self, row: u32) -> usize {
         let few = self.touches.len().saturating_sub(SEARCHED);
         if let Some(place) = self.touches[few..].iter().rposition(|touch| touch.row == row) {
             return few + place;

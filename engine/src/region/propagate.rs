@@ -36,8 +36,13 @@ pub fn propagate<const FROZEN: bool>(
     let mut told = ToldBy { layout, moved, deltas };
     let mut front = Front::new(layout, &mut scratch.dirty);
     loop {
-        let stretch = if rows.is_plain(row) { stretch::<FROZEN, true> } else { stretch::<FROZEN, false> };
-        let Some(at) = stretch(layout, rows.row_mut(row), &mut front, &mut scratch.frame, &mut told) else { return front.count };
+        let is_plain = rows.is_plain(row);
+        let (here, frame) = (rows.row_mut(row), &mut scratch.frame);
+        let other = match is_plain {
+            true => stretch::<FROZEN, true>(layout, here, &mut front, frame, &mut told),
+            false => stretch::<FROZEN, false>(layout, here, &mut front, frame, &mut told),
+        };
+        let Some(at) = other else { return front.count };
         if let Some(old) = run(layout, at, rows, row, &mut scratch.frame) {
             told.moved.push(Moved::new(layout.cells[at].slot, old));
             front.mark(&layout.cells[at]);

@@ -1,18 +1,19 @@
 //! One batch through a region, epoch by epoch.
 
 use std::sync::Arc;
-use std::vec::IntoIter;
 
 use thalweg_graph::Epoch;
 
 use super::aggregates::Aggregates;
+use super::arrivals::Arrivals;
 use super::layout::Layout;
+use super::notes::Notes;
 use super::pad::{Moved, Pad, Touch, net};
 use super::propagate::{Scratch, propagate};
 use super::{Home, Region};
 use crate::context::Context;
-use crate::edges::mail::{Bulk, Note, NoteKind};
-use crate::intake::{Arrival, What};
+use crate::edges::mail::Bulk;
+use crate::intake::{Arrival, Mapping, What};
 use crate::state::{Bits, Rows};
 
 /// Rows that are settled at a time, where an epoch has many and they do not come again.
@@ -45,6 +46,7 @@ impl Region {
             scratch: Scratch { dirty: vec![0; layout.dirty_words], frame: layout.code.frame() },
             moved: Vec::new(),
             born: Vec::new(),
+            news: Vec::new(),
             touched: vec![0; slots],
             thawing: hashbrown::HashMap::new(),
             settling: None,
@@ -57,36 +59,48 @@ impl Region {
     pub fn run(&mut self, context: &mut Context) {
         let id = self.layout.id as usize;
         let arrivals = std::mem::take(&mut context.arrivals[id]);
-        let mut notes = std::mem::take(&mut context.inboxes[id]);
-        if !notes.is_sorted_by_key(|note| (note.epoch, note.row)) {
-            notes.sort_by_key(|note| (note.epoch, note.row));
-        }
+        let mut notes = Notes::new(std::mem::take(&mut context.inboxes[id]));
         self.expect_fills(&arrivals, context);
         let mappings = std::mem::take(&mut context.mappings);
-        let (mut arrivals, mut notes) = (arrivals.into_iter(), notes.into_iter());
+        let mut arrivals = Arrivals::new(arrivals);
         // What was staged for a change of key belongs to the batch's only epoch.
         let mut staged = (!self.pad.is_empty()).then_some(context.batch.first);
         let mut timers = Vec::new();
         while let Some(epoch) = next_epoch(&arrivals, &notes, staged.take()) {
-            while arrivals.as_slice().first().is_some_and(|arrival| arrival.epoch == epoch) {
-                match arrivals.next().map(|arrival| arrival.what) {
-                    Some(What::Timer(timer)) => timers.push(timer),
-                    Some(what) => self.fold(epoch, what, &mappings, context),
-                    None => {}
+            let untold = self.pad.is_empty() && notes.epoch() != Some(epoch);
+            if untold && arrivals.is_alone() && self.run_alone(epoch, &mut arrivals, &mappings, context) {
+                continue;
+            }
+            while let Some(what) = arrivals.next_of(epoch) {
+                match what {
+                    What::Timer(timer) => timers.push(timer),
+                    what => self.fold(epoch, what, &mappings, context),
                 }
             }
-            // Notes come row by row: what is in the pad is settled in slices, unless a change has brought it.
-            let apart = self.pad.is_empty() && !has_bulk(notes.as_slice(), epoch);
-            while notes.as_slice().first().is_some_and(|note| note.epoch == epoch) {
-                if apart && self.pad.len() >= SLICE && notes.as_slice().first().is_some_and(|note| !self.pad.has(note.row)) {
-                    self.settle(epoch, context);
+            // Many rows that are told at once may be any of those that are told by themselves.
+            if self.pad.is_empty() && !notes.has_bulk(epoch) {
+                self.run_notes(epoch, &mut notes, context);
+            } else {
+                while let Some((row, what)) = notes.next_of(epoch) {
+                    self.take_note(row, what);
                 }
-                notes.next().into_iter().for_each(|note| self.take_note(note));
             }
             self.settle(epoch, context);
             timers.drain(..).for_each(|timer| self.timer(epoch, &timer, context));
         }
         context.mappings = mappings;
+        context.inboxes[id] = notes.recycled();
+    }
+
+    /// Runs an epoch whose only arrival is a plain update; does nothing where it is another case.
+    fn run_alone(&mut self, epoch: Epoch, arrivals: &mut Arrivals, mappings: &[Arc<Mapping>], context: &mut Context) -> bool {
+        arrivals.look_ahead(|ahead| self.rows_of_updates(ahead, mappings, context));
+        let Some((row, mapping, change)) = arrivals.next_update() else { return false };
+        let done = self.update_alone(epoch, &mappings[mapping], row, change, context);
+        if done {
+            arrivals.next_of(epoch);
+        }
+        done
     }
 
     /// Settles some thousands of the rows that a staged epoch has touched here, before the region runs; `false`: there are no more. So what
@@ -114,7 +128,7 @@ impl Region {
     /// Takes up what others have told this region so far in the batch's only epoch; it is settled when the region runs.
     pub fn take_ahead(&mut self, context: &mut Context) {
         let mut notes = std::mem::take(&mut context.inboxes[self.layout.id as usize]);
-        notes.drain(..).for_each(|note| self.take_note(note));
+        notes.drain(..).for_each(|note| self.take_note(note.row, note.what));
         context.inboxes[self.layout.id as usize] = notes;
     }
 
@@ -132,36 +146,8 @@ impl Region {
         }
     }
 
-    fn take_note(&mut self, note: Note) {
-        match note.what {
-            NoteKind::Birth => {
-                self.touch(note.row);
-                self.set_alive(note.row, true);
-            }
-            NoteKind::Death => {
-                self.touch(note.row);
-                self.set_alive(note.row, false);
-            }
-            NoteKind::Thaw => drop(self.touch(note.row)),
-            NoteKind::Set(slot, cell) => {
-                let touch = self.touch(note.row);
-                if let Some(old) = self.rows.set(note.row, slot, cell) {
-                    // A slot may be told twice in an epoch: by the reference and by the value.
-                    self.pad.get(touch).again = true;
-                    self.pad.log(touch, slot, old);
-                }
-            }
-            NoteKind::Contribute(place, contribution) => {
-                let touch = self.touch(note.row);
-                self.aggregates.apply(note.row, place, &contribution);
-                self.pad.get(touch).groups |= 1 << (place % 16);
-            }
-            NoteKind::Bulk(bulk) => self.take_bulk(&bulk),
-        }
-    }
-
     /// Takes up what many children give; those of one parent often come one after the other.
-    fn take_bulk(&mut self, bulk: &Bulk) {
+    pub(super) fn take_bulk(&mut self, bulk: &Bulk) {
         self.pad.share(bulk.columns.iter().fold(0, |groups, (place, ..)| groups | 1 << (place % 16)));
         for parent in bulk.parents.chunk_by(|a, b| a == b) {
             if !self.pad.has(parent[0]) {
@@ -176,14 +162,15 @@ impl Region {
     /// The epoch's touch of a row.
     pub(super) fn touch(&mut self, row: u32) -> usize {
         self.make_room(row);
-        let (lived, home) = (self.alive.get(row), &self.home);
-        self.pad.touch(row, || Touch {
-            row,
-            lived,
-            again: false,
-            groups: 0,
-            whole: home.as_ref().and_then(|home| home.whole.as_ref()?.get(row as usize)?.clone()),
-        })
+        match self.pad.has(row) {
+            true => self.pad.touched(row),
+            false => self.pad.touch(self.first_touch(row)),
+        }
+    }
+
+    /// A row that nothing has touched in the epoch.
+    pub(super) fn first_touch(&self, row: u32) -> Touch {
+        Touch { row, lived: self.alive.get(row), again: false, groups: 0, whole: self.whole(row) }
     }
 
     /// The row has a place, all NULL if it is new.
@@ -218,16 +205,7 @@ impl Region {
             let mut moved = std::mem::take(&mut self.moved);
             moved.extend(rest[..own].iter().map(|(_, moved)| *moved));
             settling.log_at += own;
-            if !touch.lived && self.lives(touch.row) && !self.keeps_whole_rows() {
-                self.release_all(&mut moved);
-                born.push(touch.row);
-                if born.len() >= TOGETHER {
-                    self.begin(epoch, &born, context);
-                    born.clear();
-                }
-            } else {
-                self.settle_row(epoch, touch, &mut moved, context);
-            }
+            self.settle_or_bear(epoch, touch, &mut moved, &mut born, context);
             moved.clear();
             self.moved = moved;
         }
@@ -235,6 +213,27 @@ impl Region {
         born.clear();
         self.born = born;
         settling.at = end;
+    }
+
+    /// Settles a row, or puts it to those that are born together.
+    #[inline]
+    pub(super) fn settle_or_bear(
+        &mut self,
+        epoch: Epoch,
+        touch: &Touch,
+        moved: &mut Vec<Moved>,
+        born: &mut Vec<u32>,
+        context: &mut Context,
+    ) {
+        if touch.lived || !self.lives(touch.row) || self.keeps_whole_rows() {
+            return self.settle_row(epoch, touch, moved, context);
+        }
+        self.release_all(moved);
+        born.push(touch.row);
+        if born.len() >= TOGETHER {
+            self.begin(epoch, born, context);
+            born.clear();
+        }
     }
 
     fn settle_row(&mut self, epoch: Epoch, touch: &Touch, moved: &mut Vec<Moved>, context: &mut Context) {
@@ -251,37 +250,44 @@ impl Region {
         if touch.again {
             net(&mut self.rows, row, moved);
         }
-        self.show_aggregates(row, touch.groups, moved);
-        for entry in moved.iter() {
-            self.touched[entry.slot as usize] += 1;
-            self.layout.mark_readers(entry.slot, &mut self.scratch.dirty);
+        if touch.groups != 0 {
+            self.show_aggregates(row, touch.groups, moved);
         }
         if !context.restoring {
             self.mark_thawed(row);
         }
+        self.run_change(epoch, row, moved, context);
+        if self.home.is_some() {
+            self.react_to_change(epoch, touch, context);
+        }
+    }
+
+    /// What the net change of a living row comes to, and who hears of it.
+    pub(super) fn run_change(&mut self, epoch: Epoch, row: u32, moved: &mut Vec<Moved>, context: &mut Context) {
+        for entry in moved.iter() {
+            self.touched[entry.slot as usize] += 1;
+            self.layout.mark_readers(entry.slot, &mut self.scratch.dirty);
+        }
         self.propagate(row, moved, context.reports(epoch), context);
         self.emit_change(epoch, row, moved, context);
-        self.react_to_change(epoch, touch, context);
         moved.iter().for_each(|entry| self.rows.release(entry.old));
     }
 
     /// Runs the dirty cells of a row; self-references stand still while a restart brings rows. Of a row that lives on, `tells` tells
     /// the deltas that are words; the others are in `moved`.
     pub(super) fn propagate(&mut self, row: u32, moved: &mut Vec<Moved>, tells: bool, context: &mut Context) {
-        let run = if context.restoring { propagate::<true> } else { propagate::<false> };
         let deltas = tells.then_some(&mut context.out.deltas);
-        context.out.counts.cells += run(&self.layout, &mut self.rows, row, &mut self.scratch, moved, deltas);
+        let (layout, rows, scratch) = (&self.layout, &mut self.rows, &mut self.scratch);
+        context.out.counts.cells += match context.restoring {
+            false => propagate::<false>(layout, rows, row, scratch, moved, deltas),
+            true => propagate::<true>(layout, rows, row, scratch, moved, deltas),
+        };
     }
 
     /// Writes the values of aggregates that got contributions to their slots.
     pub(super) fn show_aggregates(&mut self, row: u32, groups: u16, moved: &mut Vec<Moved>) {
-        if groups == 0 {
-            return;
-        }
-        for (place, group) in self.layout.groups_in.iter().enumerate().filter(|(place, _)| groups & 1 << (place % 16) != 0) {
-            if let Some(old) = self.rows.set(row, group.slot, self.aggregates.value(row, place as u32)) {
-                moved.push(Moved::new(group.slot, old));
-            }
+        for place in (0..self.layout.groups_in.len() as u32).filter(|place| groups & 1 << (place % 16) != 0) {
+            self.show_aggregate(row, place, moved);
         }
     }
 
@@ -292,6 +298,17 @@ impl Region {
                 self.rows.release(old);
             }
         }
+    }
+
+    /// Writes the value of one aggregate to its slot.
+    #[inline]
+    pub(super) fn show_aggregate(&mut self, row: u32, place: u32, moved: &mut Vec<Moved>) {
+        let slot = self.layout.groups_in[place as usize].slot;
+        let old = match self.aggregates.value(row, place) {
+            Ok(value) => self.rows.write(row, slot, value),
+            failed => self.rows.set(row, slot, failed),
+        };
+        old.into_iter().for_each(|old| moved.push(Moved::new(slot, old)));
     }
 
     /// A row that did not live before the epoch and does not after it: as if nothing had been written.
@@ -319,15 +336,7 @@ impl Region {
     }
 }
 
-/// Whether many rows are told at once in an epoch, the first of these notes.
-fn has_bulk(notes: &[Note], epoch: Epoch) -> bool {
-    let end = notes.partition_point(|note| note.epoch == epoch);
-    notes[..end].last().is_some_and(|note| note.row == Note::BULK)
-}
-
 /// The lowest epoch that has something to do.
-fn next_epoch(arrivals: &IntoIter<Arrival>, notes: &IntoIter<Note>, staged: Option<Epoch>) -> Option<Epoch> {
-    let arrival = arrivals.as_slice().first().map(|arrival| arrival.epoch);
-    let note = notes.as_slice().first().map(|note| note.epoch);
-    [arrival, note, staged].into_iter().flatten().min()
+fn next_epoch(arrivals: &Arrivals, notes: &Notes, staged: Option<Epoch>) -> Option<Epoch> {
+    [arrivals.epoch(), notes.epoch(), staged].into_iter().flatten().min()
 }

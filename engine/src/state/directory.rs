@@ -192,7 +192,10 @@ impl Directory {
     /// Writes the key of a row behind others.
     #[inline]
     pub fn write_key(&self, row: u32, out: &mut Vec<Value>) {
-        (0..self.keys.columns()).for_each(|column| out.push(self.keys.value(row, column)));
+        match &self.keys {
+            Keys::Words(kind, words) => out.push(kind.value(words[row as usize])),
+            keys => (0..keys.columns()).for_each(|column| out.push(keys.value(row, column))),
+        }
     }
 
     /// One more reason to keep the id.

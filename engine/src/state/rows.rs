@@ -142,7 +142,12 @@ impl Rows {
     /// What a slot holds.
     #[inline]
     pub fn raw(&self, row: u32, slot: u32) -> Raw {
-        let words = self.row(row);
+        self.raw_in(self.row(row), slot)
+    }
+
+    /// What a slot holds in the words of its row.
+    #[inline]
+    pub fn raw_in(&self, words: &[u64], slot: u32) -> Raw {
         let tag = Tag::from_bits(words[slot as usize >> 5] >> ((slot & 31) * 2));
         Raw { tag, word: words[self.tag_words + slot as usize] }
     }

@@ -494,6 +494,29 @@ fn reactions_see_stored_rows_and_arm_timers() {
 }
 
 #[test]
+fn an_update_counts_alike_alone_and_among_others() {
+    check(
+        &shop(&[("Order.double", "qty * 2")], &[]),
+        &[
+            "+Order 1 null 3; +Order 2 null 3",
+            "Order 1 null 3 => 1 null 3",
+            "Order 1 null 99 => 1 null 5",
+            "Order 1 null 5 => 1 null null",
+            "Order 1 null null => 1 null 6; Order 2 null 99 => 2 null 6; Order 2 null 6 => 2 null 6",
+        ],
+        expect![[r#"
+            1 Order.double[1]: null -> 6
+            1 Order.double[2]: null -> 6
+            3 Order.double[1]: 6 -> 10
+            4 Order.double[1]: 10 -> null
+            5 Order.double[1]: null -> 12
+            5 Order.double[2]: 6 -> 12
+            redundant 2, contradicted 2
+        "#]],
+    );
+}
+
+#[test]
 fn columns_are_told_where_they_are_asked_for() {
     check_with(
         &shop(&[("Order.double", "qty * 2")], &[]),
