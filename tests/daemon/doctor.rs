@@ -236,8 +236,8 @@ fn targets_of_actions_are_looked_at_and_nothing_is_sent() {
           bad   table shop.copies           not there, or invisible: 'writer'@'%' lacks SELECT, INSERT, UPDATE [E0407]
           bad   table shop.thalweg_rows     'writer'@'%' lacks CREATE, SELECT, INSERT, UPDATE [E0407]
           bad   table shop.events           'writer'@'%' lacks SELECT, INSERT, CREATE [E0407]
-          bad   table shop.notes            not there, or invisible: 'writer'@'%' lacks SELECT, INSERT [E0407]
           bad   table shop.thalweg_applied  'writer'@'%' lacks CREATE, SELECT, INSERT [E0407]
+          bad   table shop.notes            not there, or invisible: 'writer'@'%' lacks SELECT, INSERT [E0407]
 
         actions
           bad   secret   webhook: `secret` cannot be resolved: environment variable `NOT_SET` is not set [E0506]
@@ -249,8 +249,8 @@ fn targets_of_actions_are_looked_at_and_nothing_is_sent() {
         GRANT SELECT, INSERT, UPDATE ON `shop`.`copies` TO 'writer'@'%';
         GRANT CREATE, SELECT, INSERT, UPDATE ON `shop`.`thalweg_rows` TO 'writer'@'%';
         GRANT SELECT, INSERT, CREATE ON `shop`.`events` TO 'writer'@'%';
-        GRANT SELECT, INSERT ON `shop`.`notes` TO 'writer'@'%';
         GRANT CREATE, SELECT, INSERT ON `shop`.`thalweg_applied` TO 'writer'@'%';
+        GRANT SELECT, INSERT ON `shop`.`notes` TO 'writer'@'%';
 
         21 ok, 1 warn, 6 bad"#]]
     .assert_eq(&targets(&text.replace(&free.to_string(), "FREE")));
@@ -264,8 +264,8 @@ fn targets_of_actions_are_looked_at_and_nothing_is_sent() {
           ok    table shop.copies           there, and SELECT, INSERT, UPDATE granted
           ok    table shop.thalweg_rows     not there: the first delivery makes it
           ok    table shop.events           not there: the first delivery makes it
-          ok    table shop.notes            there, and SELECT, INSERT granted
           ok    table shop.thalweg_applied  not there: the first delivery makes it
+          ok    table shop.notes            there, and SELECT, INSERT granted
 
         actions
           warn  webhook  127.0.0.1:FREE takes no connection now

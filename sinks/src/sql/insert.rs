@@ -1,7 +1,10 @@
 //! `sql-insert`, also called `dolt-insert`: a row per firing, exactly once (INV-SQL-ONCE).
+//!
+//! Row and mark are one transaction. Where the effect id is the row's primary key, the key refuses the repeat; elsewhere the mark does. Either
+//! way the mark stands in the log beside the row, so that whoever follows the table knows who wrote it.
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Params, TxOpts};
+use mysql_async::{Conn, Params, Transaction, TxOpts};
 use serde_json::{Map, Value as Json};
 use thalweg_graph::cause::{APPLIED, Cause};
 use thalweg_graph::ports::{Attempt, BoxFuture, Firing, PendingDelivery, Sink};
@@ -61,9 +64,19 @@ impl SqlInsert {
     async fn insert(&self, conn: &mut Conn, table: &Table, mark: (&str, u32), row: &Map<String, Json>) -> Result<(), Fault> {
         let (columns, values) = table.assign(row, self.shape.is_custom())?;
         let insert = table.insert_statement(&columns);
-        match table.is_keyed_by_id(self.shape.writes_own_id()) {
-            true => insert_keyed(conn, table, mark.0, &insert, values).await,
-            false => insert_with_ledger(conn, table, mark, &insert, values).await,
+        let mut transaction = conn.start_transaction(TxOpts::default()).await.map_err(|why| Fault::of(&why))?;
+        let done = match table.is_keyed_by_id(self.shape.writes_own_id()) {
+            true => row_then_mark(&mut transaction, table, mark, &insert, values).await,
+            false => mark_then_row(&mut transaction, table, mark, &insert, values).await,
+        };
+        match done {
+            Ok(Done::Now) => transaction.commit().await.map_err(|why| Fault::of(&why)),
+            Ok(Done::Before) => transaction.rollback().await.map_err(|why| Fault::of(&why)),
+            Err(fault) => {
+                // If this fails too, the connection is gone, and the transaction with it.
+                let _ = transaction.rollback().await;
+                Err(fault)
+            }
         }
     }
 
@@ -79,8 +92,7 @@ impl SqlInsert {
             let cure = format!("add create = true to the action, or run: {create}");
             return Err(Fault::permanent(format!("E0520: there is no table {shown}; {cure}")));
         };
-        let needs_ledger = !table.is_keyed_by_id(self.shape.writes_own_id());
-        if needs_ledger && Table::find(conn, &target.database, APPLIED).await?.is_none() {
+        if Table::find(conn, &target.database, APPLIED).await?.is_none() {
             conn.query_drop(table.ledger_statement()).await.map_err(|why| Fault::of(&why))?;
         }
         Ok(table)
@@ -97,39 +109,52 @@ impl Sink for SqlInsert {
     }
 }
 
-/// One statement is one transaction; the row's own primary key refuses the repeat.
-async fn insert_keyed(conn: &mut Conn, table: &Table, id: &str, insert: &str, values: Params) -> Result<(), Fault> {
-    let Err(why) = conn.exec_drop(insert, values).await else { return Ok(()) };
-    let fault = Fault::of(&why);
-    if fault.is_duplicate() {
-        // Some other unique key may have refused it: only our id is our own row.
-        let found: Option<u8> = conn.exec_first(table.find_statement(), (id,)).await.map_err(|why| Fault::of(&why))?;
-        if found.is_some() {
-            return Ok(());
-        }
-    }
-    Err(fault)
+/// When a row was inserted.
+enum Done {
+    /// Within this transaction.
+    Now,
+    /// By an earlier attempt, whose answer was lost.
+    Before,
 }
 
-/// Row and id in one transaction. The id goes first: a repeat touches nothing.
-async fn insert_with_ledger(
-    conn: &mut Conn,
+/// The row's own primary key refuses the repeat. A mark without its row is of a row that somebody has deleted since: it may stay.
+async fn row_then_mark(
+    transaction: &mut Transaction<'_>,
     table: &Table,
     mark: (&str, u32),
     insert: &str,
     values: Params,
-) -> Result<(), Fault> {
-    let mut transaction = conn.start_transaction(TxOpts::default()).await.map_err(|why| Fault::of(&why))?;
-    if let Err(why) = transaction.exec_drop(table.ledger_insert_statement(), mark).await {
-        let fault = Fault::of(&why);
-        transaction.rollback().await.map_err(|why| Fault::of(&why))?;
-        return if fault.is_duplicate() { Ok(()) } else { Err(fault) };
-    }
+) -> Result<Done, Fault> {
     if let Err(why) = transaction.exec_drop(insert, values).await {
         let fault = Fault::of(&why);
-        // If this fails too, the connection is gone, and the transaction with it.
-        let _ = transaction.rollback().await;
+        if fault.is_duplicate() {
+            // Some other unique key may have refused it: only our id is our own row.
+            let find = transaction.exec_first(table.find_statement(), (mark.0,)).await;
+            let found: Option<u8> = find.map_err(|why| Fault::of(&why))?;
+            if found.is_some() {
+                return Ok(Done::Before);
+            }
+        }
         return Err(fault);
     }
-    transaction.commit().await.map_err(|why| Fault::of(&why))
+    match transaction.exec_drop(table.ledger_insert_statement(), mark).await.map_err(|why| Fault::of(&why)) {
+        Err(fault) if !fault.is_duplicate() => Err(fault),
+        _ => Ok(Done::Now),
+    }
+}
+
+/// The mark goes first: a repeat touches nothing.
+async fn mark_then_row(
+    transaction: &mut Transaction<'_>,
+    table: &Table,
+    mark: (&str, u32),
+    insert: &str,
+    values: Params,
+) -> Result<Done, Fault> {
+    if let Err(why) = transaction.exec_drop(table.ledger_insert_statement(), mark).await {
+        let fault = Fault::of(&why);
+        return if fault.is_duplicate() { Ok(Done::Before) } else { Err(fault) };
+    }
+    transaction.exec_drop(insert, values).await.map_err(|why| Fault::of(&why))?;
+    Ok(Done::Now)
 }

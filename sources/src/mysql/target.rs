@@ -20,8 +20,6 @@ pub struct Target {
     pub privileges: Vec<&'static str>,
     /// It is made where it is not there; CREATE is needed only then.
     pub is_made: bool,
-    /// It is written only beside this table of the same database, and only where that has another primary key than `id`.
-    pub beside: Option<String>,
 }
 
 /// Looks at targets of one server. Needs a tokio runtime.
@@ -45,11 +43,6 @@ async fn look(url: &str, targets: &[Target], findings: &mut Vec<Finding>) -> Res
     };
     for target in targets {
         let Some(database) = target.database.as_deref().or(opts.db_name()) else { continue };
-        if let Some(table) = &target.beside
-            && !needs_marks(&mut conn, database, table).await?
-        {
-            continue;
-        }
         let is_there = is_there(&mut conn, database, &target.table).await?;
         let target = &needed(target, is_there);
         let lacking = held.as_ref().and_then(|held| lacks(held, &account(&user), database, target));
@@ -62,16 +55,6 @@ async fn look(url: &str, targets: &[Target], findings: &mut Vec<Finding>) -> Res
 fn needed(target: &Target, is_there: bool) -> Target {
     let counts = |privilege: &&&str| !is_there || **privilege != "CREATE";
     Target { privileges: target.privileges.iter().filter(counts).copied().collect(), ..target.clone() }
-}
-
-/// Whether a table that is there has another primary key than `id`.
-async fn needs_marks(conn: &mut Conn, database: &str, table: &str) -> Result<bool, Failure> {
-    let columns: Vec<(String, String, String, String)> =
-        ask(conn, "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_KEY FROM information_schema.COLUMNS").await?;
-    let mut own = columns.iter().filter(|(d, t, ..)| d == database && t == table).peekable();
-    let is_there = own.peek().is_some();
-    let key: Vec<&str> = own.filter(|(.., key)| key == "PRI").map(|(_, _, column, _)| column.as_str()).collect();
-    Ok(is_there && !matches!(key[..], [id] if id.eq_ignore_ascii_case("id")))
 }
 
 /// A table without any privilege on it is invisible.

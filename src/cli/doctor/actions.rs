@@ -82,19 +82,14 @@ fn database(
     let database = setting(action, "database").map(str::to_owned);
     let is_made = action.settings.get("create").and_then(serde_json::Value::as_bool).unwrap_or(false);
     let own = privileges.iter().copied().chain(is_made.then_some("CREATE"));
-    let target = |table: &str| Target {
-        database: database.clone(),
-        table: table.to_owned(),
-        privileges: own.clone().collect(),
-        is_made,
-        beside: None,
-    };
+    let target =
+        |table: &str| Target { database: database.clone(), table: table.to_owned(), privileges: own.clone().collect(), is_made };
     let tables = match setting(action, "table") {
         Some(table) => vec![table],
         None => classified(config, event),
     };
     let mut targets: Vec<Target> = tables.iter().map(|table| target(table)).collect();
-    targets.extend(marks(action, database.as_ref(), &tables));
+    targets.push(marks(action, database.as_ref()));
     Ok(Some((url, targets)))
 }
 
@@ -106,32 +101,20 @@ fn classified<'a>(config: &'a Config, event: Option<&str>) -> Vec<&'a str> {
     rules.map(|rule| rule.table.as_str()).collect()
 }
 
-/// The table in which a SQL action notes what it has written. An insert needs none where the row carries the effect id as its key.
-fn marks(action: &ActionSpec, database: Option<&String>, tables: &[&str]) -> Vec<Target> {
-    let marks = |table: &str, privileges: &[&'static str], beside: Option<String>| Target {
-        database: database.cloned(),
-        table: table.to_owned(),
-        privileges: ["CREATE"].iter().chain(privileges).copied().collect(),
-        is_made: true,
-        beside,
+/// The table in which a SQL action notes what it has written.
+fn marks(action: &ActionSpec, database: Option<&String>) -> Target {
+    let (table, privileges): (_, &[&'static str]) = match action.kind.as_str() {
+        "sql-insert" | "dolt-insert" => (APPLIED, &["CREATE", "SELECT", "INSERT"]),
+        _ => (ROWS, &["CREATE", "SELECT", "INSERT", "UPDATE"]),
     };
-    if !matches!(action.kind.as_str(), "sql-insert" | "dolt-insert") {
-        return vec![marks(ROWS, &["SELECT", "INSERT", "UPDATE"], None)];
-    }
-    let has_own_id = match action.settings.get("columns").and_then(serde_json::Value::as_object) {
-        None => true,
-        Some(columns) => columns.iter().any(|(name, text)| name.eq_ignore_ascii_case("id") && text == "{id}"),
-    };
-    tables.iter().map(|table| marks(APPLIED, &["SELECT", "INSERT"], has_own_id.then(|| (*table).to_owned()))).collect()
+    Target { database: database.cloned(), table: table.to_owned(), privileges: privileges.to_vec(), is_made: true }
 }
 
 /// Each table once, with all that is done to it.
 fn merged(targets: Vec<Target>) -> Vec<Target> {
     let mut merged: Vec<Target> = Vec::new();
     for target in targets {
-        let same = |known: &&mut Target| {
-            (&known.database, &known.table, &known.beside) == (&target.database, &target.table, &target.beside)
-        };
+        let same = |known: &&mut Target| (&known.database, &known.table) == (&target.database, &target.table);
         match merged.iter_mut().find(same) {
             None => merged.push(target),
             Some(known) => {
