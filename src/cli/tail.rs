@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use thalweg::runtime::queue::{Gate, Held};
 use thalweg_graph::ports::{BoxFuture, Outlet, SourceMessage, SourceStatus};
 use thalweg_graph::{Schema, Transaction};
 use tokio::sync::{mpsc, watch};
@@ -108,7 +109,7 @@ pub fn run(args: &TailArgs, console: &mut Console) -> Result<Exit, Failure> {
     in_runtime(async {
         let (sender, queue) = mpsc::channel(QUEUE);
         let skipping = feed.skips_to_the_end;
-        tokio::spawn(feed.source.run(feed.position, Arc::new(Pipe(sender))));
+        tokio::spawn(feed.source.run(feed.position, Arc::new(Pipe { sender, gate: Gate::default() })));
         let (stop, by_hand) = interrupted();
         let mut tail = Tail { lines, console, text: String::new(), position: String::new(), skipping, progress: Progress::new() };
         let exit = tail.follow(queue, stop, args.until_idle).await?;
@@ -119,11 +120,17 @@ pub fn run(args: &TailArgs, console: &mut Console) -> Result<Exit, Failure> {
 }
 
 /// The source's end of the queue.
-struct Pipe(mpsc::Sender<SourceMessage>);
+struct Pipe {
+    sender: mpsc::Sender<(SourceMessage, Held)>,
+    gate: Gate,
+}
 
 impl Outlet for Pipe {
     fn send(&self, message: SourceMessage) -> BoxFuture<'_, bool> {
-        Box::pin(async { self.0.send(message).await.is_ok() })
+        Box::pin(async move {
+            let held = self.gate.enter(&message).await;
+            self.sender.send((message, held)).await.is_ok()
+        })
     }
 }
 
@@ -167,7 +174,7 @@ impl Tail<'_> {
     /// Writes until the end, the interrupt, or idleness. What is written is flushed whenever nothing waits.
     async fn follow(
         &mut self,
-        mut queue: mpsc::Receiver<SourceMessage>,
+        mut queue: mpsc::Receiver<(SourceMessage, Held)>,
         mut stop: watch::Receiver<bool>,
         idle: Option<Duration>,
     ) -> Result<Exit, Failure> {
@@ -185,8 +192,8 @@ impl Tail<'_> {
                 }
             };
             match message {
-                Some(SourceMessage::End) | None => return Ok(Exit::Ok),
-                Some(message) => self.message(message)?,
+                Some((SourceMessage::End, _)) | None => return Ok(Exit::Ok),
+                Some((message, _held)) => self.message(message)?,
             }
         }
         Ok(Exit::Ok)

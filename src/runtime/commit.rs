@@ -11,7 +11,7 @@
 //! A transaction that comes in parts is staged in the store as it comes; its batch follows its last part. Answers to the dispatcher are
 //! given in between.
 //!
-//! Bound: `WAITING_MAX` batches and `PARTS_MAX` parts wait, then the engine does.
+//! Bound: `WAITING_MAX` batches (whose large transactions hold what `queue` allows) and `PARTS_MAX` parts wait, then the engine does.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use thalweg_graph::state::EngineState;
 use thalweg_graph::{Change, Epoch, Transaction};
 use tokio::sync::{Notify, oneshot};
 
+use super::queue::Held;
 use super::status::Board;
 use crate::sequencer::Part;
 
@@ -44,7 +45,8 @@ struct Staged {
 
 /// What the engine asks of the store.
 enum Write {
-    Batch(CommitBatch),
+    /// With the shares of its large transactions, which are given back when it is durable.
+    Batch(CommitBatch, Vec<Held>),
     /// The next of the parts that wait.
     Part,
     Snapshot(EngineState),
@@ -83,8 +85,8 @@ pub struct Committer {
 
 impl Committer {
     /// Hands over a batch. `false`: the commit thread has ended.
-    pub fn commit(&self, batch: CommitBatch) -> bool {
-        self.writes.send(Write::Batch(batch)).is_ok()
+    pub fn commit(&self, batch: CommitBatch, held: Vec<Held>) -> bool {
+        self.writes.send(Write::Batch(batch, held)).is_ok()
     }
 
     /// Hands over a part of a transaction whose batch will follow. `false`: the commit thread has ended.
@@ -182,21 +184,25 @@ impl CommitThread {
 
     /// Commits `first` and all batches that wait behind it as one.
     fn write(&mut self, first: Write, writes: &Receiver<Write>) -> Result<(), StoreError> {
-        let mut batch = match first {
+        let (mut batch, mut held) = match first {
             Write::Snapshot(state) => return self.snapshot(&state),
             Write::Part => return self.part(),
-            Write::Batch(batch) => batch,
+            Write::Batch(batch, held) => (batch, held),
         };
         let mut behind = None;
         while behind.is_none() {
             match writes.try_recv() {
-                Ok(Write::Batch(next)) => batch.append(next),
+                Ok(Write::Batch(next, more)) => {
+                    batch.append(next);
+                    held.extend(more);
+                }
                 Ok(other) => behind = Some(other),
                 Err(_) => break,
             }
         }
         self.insist(|store| store.commit(&batch))?;
         self.board.committed(&batch);
+        drop(held);
         if !batch.outbox.is_empty() {
             self.board.outbox(self.store.outbox_counts()?);
             self.added.notify_one();
@@ -204,7 +210,7 @@ impl CommitThread {
         match behind {
             Some(Write::Snapshot(state)) => self.snapshot(&state),
             Some(Write::Part) => self.part(),
-            Some(Write::Batch(_)) | None => Ok(()),
+            Some(Write::Batch(..)) | None => Ok(()),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! sources ──► bounded queue ──► pump (sequencer, engine) ──► commit thread ──► dispatcher ──► sinks
-//!   tokio         4,096          its own thread               one fsync a      tokio
+//!   tokio      4,096, 256 MiB    its own thread               one fsync a      tokio
 //!                                                             group of batches
 //! ```
 //!
@@ -22,6 +22,7 @@ pub mod endpoints;
 pub mod launch;
 pub mod lost;
 mod pump;
+pub mod queue;
 mod reading;
 pub mod recover;
 pub mod status;
@@ -43,10 +44,11 @@ use tokio::sync::{mpsc, watch};
 use clock::Clock;
 use desk::Desk;
 use pump::Arrival;
+use queue::Gate;
 use session::Sessions;
 use status::{Board, Report};
 
-/// Messages that may wait for the pump before the sources wait.
+/// Messages that may wait for the pump before the sources wait; what they may hold stands in `queue`.
 const QUEUE: usize = 4_096;
 
 /// Everything that a run needs, chosen by the caller: nothing here reads a configuration file.
@@ -161,11 +163,12 @@ pub async fn start(setup: Setup) -> Result<Running, RunError> {
         }
     }
     let (arrivals, queue) = mpsc::channel(QUEUE);
+    let gate = Gate::default();
     let recovered = setup.store.recovered();
     let waits_for = setup.sources.iter().zip(&names).filter(|(s, _)| s.announces).map(|(_, name)| name.clone()).collect();
     for (source, name) in setup.sources.into_iter().zip(names) {
         let position = recovered.positions.iter().find(|(known, _)| *known == name).map(|(_, position)| position.clone());
-        let outlet = Arc::new(Queue { name, arrivals: arrivals.clone() });
+        let outlet = Arc::new(Queue { name, gate: gate.clone(), arrivals: arrivals.clone() });
         tokio::spawn(source.source.run(position, outlet));
     }
     drop(arrivals);
@@ -268,11 +271,15 @@ fn stopped_source(board: &Board) -> Option<RunError> {
 /// A source's end of the queue.
 struct Queue {
     name: Arc<str>,
+    gate: Gate,
     arrivals: mpsc::Sender<Arrival>,
 }
 
 impl Outlet for Queue {
     fn send(&self, message: SourceMessage) -> BoxFuture<'_, bool> {
-        Box::pin(async move { self.arrivals.send((self.name.clone(), message)).await.is_ok() })
+        Box::pin(async move {
+            let held = self.gate.enter(&message).await;
+            self.arrivals.send(Arrival { source: self.name.clone(), message, held }).await.is_ok()
+        })
     }
 }

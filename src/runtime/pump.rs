@@ -27,6 +27,7 @@ use super::actions::{Action, PlanActions};
 use super::clears;
 use super::clock::Clock;
 use super::commit::Committer;
+use super::queue::Held;
 use super::raised;
 use super::reading::Reading;
 use super::session::Arrivals;
@@ -39,8 +40,12 @@ pub const BATCH_MAX: usize = 1_000;
 /// A timer is looked at again at least this often, so that a clock that jumps does no harm.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// A message and the source it came from.
-pub type Arrival = (Arc<str>, SourceMessage);
+/// A message, the source it came from, and its share of what may wait.
+pub(super) struct Arrival {
+    pub source: Arc<str>,
+    pub message: SourceMessage,
+    pub held: Held,
+}
 
 /// Why the pump has ended.
 pub(super) enum Ended {
@@ -65,6 +70,13 @@ impl From<Halted> for Ended {
     }
 }
 
+/// The position behind a transaction that waits in the sequencer, and its share of what may wait.
+pub(super) struct Waiting {
+    source: Arc<str>,
+    position: SourcePosition,
+    held: Held,
+}
+
 /// The engine, its queue and what it reports to.
 pub(super) struct Pump {
     /// Orders and steps.
@@ -84,7 +96,7 @@ pub(super) struct Pump {
     /// Schemas that the plan was made with.
     pub schemas: Vec<Arc<Schema>>,
     /// Positions of the transactions that wait in the sequencer, in their order.
-    pub positions: VecDeque<(Arc<str>, SourcePosition)>,
+    pub positions: VecDeque<Waiting>,
     /// Positions that moved without a transaction.
     pub idle_positions: Vec<(Arc<str>, SourcePosition)>,
     /// Transactions since the last snapshot.
@@ -122,8 +134,8 @@ impl Pump {
     /// Takes the first arrival and whatever else is there, up to a batch.
     fn take(&mut self, first: Arrival, arrivals: &mut Arrivals) -> Option<Ended> {
         let mut next = Some(first);
-        while let Some((source, message)) = next {
-            if let Some(ended) = self.arrive(source, message) {
+        while let Some(arrival) = next {
+            if let Some(ended) = self.arrive(arrival) {
                 return Some(self.step_all().err().unwrap_or(ended));
             }
             next = if self.sequencer.queued() < BATCH_MAX { arrivals.try_recv() } else { None };
@@ -131,17 +143,18 @@ impl Pump {
         None
     }
 
-    fn arrive(&mut self, source: Arc<str>, message: SourceMessage) -> Option<Ended> {
+    fn arrive(&mut self, arrival: Arrival) -> Option<Ended> {
+        let Arrival { source, message, held } = arrival;
         match message {
-            clear if clears::is_in(&clear) => return Some(Ended::Clear(Box::new((source, clear)))),
+            message if clears::is_in(&message) => return Some(Ended::Clear(Box::new(Arrival { source, message, held }))),
             SourceMessage::Transaction(transaction, position) => {
                 // A position that came before this transaction must not be committed after it (INV-PUMP-1).
                 self.idle_positions.retain(|(idle, _)| *idle != source);
-                self.positions.push_back((source, position));
+                self.positions.push_back(Waiting { source, position, held });
                 self.sequencer.offer(transaction);
             }
-            SourceMessage::Position(position) => match self.positions.iter_mut().rfind(|(waiting, _)| *waiting == source) {
-                Some(last) => last.1 = position,
+            SourceMessage::Position(position) => match self.positions.iter_mut().rfind(|waiting| waiting.source == source) {
+                Some(last) => last.position = position,
                 None => self.idle_positions.push((source, position)),
             },
             SourceMessage::Schemas(schemas) if self.schemas_differ(&schemas) => return Some(Ended::Schemas(source, schemas)),
@@ -177,7 +190,7 @@ impl Pump {
         }
         let positions = last_of_each(self.idle_positions.drain(..));
         let first = self.sequencer.engine().epoch() + 1;
-        self.hand_over(CommitBatch { first, positions, timers, timers_done, ..CommitBatch::default() })
+        self.hand_over(CommitBatch { first, positions, timers, timers_done, ..CommitBatch::default() }, Vec::new())
     }
 
     fn commit(&mut self, mut batch: Batch) -> Result<(), Ended> {
@@ -185,7 +198,13 @@ impl Pump {
         self.report(&batch);
         self.sequencer.engine().recycle(std::mem::take(&mut batch.outcome.deltas));
         let sourced = batch.transactions.iter().filter(|t| !matches!(t.body, Body::Timer(_))).count();
-        let positions = last_of_each(self.positions.drain(..sourced.min(self.positions.len())));
+        let mut held = Vec::new();
+        let positions = last_of_each(self.positions.drain(..sourced.min(self.positions.len())).map(|waiting| {
+            if waiting.held.is_some() {
+                held.push(waiting.held);
+            }
+            (waiting.source, waiting.position)
+        }));
         self.since_snapshot += batch.transactions.len() as u64;
         let mut commit = CommitBatch::default();
         commit.append(CommitBatch {
@@ -196,12 +215,12 @@ impl Pump {
             timers: batch.armed,
             timers_done: batch.timers_done,
         });
-        self.hand_over(commit)?;
+        self.hand_over(commit, held)?;
         if self.since_snapshot < self.snapshot_every { Ok(()) } else { self.snapshot() }
     }
 
-    fn hand_over(&self, batch: CommitBatch) -> Result<(), Ended> {
-        if self.committer.commit(batch) { Ok(()) } else { Err(Ended::StoreClosed) }
+    fn hand_over(&self, batch: CommitBatch, held: Vec<Held>) -> Result<(), Ended> {
+        if self.committer.commit(batch, held) { Ok(()) } else { Err(Ended::StoreClosed) }
     }
 
     fn snapshot(&mut self) -> Result<(), Ended> {

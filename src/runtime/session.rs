@@ -60,10 +60,10 @@ impl Sessions {
                 store = back;
                 match ended {
                     Ended::Clear(held) => {
-                        let (source, held) = *held;
+                        let Arrival { source, message, held } = *held;
                         tracing::info!("source {source}: a table was emptied, its rows are taken from the store");
-                        let told = clears::told(held, store.as_mut(), &self.rows)?;
-                        queue.early.push_front((source, told));
+                        let message = clears::told(message, store.as_mut(), &self.rows)?;
+                        queue.early.push_front(Arrival { source, message, held });
                     }
                     Ended::Schemas(source, schemas) => {
                         tracing::info!("source {source}: tables changed, planning again");
@@ -84,16 +84,14 @@ impl Sessions {
                 () = raised(&mut self.stop) => return false,
                 arrival = arrivals.queue.recv() => arrival,
             };
-            match arrival {
-                Some((source, SourceMessage::Schemas(schemas))) => {
+            let Some(Arrival { source, message, held }) = arrival else { return false };
+            match message {
+                SourceMessage::Schemas(schemas) => {
                     missing.remove(&source);
                     self.learn(schemas);
                 }
-                Some((source, SourceMessage::Status(status))) => {
-                    super::pump::report_status(&self.board, &source, status);
-                }
-                Some(other) => arrivals.early.push_back(other),
-                None => return false,
+                SourceMessage::Status(status) => super::pump::report_status(&self.board, &source, status),
+                message => arrivals.early.push_back(Arrival { source, message, held }),
             }
         }
         true

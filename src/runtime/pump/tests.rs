@@ -49,7 +49,7 @@ fn committed(arrivals: &[(&str, Brings)]) -> Vec<(String, String)> {
                 SourceMessage::Transaction(transaction, position.into())
             }
         };
-        assert!(pump.arrive((*source).into(), message).is_none());
+        assert!(pump.arrive(Arrival { source: (*source).into(), message, held: Held::default() }).is_none());
     }
     assert!(pump.step_all().is_ok());
     drop((pump, outbox));
