@@ -23,7 +23,7 @@ impl Doc {
     /// # Panics
     /// If a type is none.
     pub fn new(name: &str, columns: &[(&str, &str)]) -> Doc {
-        let typed = |(name, ty): &(&str, &str)| SchemaColumn { name: (*name).into(), ty: Type::parse(ty).expect("a type") };
+        let typed = |(name, ty): &(&str, &str)| SchemaColumn::new((*name).into(), Type::parse(ty).expect("a type"));
         let schema = Schema { table: name.into(), columns: columns.iter().map(typed).collect(), key: vec![0] };
         let spec = TableSpec {
             name: name.into(),

@@ -32,7 +32,7 @@ fn field(name: impl Into<String>, formula: impl Into<String>) -> FieldSpec {
 }
 
 fn schema(table: &str, columns: &[(&str, Type)]) -> Arc<Schema> {
-    let columns = columns.iter().map(|(name, ty)| SchemaColumn { name: (*name).into(), ty: ty.clone() }).collect();
+    let columns = columns.iter().map(|(name, ty)| SchemaColumn::new((*name).into(), ty.clone())).collect();
     Arc::new(Schema { table: table.into(), columns, key: vec![0] })
 }
 

@@ -14,7 +14,7 @@
 //! let (plan, _warnings) = thalweg_graph::planning::plan(&spec, &[]).expect("a right definition");
 //! let mut engine = Engine::new(Arc::new(plan), Options::default());
 //!
-//! let columns = ["id", "price", "qty"].map(|name| SchemaColumn { name: name.into(), ty: Type::Int });
+//! let columns = ["id", "price", "qty"].map(|name| SchemaColumn::new(name.into(), Type::Int));
 //! let schema = Arc::new(Schema { table: "Order".into(), columns: columns.into(), key: vec![0] });
 //! let after = Some([1, 30, 2].map(|x| Some(Value::Int(x))).into());
 //! let insert = Change { schema, op: Op::Insert, key: None, before: None, after };

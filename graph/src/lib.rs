@@ -30,6 +30,7 @@ pub mod schedule;
 mod show;
 pub mod spec;
 mod spill;
+mod sql_type;
 pub mod state;
 pub mod transaction;
 

@@ -7,6 +7,7 @@ use thalweg_formulas::{Timestamp, Type, Value};
 
 pub use crate::row::Row;
 pub use crate::spill::{PART, Spill};
+pub use crate::sql_type::SqlType;
 
 /// The engine's dense, totally ordered time: one source transaction (or timer firing) is one epoch. The first is 1.
 pub type Epoch = u64;
@@ -22,13 +23,29 @@ pub struct Schema {
     pub key: Vec<u32>,
 }
 
-/// One column.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One column. Two are equal where name and type are: what SQL calls the type changes no value.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SchemaColumn {
     /// Its name.
     pub name: Arc<str>,
     /// Its type; [`Type::Dyn`] where the source cannot tell.
     pub ty: Type,
+    /// What SQL calls its type, for printing; not stored.
+    #[serde(skip)]
+    pub sql: SqlType,
+}
+
+impl SchemaColumn {
+    /// A column of no database.
+    pub fn new(name: Arc<str>, ty: Type) -> SchemaColumn {
+        SchemaColumn { name, ty, sql: SqlType::Other }
+    }
+}
+
+impl PartialEq for SchemaColumn {
+    fn eq(&self, other: &SchemaColumn) -> bool {
+        (&self.name, &self.ty) == (&other.name, &other.ty)
+    }
 }
 
 /// What happened to a row.

@@ -222,10 +222,10 @@ fn join(known: &mut Schema, next: &Schema, key_given: bool) -> Result<(), String
     if key_given && names(known) != names(next) {
         return Err(format!("the key of table `{}` cannot change from one line to another", known.table));
     }
-    for SchemaColumn { name, ty } in &next.columns {
+    for SchemaColumn { name, ty, .. } in &next.columns {
         match known.columns.iter_mut().find(|column| column.name == *name) {
             Some(column) => column.ty = ty.clone(),
-            None => known.columns.push(SchemaColumn { name: name.clone(), ty: ty.clone() }),
+            None => known.columns.push(SchemaColumn::new(name.clone(), ty.clone())),
         }
     }
     Ok(())

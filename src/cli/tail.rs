@@ -11,6 +11,7 @@
 
 mod debezium;
 mod feed;
+mod geometry;
 mod maxwell;
 mod native;
 mod rows;

@@ -53,7 +53,7 @@ impl Changes {
     /// A change of a row by its columns.
     pub(crate) fn row<N: AsRef<str>>(mut self, table: &str, op: Op, row: impl IntoIterator<Item = (N, Value)>) -> Changes {
         let (names, values): (Vec<N>, Vec<Option<Value>>) = row.into_iter().map(|(name, value)| (name, Some(value))).unzip();
-        let columns = names.into_iter().map(|name| SchemaColumn { name: name.as_ref().into(), ty: Type::Dyn }).collect();
+        let columns = names.into_iter().map(|name| SchemaColumn::new(name.as_ref().into(), Type::Dyn)).collect();
         let schema = Arc::new(Schema { table: table.into(), columns, key: Vec::new() });
         let row: Row = values.into();
         let (before, after) = if op == Op::Delete { (Some(row), None) } else { (None, Some(row)) };

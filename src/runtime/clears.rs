@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     fn schema(table: &str) -> Arc<Schema> {
-        let column = |name: &str| SchemaColumn { name: name.into(), ty: Type::Int };
+        let column = |name: &str| SchemaColumn::new(name.into(), Type::Int);
         Arc::new(Schema { table: table.into(), columns: vec![column("id"), column("n")], key: vec![0] })
     }
 

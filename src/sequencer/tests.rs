@@ -94,7 +94,7 @@ fn resumed(config: &str, timers: Vec<Timer>, at: Timestamp) -> Sequencer {
 
 /// "Make it so", committed `at` this second; the status `gone` deletes.
 fn order(at: i64, id: i64, status: &str) -> Transaction {
-    let column = |name: &str, ty| SchemaColumn { name: name.into(), ty };
+    let column = |name: &str, ty| SchemaColumn::new(name.into(), ty);
     let columns = vec![column("id", Type::Int), column("status", Type::Text)];
     let schema = Arc::new(Schema { table: "shop.orders".into(), columns, key: vec![0] });
     let after: Row = [Some(Value::Int(id)), Some(Value::text(status))].into();

@@ -33,7 +33,7 @@ fn main() -> Outcome {
 }
 
 fn schema() -> Arc<Schema> {
-    let column = |(name, ty): (&str, Type)| SchemaColumn { name: name.into(), ty };
+    let column = |(name, ty): (&str, Type)| SchemaColumn::new(name.into(), ty);
     let names =
         [("id", Type::Int), ("customer", Type::Int), ("qty", Type::Int), ("price", Type::Double), ("at", Type::Timestamp)];
     Arc::new(Schema { table: "shop.orders".into(), columns: names.into_iter().map(column).collect(), key: vec![0] })

@@ -47,7 +47,7 @@ fn spec() -> GraphSpec {
 }
 
 fn schema() -> Arc<Schema> {
-    let column = |name: &str| SchemaColumn { name: name.into(), ty: Type::Int };
+    let column = |name: &str| SchemaColumn::new(name.into(), Type::Int);
     Arc::new(Schema { table: "db.t".into(), columns: vec![column("id"), column("v")], key: vec![0] })
 }
 

@@ -72,7 +72,7 @@ fn schema(table: &str, columns: &str, key: &str) -> Arc<Schema> {
     let columns: Vec<&str> = columns.split(' ').collect();
     let at = |name: &str| columns.iter().position(|column| *column == name).unwrap() as u32;
     let key = key.split(' ').filter(|name| !name.is_empty()).map(at).collect();
-    let columns = columns.iter().map(|name| SchemaColumn { name: (*name).into(), ty: Type::Dyn }).collect();
+    let columns = columns.iter().map(|name| SchemaColumn::new((*name).into(), Type::Dyn)).collect();
     Arc::new(Schema { table: table.into(), columns, key })
 }
 

@@ -83,14 +83,14 @@ fn maxwell_prints_values_as_java_does() {
     tail(
         &["--format", "maxwell", "--tables", "types", "--from", "0-1-3"],
         expect![[r#"
-        exit 0
-        --- stdout
-        {"database":"shop","table":"types","type":"insert","ts":1709210096,"xid":4,"data":{"id":1,"t":-1,"tu":255,"m":-1,"mu":16777215,"b":18446744073709551615,"y":2024,"f":0.1,"d":-2.5E300,"n":-12345678901234567890.000000000000000000000000000001,"bt":513,"da":"2024-02-29 00:00:00","dt":"2024-02-29 12:34:56.789","ts":"2024-02-29 12:34:56.789012","ti":"-838:59:59.99","c":"grün","v":"é","u":"€","tx":"text","bi":"YWIAAA==","vb":"AP8A","e":"groß","s":"a,c","uu":"Ej5FZ+ibEtOkVkJmVUQAAA==","i6":"AAAAAAAAAAAAAAAAAAAAAQ==","js":"{\"a\": 1}","p":"AAAAAAEBAAAAAAAAAAAA8D8AAAAAAAAAQA==","g":2}}
-        {"database":"shop","table":"types","type":"insert","ts":1709210096,"xid":4,"commit":true,"data":{"id":2,"t":-128,"tu":0,"m":-8388608,"mu":0,"b":0,"y":0,"f":-1.5,"d":0.0,"n":0.500000000000000000000000000000,"bt":0,"da":"0000-00-00","dt":"2024-00-15 00:00:00.000","ts":"0000-00-00 00:00:00.000000","ti":"-00:00:00.5","c":"","v":"","u":"","tx":"","bi":"AAAAAA==","vb":"","e":"","s":"","uu":"AAAAAAAAAAAAAAAAAAAAAA==","i6":"AAAAAAAAAAAAAAAAAAAAAA==","js":"null","p":null,"g":3}}
-        {"database":"shop","table":"types","type":"update","ts":1709210096,"xid":5,"commit":true,"data":{"id":1,"t":-1,"tu":7,"m":-1,"mu":16777215,"b":18446744073709551615,"y":2024,"f":0.1,"d":-2.5E300,"n":-12345678901234567890.000000000000000000000000000001,"bt":513,"da":"2024-02-31","dt":"2024-02-29 12:34:56.789","ts":"2024-02-29 12:34:56.789012","ti":"-838:59:59.99","c":"grün","v":"é","u":"€","tx":"text","bi":"YWIAAA==","vb":"AP8A","e":"groß","s":"a,c","uu":"Ej5FZ+ibEtOkVkJmVUQAAA==","i6":"AAAAAAAAAAAAAAAAAAAAAQ==","js":"{\"a\": 1}","p":"AAAAAAEBAAAAAAAAAAAA8D8AAAAAAAAAQA==","g":2},"old":{"tu":255,"da":"2024-02-29 00:00:00"}}
-        {"database":"shop","table":"types","type":"delete","ts":1709210096,"xid":6,"data":{"id":0,"t":null,"tu":null,"m":null,"mu":null,"b":null,"y":null,"f":null,"d":null,"n":null,"bt":null,"da":null,"dt":null,"ts":null,"ti":null,"c":null,"v":null,"u":null,"tx":null,"bi":null,"vb":null,"e":null,"s":null,"uu":null,"i6":null,"js":null,"p":null,"g":1}}
-        {"database":"shop","table":"types","type":"delete","ts":1709210096,"xid":6,"commit":true,"data":{"id":1,"t":-1,"tu":7,"m":-1,"mu":16777215,"b":18446744073709551615,"y":2024,"f":0.1,"d":-2.5E300,"n":-12345678901234567890.000000000000000000000000000001,"bt":513,"da":"2024-02-31","dt":"2024-02-29 12:34:56.789","ts":"2024-02-29 12:34:56.789012","ti":"-838:59:59.99","c":"grün","v":"é","u":"€","tx":"text","bi":"YWIAAA==","vb":"AP8A","e":"groß","s":"a,c","uu":"Ej5FZ+ibEtOkVkJmVUQAAA==","i6":"AAAAAAAAAAAAAAAAAAAAAQ==","js":"{\"a\": 1}","p":"AAAAAAEBAAAAAAAAAAAA8D8AAAAAAAAAQA==","g":2}}
-    "#]],
+            exit 0
+            --- stdout
+            {"database":"shop","table":"types","type":"insert","ts":1709210096,"xid":4,"data":{"id":1,"t":-1,"tu":255,"m":-1,"mu":16777215,"b":18446744073709551615,"y":2024,"f":0.1,"d":-2.5E300,"n":-12345678901234567890.000000000000000000000000000001,"bt":513,"da":"2024-02-29","dt":"2024-02-29 12:34:56.789","ts":"2024-02-29 12:34:56.789012","ti":"-838:59:59.99","c":"grün","v":"é","u":"€","tx":"text","bi":"YWIAAA==","vb":"AP8A","e":"groß","s":["a","c"],"uu":"Ej5FZ+ibEtOkVkJmVUQAAA==","i6":"AAAAAAAAAAAAAAAAAAAAAQ==","js":"{\"a\": 1}","p":"POINT (1 2)","g":2}}
+            {"database":"shop","table":"types","type":"insert","ts":1709210096,"xid":4,"commit":true,"data":{"id":2,"t":-128,"tu":0,"m":-8388608,"mu":0,"b":0,"y":0,"f":-1.5,"d":0.0,"n":0.500000000000000000000000000000,"bt":0,"da":"0000-00-00","dt":"2024-00-15 00:00:00.000","ts":"0000-00-00 00:00:00.000000","ti":"-00:00:00.50","c":"","v":"","u":"","tx":"","bi":"AAAAAA==","vb":"","e":null,"s":[],"uu":"AAAAAAAAAAAAAAAAAAAAAA==","i6":"AAAAAAAAAAAAAAAAAAAAAA==","js":"null","p":null,"g":3}}
+            {"database":"shop","table":"types","type":"update","ts":1709210096,"xid":5,"commit":true,"data":{"id":1,"t":-1,"tu":7,"m":-1,"mu":16777215,"b":18446744073709551615,"y":2024,"f":0.1,"d":-2.5E300,"n":-12345678901234567890.000000000000000000000000000001,"bt":513,"da":"2024-02-31","dt":"2024-02-29 12:34:56.789","ts":"2024-02-29 12:34:56.789012","ti":"-838:59:59.99","c":"grün","v":"é","u":"€","tx":"text","bi":"YWIAAA==","vb":"AP8A","e":"groß","s":["a","c"],"uu":"Ej5FZ+ibEtOkVkJmVUQAAA==","i6":"AAAAAAAAAAAAAAAAAAAAAQ==","js":"{\"a\": 1}","p":"POINT (1 2)","g":2},"old":{"tu":255,"da":"2024-02-29"}}
+            {"database":"shop","table":"types","type":"delete","ts":1709210096,"xid":6,"data":{"id":0,"t":null,"tu":null,"m":null,"mu":null,"b":null,"y":null,"f":null,"d":null,"n":null,"bt":null,"da":null,"dt":null,"ts":null,"ti":null,"c":null,"v":null,"u":null,"tx":null,"bi":null,"vb":null,"e":null,"s":null,"uu":null,"i6":null,"js":null,"p":null,"g":1}}
+            {"database":"shop","table":"types","type":"delete","ts":1709210096,"xid":6,"commit":true,"data":{"id":1,"t":-1,"tu":7,"m":-1,"mu":16777215,"b":18446744073709551615,"y":2024,"f":0.1,"d":-2.5E300,"n":-12345678901234567890.000000000000000000000000000001,"bt":513,"da":"2024-02-31","dt":"2024-02-29 12:34:56.789","ts":"2024-02-29 12:34:56.789012","ti":"-838:59:59.99","c":"grün","v":"é","u":"€","tx":"text","bi":"YWIAAA==","vb":"AP8A","e":"groß","s":["a","c"],"uu":"Ej5FZ+ibEtOkVkJmVUQAAA==","i6":"AAAAAAAAAAAAAAAAAAAAAQ==","js":"{\"a\": 1}","p":"POINT (1 2)","g":2}}
+        "#]],
     );
 }
 
@@ -118,12 +118,44 @@ fn debezium_prints_what_json_cannot_hold_as_strings() {
     tail(
         &["--format", "debezium", "--tables", "types", "--from", "0-1-5"],
         expect![[r#"
-        exit 0
-        --- stdout
-        {"before":{"id":0,"t":null,"tu":null,"m":null,"mu":null,"b":null,"y":null,"f":null,"d":null,"n":null,"bt":null,"da":null,"dt":null,"ts":null,"ti":null,"c":null,"v":null,"u":null,"tx":null,"bi":null,"vb":null,"e":null,"s":null,"uu":null,"i6":null,"js":null,"p":null,"g":1},"after":null,"source":{"version":"thalweg-0.1.0","connector":"mysql","name":"thalweg","ts_ms":1709210096000,"ts_us":1709210096000000,"ts_ns":1709210096000000000,"snapshot":"false","db":"shop","sequence":null,"table":"types","server_id":1,"gtid":"0-1-6","file":"","pos":0,"row":0,"thread":null,"query":null},"transaction":null,"op":"d","ts_ms":1709210096000,"ts_us":1709210096000000,"ts_ns":1709210096000000000}
-        {"before":{"id":1,"t":-1,"tu":"7","m":-1,"mu":"16777215","b":"18446744073709551615","y":2024,"f":0.1,"d":-2.5e300,"n":"-12345678901234567890.000000000000000000000000000001","bt":"513","da":"2024-02-31","dt":"2024-02-29T12:34:56.789Z","ts":"2024-02-29T12:34:56.789012Z","ti":"-838:59:59.99Z","c":"grün","v":"é","u":"€","tx":"text","bi":"YWIAAA==","vb":"AP8A","e":"groß","s":"a,c","uu":"Ej5FZ+ibEtOkVkJmVUQAAA==","i6":"AAAAAAAAAAAAAAAAAAAAAQ==","js":"{\"a\": 1}","p":"AAAAAAEBAAAAAAAAAAAA8D8AAAAAAAAAQA==","g":2},"after":null,"source":{"version":"thalweg-0.1.0","connector":"mysql","name":"thalweg","ts_ms":1709210096000,"ts_us":1709210096000000,"ts_ns":1709210096000000000,"snapshot":"false","db":"shop","sequence":null,"table":"types","server_id":1,"gtid":"0-1-6","file":"","pos":0,"row":1,"thread":null,"query":null},"transaction":null,"op":"d","ts_ms":1709210096000,"ts_us":1709210096000000,"ts_ns":1709210096000000000}
-    "#]],
+            exit 0
+            --- stdout
+            {"before":{"id":0,"t":null,"tu":null,"m":null,"mu":null,"b":null,"y":null,"f":null,"d":null,"n":null,"bt":null,"da":null,"dt":null,"ts":null,"ti":null,"c":null,"v":null,"u":null,"tx":null,"bi":null,"vb":null,"e":null,"s":null,"uu":null,"i6":null,"js":null,"p":null,"g":1},"after":null,"source":{"version":"thalweg-0.1.0","connector":"mysql","name":"thalweg","ts_ms":1709210096000,"ts_us":1709210096000000,"ts_ns":1709210096000000000,"snapshot":"false","db":"shop","sequence":null,"table":"types","server_id":1,"gtid":"0-1-6","file":"","pos":0,"row":0,"thread":null,"query":null},"transaction":null,"op":"d","ts_ms":1709210096000,"ts_us":1709210096000000,"ts_ns":1709210096000000000}
+            {"before":{"id":1,"t":-1,"tu":7,"m":-1,"mu":16777215,"b":"18446744073709551615","y":2024,"f":0.1,"d":-2.5E300,"n":"-12345678901234567890.000000000000000000000000000001","bt":"AQI=","da":null,"dt":"2024-02-29T12:34:56.789Z","ts":"2024-02-29T12:34:56.789012Z","ti":"-838:59:59.99Z","c":"grün","v":"é","u":"€","tx":"text","bi":"YWIAAA==","vb":"AP8A","e":"groß","s":"a,c","uu":"Ej5FZ+ibEtOkVkJmVUQAAA==","i6":"AAAAAAAAAAAAAAAAAAAAAQ==","js":"{\"a\": 1}","p":{"x":1.0,"y":2.0,"wkb":"AQEAAAAAAAAAAADwPwAAAAAAAABA","srid":null},"g":2},"after":null,"source":{"version":"thalweg-0.1.0","connector":"mysql","name":"thalweg","ts_ms":1709210096000,"ts_us":1709210096000000,"ts_ns":1709210096000000000,"snapshot":"false","db":"shop","sequence":null,"table":"types","server_id":1,"gtid":"0-1-6","file":"","pos":0,"row":1,"thread":null,"query":null},"transaction":null,"op":"d","ts_ms":1709210096000,"ts_us":1709210096000000,"ts_ns":1709210096000000000}
+        "#]],
     );
+}
+
+#[test]
+fn every_type_of_both_servers_looks_as_in_maxwell_and_in_debezium() {
+    let mut shown = String::new();
+    for server in ["mariadb-10.11", "mysql-9"] {
+        let log = LOG.replace("mariadb-10.11", server);
+        for (format, insert, from, to) in
+            [("maxwell", "\"type\":\"insert\"", "\"data\":", "}"), ("debezium", "\"op\":\"c\"", "\"after\":", ",\"source\":")]
+        {
+            let ran = Folder::new(&[]).run(&["tail", &log, "--tables", "types", "--format", format]);
+            shown += &format!("{server} as {format}\n");
+            for line in ran.out.lines().filter(|line| line.contains(insert)).skip(1) {
+                let row = &line[line.find(from).unwrap() + from.len()..];
+                shown += &format!("  {}\n", &row[..row.rfind(to).unwrap()]);
+            }
+        }
+    }
+    expect![[r#"
+        mariadb-10.11 as maxwell
+          {"id":1,"t":-1,"tu":255,"m":-1,"mu":16777215,"b":18446744073709551615,"y":2024,"f":0.1,"d":-2.5E300,"n":-12345678901234567890.000000000000000000000000000001,"bt":513,"da":"2024-02-29","dt":"2024-02-29 12:34:56.789","ts":"2024-02-29 12:34:56.789012","ti":"-838:59:59.99","c":"grün","v":"é","u":"€","tx":"text","bi":"YWIAAA==","vb":"AP8A","e":"groß","s":["a","c"],"uu":"Ej5FZ+ibEtOkVkJmVUQAAA==","i6":"AAAAAAAAAAAAAAAAAAAAAQ==","js":"{\"a\": 1}","p":"POINT (1 2)","g":2}
+          {"id":2,"t":-128,"tu":0,"m":-8388608,"mu":0,"b":0,"y":0,"f":-1.5,"d":0.0,"n":0.500000000000000000000000000000,"bt":0,"da":"0000-00-00","dt":"2024-00-15 00:00:00.000","ts":"0000-00-00 00:00:00.000000","ti":"-00:00:00.50","c":"","v":"","u":"","tx":"","bi":"AAAAAA==","vb":"","e":null,"s":[],"uu":"AAAAAAAAAAAAAAAAAAAAAA==","i6":"AAAAAAAAAAAAAAAAAAAAAA==","js":"null","p":null,"g":3}
+        mariadb-10.11 as debezium
+          {"id":1,"t":-1,"tu":255,"m":-1,"mu":16777215,"b":"18446744073709551615","y":2024,"f":0.1,"d":-2.5E300,"n":"-12345678901234567890.000000000000000000000000000001","bt":"AQI=","da":"2024-02-29Z","dt":"2024-02-29T12:34:56.789Z","ts":"2024-02-29T12:34:56.789012Z","ti":"-838:59:59.99Z","c":"grün","v":"é","u":"€","tx":"text","bi":"YWIAAA==","vb":"AP8A","e":"groß","s":"a,c","uu":"Ej5FZ+ibEtOkVkJmVUQAAA==","i6":"AAAAAAAAAAAAAAAAAAAAAQ==","js":"{\"a\": 1}","p":{"x":1.0,"y":2.0,"wkb":"AQEAAAAAAAAAAADwPwAAAAAAAABA","srid":null},"g":2}
+          {"id":2,"t":-128,"tu":0,"m":-8388608,"mu":0,"b":"0","y":0,"f":-1.5,"d":0.0,"n":"0.500000000000000000000000000000","bt":"AAA=","da":null,"dt":null,"ts":null,"ti":"-00:00:00.5Z","c":"","v":"","u":"","tx":"","bi":"AAAAAA==","vb":"","e":"","s":"","uu":"AAAAAAAAAAAAAAAAAAAAAA==","i6":"AAAAAAAAAAAAAAAAAAAAAA==","js":"null","p":null,"g":3}
+        mysql-9 as maxwell
+          {"id":1,"t":-1,"tu":255,"m":-1,"mu":16777215,"b":18446744073709551615,"y":2024,"f":0.1,"d":-2.5E300,"n":-12345678901234567890.000000000000000000000000000001,"bt":513,"da":"2024-02-29","dt":"2024-02-29 12:34:56.789","ts":"2024-02-29 12:34:56.789012","ti":"-838:59:59.00","c":"grün","v":"é","u":"€","tx":"text","bi":"YWIAAA==","vb":"AP8A","e":"groß","s":["a","c"],"js":{"a":1},"p":"POINT (1 2)","vec":"AACAPwAAAEAAAEBA","g":2}
+          {"id":2,"t":-128,"tu":0,"m":-8388608,"mu":0,"b":0,"y":0,"f":-1.5,"d":0.0,"n":0.500000000000000000000000000000,"bt":0,"da":"0000-00-00","dt":"2024-00-15 00:00:00.000","ts":"0000-00-00 00:00:00.000000","ti":"-00:00:00.50","c":"","v":"","u":"","tx":"","bi":"AAAAAA==","vb":"","e":"groß","s":[],"js":null,"p":null,"vec":null,"g":3}
+        mysql-9 as debezium
+          {"id":1,"t":-1,"tu":255,"m":-1,"mu":16777215,"b":"18446744073709551615","y":2024,"f":0.1,"d":-2.5E300,"n":"-12345678901234567890.000000000000000000000000000001","bt":"AQI=","da":"2024-02-29Z","dt":"2024-02-29T12:34:56.789Z","ts":"2024-02-29T12:34:56.789012Z","ti":"-838:59:59Z","c":"grün","v":"é","u":"€","tx":"text","bi":"YWIAAA==","vb":"AP8A","e":"groß","s":"a,c","js":"{\"a\":1}","p":{"x":1.0,"y":2.0,"wkb":"AQEAAAAAAAAAAADwPwAAAAAAAABA","srid":null},"vec":[1.0,2.0,3.0],"g":2}
+          {"id":2,"t":-128,"tu":0,"m":-8388608,"mu":0,"b":"0","y":0,"f":-1.5,"d":0.0,"n":"0.500000000000000000000000000000","bt":"AAA=","da":null,"dt":null,"ts":null,"ti":"-00:00:00.5Z","c":"","v":"","u":"","tx":"","bi":"AAAAAA==","vb":"","e":"groß","s":"","js":null,"p":null,"vec":null,"g":3}
+    "#]].assert_eq(&shown);
 }
 
 const ORDERS: &str = r#"

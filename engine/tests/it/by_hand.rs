@@ -53,7 +53,7 @@ pub fn formula(slot: u32, expr: Expr, field: Option<u32>) -> Cell {
 }
 
 pub fn schema(table: &str, columns: &[&str], key: &[u32]) -> Arc<Schema> {
-    let columns = columns.iter().map(|name| SchemaColumn { name: (*name).into(), ty: Type::Dyn }).collect();
+    let columns = columns.iter().map(|name| SchemaColumn::new((*name).into(), Type::Dyn)).collect();
     Arc::new(Schema { table: table.into(), columns, key: key.to_vec() })
 }
 

@@ -47,7 +47,7 @@ fn plan() -> Arc<Plan> {
 }
 
 fn schema(table: &str, columns: &[&str]) -> Arc<Schema> {
-    let columns = columns.iter().map(|name| SchemaColumn { name: (*name).into(), ty: Type::Int });
+    let columns = columns.iter().map(|name| SchemaColumn::new((*name).into(), Type::Int));
     Arc::new(Schema { table: table.into(), columns: columns.collect(), key: vec![0] })
 }
 

@@ -58,7 +58,7 @@ fn transaction(op: Op, texts: &[[&str; 3]; 3]) -> (TextBuffer, Transaction) {
         texts.iter().map(value).collect()
     };
     let changes = ["Owner", "Item", "Note"].into_iter().zip(texts).map(|(table, texts)| {
-        let columns = COLUMNS.iter().map(|name| SchemaColumn { name: (*name).into(), ty: Type::Text }).collect();
+        let columns = COLUMNS.iter().map(|name| SchemaColumn::new((*name).into(), Type::Text)).collect();
         let schema = Arc::new(Schema { table: table.into(), columns, key: vec![] });
         let op = if table == "Note" { Op::Insert } else { op };
         Change { schema, op, key: None, before: None, after: Some(row(texts)) }

@@ -254,7 +254,7 @@ pub struct History {
 impl History {
     pub fn new() -> History {
         let schemas = TABLES.iter().map(|(name, columns, key)| {
-            let typed = columns.iter().map(|(name, _)| SchemaColumn { name: (*name).into(), ty: Type::Dyn });
+            let typed = columns.iter().map(|(name, _)| SchemaColumn::new((*name).into(), Type::Dyn));
             let key = key.iter().map(|key| columns.iter().position(|(name, _)| name == key).expect("a column") as u32);
             Arc::new(Schema { table: (*name).into(), columns: typed.collect(), key: key.collect() })
         });

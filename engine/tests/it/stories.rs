@@ -60,7 +60,7 @@ fn planned(spec: &GraphSpec) -> Arc<Plan> {
 
 fn schema(spec: &GraphSpec, name: &str) -> Arc<Schema> {
     let table = spec.tables.iter().find(|table| table.name == name).expect("a table of the definition");
-    let column = |name: &String| SchemaColumn { name: name.as_str().into(), ty: thalweg_formulas::Type::Dyn };
+    let column = |name: &String| SchemaColumn::new(name.as_str().into(), thalweg_formulas::Type::Dyn);
     let at = |key: &String| table.column_order.iter().position(|column| column == key).expect("a column") as u32;
     Arc::new(Schema {
         table: name.into(),

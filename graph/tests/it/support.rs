@@ -26,8 +26,7 @@ pub fn definition(mut json: serde_json::Value) -> GraphSpec {
 
 /// A discovered table; columns are written `name type`.
 pub fn schema(table: &str, columns: &[(&str, &str)], key: &[u32]) -> Arc<Schema> {
-    let columns =
-        columns.iter().map(|(name, ty)| SchemaColumn { name: (*name).into(), ty: Type::parse(ty).expect("a type") }).collect();
+    let columns = columns.iter().map(|(name, ty)| SchemaColumn::new((*name).into(), Type::parse(ty).expect("a type"))).collect();
     Arc::new(Schema { table: table.into(), columns, key: key.to_vec() })
 }
 

@@ -29,6 +29,7 @@ mod packed;
 pub mod plan;
 pub mod position;
 pub mod rows;
+pub(crate) mod sql_type;
 pub mod statement;
 pub mod table_map;
 pub(crate) mod temporal;

@@ -15,6 +15,7 @@ use super::charset::Charset;
 use super::control::Flavour;
 use super::decimal::Packing;
 use super::jsonb::Numbers;
+use super::sql_type;
 use super::table_map::{Column, TableMap, wire};
 use super::temporal::Fraction;
 
@@ -96,7 +97,7 @@ impl Plan {
             let name =
                 name.ok_or_else(|| DecodeError::unsupported(format!("a row of {table} without column names"), METADATA_CURE))?;
             let (op, ty) = compile(column, hints.of(&table, name), flavour).map_err(|e| naming(e, &table, name))?;
-            columns.push(SchemaColumn { name: name.into(), ty });
+            columns.push(SchemaColumn { name: name.into(), ty, sql: sql_type::of_log(column) });
             ops.push(op);
         }
         let key = if map.key.is_empty() { hints.key(&table, &columns) } else { map.key.clone() };

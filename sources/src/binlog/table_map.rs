@@ -62,7 +62,8 @@ pub struct TableMap {
 pub struct Column {
     /// Its type, see [`wire`]; ENUM and SET are told apart from STRING.
     pub kind: u8,
-    /// What the type needs to know: a length, digits, packing; as the log has it.
+    /// What the type needs to know: a length, digits, packing; as the log has it. Of a GEOMETRY the second byte is its kind, where the log
+    /// tells it: 1 is POINT.
     pub meta: [u8; 2],
     /// Its name; `None` without full metadata.
     pub name: Option<String>,
@@ -195,6 +196,11 @@ fn apply_metadata(
         }
         5 => members(&mut r, columns, wire::SET)?,
         6 => members(&mut r, columns, wire::ENUM)?,
+        7 => {
+            for column in columns.iter_mut().filter(|c| c.kind == wire::GEOMETRY) {
+                column.meta[1] = u8::try_from(r.lenenc()?).unwrap_or(0);
+            }
+        }
         8 | 9 => {
             while !r.is_empty() {
                 let column = r.lenenc()?;
@@ -209,7 +215,7 @@ fn apply_metadata(
         }
         10 => default_charsets(&mut r, columns, Column::is_member)?,
         11 => charsets(&mut r, columns, Column::is_member)?,
-        _ => {} // Kinds of geometry, visibility, and what later servers add: nothing that a value depends on.
+        _ => {} // Visibility, and what later servers add: nothing that a value depends on.
     }
     Ok(())
 }

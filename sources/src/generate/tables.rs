@@ -61,7 +61,7 @@ impl Tables {
     pub(super) fn new() -> Tables {
         let money = Type::Decimal { precision: 10, scale: 2 };
         let table = |name: &str, columns: &[(&str, Type)]| {
-            let column = |(name, ty): &(&str, Type)| SchemaColumn { name: (*name).into(), ty: ty.clone() };
+            let column = |(name, ty): &(&str, Type)| SchemaColumn::new((*name).into(), ty.clone());
             Arc::new(Schema { table: name.into(), columns: columns.iter().map(column).collect(), key: vec![0] })
         };
         Tables {

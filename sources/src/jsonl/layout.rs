@@ -48,7 +48,7 @@ impl Layout {
 
     /// Declares columns and key anew, as a `schema` line does; columns that are not named any more stay in the layout, unused.
     pub(super) fn declare(&mut self, schema: &Schema, key_given: bool) {
-        for SchemaColumn { name, ty } in &schema.columns {
+        for SchemaColumn { name, ty, .. } in &schema.columns {
             match self.index.get(name) {
                 Some(at) => self.columns[*at as usize].ty = ty.clone(),
                 None => self.add(name, ty.clone()),
@@ -65,7 +65,7 @@ impl Layout {
     fn add(&mut self, name: &str, ty: Type) {
         let name: Arc<str> = name.into();
         self.index.insert(name.clone(), self.columns.len() as u32);
-        self.columns.push(SchemaColumn { name, ty });
+        self.columns.push(SchemaColumn::new(name, ty));
         self.grown = true;
     }
 

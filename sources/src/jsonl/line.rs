@@ -29,14 +29,14 @@ impl SchemaLine {
         for (name, ty) in &self.columns {
             let ty = Type::parse(ty)
                 .map_err(|problem| Problem { message: format!("column `{name}`: {}", problem.message), ..problem })?;
-            columns.push(SchemaColumn { name: name.as_str().into(), ty });
+            columns.push(SchemaColumn::new(name.as_str().into(), ty));
         }
         let mut key = Vec::new();
         for name in self.key.iter().flatten() {
             let known = columns.iter().position(|column| *column.name == **name);
             key.push(known.unwrap_or(columns.len()) as u32);
             if known.is_none() {
-                columns.push(SchemaColumn { name: name.as_str().into(), ty: Type::Dyn });
+                columns.push(SchemaColumn::new(name.as_str().into(), Type::Dyn));
             }
         }
         Ok(Schema { table: self.table.as_str().into(), columns, key })

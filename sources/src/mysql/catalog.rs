@@ -16,6 +16,7 @@ use super::failure::{Failure, code};
 use crate::binlog::Watch;
 use crate::binlog::charset::Charset;
 use crate::binlog::plan::{Hint, Hints, text_or_bytes};
+use crate::binlog::sql_type;
 
 /// The watched tables as they are now.
 #[derive(Debug, Default)]
@@ -312,7 +313,8 @@ impl Catalog {
                 );
             }
             readings.push(is_logged.then_some(reading));
-            schema.columns.push(SchemaColumn { name: column.name.as_str().into(), ty });
+            let sql = sql_type::of_catalog(&column.data_type, &column.column_type, column.digits.unwrap_or(0));
+            schema.columns.push(SchemaColumn { name: column.name.as_str().into(), ty, sql });
         }
         schema.key = key.filter_map(|k| columns.iter().position(|c| c.name == k)).map(|i| i as u32).collect();
         if flavour == Flavour::Dolt {

@@ -271,6 +271,7 @@ fn compare(server: &Server, own: &[Column]) -> Vec<String> {
     for (c, (logged, asked)) in source.schemas[0].columns.iter().zip(&layout[0].columns).enumerate() {
         let declared = c.checked_sub(1).and_then(|c| table.0.get(c)).map_or("", |(ty, ..)| ty);
         assert_eq!(logged, asked, "{declared}: the log and information_schema give the same layout");
+        assert_eq!(logged.sql, asked.sql, "{declared}: the log and information_schema call it the same");
     }
     assert_eq!(source.schemas, layout);
     assert_eq!(*layout[0].key, [0]);

@@ -1,18 +1,19 @@
-//! Rows as Debezium's MySQL connector gives their values: no schema, `decimal` and unsigned numbers as strings, times as ISO strings,
-//! bytes as base64, no tombstones, nothing for TRUNCATE.
+//! Rows as Debezium's MySQL connector gives their values: no schema, `decimal` and `bigint unsigned` as strings, times as ISO strings,
+//! bytes as base64, a BIT as its bytes (of one bit: as a boolean), geometries as objects, no tombstones, nothing for TRUNCATE.
 //!
-//! Where the log's reader does not keep what Debezium knows, the lines differ: every unsigned number is a string, not only BIGINT; a DATE
-//! is a midnight; `file`, `pos`, `thread` and `query` are empty, and `row` counts from the beginning of the transaction. All times are
-//! that of the commit, so that the same log gives the same bytes.
+//! Where the log's reader does not keep what Debezium knows, the lines differ: `file`, `pos`, `thread` and `query` are empty, and `row`
+//! counts from the beginning of the transaction. All times are that of the commit, so that the same log gives the same bytes. A date that
+//! names no day is null, in a column that is NOT NULL too.
 
 use std::sync::Arc;
 
 use thalweg_formulas::{Timestamp, Type, Value, json, time};
-use thalweg_graph::transaction::Row;
+use thalweg_graph::transaction::{Row, SchemaColumn, SqlType};
 use thalweg_graph::{Change, Op, Schema, Transaction};
 
-use super::rows::{self, each, names, object, push};
-use super::{Lines, Out};
+use super::maxwell::{java_double, plain};
+use super::rows::{self, each, list, names, object, push};
+use super::{Lines, Out, geometry};
 
 /// Writes each row on its own: it keeps nothing.
 pub(super) struct Debezium;
@@ -100,19 +101,64 @@ impl Place<'_> {
     }
 }
 
-fn value(value: &Value, ty: &Type, out: &mut String) {
-    match (value, ty) {
-        (Value::Int(x), Type::Int) => push(out, x),
-        (Value::Uint(x), _) => push(out, format_args!("\"{x}\"")),
-        (Value::Duration(d), _) => json::write_text(&format!("{}Z", rows::clock(*d)), out),
-        (Value::Timestamp(t), _) => json::write_text(&time::format_timestamp(*t), out),
-        // JSON columns are texts that hold JSON.
+fn value(value: &Value, column: &SchemaColumn, out: &mut String) {
+    match (value, column.sql) {
         (Value::Null, _) => out.push_str("null"),
-        (value, Type::Dyn) => {
-            let mut inner = String::new();
-            super::maxwell::plain(value, &mut inner);
-            json::write_text(&inner, out);
+        (value, _) if column.ty == Type::Dyn => document(value, out),
+        (Value::Int(x), _) => push(out, x),
+        (Value::Uint(x), SqlType::BigInt) => push(out, format_args!("\"{x}\"")),
+        (Value::Uint(x), SqlType::Bit(1)) => push(out, *x != 0),
+        (Value::Uint(x), SqlType::Bit(bits)) => bytes(&x.to_le_bytes()[..usize::from(bits).div_ceil(8).min(8)], out),
+        (Value::Uint(x), _) => push(out, x),
+        (Value::Double(x), _) if x.is_finite() => out.push_str(&java_double(*x)),
+        (Value::Timestamp(t), SqlType::Date) => json::write_text(&format!("{}Z", rows::date(*t)), out),
+        (Value::Timestamp(t), SqlType::Timestamp(digits)) => {
+            json::write_text(&format!("{}Z", rows::padded_time(*t, 'T', digits)), out);
         }
+        (Value::Timestamp(t), _) => json::write_text(&time::format_timestamp(*t), out),
+        (Value::Text(_), SqlType::Date | SqlType::Datetime(_) | SqlType::Timestamp(_)) => out.push_str("null"),
+        (Value::Duration(d), _) => json::write_text(&format!("{}Z", rows::clock(*d)), out),
+        (Value::Bytes(stored), SqlType::Point | SqlType::Geometry) => shape(stored, column.sql, out),
+        (Value::Bytes(stored), SqlType::Vector) => floats(stored, out),
         (value, _) => json::write(value, out),
     }
+}
+
+/// A JSON column: a text that holds JSON.
+fn document(value: &Value, out: &mut String) {
+    let mut inner = String::new();
+    plain(value, &mut inner);
+    json::write_text(&inner, out);
+}
+
+fn bytes(bytes: &[u8], out: &mut String) {
+    json::write(&Value::Bytes(bytes.into()), out);
+}
+
+/// A geometry; a POINT with its coordinates.
+fn shape(stored: &[u8], kind: SqlType, out: &mut String) {
+    let Some((srid, wkb)) = geometry::parts(stored) else { return bytes(stored, out) };
+    out.push('{');
+    if let Some((x, y)) = geometry::point(wkb).filter(|_| kind == SqlType::Point) {
+        push(out, format_args!("\"x\":{},\"y\":{},", java_double(x), java_double(y)));
+    }
+    out.push_str("\"wkb\":");
+    bytes(wkb, out);
+    out.push_str(",\"srid\":");
+    match srid {
+        0 => out.push_str("null}"),
+        srid => push(out, format_args!("{srid}}}")),
+    }
+}
+
+/// A VECTOR.
+fn floats(stored: &[u8], out: &mut String) {
+    let (parts, _) = stored.as_chunks();
+    out.push('[');
+    list(parts, out, |part, out| {
+        // The double with the shortest text of the float, as Java prints it.
+        let shortest = f32::from_le_bytes(*part).to_string().parse().unwrap_or(f64::NAN);
+        out.push_str(&java_double(shortest));
+    });
+    out.push(']');
 }

@@ -1,17 +1,19 @@
 //! Rows as Maxwell 1.44 writes them with its default configuration: no lines for DDL and TRUNCATE, `commit` on the last row of a
 //! transaction.
 //!
-//! Where the log's reader does not keep what Maxwell knows, the lines differ: `xid` is the transaction's number in its GTID, not the
-//! storage engine's; a DATE is printed as a midnight, a SET as one text, and fractions of seconds without trailing zeros.
+//! The lines differ where Maxwell's would say less: `xid` is the transaction's number in its GTID, not the storage engine's; a TIME that
+//! is negative or longer than a day is printed as SQL does, not modulo a day; a date that names no day is its text; types that Maxwell
+//! refuses (UUID, INET, VECTOR) are there. An ENUM's invalid value is null, also where the empty text is a member.
 
 use std::sync::Arc;
 
 use thalweg_formulas::decimal::Decimal;
-use thalweg_formulas::{Type, Value, json};
+use thalweg_formulas::{Value, json};
+use thalweg_graph::transaction::{SchemaColumn, SqlType};
 use thalweg_graph::{Change, Op, Schema, Transaction};
 
 use super::rows::{self, each, list, names, object, push};
-use super::{Lines, Out};
+use super::{Lines, Out, geometry};
 
 /// Writes each row on its own: it keeps nothing.
 pub(super) struct Maxwell;
@@ -65,9 +67,28 @@ fn old(change: &Change, out: &mut String) {
     }
 }
 
-/// A value as Maxwell prints it; the column's type says nothing that the value does not.
-fn value(value: &Value, _: &Type, out: &mut String) {
-    plain(value, out);
+/// A value as Maxwell prints it in a column of this type.
+fn value(value: &Value, column: &SchemaColumn, out: &mut String) {
+    match (value, column.sql) {
+        (Value::Timestamp(t), SqlType::Date) => json::write_text(&rows::date(*t), out),
+        (Value::Timestamp(t), SqlType::Datetime(digits) | SqlType::Timestamp(digits)) => {
+            json::write_text(&rows::padded_time(*t, ' ', digits), out);
+        }
+        (Value::Duration(d), SqlType::Time(digits)) => json::write_text(&rows::padded_clock(*d, digits), out),
+        (Value::Text(members), SqlType::Set) => {
+            out.push('[');
+            list(members.split(',').filter(|member| !member.is_empty()), out, json::write_text);
+            out.push(']');
+        }
+        (Value::Text(member), SqlType::Enum) if member.is_empty() => out.push_str("null"),
+        (Value::Bytes(stored), SqlType::Point | SqlType::Geometry) => {
+            match geometry::parts(stored).and_then(|(_, wkb)| geometry::text(wkb)) {
+                Some(text) => json::write_text(&text, out),
+                None => plain(value, out),
+            }
+        }
+        _ => plain(value, out),
+    }
 }
 
 /// A value without tags, however deep.
@@ -103,7 +124,7 @@ pub(super) fn plain(value: &Value, out: &mut String) {
 }
 
 /// A double as Java prints it: an exponent below 0.001 and from 10 million on.
-fn java_double(x: f64) -> String {
+pub(super) fn java_double(x: f64) -> String {
     if x == 0.0 || (1e-3..1e7).contains(&x.abs()) {
         return format!("{x:?}");
     }

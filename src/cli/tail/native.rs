@@ -135,7 +135,7 @@ fn change(change: &Change, out: &mut String) {
     for (name, row) in [(",\"before\":", &change.before), (",\"after\":", &change.after)] {
         if let Some(row) = row {
             out.push_str(name);
-            object(schema, row, |_| true, value, out);
+            object(schema, row, |_| true, |cell, column, out| value(cell, &column.ty, out), out);
         }
     }
     out.push('}');

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use thalweg_formulas::{Duration, Timestamp, Type, Value, json, time};
+use thalweg_formulas::time::Civil;
+use thalweg_formulas::{Duration, Timestamp, Value, json, time};
 use thalweg_graph::Change;
 use thalweg_graph::cause::Cause;
-use thalweg_graph::transaction::{Body, Row, Schema, Transaction};
+use thalweg_graph::transaction::{Body, Row, Schema, SchemaColumn, Transaction};
 
 use super::Out;
 
@@ -43,7 +44,7 @@ pub(super) fn object(
     schema: &Schema,
     row: &Row,
     wants: impl Fn(usize) -> bool,
-    write: impl Fn(&Value, &Type, &mut String),
+    write: impl Fn(&Value, &SchemaColumn, &mut String),
     out: &mut String,
 ) {
     out.push('{');
@@ -55,7 +56,7 @@ pub(super) fn object(
         }
         json::write_text(&column.name, out);
         out.push(':');
-        write(value, &column.ty, out);
+        write(value, column, out);
     }
     out.push('}');
 }
@@ -92,21 +93,40 @@ pub(super) fn server(origin: &str) -> Option<u64> {
     server.parse().ok().filter(|_| parts.next().is_none())
 }
 
-/// A time as SQL prints it: `2024-02-29 12:34:56.789`.
+/// A time as SQL prints it, without zeros at its end: `2024-02-29 12:34:56.789`.
 pub(super) fn sql_time(t: Timestamp) -> String {
     time::format_timestamp(t).replace('T', " ").trim_end_matches('Z').to_owned()
 }
 
-/// A TIME as SQL prints it: `-838:59:59.99`.
-pub(super) fn clock(d: Duration) -> String {
-    let size = d.0.unsigned_abs();
-    let (seconds, micros) = (size / 1_000_000, size % 1_000_000);
-    let sign = if d.0 < 0 { "-" } else { "" };
-    let whole = format!("{sign}{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-    match micros {
+/// A day: `2024-02-29`.
+pub(super) fn date(t: Timestamp) -> String {
+    Civil::at(t, 0).date()
+}
+
+/// The seconds of a day or of a TIME, with so many digits behind the point: `12:34:56.780`.
+fn clock_of(micros: u64, digits: u8) -> String {
+    let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
+    let whole = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match digits.min(6) {
         0 => whole,
-        _ => format!("{whole}.{micros:06}").trim_end_matches('0').to_owned(),
+        digits => format!("{whole}.{}", &format!("{rest:06}")[..usize::from(digits)]),
     }
+}
+
+/// A time with all of its column's digits; `between` stands before the clock.
+pub(super) fn padded_time(t: Timestamp, between: char, digits: u8) -> String {
+    let micros = Civil::at(t, 0).micros.unsigned_abs();
+    format!("{}{between}{}", date(t), clock_of(micros, digits))
+}
+
+/// A TIME with all of its column's digits.
+pub(super) fn padded_clock(d: Duration, digits: u8) -> String {
+    format!("{}{}", if d.0 < 0 { "-" } else { "" }, clock_of(d.0.unsigned_abs(), digits))
+}
+
+/// A TIME as SQL prints it, without zeros at its end: `-838:59:59.99`.
+pub(super) fn clock(d: Duration) -> String {
+    padded_clock(d, 6).trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
@@ -132,5 +152,9 @@ mod tests {
         assert_eq!(sql_time(Timestamp(0)), "1970-01-01 00:00:00");
         let clocks = [0, -500_000, 3_600_000_000, -3_020_399_990_000].map(|micros| clock(Duration(micros)));
         assert_eq!(clocks.join(" "), "00:00:00 -00:00:00.5 01:00:00 -838:59:59.99");
+        let padded = [0, 3, 6].map(|digits| padded_time(Timestamp(-500_000), ' ', digits));
+        assert_eq!(padded.join(" | "), "1969-12-31 23:59:59 | 1969-12-31 23:59:59.500 | 1969-12-31 23:59:59.500000");
+        let padded = [0, 2].map(|digits| padded_clock(Duration(-3_020_399_990_000), digits));
+        assert_eq!(padded.join(" "), "-838:59:59 -838:59:59.99");
     }
 }

@@ -23,8 +23,7 @@ pub(super) fn rows(table: &str, batch: &RecordBatch) -> Result<Vec<Change>, Batc
             cells[row * width + at] = Some(if is_json { parsed(value).map_err(refused)? } else { value });
         }
     }
-    let columns =
-        arrow.fields().iter().map(|field| SchemaColumn { name: field.name().as_str().into(), ty: thalweg_formulas::Type::Dyn });
+    let columns = arrow.fields().iter().map(|field| SchemaColumn::new(field.name().as_str().into(), thalweg_formulas::Type::Dyn));
     let schema = Arc::new(Schema { table: table.into(), columns: columns.collect(), key: Vec::new() });
     let block = RowBlock::new(cells);
     let insert = |row: usize| Change {

@@ -79,7 +79,7 @@ impl Table {
     /// The place of a column; a new one at the end if it is not known.
     fn column(&mut self, name: &Arc<str>) -> usize {
         self.columns.iter().position(|c| c.name == *name).unwrap_or_else(|| {
-            self.columns.push(SchemaColumn { name: name.clone(), ty: Type::Dyn });
+            self.columns.push(SchemaColumn::new(name.clone(), Type::Dyn));
             self.types.push(self.declared.get(&**name).cloned().unwrap_or(Type::Dyn));
             self.columns.len() - 1
         })

@@ -12,7 +12,7 @@ use thalweg_store::{SqliteStore, StoreConfig};
 
 /// A table `name` with the given columns; the first `key` of them are its key.
 pub fn schema(name: &str, columns: &[&str], key: u32) -> Arc<Schema> {
-    let columns = columns.iter().map(|name| SchemaColumn { name: (*name).into(), ty: Type::Dyn }).collect();
+    let columns = columns.iter().map(|name| SchemaColumn::new((*name).into(), Type::Dyn)).collect();
     Arc::new(Schema { table: name.into(), columns, key: (0..key).collect() })
 }
 

@@ -14,7 +14,7 @@ use crate::mysql::extent::Cell;
 const ROWS_OF_A_CHUNK: usize = 3;
 
 fn schema() -> Arc<Schema> {
-    let column = |name: &str| SchemaColumn { name: name.into(), ty: Type::Int };
+    let column = |name: &str| SchemaColumn::new(name.into(), Type::Int);
     Arc::new(Schema { table: "db.t".into(), columns: vec![column("id"), column("n")], key: vec![0] })
 }
 

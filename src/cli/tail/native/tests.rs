@@ -77,7 +77,7 @@ fn dynamic() -> impl Strategy<Value = Value> {
 }
 
 fn schema(types: impl IntoIterator<Item = Type>) -> Arc<Schema> {
-    let column = |(at, ty)| SchemaColumn { name: format!("c{at} \"ü\"").into(), ty };
+    let column = |(at, ty)| SchemaColumn::new(format!("c{at} \"ü\"").into(), ty);
     let columns: Vec<SchemaColumn> = types.into_iter().enumerate().map(column).collect();
     Arc::new(Schema { table: "shop.t".into(), columns, key: vec![0] })
 }
