@@ -10,6 +10,7 @@
 //! Commits can also be followed by themselves, on any branch and without the log: see [`poll`]. Where the log was purged, the commit that
 //! a position stands at leads on: see [`resync`].
 
+pub(crate) mod added;
 pub(crate) mod ancestry;
 pub(crate) mod difference;
 pub(crate) mod place;

@@ -68,11 +68,13 @@ pub(crate) async fn take(conn: &mut Conn, job: Job<'_>, port: &Port) -> Result<T
     let at: Option<f64> = ask_first(conn, "SELECT UNIX_TIMESTAMP(NOW(6))").await?;
     let commit = as_of.as_ref().and_then(|commit| commit.parse().ok());
     let moment = Moment {
-        catalog: &catalog,
+        tables: catalog.tables.iter().collect(),
+        clears: job.known.map_or_else(Vec::new, |known| clears(known, &catalog, job.watch)),
         as_of: as_of.as_deref(),
         origin: format!("snapshot:{position}"),
         at: Timestamp((at.unwrap_or_default() * 1e6).round() as i64),
         position: resync::joined(&Position { done: position.clone(), reread: None }, commit.as_ref()),
+        incomplete: INCOMPLETE.to_string(),
     };
     read(conn, job, moment, port).await?;
     conn.query_drop("COMMIT").await?;
@@ -81,41 +83,45 @@ pub(crate) async fn take(conn: &mut Conn, job: Job<'_>, port: &Port) -> Result<T
 
 /// The moment that rows are read of.
 pub(crate) struct Moment<'a> {
-    /// The tables in it.
-    pub(crate) catalog: &'a Catalog,
+    /// The tables to read.
+    pub(crate) tables: Vec<&'a Table>,
+    /// What goes before their rows come.
+    pub(crate) clears: Vec<Change>,
     /// A commit; `None`: the open transaction's view.
     pub(crate) as_of: Option<&'a str>,
     pub(crate) origin: String,
     pub(crate) at: Timestamp,
     /// The position behind the last row.
     pub(crate) position: String,
+    /// The position behind every piece before it.
+    pub(crate) incomplete: String,
 }
 
-/// Reads all watched tables as of a moment and hands the rows over.
+/// Reads tables as of a moment and hands the rows over.
 pub(crate) async fn read(conn: &mut Conn, job: Job<'_>, moment: Moment<'_>, port: &Port) -> Result<(), Failure> {
-    let catalog = moment.catalog;
-    port.message(SourceMessage::Schemas(catalog.schemas())).await?;
+    port.message(SourceMessage::Schemas(moment.tables.iter().map(|table| table.schema.clone()).collect())).await?;
     port.status(SourceStatus::Snapshot(0)).await?;
     let mut pieces = Pieces {
         port,
         config: job.config,
         origin: moment.origin,
         at: moment.at,
-        changes: job.known.map_or_else(Vec::new, |known| clears(known, catalog, job.watch)),
+        changes: moment.clears,
+        incomplete: moment.incomplete,
         bytes: 0,
         handed: 0,
         has_rows: job.has_rows,
         extent: job.extent.map(Extent::to_string).unwrap_or_default(),
         rows: 0,
     };
-    for table in &catalog.tables {
+    for table in moment.tables {
         read_table(conn, table, moment.as_of, &mut pieces).await?;
     }
     pieces.finish(moment.position).await
 }
 
 /// A clear for every table that there may be rows of.
-fn clears(known: &[Arc<Schema>], catalog: &Catalog, watch: &Watch) -> Vec<Change> {
+pub(crate) fn clears(known: &[Arc<Schema>], catalog: &Catalog, watch: &Watch) -> Vec<Change> {
     let named = watch.patterns().filter(|(d, t)| !Watch::is_wild(d) && (!Watch::is_wild(t) || *t == "*"));
     let named = named.map(|(d, t)| Arc::new(Schema { table: format!("{d}.{t}").into(), columns: Vec::new(), key: Vec::new() }));
     let mut all: Vec<Arc<Schema>> = catalog.schemas().into_iter().chain(known.iter().cloned()).chain(named).collect();
@@ -131,6 +137,7 @@ struct Pieces<'a> {
     origin: String,
     at: Timestamp,
     changes: Vec<Change>,
+    incomplete: String,
     bytes: usize,
     /// Pieces so far.
     handed: u32,
@@ -152,7 +159,7 @@ impl Pieces<'_> {
         // What fires must be judged on the whole, so it comes as a whole.
         let in_pieces = self.config.clears && !self.config.in_one && self.config.snapshot_effects == SnapshotEffects::Suppress;
         if in_pieces && (self.changes.len() >= PIECE_ROWS || self.bytes >= PIECE_BYTES) {
-            return self.hand_over(INCOMPLETE.to_string()).await;
+            return self.hand_over(self.incomplete.clone()).await;
         }
         Ok(())
     }

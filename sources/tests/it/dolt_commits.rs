@@ -130,6 +130,46 @@ fn a_restart_goes_on_behind_its_commit_and_a_start_may_begin_with_the_first() {
 }
 
 #[test]
+fn src_26_a_table_that_comes_to_a_polled_branch_is_read_as_of_where_the_source_stands() {
+    let server = shop();
+    server.create_on("dev", "shop.items", &COLUMNS, 1);
+    server.write_on("dev", &[put("shop.items", 7, 70, "seven")]);
+    let first = server.commit_on("dev");
+    let watching = |tables: &[&str]| MysqlConfig { clears: true, ..polling(&server.url(), tables, Some("dev")) };
+    let mut source = start(watching(&["shop.orders"]), None);
+    assert_eq!(next(&mut source, &[(&first, "A")]), "snapshot:A: fill +orders(1, 10u, \"one\")");
+    let position = source.position.clone().unwrap();
+    assert_eq!(position, format!("commit:{first}@dev;tables=shop.orders"));
+    drop(source);
+    server.write_on("dev", &[put("shop.items", 8, 80, "eight"), put("shop.orders", 2, 20, "two")]);
+    let second = server.commit_on("dev");
+    let names = [(&*first, "A"), (&*second, "B")];
+    let both = ["shop.orders", "shop.items"];
+    // It comes as of the last commit that was handed over, and the next one tells of it too.
+    let mut source = start(watching(&both), Some(&position));
+    assert_eq!(next(&mut source, &names), "tables:A: fill +items(7, 70u, \"seven\")");
+    assert_eq!(source.position, Some(format!("commit:{first}@dev;tables=shop.orders,shop.items")));
+    assert_eq!(next(&mut source, &names), "B: +items(8, 80u, \"eight\") +orders(2, 20u, \"two\")");
+    source.until_live();
+    let position = source.position.clone().unwrap();
+    assert_eq!(position, format!("commit:{second}@dev;tables=shop.orders,shop.items"));
+    // Broken off in its middle, what came is taken back.
+    let broken = format!("commit:{first}@dev;tables=shop.orders,shop.items;fill=shop.items:!");
+    let mut source = start(watching(&both), Some(&broken));
+    assert_eq!(next(&mut source, &names), "tables:A: fill -items() +items(7, 70u, \"seven\")");
+    assert_eq!(next(&mut source, &names), "B: +items(8, 80u, \"eight\") +orders(2, 20u, \"two\")");
+    // One that is watched no more goes.
+    let mut source = start(watching(&["shop.items"]), Some(&position));
+    assert_eq!(next(&mut source, &names), "tables:B: fill -orders()");
+    source.until_live();
+    assert_eq!(source.position, Some(format!("commit:{second}@dev;tables=shop.items")));
+    // Behind a position without account, what is watched counts as read.
+    let mut source = start(watching(&both), Some(&format!("commit:{second}@dev")));
+    source.until_live();
+    assert_eq!(source.position, Some(position));
+}
+
+#[test]
 fn a_change_of_layout_tells_every_row_that_it_changed() {
     let server = shop();
     server.create_on("dev", "shop.notes", &[("text", Kind::Varchar(20))], 0);
@@ -370,6 +410,7 @@ fn doctor_looks_at_the_branch_and_needs_no_log() {
         [
             "ok tls none, and none needed on this machine".to_string(),
             "ok clock that of this machine, within 2 seconds".into(),
+            "ok privilege SELECT on shop.* 'root'@'%'".into(),
             format!("ok branch dev of shop, at {head}"),
             "ok table shop.orders 3 columns, key id".into()
         ]
@@ -388,7 +429,31 @@ fn doctor_looks_at_the_branch_and_needs_no_log() {
     );
     server.write_on("dev", &[remove("shop.orders", 1)]);
     server.commit_on("dev");
-    assert_eq!(at(&format!("commit:{head}@dev")), "Ok commit:A@dev, 1 commit behind the head");
+    assert_eq!(at(&format!("commit:{head}@dev;tables=shop.orders")), "Ok commit:A@dev, 1 commit behind the head");
+    // Dolt shows commits only to whoever may read all of the database.
+    server.set_grants(&["GRANT USAGE ON *.* TO `root`@`%`", "GRANT SELECT ON `shop`.`orders` TO `root`@`%`"]);
+    let examined = runtime().block_on(examine(&dev(&server), Stands::Unknown));
+    let lacking = examined.findings.iter().find(|finding| finding.name.starts_with("privilege")).unwrap();
+    assert_eq!(
+        (&*lacking.name, &*lacking.found, &*lacking.sql.join(" ")),
+        (
+            "privilege SELECT on shop.*",
+            "'root'@'%' lacks it: Dolt shows commits to whoever may read every table",
+            "GRANT SELECT ON `shop`.* TO 'root'@'%';"
+        )
+    );
+}
+
+#[test]
+fn doctor_tells_which_branch_is_logged_and_which_cannot_be() {
+    let server = shop();
+    let told = |branch: &str| {
+        server.set("log_bin_branch", branch);
+        let lines = findings(&config(&server.url(), &["shop.*"]));
+        lines.into_iter().find(|line| line.contains("log_bin_branch")).unwrap()
+    };
+    assert_eq!(told("main"), "ok log_bin_branch main: what happens on others is not in the log");
+    assert_eq!(told("team/dev"), "bad log_bin_branch team/dev has a slash in its name, so Dolt logs nothing");
 }
 
 /// One table's rows by key, as a reader of the transactions has them.

@@ -52,6 +52,8 @@ struct State {
     variables: Vec<(&'static str, String)>,
     /// Whether statements may change tables.
     writable: bool,
+    /// What SHOW GRANTS tells.
+    grants: Vec<String>,
     heartbeat: Duration,
     /// What SHOW WARNINGS tells.
     warnings: Vec<String>,
@@ -79,6 +81,7 @@ impl DoltStandIn {
                 ("binlog_row_image", "FULL".into()),
             ],
             writable: true,
+            grants: vec!["GRANT ALL PRIVILEGES ON *.* TO `root`@`%` WITH GRANT OPTION".into()],
             heartbeat: Duration::from_millis(100),
             warnings: Vec::new(),
             open: Vec::new(),
@@ -256,6 +259,11 @@ impl DoltStandIn {
     /// Whether statements of clients may change tables.
     pub fn set_writable(&self, writable: bool) {
         self.state().writable = writable;
+    }
+
+    /// What SHOW GRANTS tells from now on; nothing else asks for privileges.
+    pub fn set_grants(&self, grants: &[&str]) {
+        self.state().grants = grants.iter().map(ToString::to_string).collect();
     }
 
     /// As a restart: all connections end, and the log begins a new file.

@@ -181,6 +181,7 @@ impl Session<'_> {
                 let warning = |text: &String| vec!["Warning".to_string(), "1105".to_string(), text.clone()];
                 (&["Level", "Code", "Message"], state.warnings.iter().map(warning).collect())
             }
+            "GRANTS" => (&["Grants"], state.grants.iter().map(|grant| vec![grant.clone()]).collect()),
             "GLOBAL" => (
                 &["Variable_name", "Value"],
                 state.variables.iter().map(|(name, value)| vec![name.to_string(), value.clone()]).collect(),

@@ -1,7 +1,8 @@
 //! Following the commits of a branch without the log: ask for the branch's head, and hand over each new commit as one transaction.
 //!
 //! Any branch can be followed, and no setting of the server is needed. A transaction is what the commit changed, its id the commit's hash,
-//! its time the commit's; what was written and not committed is not seen. The first start reads the tables as of the head.
+//! its time the commit's; what was written and not committed is not seen. The first start reads the tables as of the head. Tables that come to
+//! the source later are read in as of where it stands (`added`).
 //!
 //! Invariants:
 //! - DOLT-POLL-1: behind a transaction with commit H, the receiver has the watched tables exactly as of H.
@@ -19,6 +20,7 @@ use thalweg_graph::ports::{Outlet, SourceMessage, SourceStatus};
 use thalweg_graph::transaction::Body;
 use thalweg_graph::{Schema, Transaction};
 
+use super::added::{self, Coming};
 use super::ancestry::{self, Step};
 use super::difference::{self, Scope, State};
 use super::place::{Commit, CommitPlace};
@@ -26,11 +28,12 @@ use crate::binlog::Watch;
 use crate::mysql::catalog::{Catalog, Missing, literal};
 use crate::mysql::check::watch;
 use crate::mysql::connect::{Flavour, Server, ask, ask_first, connect, options, quoted};
+use crate::mysql::extent::Extent;
 use crate::mysql::failure::{Failure, NEW_SNAPSHOT, code};
 use crate::mysql::follow::Port;
 use crate::mysql::pause::{GOOD_CONNECTION, PAUSE_MIN, Pauses};
 use crate::mysql::view::AS_STORED;
-use crate::mysql::{AfterPurge, MysqlConfig, Polling, Snapshot, snapshot};
+use crate::mysql::{AfterPurge, MysqlConfig, Polling, Snapshot, history, snapshot};
 
 /// Commits that change nothing here are passed by without a word, but for one in so many.
 const PASSED_MAX: u32 = 1000;
@@ -69,6 +72,8 @@ struct Poller {
     watch: Watch,
     database: String,
     stand: Stand,
+    /// Which tables the outlet has; `None`: no account is kept.
+    extent: Option<Extent>,
     snapshot_due: bool,
     /// The outlet may have rows that the next snapshot must take back.
     has_rows: bool,
@@ -87,8 +92,9 @@ impl Poller {
             let reason = format!("a branch looked at every {:?}", polling.every);
             return Err(Failure::stop(code::SETTING, reason, "set `poll` from 10ms to 1h"));
         }
-        let is_incomplete = position.as_deref() == Some(snapshot::INCOMPLETE);
-        let stand = match position.as_deref() {
+        let (position, extent) = position.as_deref().map(history::parsed_extent).transpose()?.unzip();
+        let is_incomplete = position == Some(snapshot::INCOMPLETE);
+        let stand = match position {
             None | Some(snapshot::INCOMPLETE) => Stand::Nowhere,
             Some("") => Stand::Beginning,
             Some(text) => Stand::At(parsed(text)?),
@@ -101,8 +107,8 @@ impl Poller {
         };
         // The database is entered once it is known to be there.
         let opts = OptsBuilder::from_opts(opts).db_name(None::<String>).tcp_keepalive(Some(KEEPALIVE)).into();
-        let (has_rows, schemas) = (is_incomplete, Vec::new());
-        Ok(Poller { config, polling, opts, watch, database, stand, snapshot_due, has_rows, schemas, passed: 0 })
+        let (extent, has_rows, schemas) = (extent.flatten(), is_incomplete, Vec::new());
+        Ok(Poller { config, polling, opts, watch, database, stand, extent, snapshot_due, has_rows, schemas, passed: 0 })
     }
 
     /// Connects again and again; returns only what cannot be helped.
@@ -171,7 +177,7 @@ impl Poller {
             return self.snapshot(conn, branch, head, port).await;
         }
         let scope = Scope { database: &self.database, watch: &self.watch };
-        let (state, begins) = match &self.stand {
+        let (state, begins) = match self.stand.clone() {
             Stand::Beginning => (State { commit: None, catalog: Catalog::default() }, false),
             Stand::Nowhere => (State::read(conn, scope, head, Missing::Refused).await?, true),
             Stand::At(place) => {
@@ -180,12 +186,36 @@ impl Poller {
             }
         };
         self.announce(state.catalog.schemas(), port).await?;
-        if begins {
-            let place = CommitPlace { commit: head.clone(), branch: Some(branch.to_string()) };
-            port.message(SourceMessage::Position(place.to_string().into())).await?;
-            self.stand = Stand::At(place);
+        match self.stand.clone() {
+            _ if begins => {
+                let place = CommitPlace { commit: head.clone(), branch: Some(branch.to_string()) };
+                port.message(SourceMessage::Position(self.position(&place).into())).await?;
+                self.stand = Stand::At(place);
+            }
+            Stand::At(place) if added::keeps_account(&self.config) => self.bring_in(conn, &place, &state, port).await?,
+            _ => {}
         }
         Ok(state)
+    }
+
+    /// Reads in the tables that have come since the last start, and clears those that have gone.
+    async fn bring_in(&mut self, conn: &mut Conn, place: &CommitPlace, state: &State, port: &Port) -> Result<(), Failure> {
+        let coming = Coming { place, state, extent: &mut self.extent };
+        let job = snapshot::Job {
+            opts: &self.opts,
+            flavour: Flavour::Dolt,
+            config: &self.config,
+            watch: &self.watch,
+            known: None,
+            has_rows: &mut false,
+            extent: None,
+        };
+        added::bring_in(conn, coming, job, port).await
+    }
+
+    /// A place as it is handed over, with the tables that the outlet has.
+    fn position(&self, place: &CommitPlace) -> String {
+        self.extent.as_ref().map_or_else(|| place.to_string(), |extent| format!("{place}{extent}"))
     }
 
     /// Reads the tables as of the head. Until the last row is handed over, a break means that all of it begins anew.
@@ -194,23 +224,28 @@ impl Poller {
         let scope = Scope { database: &self.database, watch: &self.watch };
         let state = State::read(conn, scope, head, missing).await?;
         let place = CommitPlace { commit: head.clone(), branch: Some(branch.to_string()) };
+        let extent = added::keeps_account(&self.config).then(|| Extent::of(&self.watch));
+        let known = self.has_rows.then_some(&*self.schemas);
         let moment = snapshot::Moment {
-            catalog: &state.catalog,
+            tables: state.catalog.tables.iter().collect(),
+            clears: known.map_or_else(Vec::new, |known| snapshot::clears(known, &state.catalog, &self.watch)),
             as_of: Some(head.as_str()),
             origin: format!("snapshot:{head}"),
             at: ancestry::entry(conn, head).await?.at,
             position: place.to_string(),
+            incomplete: snapshot::INCOMPLETE.to_string(),
         };
         let job = snapshot::Job {
             opts: &self.opts,
             flavour: Flavour::Dolt,
             config: &self.config,
             watch: &self.watch,
-            known: self.has_rows.then_some(&*self.schemas),
+            known,
             has_rows: &mut self.has_rows,
-            extent: None,
+            extent: extent.as_ref(),
         };
         snapshot::read(conn, job, moment, port).await?;
+        self.extent = extent;
         self.schemas = state.catalog.schemas();
         self.stand = Stand::At(place);
         (self.snapshot_due, self.has_rows) = (false, false);
@@ -284,14 +319,14 @@ impl Poller {
             at: step.to.at,
             body: Body::Changes(difference.changes),
         };
-        port.message(SourceMessage::Transaction(transaction, place.to_string().into())).await?;
+        port.message(SourceMessage::Transaction(transaction, self.position(&place).into())).await?;
         (self.stand, self.passed) = (Stand::At(place), 0);
         Ok(())
     }
 
     /// Hands over the position alone.
     async fn pass_by(&mut self, place: CommitPlace, port: &Port) -> Result<(), Failure> {
-        port.message(SourceMessage::Position(place.to_string().into())).await?;
+        port.message(SourceMessage::Position(self.position(&place).into())).await?;
         (self.stand, self.passed) = (Stand::At(place), 0);
         Ok(())
     }
