@@ -20,10 +20,11 @@ struct Grant {
 }
 
 impl Grants {
-    /// What this user may do, by itself and by its roles; MariaDB shows both at once.
+    /// What this user may do, by itself and by its roles.
     pub(crate) async fn ask(conn: &mut Conn, flavour: Flavour) -> Result<Grants, Failure> {
         let own: Vec<String> = ask(conn, "SHOW GRANTS").await?;
-        if flavour == Flavour::MariaDb {
+        // MariaDB shows those of roles beside one's own; Dolt does not tell the active ones.
+        if matches!(flavour, Flavour::MariaDb | Flavour::Dolt) {
             return Ok(Grants::parse(&own));
         }
         let roles: String = ask_first(conn, "SELECT CURRENT_ROLE()").await?.unwrap_or_default();

@@ -1,4 +1,5 @@
-//! What a source that polls commits may stumble over: the kind of server, the branch, the tables as of its head, the last commit.
+//! What a source that polls commits may stumble over: the kind of server, privileges, the branch, the tables as of its head, the last
+//! commit.
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
@@ -7,13 +8,15 @@ use super::super::catalog::{Catalog, Missing};
 use super::super::connect::{Server, quoted};
 use super::super::dolt::place::{Commit, CommitPlace};
 use super::super::dolt::{ancestry, poll};
+use super::super::extent::place;
 use super::super::failure::Failure;
 use super::super::finding::{Finding, Grade};
 use super::super::{AfterPurge, MysqlConfig, Polling, snapshot};
 use super::{Examined, Stands};
 use crate::binlog::Watch;
 
-/// Looks at the server's commits as the source would. It needs no setting and no privilege but to read the database.
+/// Looks at the server's commits as the source would. It needs no setting and no privilege but to read the database: all of its tables,
+/// since Dolt shows its history to nobody else.
 pub(super) async fn look(
     conn: &mut Conn,
     (config, polling): (&MysqlConfig, &Polling),
@@ -26,6 +29,7 @@ pub(super) async fn look(
     out.findings.push(super::settings::clock(conn).await?);
     let Some(watch) = watch else { return Ok(()) };
     let database = poll::only_database(watch)?;
+    out.findings.push(super::privileges::history(conn, &database).await?);
     conn.query_drop(format!("USE {}", quoted(&database))).await?;
     let branch = poll::branch(conn, &database, polling.branch.as_deref()).await?;
     let head = poll::head(conn, &database, &branch).await?;
@@ -43,10 +47,10 @@ async fn position(conn: &mut Conn, config: &MysqlConfig, stands: Stands<'_>, bra
     let text = match stands {
         Stands::Unknown => return None,
         Stands::Nowhere => return Some(Finding::ok("position", "none yet: the first run begins")),
-        Stands::At(snapshot::INCOMPLETE) => {
+        Stands::At(text) if place(text) == snapshot::INCOMPLETE => {
             return Some(Finding::ok("position", "in the middle of a snapshot, which the next run begins anew"));
         }
-        Stands::At(text) => text,
+        Stands::At(text) => place(text),
     };
     let judged = async {
         let place = poll::parsed(text)?;

@@ -3,14 +3,31 @@
 use mysql_async::Conn;
 
 use super::super::check::Facts;
-use super::super::connect::{Flavour, quoted};
+use super::super::connect::{Flavour, ask_first, quoted};
 use super::super::failure::{Failure, code};
 use super::super::finding::{Finding, Grade};
 use super::super::grants::{Grants, account, monitor};
 use super::super::{MysqlConfig, Snapshot};
 use crate::binlog::Watch;
 
-/// Each privilege that following, and the first snapshot, need. Dolt asks nobody for one.
+/// What a reader of commits needs: Dolt shows the history of a database to whoever may read every table of it.
+pub(super) async fn history(conn: &mut Conn, database: &str) -> Result<Finding, Failure> {
+    let user: String = ask_first(conn, "SELECT CURRENT_USER()").await?.unwrap_or_default();
+    let (user, on) = (account(&user), format!("{}.*", quoted(database)));
+    let name = format!("privilege SELECT on {database}.*");
+    Ok(match Grants::ask(conn, Flavour::Dolt).await {
+        // A server that does not tell; a connection that is lost shows at the next question.
+        Err(Failure::Retry(text) | Failure::Stop(text)) => {
+            let refusal = text.split_once(": ").map_or(text.as_str(), |(_, reason)| reason);
+            Finding::warn(name, format!("unknown: {refusal}"), "if commits cannot be read, grant it")
+        }
+        Err(other) => return Err(other),
+        Ok(held) if held.on("SELECT", database, "*") => Finding::ok(name, user),
+        Ok(_) => lacks(&user, "SELECT", &on, Grade::Bad, "Dolt shows commits to whoever may read every table"),
+    })
+}
+
+/// Each privilege that following, and the first snapshot, need. Dolt asks nobody for one that is about its log.
 pub(super) async fn privileges(
     conn: &mut Conn,
     config: &MysqlConfig,

@@ -20,12 +20,15 @@ const CLOCK_MAX: Duration = Duration::from_secs(2);
 
 /// What is advised, and ids that clash.
 pub(super) async fn advice(conn: &mut Conn, config: &MysqlConfig, flavour: Flavour) -> Result<Vec<Finding>, Failure> {
-    let names = "'server_id', 'gtid_strict_mode', 'binlog_expire_logs_seconds', 'expire_logs_days'";
+    let names = "'server_id', 'gtid_strict_mode', 'binlog_expire_logs_seconds', 'expire_logs_days', 'log_bin_branch'";
     let rows: Vec<(String, String)> = ask(conn, format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})")).await?;
     let value = |name: &str| rows.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     let mut findings = Vec::new();
     if let (Flavour::MariaDb, Some(mode)) = (flavour, value("gtid_strict_mode")) {
         findings.push(strict(mode));
+    }
+    if let (Flavour::Dolt, Some(branch)) = (flavour, value("log_bin_branch").filter(|branch| !branch.is_empty())) {
+        findings.push(logged_branch(branch));
     }
     findings.extend(log_kept(flavour, value("binlog_expire_logs_seconds"), value("expire_logs_days")));
     if let Some(own) = value("server_id").and_then(|id| id.parse().ok()) {
@@ -40,6 +43,16 @@ fn strict(mode: &str) -> Finding {
     }
     let cure = "switch it on, so that the server refuses transactions out of order, which a position cannot tell apart";
     Finding::warn("gtid_strict_mode", "OFF", cure).sql(kept(Flavour::MariaDb, "gtid_strict_mode", "ON"))
+}
+
+/// Dolt logs one branch, and none whose name has a slash.
+fn logged_branch(branch: &str) -> Finding {
+    if !branch.contains('/') {
+        return Finding::ok("log_bin_branch", format!("{branch}: what happens on others is not in the log"));
+    }
+    let cure = "log another one and restart the server, or follow this one by its commits: write branch in the source's section";
+    let found = format!("{branch} has a slash in its name, so Dolt logs nothing");
+    Finding::bad("log_bin_branch", found, cure).code(code::LOG_OFF).sql(kept(Flavour::Dolt, "log_bin_branch", "'main'"))
 }
 
 /// How long the log is kept, which is how long a run may be down.
