@@ -61,7 +61,7 @@ fn plan() -> Arc<Plan> {
 }
 
 fn schema(table: &str, columns: &[(&str, &str)]) -> Arc<Schema> {
-    let columns = columns.iter().map(|(name, _)| SchemaColumn { name: (*name).into(), ty: Type::Dyn });
+    let columns = columns.iter().map(|(name, _)| SchemaColumn::new((*name).into(), Type::Dyn));
     Arc::new(Schema { table: table.into(), columns: columns.collect(), key: vec![0] })
 }
 

@@ -11,7 +11,7 @@ use crate::fold::Fold;
 
 /// A keyed table and one without a key, before and after a column was added in the midst.
 fn schemas() -> Vec<Arc<Schema>> {
-    let column = |name: &&str| SchemaColumn { name: (*name).into(), ty: Type::Dyn };
+    let column = |name: &&str| SchemaColumn::new((*name).into(), Type::Dyn);
     let schema = |table: &str, columns: &[&str], key: &[u32]| {
         Arc::new(Schema { table: table.into(), columns: columns.iter().map(column).collect(), key: key.to_vec() })
     };
