@@ -183,6 +183,28 @@ impl Deltas {
         self.others.append(&mut other.others);
     }
 
+    /// Hands each over as it was found, in no order: name, key, old value, new value. Cost: no sort and no allocation.
+    pub fn each(&self, mut take: impl FnMut(&Arc<str>, &[Value], Value, Value)) {
+        let (mut keys, mut changes) = (0, 0);
+        for record in &self.records {
+            let key = &self.keys[keys..record.keys_end as usize];
+            for change in &self.changes[changes..record.changes_end as usize] {
+                let (node, kind) = &self.legend.nodes[change.node as usize];
+                take(node, key, self.shown(*kind, change.old_is, change.old), self.shown(*kind, change.new_is, change.new));
+            }
+            (keys, changes) = (record.keys_end as usize, record.changes_end as usize);
+        }
+        self.others.iter().for_each(|delta| take(&delta.node, &delta.key, delta.old.clone(), delta.new.clone()));
+    }
+
+    fn shown(&self, kind: Kind, is: Is, word: u64) -> Value {
+        match is {
+            Is::Null => Value::Null,
+            Is::Word => kind.value(word),
+            Is::Value => self.values[word as usize].clone(),
+        }
+    }
+
     /// All of them with names and values, in the order of [`crate::outcome`]. Cost: a sort, and an allocation for each document.
     pub fn sorted(&self) -> Vec<Delta> {
         let mut all: Vec<Delta> = Vec::with_capacity(self.len());
@@ -201,12 +223,7 @@ impl Deltas {
 
     fn rendered(&self, record: &Record, key: &Key, change: &Change) -> Delta {
         let (node, kind) = &self.legend.nodes[change.node as usize];
-        let shown = |is: Is, word: u64| match is {
-            Is::Null => Value::Null,
-            Is::Word => kind.value(word),
-            Is::Value => self.values[word as usize].clone(),
-        };
-        let (old, new) = (shown(change.old_is, change.old), shown(change.new_is, change.new));
+        let (old, new) = (self.shown(*kind, change.old_is, change.old), self.shown(*kind, change.new_is, change.new));
         Delta { epoch: record.epoch, node: node.clone(), key: key.clone(), old, new, gone: record.gone }
     }
 }
@@ -275,6 +292,20 @@ mod tests {
                 "2 b[Int(7)]: Int(1) -> Int(5) false",
             ]
         );
+    }
+
+    #[test]
+    fn each_is_handed_over_once() {
+        let mut deltas = told(2, 7, "x", 5);
+        deltas.append(told(1, 9, "y", 6));
+        deltas.push(Delta { epoch: 1, node: "c".into(), key: [].into(), old: Value::Null, new: Value::Int(8), gone: true });
+        let told = |node: &str, key: &[Value], old: &Value, new: &Value| format!("{node}{key:?}: {old:?} -> {new:?}");
+        let mut each = Vec::new();
+        deltas.each(|node, key, old, new| each.push(told(node, key, &old, &new)));
+        let mut sorted: Vec<String> = deltas.into_iter().map(|d| told(&d.node, &d.key, &d.old, &d.new)).collect();
+        each.sort();
+        sorted.sort();
+        assert_eq!(each, sorted);
     }
 
     #[test]
