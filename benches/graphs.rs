@@ -69,6 +69,14 @@ fn image<const N: usize>(row: [Value; N]) -> Row {
 /// # Panics
 /// If the definition has errors.
 pub fn engine(docs: &[&Doc], fields: &[(&str, &str)]) -> Engine {
+    engine_with(docs, fields, Options::default())
+}
+
+/// The same with options.
+///
+/// # Panics
+/// If the definition has errors.
+pub fn engine_with(docs: &[&Doc], fields: &[(&str, &str)], options: Options) -> Engine {
     let field =
         |(name, formula): &(&str, &str)| FieldSpec { name: (*name).into(), formula: (*formula).into(), ..FieldSpec::default() };
     let spec = GraphSpec {
@@ -77,7 +85,7 @@ pub fn engine(docs: &[&Doc], fields: &[(&str, &str)]) -> Engine {
         ..GraphSpec::default()
     };
     let (plan, _) = plan(&spec, &[]).unwrap_or_else(|findings| panic!("{findings:#?}"));
-    Engine::new(Arc::new(plan), Options::default())
+    Engine::new(Arc::new(plan), options)
 }
 
 /// Makes transactions: each takes one row or many.
@@ -100,6 +108,11 @@ impl Transactions {
     /// Each edit as a transaction of its own.
     pub fn each<E>(&self, edits: &[E], change: impl Fn(&E) -> Change) -> Vec<Transaction> {
         edits.iter().map(|edit| self.one(change(edit))).collect()
+    }
+
+    /// Several changes: one epoch.
+    pub fn all(&self, changes: Vec<Change>) -> Transaction {
+        self.of(Body::Changes(changes))
     }
 
     /// Rows that were there before: one epoch.

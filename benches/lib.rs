@@ -6,11 +6,14 @@
 //!
 //! The last results stand in `README.md`, with machine and commit.
 //!
-//! Next to read: `cells.rs`, `transactions.rs`, `backfill.rs`, `bystanders.rs`, `restart.rs`, `commit_to_webhook.rs`.
+//! [`suite`] is what `cargo bench` runs: the published workloads, each contestant in a process of its own, one table.
+//!
+//! Next to read: [`suite`], `cells.rs`, `transactions.rs`, `backfill.rs`, `bystanders.rs`, `restart.rs`, `commit_to_webhook.rs`.
 
 pub mod clock;
 pub mod dataflow;
 pub mod graphs;
+pub mod suite;
 mod table;
 
 pub use table::{Table, Target, Unit};
