@@ -257,6 +257,121 @@ fn bulk(orders: i64) {
     println!("  {:.1} B an item, orders and all", bytes as f64 / (orders * 10) as f64);
 }
 
+/// A million points of ten thousand sensors, each with the mean of its last 30: filled in, then a tick of all sensors a step, then point by point.
+fn moving(sensors: i64, ticks: i64) {
+    let points = RelationSpec::Children { table: "Point".into(), key: OneOrMany::One("sensor".into()) };
+    let spec = GraphSpec {
+        tables: vec![
+            table("Sensor", &[("id", "int")], &[("points", points)]),
+            table("Point", &[("id", "int"), ("sensor", "int"), ("value", "double")], &[]),
+        ],
+        fields: vec![field("Sensor.mean", "window_avg(points[*].value, 30)")],
+        ..GraphSpec::default()
+    };
+    let mut engine = engine(&spec, 1);
+    let layout = schema("Sensor", &[("id", Type::Int)]);
+    engine.push(tx(Body::Fill((0..sensors).map(|id| change(&layout, Op::Insert, [Value::Int(id)])).collect())));
+    engine.step();
+    let layout = schema("Point", &[("id", Type::Int), ("sensor", Type::Int), ("value", Type::Double)]);
+    let point = |id: i64| {
+        change(&layout, Op::Insert, [Value::Int(id), Value::Int(id % sensors), Value::double((id * 7919 % 1000) as f64 / 8.0)])
+    };
+    let mut step = |from: i64, to: i64, fill: bool| {
+        let changes = (from..to).map(point).collect();
+        engine.push(tx(if fill { Body::Fill(changes) } else { Body::Changes(changes) }));
+        let start = cpu();
+        let outcome = engine.step();
+        let took = (cpu() - start).as_nanos() as f64 / (to - from) as f64;
+        assert!(fill || !outcome.deltas.is_empty());
+        engine.recycle(outcome.deltas);
+        took
+    };
+    for (name, from, to, size, fill) in [
+        ("filled", 0, ticks / 2, sensors, true),
+        ("a tick a step", ticks / 2, ticks, sensors, false),
+        ("a point a step", ticks, ticks + 1, 1, false),
+    ] {
+        let times: Vec<f64> = (from * sensors..to * sensors).step_by(size as usize).map(|at| step(at, at + size, fill)).collect();
+        let mean = times.iter().sum::<f64>() / times.len() as f64;
+        let (middle, least) = spread(times);
+        println!("moving average, {name}: {middle:.0} ns a point, mean {mean:.0}, at best {least:.0}");
+    }
+    for node in engine.stats().into_iter().filter(|node| node.state_bytes > 0) {
+        println!("  {} {:?}: {} rows, {:.1} MB", node.node, node.region, node.rows, node.state_bytes as f64 / 1e6);
+    }
+}
+
+/// Groups of a thousand rows, each with its ten best; scores change.
+fn top(groups: i64) {
+    let players = RelationSpec::Children { table: "Player".into(), key: OneOrMany::One("league".into()) };
+    let spec = GraphSpec {
+        tables: vec![
+            table("League", &[("id", "int")], &[("players", players)]),
+            table("Player", &[("id", "int"), ("league", "int"), ("score", "int")], &[]),
+        ],
+        fields: vec![field("League.best", "top(players[*].id, 10, players[*].score)")],
+        ..GraphSpec::default()
+    };
+    let mut engine = engine(&spec, 1);
+    let leagues = schema("League", &[("id", Type::Int)]);
+    let layout = schema("Player", &[("id", Type::Int), ("league", Type::Int), ("score", Type::Int)]);
+    let player = |op, id: i64, score: i64| change(&layout, op, [Value::Int(id), Value::Int(id / 1000), Value::Int(score)]);
+    let mut fill: Vec<Change> = (0..groups).map(|id| change(&leagues, Op::Insert, [Value::Int(id)])).collect();
+    fill.extend((0..groups * 1000).map(|id| player(Op::Insert, id, id * 7919 % 100_003)));
+    engine.push(tx(Body::Fill(fill)));
+    engine.step();
+    let mut at = 0;
+    for batch in [1, 100, 10_000] {
+        let times = (0..20).map(|_| {
+            let rounds = 10_000 / batch;
+            let start = cpu();
+            for _ in 0..rounds {
+                let changes = (0..batch).map(|_| {
+                    at += 1;
+                    player(Op::Update, at * 104_729 % (groups * 1000), at * 31_337 % 100_019)
+                });
+                engine.push(tx(Body::Changes(changes.collect())));
+                let outcome = engine.step();
+                engine.recycle(outcome.deltas);
+            }
+            (cpu() - start).as_nanos() as f64 / 10_000.0
+        });
+        let (middle, least) = spread(times.collect());
+        println!("top 10 of 1000, {batch} changes a step: {middle:.0} ns a change, at best {least:.0}");
+    }
+}
+
+/// A document of many cells in a chain: planned, made ready, and edited at its end.
+fn wide(cells: usize) {
+    let formula = |i: usize| if i == 0 { "x + 1".to_owned() } else { format!("f{} + 1", i - 1) };
+    let spec = GraphSpec {
+        tables: vec![table("T", &[("id", "int"), ("x", "int"), ("y", "int")], &[])],
+        fields: (0..cells).map(|i| field(format!("T.f{i}"), formula(i))).chain([field("T.end", "y + 1")]).collect(),
+        ..GraphSpec::default()
+    };
+    let start = cpu();
+    let planned = plan(&spec, &[]).unwrap_or_else(|findings| panic!("{findings:#?}")).0;
+    println!("{cells} formulas: planned in {:.2} s", (cpu() - start).as_secs_f64());
+    let start = cpu();
+    let mut engine = Engine::new(Arc::new(planned), Options::default());
+    println!("  made ready in {:.2} s", (cpu() - start).as_secs_f64());
+    let layout = schema("T", &[("id", Type::Int), ("x", Type::Int), ("y", Type::Int)]);
+    let row = |op, x: i64, y: i64| tx(Body::Changes(vec![change(&layout, op, [Value::Int(1), Value::Int(x), Value::Int(y)])]));
+    for (what, transaction, expected) in [
+        ("the first row", row(Op::Insert, 1, 1), cells as u64 + 1),
+        ("an edit of one cell", row(Op::Update, 1, 2), 1),
+        ("an edit of another", row(Op::Update, 1, 3), 1),
+        ("an edit of the chain", row(Op::Update, 2, 3), cells as u64),
+    ] {
+        engine.push(transaction);
+        let start = cpu();
+        let outcome = engine.step();
+        assert_eq!(outcome.counts.cells, expected);
+        println!("  {what}: {:.1} us", (cpu() - start).as_nanos() as f64 / 1e3);
+        engine.recycle(outcome.deltas);
+    }
+}
+
 fn main() {
     let only = std::env::args().nth(1).unwrap_or_default();
     let wanted = |name: &str| only.is_empty() || name == only;
@@ -283,6 +398,16 @@ fn main() {
             transactions(1_000, batch);
             transactions(100_000, batch);
         }
+    }
+    if wanted("moving") {
+        moving(10_000, 200);
+    }
+    if wanted("top") {
+        top(1_000);
+    }
+    if wanted("wide") {
+        wide(10_000);
+        wide(1_000_000);
     }
     for (name, children) in [("child", 10), ("child of many", 1_000)] {
         if wanted(name) {

@@ -110,6 +110,8 @@ pub struct Context {
     pub mappings: Vec<Arc<Mapping>>,
     /// The names of each table's key columns, once they are known.
     pub key_names: Vec<Option<Arc<[Arc<str>]>>>,
+    /// Which tables have no key, as far as is known.
+    pub multisets: Vec<bool>,
     /// The tables' names.
     pub table_names: Vec<Arc<str>>,
     /// Names of columns as nodes: `Order.price`.
@@ -159,6 +161,7 @@ impl Context {
             lookups,
             mappings: Vec::new(),
             key_names: plan.tables.iter().map(declared_key).collect(),
+            multisets: plan.tables.iter().map(|table| table.key.as_ref().is_some_and(Vec::is_empty)).collect(),
             table_names: plan.tables.iter().map(|table| table.name.clone()).collect(),
             column_nodes: HashMap::new(),
             batch: Batch::default(),
@@ -177,6 +180,13 @@ impl Context {
         self.reports_fills || {
             let info = self.batch.info(epoch);
             !info.fill && !info.large
+        }
+    }
+
+    /// Writes the key by which a row has its place among others behind what is there; a row of a table without one has none.
+    pub fn write_key(&self, table: TableId, row: u32, out: &mut impl Extend<Value>) {
+        if !self.multisets[table.0 as usize] {
+            out.extend(self.directories[table.0 as usize].key_values(row));
         }
     }
 

@@ -123,6 +123,7 @@ impl Shard {
     fn learn(&mut self, mappings: Vec<Arc<Mapping>>) {
         for mapping in mappings {
             self.context.key_names[mapping.table.0 as usize] = Some(mapping.key.names.clone());
+            self.context.multisets[mapping.table.0 as usize] = mapping.key.multiset;
             self.context.mappings.push(mapping);
         }
     }

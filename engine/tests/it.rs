@@ -2,6 +2,8 @@
 
 #[path = "it/by_hand.rs"]
 mod by_hand;
+#[path = "it/groups.rs"]
+mod groups;
 #[path = "it/oracle.rs"]
 mod oracle;
 #[path = "it/random.rs"]

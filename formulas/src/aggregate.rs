@@ -13,28 +13,46 @@
 //! int, or a uint where all are uints or it is too large for an int. Values that do not go together (numbers with texts) are
 //! error E0314 while they are in.
 //!
-//! Cost: a few nanoseconds for sums, O(log n) for `min` and `max`. Memory: [`Accumulator::bytes`].
+//! A child gives one cell. It is the value; for a pair (`corr`) the list `[p, q]`; for what stands in an order (`last`, `top`, windows) the list
+//! `[value, by, key…]`, without `by` where nothing was said to order by, without a key where rows have none. A child of
+//! which any part is in error gives that error.
+//!
+//! Cost: a few nanoseconds for sums, O(log n) for what keeps its values in order, and what is shown to read lists. Memory:
+//! [`Accumulator::bytes`].
 
+mod exact;
 mod extreme;
+mod moments;
 mod numbers;
+mod ordered;
+mod quantile;
+mod shown;
+mod tree;
 
+use crate::agg::{Agg, Share};
 use crate::errors;
 use crate::exact_sum::ExactSum;
-use crate::expr::Agg;
 use crate::ops;
 use crate::types::Type;
 use crate::value::{Cell, Duration, Value};
 
-use extreme::Extremes;
+use extreme::{Distinct, Extremes};
+use moments::Moments;
 use numbers::{DecimalSum, Mixed, mean_of_integers};
+use ordered::Ordered;
+use shown::Shown;
 
-/// The type of `agg` over values of type `ty`.
+/// The type of `agg` over values of type `types[0]`, with a second value of each row of type `types[1]`.
 ///
 /// # Errors
 /// Why the aggregate has no meaning for them, lower case.
-pub fn result_type(agg: Agg, ty: &Type) -> Result<Type, String> {
+pub fn result_type(agg: &Agg, types: &[Type]) -> Result<Type, String> {
+    let ty = types.first().unwrap_or(&Type::Dyn);
+    if let (true, Some(by)) = (agg.is_ordered(), types.get(1)) {
+        has_order(by)?;
+    }
     match agg {
-        Agg::Count => Ok(Type::Int),
+        Agg::Count | Agg::CountDistinct => Ok(Type::Int),
         Agg::Sum => ops::sum_type(ty),
         Agg::Avg => match ty {
             Type::Int | Type::Uint | Type::Double | Type::Null => Ok(Type::Double),
@@ -42,10 +60,33 @@ pub fn result_type(agg: Agg, ty: &Type) -> Result<Type, String> {
             Type::Duration | Type::Dyn => Ok(ty.clone()),
             ty => Err(format!("{ty} has no mean")),
         },
-        Agg::Min | Agg::Max => match ty {
-            Type::List(_) | Type::Map(..) | Type::Tensor(_) => Err(format!("{ty} has no order")),
-            ty => Ok(ty.clone()),
+        Agg::Min | Agg::Max => has_order(ty).map(|()| ty.clone()),
+        Agg::Any | Agg::All => match ty {
+            Type::Bool | Type::Dyn | Type::Null => Ok(Type::Bool),
+            ty => Err(format!("{ty} is neither true nor false")),
         },
+        Agg::Var(_) | Agg::Stddev(_) | Agg::Covar(_) | Agg::Corr => {
+            let odd = types.iter().find(|ty| !ty.is_numeric() && !matches!(ty, Type::Dyn | Type::Null));
+            odd.map_or(Ok(Type::Double), |ty| Err(format!("{ty} has no variance")))
+        }
+        Agg::Median | Agg::Quantile(_) => match ty {
+            Type::Timestamp => Ok(Type::Timestamp),
+            ty => result_type(&Agg::Avg, std::slice::from_ref(ty)).map_err(|_| format!("between two of {ty} lies no third")),
+        },
+        Agg::First | Agg::Last => Ok(ty.clone()),
+        Agg::FirstOf(_) | Agg::LastOf(_) | Agg::Collect | Agg::Top(_) | Agg::Bottom(_) => Ok(Type::List(ty.clone().into())),
+        Agg::StringAgg(_) => match ty {
+            Type::Text | Type::Dyn | Type::Null => Ok(Type::Text),
+            ty => Err(format!("{ty} is not text")),
+        },
+        Agg::Window(windowed, _) => result_type(&windowed.agg(), &types[..1.min(types.len())]),
+    }
+}
+
+fn has_order(ty: &Type) -> Result<(), String> {
+    match ty {
+        Type::List(_) | Type::Map(..) | Type::Tensor(_) => Err(format!("{ty} has no order")),
+        _ => Ok(()),
     }
 }
 
@@ -73,11 +114,25 @@ enum State {
     /// Numbers whose types are known only when they come.
     Mixed(Box<Mixed>),
     Extremes(Extremes),
+    Distinct(Distinct),
+    Truth(Truth),
+    Moments(Box<Moments>),
+    /// Values in order.
+    Sorted(Box<Ordered>),
+    Shown(Box<Shown>),
+}
+
+/// What `any` and `all` count.
+#[derive(Clone, Copy, Debug, Default)]
+struct Truth {
+    yes: u64,
+    no: u64,
 }
 
 impl Accumulator {
-    /// The aggregate of nothing, over values of type `ty`.
-    pub fn new(agg: Agg, ty: &Type) -> Self {
+    /// The aggregate of nothing, over values of type `types[0]`, with a second value of each row of type `types[1]` if there is one.
+    pub fn new(agg: &Agg, types: &[Type]) -> Self {
+        let ty = types.first().unwrap_or(&Type::Dyn);
         let state = match (agg, ty) {
             (Agg::Count, _) => State::Count,
             (Agg::Min | Agg::Max, _) => State::Extremes(Extremes::default()),
@@ -87,17 +142,23 @@ impl Accumulator {
             (Agg::Sum | Agg::Avg, Type::Double) => State::Double(ExactSum::new()),
             (Agg::Sum | Agg::Avg, Type::Decimal { scale, .. }) => State::Decimal(DecimalSum::new(*scale)),
             (Agg::Sum | Agg::Avg, _) => State::Mixed(Box::new(Mixed::new(Value::Int(0)))),
+            (Agg::CountDistinct, _) => State::Distinct(Distinct::default()),
+            (Agg::Any | Agg::All, _) => State::Truth(Truth::default()),
+            (Agg::Var(_) | Agg::Stddev(_) | Agg::Covar(_) | Agg::Corr, _) => State::Moments(Box::new(Moments::new(agg))),
+            (Agg::Median | Agg::Quantile(_), _) => State::Sorted(Box::new(Ordered::of_values())),
+            (Agg::First | Agg::Last | Agg::FirstOf(_) | Agg::LastOf(_) | Agg::Collect | Agg::StringAgg(_), _)
+            | (Agg::Top(_) | Agg::Bottom(_) | Agg::Window(..), _) => State::Shown(Box::new(Shown::new(agg, types))),
         };
-        Accumulator { agg, rows: 0, values: 0, errors: 0, state }
+        Accumulator { agg: agg.clone(), rows: 0, values: 0, errors: 0, state }
     }
 
     /// The count, sum or mean of `values` values that stand in words, whose words add up to `sum`: as if each had been put in.
-    pub fn of_words(agg: Agg, ty: &Type, sum: i128, values: u64) -> Self {
-        let mut all = Accumulator { rows: values, values, ..Accumulator::new(agg, ty) };
+    pub fn of_words(agg: &Agg, types: &[Type], sum: i128, values: u64) -> Self {
+        let mut all = Accumulator { rows: values, values, ..Accumulator::new(agg, types) };
         match &mut all.state {
             State::Int(total) | State::Uint(total) | State::Duration(total) => *total = sum,
             State::Decimal(total) => *total = DecimalSum::of_mantissas(sum, values, total.declared()),
-            State::Count | State::Double(_) | State::Mixed(_) | State::Extremes(_) => {}
+            _ => {}
         }
         all
     }
@@ -144,6 +205,14 @@ impl Accumulator {
             (State::Mixed(mixed), value) => mixed.change(value, sign),
             (State::Extremes(values), value) if sign > 0 => values.insert(value),
             (State::Extremes(values), value) => values.remove(value),
+            (State::Distinct(values), value) if sign > 0 => values.insert(value),
+            (State::Distinct(values), value) => values.remove(value),
+            (State::Truth(truth), Value::Bool(true)) => truth.yes = truth.yes.saturating_add_signed(sign.into()),
+            (State::Truth(truth), Value::Bool(false)) => truth.no = truth.no.saturating_add_signed(sign.into()),
+            (State::Moments(moments), value) => moments.change(value, sign),
+            (State::Sorted(rows), value) if sign > 0 => drop(rows.insert(value)),
+            (State::Sorted(rows), value) => drop(rows.remove(value)),
+            (State::Shown(shown), value) => shown.change(value, sign),
             _ => self.change_untyped(value, sign),
         }
     }
@@ -159,7 +228,8 @@ impl Accumulator {
             State::Duration(sum) => Mixed::of_durations(*sum, before),
             State::Double(sum) => Mixed::of_doubles(std::mem::take(sum)),
             State::Decimal(sum) => Mixed::of_decimals(std::mem::take(sum)),
-            State::Count | State::Mixed(_) | State::Extremes(_) => return,
+            State::Count | State::Mixed(_) | State::Extremes(_) | State::Distinct(_) | State::Truth(_) => return,
+            State::Moments(_) | State::Sorted(_) | State::Shown(_) => return,
         };
         mixed.change(value, sign);
         self.state = State::Mixed(Box::new(mixed));
@@ -173,13 +243,35 @@ impl Accumulator {
         if self.errors > 0 {
             return Err(errors::child_in_error());
         }
-        match self.agg {
-            Agg::Count => i64::try_from(self.values).map(Value::Int).map_err(|_| errors::overflow("count")),
-            Agg::Sum => self.sum(),
-            Agg::Avg if self.values == 0 => Ok(Value::Null),
-            Agg::Avg => self.mean(),
-            Agg::Min => self.extreme(Extremes::least),
-            Agg::Max => self.extreme(Extremes::greatest),
+        match (&self.agg, &self.state) {
+            (Agg::Count, _) => i64::try_from(self.values).map(Value::Int).map_err(|_| errors::overflow("count")),
+            (Agg::Sum, _) => self.sum(),
+            (Agg::Avg, _) if self.values == 0 => Ok(Value::Null),
+            (Agg::Avg, _) => self.mean(),
+            (Agg::Min, _) => self.extreme(Extremes::least),
+            (Agg::Max, _) => self.extreme(Extremes::greatest),
+            (_, State::Distinct(values)) => Ok(Value::Int(values.len() as i64)),
+            (agg, State::Truth(truth)) => self.truth(agg, *truth),
+            (agg, State::Moments(moments)) => moments.value(agg),
+            (Agg::Quantile(share), State::Sorted(rows)) => quantile::quantile(rows, *share),
+            (_, State::Sorted(rows)) => quantile::quantile(rows, Share::HALF),
+            (agg, State::Shown(shown)) => shown.value(agg),
+            (_, State::Count | State::Int(_) | State::Uint(_) | State::Duration(_) | State::Double(_)) => Ok(Value::Null),
+            (_, State::Decimal(_) | State::Mixed(_) | State::Extremes(_)) => Ok(Value::Null),
+        }
+    }
+
+    /// Kleene's: what decides alone decides, else a NULL makes it NULL.
+    fn truth(&self, agg: &Agg, Truth { yes, no }: Truth) -> Cell {
+        if self.values > yes + no {
+            return Err(errors::bad_aggregate(format!("{} over values that are neither true nor false", agg.name())));
+        }
+        let unknown = self.rows > self.values;
+        match agg {
+            Agg::Any if yes > 0 => Ok(Value::Bool(true)),
+            Agg::All if no > 0 => Ok(Value::Bool(false)),
+            _ if unknown => Ok(Value::Null),
+            agg => Ok(Value::Bool(*agg == Agg::All)),
         }
     }
 
@@ -194,7 +286,7 @@ impl Accumulator {
             State::Double(sum) => Ok(Value::double(sum.value())),
             State::Decimal(sum) => sum.value().map(Value::Decimal).ok_or_else(errors::decimal_overflow),
             State::Mixed(mixed) => mixed.sum(),
-            State::Count | State::Extremes(_) => Ok(Value::Null),
+            _ => Ok(Value::Null),
         }
     }
 
@@ -205,7 +297,7 @@ impl Accumulator {
             State::Double(sum) => Ok(Value::double(sum.mean(self.values))),
             State::Decimal(sum) => sum.mean(self.values).map(Value::Decimal).ok_or_else(errors::decimal_overflow),
             State::Mixed(mixed) => mixed.mean(),
-            State::Count | State::Extremes(_) => Ok(Value::Null),
+            _ => Ok(Value::Null),
         }
     }
 
@@ -235,6 +327,11 @@ impl Accumulator {
                 State::Decimal(sum) => sum.heap_bytes(),
                 State::Mixed(mixed) => size_of::<Mixed>() + mixed.heap_bytes(),
                 State::Extremes(values) => values.heap_bytes(),
+                State::Distinct(values) => values.heap_bytes(),
+                State::Truth(_) => 0,
+                State::Moments(moments) => size_of::<Moments>() + moments.heap_bytes(),
+                State::Sorted(rows) => size_of::<Ordered>() + rows.heap_bytes(),
+                State::Shown(shown) => size_of::<Shown>() + shown.heap_bytes(),
             }
     }
 }

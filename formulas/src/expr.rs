@@ -6,6 +6,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+pub use crate::agg::Agg;
 use crate::ast::{BinaryOp, UnaryOp};
 use crate::functions::FunctionId;
 use crate::types::Type;
@@ -75,6 +76,8 @@ pub enum ExprKind {
         over: u32,
         /// What is aggregated for each child; its inputs may be the child's or the parent's.
         body: Expr,
+        /// The second value of each child, where the aggregate takes one.
+        second: Option<Expr>,
     },
 }
 
@@ -91,22 +94,6 @@ pub enum Comprehension {
     Map,
     /// `filter`
     Filter,
-}
-
-/// Aggregates over child rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Agg {
-    /// Sum; of nothing, 0. Doubles are summed exactly.
-    Sum,
-    /// How many are not NULL.
-    Count,
-    /// Mean; of nothing, NULL. Of integers a double.
-    Avg,
-    /// Least; of nothing, NULL.
-    Min,
-    /// Greatest; of nothing, NULL.
-    Max,
 }
 
 impl Expr {
@@ -138,7 +125,7 @@ impl Expr {
             ExprKind::List(xs) | ExprKind::Call(_, xs) => xs.iter().collect(),
             ExprKind::Map(entries) => entries.iter().flat_map(|(k, v)| [k, v]).collect(),
             ExprKind::Comprehension { over, filter, body, .. } => std::iter::once(over).chain(filter).chain([body]).collect(),
-            ExprKind::Aggregate { body, .. } => vec![body],
+            ExprKind::Aggregate { body, second, .. } => std::iter::once(body).chain(second).collect(),
         }
     }
 
@@ -157,7 +144,9 @@ impl Expr {
             ExprKind::Comprehension { kind, over, filter, body } => {
                 ExprKind::Comprehension { kind: *kind, over: f(over), filter: filter.as_ref().map(&mut f), body: f(body) }
             }
-            ExprKind::Aggregate { agg, over, body } => ExprKind::Aggregate { agg: *agg, over: *over, body: f(body) },
+            ExprKind::Aggregate { agg, over, body, second } => {
+                ExprKind::Aggregate { agg: agg.clone(), over: *over, body: f(body), second: second.as_ref().map(f) }
+            }
         };
         Expr::new(kind, self.ty().clone())
     }

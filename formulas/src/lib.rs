@@ -42,6 +42,7 @@ pub mod types;
 pub mod value;
 pub mod word;
 
+pub mod agg;
 pub mod ast;
 pub mod check;
 pub mod expr;

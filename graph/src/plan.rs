@@ -391,6 +391,8 @@ pub struct Group {
     pub from: RegionId,
     /// The slot there that holds what is aggregated.
     pub contribution: SlotId,
+    /// The slot there with the second value of each row, where the aggregate takes one: the other of a pair, or what rows are ordered by.
+    pub second: Option<SlotId>,
     /// The slots there that hold the parent's key; empty for the global document.
     pub parent_key: Vec<SlotId>,
     /// The types of the parent's key columns: a contribution's key is coerced to them, and belongs to no parent where that fails or is NULL.

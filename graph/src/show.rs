@@ -11,15 +11,11 @@ pub(crate) fn text(expr: &Expr, name: &dyn Fn(InputId) -> String) -> String {
     tree(expr, name, 0).to_string()
 }
 
-/// `sum`, `count`, …
-pub(crate) fn agg_name(agg: Agg) -> &'static str {
-    match agg {
-        Agg::Sum => "sum",
-        Agg::Count => "count",
-        Agg::Avg => "avg",
-        Agg::Min => "min",
-        Agg::Max => "max",
-    }
+/// An aggregate of what is shown as `of`: `top(items[*].price, 3, items[*].at)`.
+pub(crate) fn aggregate(agg: &Agg, of: &str, second: Option<&str>) -> String {
+    let parameter = agg.parameter().map(|parameter| value(&parameter));
+    let args: Vec<&str> = std::iter::once(of).chain(parameter.as_deref()).chain(second).collect();
+    format!("{}({})", agg.name(), args.join(", "))
 }
 
 /// The syntax tree whose text shows the expression; `depth` comprehensions are around it.
@@ -45,7 +41,11 @@ fn tree(expr: &Expr, name: &dyn Fn(InputId) -> String, depth: u32) -> Ast {
             let args = std::iter::once(variable).chain(filter.iter().map(inner)).chain([inner(body)]).collect();
             call(comprehension_name(*kind), Some(sub(over)), args)
         }
-        ExprKind::Aggregate { agg, body, .. } => call(agg_name(*agg), None, vec![*sub(body)]),
+        ExprKind::Aggregate { agg, body, second, .. } => {
+            let parameter = agg.parameter().map(|parameter| ast(AstKind::Literal(parameter)));
+            let second = second.as_ref().map(|second| *sub(second));
+            call(agg.name(), None, std::iter::once(*sub(body)).chain(parameter).chain(second).collect())
+        }
     };
     ast(kind)
 }

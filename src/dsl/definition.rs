@@ -51,17 +51,6 @@ impl State {
     }
 }
 
-/// A path with `[*]`: each child row or each element of a JSON array.
-#[derive(Clone, Debug)]
-pub struct Pattern(String);
-
-impl Pattern {
-    /// `"Document.items[*].price"`.
-    pub fn new(path: &str) -> Pattern {
-        Pattern(path.into())
-    }
-}
-
 /// A field that is computed.
 pub struct Derived {
     formula: Result<Ast, Vec<Problem>>,
@@ -69,36 +58,6 @@ pub struct Derived {
 }
 
 impl Derived {
-    /// Sum over a pattern; of nothing, 0.
-    pub fn sum(pattern: Pattern) -> Derived {
-        Derived::formula(&format!("sum({})", pattern.0))
-    }
-
-    /// How many of a pattern are not NULL.
-    pub fn count(pattern: Pattern) -> Derived {
-        Derived::formula(&format!("count({})", pattern.0))
-    }
-
-    /// Mean over a pattern; of nothing, NULL.
-    pub fn avg(pattern: Pattern) -> Derived {
-        Derived::formula(&format!("avg({})", pattern.0))
-    }
-
-    /// Least of a pattern; of nothing, NULL.
-    pub fn min(pattern: Pattern) -> Derived {
-        Derived::formula(&format!("min({})", pattern.0))
-    }
-
-    /// Greatest of a pattern; of nothing, NULL.
-    pub fn max(pattern: Pattern) -> Derived {
-        Derived::formula(&format!("max({})", pattern.0))
-    }
-
-    /// Mean of the last `n` elements of a list field.
-    pub fn window_avg(path: &str, n: u32) -> Derived {
-        Derived::formula(&format!("avg(slice({path}, -{n}))"))
-    }
-
     /// A self-reference: the field's own value before and the input named by [`Accumulate::of`] give the value now. It steps once in every
     /// transaction in which the input changes.
     pub fn accumulate(step: impl Fn(Traced, Traced) -> Traced + 'static) -> Accumulate {

@@ -24,13 +24,15 @@
 //! # Ok::<(), DefinitionError>(())
 //! ```
 //!
-//! Next to read: [`Graph`], [`Derived`], [`Effect`], [`LiveGraph`].
+//! Next to read: [`Graph`], [`Derived`] (its aggregates in [`aggregates`]), [`Effect`], [`LiveGraph`].
 
+pub mod aggregates;
 mod changes;
 mod definition;
 pub mod trace;
 
 pub use crate::embed::{Handler, LiveGraph};
+pub use aggregates::Pattern;
 pub use changes::Changes;
-pub use definition::{Accumulate, DefinitionError, Derived, Effect, Graph, Pattern, State};
+pub use definition::{Accumulate, DefinitionError, Derived, Effect, Graph, State};
 pub use trace::{Ctx, Traced, if_else};

@@ -436,3 +436,40 @@ condition = "100 % new.qty == 0"
         "#]],
     );
 }
+
+const SENSORS: &str = r#"
+[[table]]
+name = "Sensor"
+key = ["id"]
+columns = { id = "int", log = "list(dyn)" }
+[table.relations]
+points = { table = "Point", key = "sensor" }
+entries = { json = "log" }
+
+[[table]]
+name = "Point"
+key = ["id"]
+columns = { id = "int", sensor = "int", value = "double", at = "int", note = "text" }
+
+[fields]
+"Sensor.mean" = "window_avg(points[*].value, 2, points[*].at)"
+"Sensor.last" = "last(points[*].value, 2)"
+"Sensor.best" = "top(points[*].id, 2, points[*].value)"
+"Sensor.notes" = "string_agg(points[*].note, ', ', points[*].at)"
+"Sensor.trend" = "corr(points[*].at, points[*].value)"
+"Sensor.middle" = "median(entries[*].v)"
+"Sensor.latest" = "last(entries[*].v, entries[*].t)"
+"Sensor.good" = "all(entries[*].v > 0)"
+"kinds" = "count_distinct(Point[*].note)"
+"#;
+
+const MEASURED: &str = r#"{"changes":[{"table":"Sensor","op":"insert","after":{"id":1,"log":[{"v":3,"t":9},{"v":null,"t":10},{"v":4.5,"t":8}]}}]}
+{"changes":[{"table":"Point","op":"insert","after":{"id":1,"sensor":1,"value":1.5,"at":30,"note":"a"}},{"table":"Point","op":"insert","after":{"id":2,"sensor":1,"value":2.5,"at":10,"note":"b"}},{"table":"Point","op":"insert","after":{"id":3,"sensor":1,"value":9.0,"at":20}}]}
+{"changes":[{"table":"Point","op":"update","key":{"id":3},"after":{"value":-1.0,"note":"a"}}]}
+{"changes":[{"table":"Point","op":"delete","key":{"id":1}},{"table":"Sensor","op":"update","key":{"id":1},"after":{"log":[{"v":-1,"t":1}]}}]}
+"#;
+
+#[test]
+fn aggregates_of_rows_and_of_arrays_follow_every_change() {
+    apply(SENSORS, MEASURED, &["--final"], expect![""]);
+}

@@ -33,7 +33,8 @@ pub struct Aggregates {
 #[derive(Debug)]
 struct Lane {
     agg: Agg,
-    of: Type,
+    /// The type of the values, and that of the second value of each row if there is one.
+    of: Vec<Type>,
     /// How values of that type are read as words.
     kind: Kind,
     all: All,
@@ -104,8 +105,8 @@ fn is_value(cell: &Cell) -> bool {
 }
 
 impl Lane {
-    fn new(agg: Agg, of: &Type) -> Lane {
-        let kind = Kind::of_type(of);
+    fn new(agg: &Agg, of: &[Type]) -> Lane {
+        let kind = of.first().map_or(Kind::Open, Kind::of_type);
         let is_integer = matches!(kind, Kind::Int | Kind::Uint | Kind::Duration | Kind::Decimal(_));
         let all = match agg {
             Agg::Count => All::Counts(Blocks::default()),
@@ -113,7 +114,7 @@ impl Lane {
             Agg::Min | Agg::Max if is_integer || kind == Kind::Timestamp => All::Extremes(Blocks::default()),
             _ => All::Any(Accumulator::new(agg, of), Blocks::default()),
         };
-        Lane { agg, of: of.clone(), kind, all, apart: Arena::default() }
+        Lane { agg: agg.clone(), of: of.to_vec(), kind, all, apart: Arena::default() }
     }
 
     fn ensure(&mut self, row: u32) {
@@ -201,7 +202,7 @@ impl Lane {
 
     /// The accumulator of a row; if the row was in the lane, with what was in there.
     fn accumulator(&mut self, row: u32) -> &mut Accumulator {
-        let (row, agg, of) = (row as usize, self.agg, &self.of);
+        let (row, agg, of) = (row as usize, &self.agg, &self.of[..]);
         let apart = match &mut self.all {
             All::Any(_, all) => return &mut all[row],
             All::Counts(all) => {
@@ -276,9 +277,9 @@ impl Lane {
                 Some(count) => self.apart.get(count.apart).value(),
             },
             All::Sums(all) => match all.get(row) {
-                None => Accumulator::new(self.agg, &self.of).value(),
+                None => Accumulator::new(&self.agg, &self.of).value(),
                 Some(sum) if sum.apart == NONE => {
-                    Accumulator::of_words(self.agg, &self.of, sum.total(), u64::from(sum.values)).value()
+                    Accumulator::of_words(&self.agg, &self.of, sum.total(), u64::from(sum.values)).value()
                 }
                 Some(sum) => self.apart.get(sum.apart).value(),
             },
@@ -337,7 +338,7 @@ fn change_extreme(extreme: &mut Extreme, word: u64, comes: bool) -> bool {
 impl Aggregates {
     /// For these aggregates in each row.
     pub fn new(groups: &[GroupIn]) -> Aggregates {
-        Aggregates { lanes: groups.iter().map(|group| Lane::new(group.agg, &group.of)).collect() }
+        Aggregates { lanes: groups.iter().map(|group| Lane::new(&group.agg, &group.of)).collect() }
     }
 
     /// Takes what a child no longer gives out, and puts in what it gives now.
@@ -425,13 +426,14 @@ mod tests {
         let types = [Type::Int, Type::Uint, Type::Double, Type::Timestamp, Type::Duration, decimal, Type::Bool, Type::Text];
         let mut state = 7;
         for (agg, ty) in
-            [Agg::Count, Agg::Sum, Agg::Avg, Agg::Min, Agg::Max].iter().flat_map(|agg| types.iter().map(move |ty| (*agg, ty)))
+            [Agg::Count, Agg::Sum, Agg::Avg, Agg::Min, Agg::Max].iter().flat_map(|agg| types.iter().map(move |ty| (agg.clone(), ty)))
         {
-            if thalweg_formulas::aggregate::result_type(agg, ty).is_err() {
+            if thalweg_formulas::aggregate::result_type(&agg, std::slice::from_ref(ty)).is_err() {
                 continue;
             }
-            let mut lanes = Aggregates::new(&[GroupIn { agg, of: ty.clone(), slot: 0 }]);
-            let mut plain = vec![Accumulator::new(agg, ty); 5];
+            let of = vec![ty.clone()];
+            let mut plain = vec![Accumulator::new(&agg, &of); 5];
+            let mut lanes = Aggregates::new(&[GroupIn { agg: agg.clone(), of, slot: 0 }]);
             let mut inside: Vec<Vec<Cell>> = vec![Vec::new(); 5];
             for step in 0..4_000 {
                 let row = (random(&mut state) % 5) as usize;

@@ -8,6 +8,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use thalweg_formulas::{Cell, Value};
 use thalweg_graph::Epoch;
 use thalweg_graph::outcome::deltas::Side;
@@ -15,7 +16,7 @@ use thalweg_graph::outcome::{ErrorChange, Fired, Key, RuleId};
 use thalweg_graph::plan::Rearm;
 
 use super::Region;
-use super::layout::{Consumer, EffectHere, GroupOut, KeySlots, ReferOut, Told};
+use super::layout::{Consumer, EffectHere, Gives, GroupOut, KeySlots, ReferOut, Told};
 use super::pad::Moved;
 use crate::context::Context;
 use crate::edges::mail::{Ask, AskKind, Contribution, Given, Note, NoteKind};
@@ -269,11 +270,12 @@ impl Telling<'_> {
     }
 
     fn group_of_any_kind(&self, out: &GroupOut, context: &mut Context) {
-        let give = |cell: Cell| if matches!(cell, Ok(Value::Null)) { None } else { Some(cell) };
+        let skips = out.gives != Gives::ValueOrNull;
+        let give = |cell: Cell| if skips && matches!(cell, Ok(Value::Null)) { None } else { Some(cell) };
         let born = self.moved.is_none() && self.lives;
         let dies = self.moved.is_none() && !self.lives;
-        let remove = if born { None } else { give(self.old_cell(out.contribution)) };
-        let add = if dies { None } else { give(self.new_cell(out.contribution)) };
+        let remove = if born { None } else { give(self.given(out, |slot| self.old_cell(slot), context)) };
+        let add = if dies { None } else { give(self.given(out, |slot| self.new_cell(slot), context)) };
         let moves = self.moved.is_some_and(|moved| moved.iter().any(|entry| out.parent.slots.contains(&entry.slot)));
         if moves {
             let (from, to) = (self.old_key(&out.parent), self.new_key(&out.parent));
@@ -286,6 +288,28 @@ impl Telling<'_> {
         if remove != add {
             self.contribute(out, self.new_key(&out.parent), Given::Cells(Contribution { remove, add }.into()), context);
         }
+    }
+
+    /// What the row gives an aggregate, as told by `cell`; NULL: nothing.
+    #[inline]
+    fn given(&self, out: &GroupOut, cell: impl Fn(u32) -> Cell, context: &Context) -> Cell {
+        match out.gives {
+            Gives::Value | Gives::ValueOrNull => cell(out.contribution),
+            Gives::Pair | Gives::Place => self.given_tuple(out, cell, context),
+        }
+    }
+
+    fn given_tuple(&self, out: &GroupOut, cell: impl Fn(u32) -> Cell, context: &Context) -> Cell {
+        let value = cell(out.contribution)?;
+        let second = out.second.map(cell).transpose()?;
+        if value.is_null() {
+            return Ok(Value::Null);
+        }
+        let mut tuple: SmallVec<[Value; 4]> = std::iter::once(value).chain(second).collect();
+        if out.gives == Gives::Place {
+            context.write_key(self.region.layout.table, self.row, &mut tuple);
+        }
+        Ok(Value::List(Arc::from(&tuple[..])))
     }
 
     #[inline]

@@ -75,8 +75,8 @@ pub const UNTOLD: u32 = u32::MAX;
 pub struct GroupIn {
     /// Which aggregate.
     pub agg: Agg,
-    /// Of values of this type.
-    pub of: Type,
+    /// The type of the values, and that of the second value of each row if there is one.
+    pub of: Vec<Type>,
     /// The slot that shows it.
     pub slot: u32,
 }
@@ -92,8 +92,12 @@ pub struct GroupOut {
     pub agg: Agg,
     /// The slot that holds what is aggregated.
     pub contribution: u32,
-    /// Its words are read as its type says.
+    /// It is all that a row gives, and its words are read as its type says.
     pub in_words: bool,
+    /// The slot with the second value of each row.
+    pub second: Option<u32>,
+    /// What a row gives.
+    pub gives: Gives,
     /// The slots that hold the parent's key, and its types.
     pub parent: KeySlots,
     /// All slots that the edge reads.
@@ -109,6 +113,19 @@ pub struct Family {
     pub key: u32,
     /// The edges: places in [`Layout::groups_out`].
     pub outs: Vec<u32>,
+}
+
+/// What a row gives its aggregate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// Its value; NULL is nothing.
+    Value,
+    /// Its value, also where that is NULL.
+    ValueOrNull,
+    /// Both of its values.
+    Pair,
+    /// Its value, what it is ordered by, and its key.
+    Place,
 }
 
 /// A reference that starts here.
@@ -401,8 +418,9 @@ fn fields_in(plan: &Plan, id: u32) -> Vec<(u32, Told)> {
 fn groups_into(plan: &Plan, id: u32) -> Vec<GroupIn> {
     let here = plan.groups.iter().filter(|group| group.to.0 == id);
     here.map(|group| {
-        let contribution = &plan.regions[group.from.0 as usize].slots[group.contribution.0 as usize];
-        GroupIn { agg: group.agg, of: contribution.ty.clone(), slot: group.slot.0 }
+        let slots = &plan.regions[group.from.0 as usize].slots;
+        let of = std::iter::once(group.contribution).chain(group.second).map(|slot| slots[slot.0 as usize].ty.clone());
+        GroupIn { agg: group.agg.clone(), of: of.collect(), slot: group.slot.0 }
     })
     .collect()
 }
@@ -412,11 +430,20 @@ fn groups_from(plan: &Plan, id: u32) -> Vec<GroupOut> {
     here.map(|(at, group)| GroupOut {
         group: at as u32,
         to: group.to.0,
-        agg: group.agg,
+        agg: group.agg.clone(),
         contribution: group.contribution.0,
-        in_words: Kind::of_type(&plan.regions[id as usize].slots[group.contribution.0 as usize].ty).is_word(),
+        second: group.second.map(|slot| slot.0),
+        gives: match &group.agg {
+            agg if agg.is_ordered() => Gives::Place,
+            agg if agg.is_of_pairs() => Gives::Pair,
+            agg if agg.counts_nulls() => Gives::ValueOrNull,
+            _ => Gives::Value,
+        },
+        in_words: !group.agg.is_ordered()
+            && !group.agg.is_of_pairs()
+            && Kind::of_type(&plan.regions[id as usize].slots[group.contribution.0 as usize].ty).is_word(),
         parent: KeySlots { slots: group.parent_key.iter().map(|slot| slot.0).collect(), types: group.key_types.clone() },
-        reads: std::iter::once(group.contribution.0).chain(group.parent_key.iter().map(|slot| slot.0)).collect(),
+        reads: std::iter::once(&group.contribution).chain(&group.second).chain(&group.parent_key).map(|slot| slot.0).collect(),
     })
     .collect()
 }

@@ -186,7 +186,13 @@ impl Directory {
 
     /// The key of a row.
     pub fn key(&self, row: u32) -> Key {
-        (0..self.keys.columns()).map(|column| self.keys.value(row, column)).collect()
+        self.key_values(row).collect()
+    }
+
+    /// The values of a row's key, column by column.
+    #[inline]
+    pub fn key_values(&self, row: u32) -> impl Iterator<Item = Value> {
+        (0..self.keys.columns()).map(move |column| self.keys.value(row, column))
     }
 
     /// Writes the key of a row behind others.

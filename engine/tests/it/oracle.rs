@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use thalweg_formulas::aggregate::Accumulator;
 use thalweg_formulas::ast::BinaryOp;
 use thalweg_formulas::coerce::coerce;
 use thalweg_formulas::eval::Fuel;
@@ -15,6 +14,8 @@ use thalweg_graph::outcome::{Delta, Document, ErrorChange, Fired, RuleId, TimerA
 use thalweg_graph::plan::*;
 use thalweg_graph::transaction::{Body, TimerFired};
 use thalweg_graph::{Change, Epoch, Op, Outcome, Plan, Row, Transaction};
+
+use crate::groups::{Given, aggregate};
 
 type Key = Vec<Value>;
 type Whole = BTreeMap<Value, Value>;
@@ -298,7 +299,7 @@ impl Oracle {
         let mut all: Vec<BTreeMap<Key, Vec<Cell>>> = vec![BTreeMap::new(); plan.regions.len()];
         for (at, region) in plan.regions.iter().enumerate() {
             let table = region.table.0 as usize;
-            let aggregates: BTreeMap<u32, BTreeMap<Key, Accumulator>> = plan
+            let aggregates: BTreeMap<u32, BTreeMap<Key, Vec<Given>>> = plan
                 .groups
                 .iter()
                 .enumerate()
@@ -314,10 +315,10 @@ impl Oracle {
                             Ok(self.tables[table][&key].get(&name).cloned().unwrap_or(Value::Null))
                         }
                         SlotSource::Carried(from, slot) => all[from.0 as usize][&key][slot.0 as usize].clone(),
-                        SlotSource::Aggregate(group) => match aggregates[&group.0].get(&key) {
-                            Some(accumulator) => accumulator.value(),
-                            None => self.accumulator(&plan.groups[group.0 as usize]).value(),
-                        },
+                        SlotSource::Aggregate(group) => {
+                            let given = aggregates[&group.0].get(&key).map_or(&[][..], |given| given);
+                            aggregate(&plan.groups[group.0 as usize], &self.types(group.0), given)
+                        }
                         SlotSource::Looked(lookup, position) => {
                             let lookup = &plan.lookups[lookup.0 as usize];
                             let row = &all[lookup.from.0 as usize][&key];
@@ -339,15 +340,22 @@ impl Oracle {
         all
     }
 
-    fn accumulator(&self, group: &Group) -> Accumulator {
-        Accumulator::new(group.agg, &self.plan.regions[group.from.0 as usize].slots[group.contribution.0 as usize].ty)
+    /// The types of what the rows give: the value's, and that of the second value.
+    fn types(&self, group: u32) -> Vec<Type> {
+        let group = &self.plan.groups[group as usize];
+        let slots = &self.plan.regions[group.from.0 as usize].slots;
+        std::iter::once(&group.contribution).chain(&group.second).map(|slot| slots[slot.0 as usize].ty.clone()).collect()
     }
 
-    fn grouped(&self, group: &Group, all: &[BTreeMap<Key, Vec<Cell>>]) -> BTreeMap<Key, Accumulator> {
-        let mut groups: BTreeMap<Key, Accumulator> = BTreeMap::new();
-        for row in all[group.from.0 as usize].values() {
+    fn grouped(&self, group: &Group, all: &[BTreeMap<Key, Vec<Cell>>]) -> BTreeMap<Key, Vec<Given>> {
+        let table = &self.plan.tables[self.plan.regions[group.from.0 as usize].table.0 as usize];
+        let mut groups: BTreeMap<Key, Vec<Given>> = BTreeMap::new();
+        for (key, row) in &all[group.from.0 as usize] {
             if let Some(parent) = other_key(row, &group.parent_key, &group.key_types) {
-                groups.entry(parent).or_insert_with(|| self.accumulator(group)).insert(&row[group.contribution.0 as usize]);
+                let value = row[group.contribution.0 as usize].clone();
+                let second = group.second.map(|second| row[second.0 as usize].clone());
+                let key = if table.key.as_ref().is_some_and(Vec::is_empty) { Key::new() } else { key.clone() };
+                groups.entry(parent).or_default().push(Given { value, second, key });
             }
         }
         groups

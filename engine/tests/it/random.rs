@@ -74,20 +74,25 @@ pub fn random_plan(rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
         let name = if table.is_empty() { short.clone() } else { format!("{table}.{short}") };
         for _ in 0..8 {
             let mut formula = number_text(rng, table, &fields, 3);
-            if rng.chance(15) && !table.is_empty() {
+            let many = rng.chance(20);
+            if many {
+                formula = many_text(rng, table, &fields);
+            } else if rng.chance(15) && !table.is_empty() {
                 formula = format!("self {} {formula}", rng.pick(&["+", "*", "-"]));
             } else if rng.chance(20) {
                 formula = bool_text(rng, table, &fields);
             }
             spec.fields.push(FieldSpec { name: name.clone(), formula, ..FieldSpec::default() });
             if plan(&spec, &[]).is_ok() {
-                fields.entry(table).or_default().push(short);
+                if !many {
+                    fields.entry(table).or_default().push(short);
+                }
                 break;
             }
             spec.fields.pop();
         }
     }
-    for number in 0..rng.below(4) {
+    for number in 0..rng.below(6) {
         let table = *rng.pick(&["Customer", "Order", "Item", "Node", "Note"]);
         let rearm = if rng.chance(25) { Some("once".to_owned()) } else { None };
         let (name, on, when) = (format!("e{number}"), Some(table.to_owned()), bool_text(rng, table, &fields));
@@ -185,8 +190,70 @@ fn name(rng: &mut Rng, table: &str, fields: &BTreeMap<&str, Vec<String>>) -> Str
     }
 }
 
+/// How a random aggregate is called: `v` is the value of each row, `w` a second one.
+const ONE_VALUE: [&str; 28] = [
+    "sum(v)",
+    "count(v)",
+    "min(v)",
+    "max(v)",
+    "avg(v)",
+    "sum(v)",
+    "count_distinct(v)",
+    "var(v)",
+    "var_pop(v)",
+    "stddev(v)",
+    "stddev_pop(v)",
+    "corr(v, w)",
+    "covar(v, w)",
+    "covar_pop(v, w)",
+    "median(v)",
+    "quantile(v, 0.3)",
+    "first(v)",
+    "last(v)",
+    "first(v, w)",
+    "last(v, w)",
+    "window_avg(v, 2)",
+    "window_sum(v, 2, w)",
+    "window_min(v, 2, w)",
+    "window_max(v, 3)",
+    "window_count(v, 2)",
+    "window_sum(v, 3)",
+    "window_avg(v, 3, w)",
+    "sum(v)",
+];
+
+/// Those that give lists and texts.
+const MANY_VALUES: [&str; 11] = [
+    "collect(v)",
+    "collect(v, w)",
+    "first(v, 2)",
+    "last(v, 2)",
+    "first(v, 3, w)",
+    "last(v, 3, w)",
+    "top(v, 2, w)",
+    "bottom(v, 2, w)",
+    "top(v, 1, w)",
+    "string_agg(v, '; ')",
+    "string_agg(v, ',', w)",
+];
+
 fn aggregate(rng: &mut Rng, table: &str, fields: &BTreeMap<&str, Vec<String>>, depth: usize) -> String {
-    let agg = *rng.pick(&["sum", "count", "min", "max", "avg", "sum"]);
+    let call = *rng.pick(&ONE_VALUE);
+    aggregate_by(rng, call, table, fields, depth)
+}
+
+/// A list or text out of many rows.
+fn many_text(rng: &mut Rng, table: &str, fields: &BTreeMap<&str, Vec<String>>) -> String {
+    let call = *rng.pick(&MANY_VALUES);
+    aggregate_by(rng, call, table, fields, 1)
+}
+
+fn aggregate_by(rng: &mut Rng, call: &str, table: &str, fields: &BTreeMap<&str, Vec<String>>, depth: usize) -> String {
+    let (agg, rest) = call.split_once("(v").expect("a call");
+    let with = |rng: &mut Rng, one: String, other: &dyn Fn(&mut Rng) -> String| {
+        let rest = if rest.contains('w') { rest.replace('w', &other(rng)) } else { rest.to_owned() };
+        format!("{agg}({one}{rest}")
+    };
     let children: Vec<_> = RELATIONS.iter().filter(|relation| relation.0 == table && relation.4).collect();
     let (path, child) = match children.is_empty() || rng.chance(15) {
         true => {
@@ -201,14 +268,15 @@ fn aggregate(rng: &mut Rng, table: &str, fields: &BTreeMap<&str, Vec<String>>, d
     let grandchildren: Vec<_> = RELATIONS.iter().filter(|relation| relation.0 == child && relation.4 && child != table).collect();
     if !grandchildren.is_empty() && rng.chance(25) {
         let (_, deeper, grandchild, ..) = *rng.pick(&grandchildren);
-        return format!("{agg}({path}[*].{deeper}[*].{})", name(rng, grandchild, fields));
+        let one = format!("{path}[*].{deeper}[*].{}", name(rng, grandchild, fields));
+        return with(rng, one, &|rng| format!("{path}[*].{deeper}[*].{}", name(rng, grandchild, fields)));
     }
-    let one = format!("{path}[*].{}", name(rng, child, fields));
+    let mut one = format!("{path}[*].{}", name(rng, child, fields));
+    let other = |rng: &mut Rng| format!("{path}[*].{}", name(rng, child, fields));
     if depth > 1 && rng.chance(40) {
-        let two = format!("{path}[*].{}", name(rng, child, fields));
-        return format!("{agg}({one} {} {two})", rng.pick(&["*", "+", "-"]));
+        one = format!("{one} {} {}", rng.pick(&["*", "+", "-"]), other(rng));
     }
-    format!("{agg}({one})")
+    with(rng, one, &other)
 }
 
 fn number_text(rng: &mut Rng, table: &str, fields: &BTreeMap<&str, Vec<String>>, depth: usize) -> String {
@@ -236,6 +304,10 @@ fn bool_text(rng: &mut Rng, table: &str, fields: &BTreeMap<&str, Vec<String>>) -
         format!("{} {op} {}", number_text(rng, table, fields, 1), number_text(rng, table, fields, 1))
     };
     match rng.below(6) {
+        0 if rng.chance(50) => {
+            let call = *rng.pick(&["any(v > 0)", "all(v != 1)", "any(v == 2)", "all(v < 3)"]);
+            aggregate_by(rng, call, table, fields, 1)
+        }
         0 => format!("({}) && ({})", one(rng), one(rng)),
         1 => format!("({}) || ({})", one(rng), one(rng)),
         2 => format!("!({})", one(rng)),

@@ -189,6 +189,82 @@ fn check(spec: &GraphSpec, history: &[&str], expected: Expect) {
 // ---- stories ---------------------------------------------------------------------------------------------------
 
 #[test]
+fn rows_keep_their_places_as_they_come_change_move_and_go() {
+    let fields = [
+        ("Order.last", "last(items[*].price)"),
+        ("Order.window", "window_sum(items[*].price, 2)"),
+        ("Order.dear", "top(items[*].id, 2, items[*].price)"),
+        ("notes", "collect(Note[*].text)"),
+        ("Order.all_priced", "all(items[*].price > 0)"),
+        ("Order.spread", "stddev_pop(10 / items[*].price)"),
+    ];
+    check(
+        &shop(&fields, &[]),
+        &[
+            "+Order 7 null 1; +Item 1 7 1.50; +Item 2 7 2.00; +Item 3 7 9.00",
+            // In the window, and not.
+            "~Item 2 : _ _ 3.00",
+            "~Item 1 : _ _ 9.00",
+            // A change of key, a row that goes, one that moves, one without a value.
+            "Item 1 7 9.00 => 4 7 9.00",
+            "-Item 3 7 9.00",
+            "~Item 4 : _ 8 _",
+            "~Item 2 : _ _ null; +Item 5 7 0.00",
+            "+Item 6 7 2.50",
+            "~Item 5 : _ _ 5.00",
+            "+Note 7 b; +Note 7 a; +Note 7 null; +Note 7 b",
+            "-Note 7 b",
+            "-Order 7 null 1",
+            "+Order 7 null 1",
+        ],
+        expect![[r#"
+            1 Order.all_priced[7]: null -> true
+            1 Order.dear[7]: null -> [3,2]
+            1 Order.last[7]: null -> 9.00
+            1 Order.spread[7]: null -> 2.3277418483334635
+            1 Order.window[7]: null -> 11.00
+            1 notes[]: null -> []
+            2 Order.spread[7]: 2.3277418483334635 -> 2.2831165016747517
+            2 Order.window[7]: 11.00 -> 12.00
+            3 Order.dear[7]: [3,2] -> [1,3]
+            3 Order.spread[7]: 2.2831165016747517 -> 1.047565497001288
+            4 Order.dear[7]: [1,3] -> [3,4]
+            4 Order.window[7]: 12.00 -> 18.00
+            5 Order.dear[7]: [3,4] -> [4,2]
+            5 Order.spread[7]: 1.047565497001288 -> 1.111111
+            5 Order.window[7]: 18.00 -> 12.00
+            6 Order.dear[7]: [4,2] -> [2]
+            6 Order.last[7]: 9.00 -> 3.00
+            6 Order.spread[7]: 1.111111 -> 0.0
+            6 Order.window[7]: 12.00 -> 3.00
+            7 Order.all_priced[7]: true -> false
+            7 Order.dear[7]: [2] -> [5]
+            7 Order.last[7]: 3.00 -> 0.00
+            7 Order.window[7]: 3.00 -> 0.00
+            7 Order.spread[7] E0310: a child is in error
+            8 Order.dear[7]: [5] -> [6,5]
+            8 Order.last[7]: 0.00 -> 2.50
+            8 Order.window[7]: 0.00 -> 2.50
+            9 Order.all_priced[7]: false -> null
+            9 Order.dear[7]: [6,5] -> [5,6]
+            9 Order.spread[7]: 0.0 -> 1.0
+            9 Order.window[7]: 2.50 -> 7.50
+            9 Order.spread[7] E0310: a child is in error cleared
+            10 notes[]: [] -> ["a","b","b"]
+            11 notes[]: ["a","b","b"] -> ["a","b"]
+            12 Order.dear[7]: [5,6] -> null gone
+            12 Order.last[7]: 2.50 -> null gone
+            12 Order.spread[7]: 1.0 -> null gone
+            12 Order.window[7]: 7.50 -> null gone
+            13 Order.dear[7]: null -> [5,6]
+            13 Order.last[7]: null -> 2.50
+            13 Order.spread[7]: null -> 1.0
+            13 Order.window[7]: null -> 7.50
+        "#]],
+    );
+}
+
+#[test]
 fn orphans_wait_for_their_parent_and_children_move() {
     check(
         &shop(&[("Order.total", "sum(items[*].price)")], &[]),

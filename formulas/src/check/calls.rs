@@ -3,7 +3,8 @@
 use super::checker::Checker;
 use super::macros;
 use super::messages;
-use super::patterns;
+use super::patterns::{self, AggregateCall};
+use crate::agg::Signature;
 use crate::ast::{Ast, AstKind};
 use crate::expr::{Expr, ExprKind};
 use crate::functions::{self, FunctionId};
@@ -12,6 +13,10 @@ use crate::types::Type;
 
 impl Checker<'_> {
     pub fn call(&mut self, ast: &Ast, name: &str, name_span: Span, target: Option<&Ast>, args: &[Ast]) -> Option<Expr> {
+        let signature = Signature::find(name);
+        if let Some(call) = signature.and_then(|signature| AggregateCall::of(signature, target, args)) {
+            return self.aggregate(ast, &call);
+        }
         match target {
             None if name == "has" => return self.has(ast, args),
             Some(target) => {
@@ -21,13 +26,10 @@ impl Checker<'_> {
             }
             None => {}
         }
-        if let Some(agg) = patterns::aggregate(name) {
-            if let Some(argument) = patterns::argument(target, args) {
-                return self.aggregate(ast, agg, argument);
-            }
-            if let Some(pattern) = args.iter().chain(target).find_map(patterns::first_each) {
-                return self.fail(messages::aggregate_arguments(name, name_span, pattern));
-            }
+        if let Some(signature) = signature
+            && let Some(pattern) = args.iter().chain(target).find_map(patterns::first_each)
+        {
+            return self.fail(messages::aggregate_arguments(signature, name_span, pattern));
         }
         if let Some(id) = self.qualified(name, target) {
             return self.function(id, name_span, None, args);

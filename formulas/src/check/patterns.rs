@@ -3,18 +3,22 @@
 //! - All patterns of one aggregate bind the same element, so they follow the same relation, or the same list. A pattern may go
 //!   through several relations (`orders[*].items[*]`); then `orders[*]` beside it is the order of that item.
 //! - Over child rows the aggregate is an [`ExprKind::Aggregate`]; over a list it is the list function of the same name on a
-//!   `map`: `sum(lines[*].price)` is `sum(lines.map(e, e.price))`.
+//!   `map`: `sum(lines[*].price)` is `sum(lines.map(e, e.price))`, `top(lines[*].price, 3, lines[*].at)` is
+//!   `top(lines.map(e, e.price), 3, lines.map(e, e.at))`.
+//! - A second value (what rows are ordered by, the other of a pair) is of the same element. Parameters are literals.
 //! - Every other name in the argument is the parent's.
 
 use super::checker::{Checker, constant};
 use super::messages;
 use super::names::Meaning;
+use crate::agg::{Agg, Parameter, Signature};
 use crate::aggregate;
-use crate::ast::{Ast, AstKind};
-use crate::expr::{Agg, Comprehension, Expr, ExprKind};
+use crate::ast::{Ast, AstKind, BinaryOp};
+use crate::expr::{Comprehension, Expr, ExprKind};
 use crate::functions;
 use crate::problem::Span;
 use crate::types::Type;
+use crate::value::Value;
 
 /// What `[*]` means inside an aggregate.
 pub(super) enum Pattern {
@@ -33,65 +37,126 @@ pub(super) struct Followed {
     span: Span,
 }
 
-/// The aggregate called `name`.
-pub(super) fn aggregate(name: &str) -> Option<Agg> {
-    [Agg::Sum, Agg::Count, Agg::Avg, Agg::Min, Agg::Max].into_iter().find(|agg| agg.name() == name)
+/// A call of an aggregate: `sum(p)`, `p.sum()`, `top(p, 3, q)`.
+pub(super) struct AggregateCall<'a> {
+    signature: &'static Signature,
+    value: &'a Ast,
+    parameter: Option<&'a Ast>,
+    second: Option<&'a Ast>,
 }
 
-/// The argument of a call `sum(argument)` or `argument.sum()`, if a pattern stands in it.
-pub(super) fn argument<'a>(target: Option<&'a Ast>, args: &'a [Ast]) -> Option<&'a Ast> {
-    let argument = match (target, args) {
-        (None, [argument]) | (Some(argument), []) => argument,
-        _ => return None,
-    };
-    first_each(argument).is_some().then_some(argument)
+impl<'a> AggregateCall<'a> {
+    /// The call, if a pattern stands in it and it has as many arguments as the aggregate takes.
+    pub fn of(signature: &'static Signature, target: Option<&'a Ast>, args: &'a [Ast]) -> Option<AggregateCall<'a>> {
+        if !signature.arity().contains(&(usize::from(target.is_some()) + args.len())) {
+            return None;
+        }
+        let mut parts = target.into_iter().chain(args);
+        let value = parts.next()?;
+        let mut parts = parts.peekable();
+        let has_parameter = match signature.parameter {
+            Parameter::None => false,
+            // What can be left out is known by being a literal.
+            Parameter::Count(false) => parts.peek().is_some_and(|part| is_literal(part)),
+            Parameter::Count(true) | Parameter::Separator | Parameter::Share => true,
+        };
+        let parameter = if has_parameter { parts.next() } else { None };
+        let second = parts.next();
+        if parts.next().is_some() {
+            return None;
+        }
+        let call = AggregateCall { signature, value, parameter, second };
+        let has_pattern = call.values().find_map(first_each).is_some();
+        has_pattern.then_some(call)
+    }
+
+    /// What it reads of each element.
+    fn values(&self) -> impl Iterator<Item = &'a Ast> {
+        std::iter::once(self.value).chain(self.second)
+    }
+}
+
+fn is_literal(ast: &Ast) -> bool {
+    match &ast.kind {
+        AstKind::Literal(_) => true,
+        AstKind::Unary(_, inner) => is_literal(inner),
+        _ => false,
+    }
 }
 
 /// The first pattern in `ast` that does not belong to an aggregate inside it.
 pub(super) fn first_each(ast: &Ast) -> Option<&Ast> {
     let inner = ast.parts().into_iter().find_map(first_each);
     match &ast.kind {
-        AstKind::Call { function, target, args, .. } if aggregate(function).is_some() => {
-            inner.filter(|_| usize::from(target.is_some()) + args.len() != 1)
-        }
+        AstKind::Call { function, target, args, .. } => match Signature::find(function) {
+            Some(signature) => {
+                let given = usize::from(target.is_some()) + args.len();
+                inner.filter(|_| !signature.arity().contains(&given))
+            }
+            None => inner,
+        },
         AstKind::Each(_) => inner.or(Some(ast)),
         _ => inner,
     }
 }
 
 impl Checker<'_> {
-    /// `agg(argument)`, where a pattern stands in the argument.
-    pub fn aggregate(&mut self, ast: &Ast, agg: Agg, argument: &Ast) -> Option<Expr> {
-        let each = first_each(argument).expect("invariant: called only for arguments with a pattern");
+    /// An aggregate with a pattern.
+    pub fn aggregate(&mut self, ast: &Ast, call: &AggregateCall<'_>) -> Option<Expr> {
+        let agg = self.parameter(call)?;
+        let each = call.values().find_map(first_each).expect("invariant: only calls with a pattern are aggregates");
         let AstKind::Each(base) = &each.kind else { unreachable!("invariant: `first_each` gives patterns") };
         let outer = self.pattern.take();
         let checked = match self.meaning(base) {
             None => None,
-            Some(Meaning::Children { .. }) => self.over_rows(ast, agg, argument),
-            Some(Meaning::Value(over)) => self.over_list(ast, agg, base, argument, over),
+            Some(Meaning::Children { .. }) => self.over_rows(ast, agg, call),
+            Some(Meaning::Value(over)) => self.over_list(ast, agg, base, call, over),
             Some(Meaning::Record { .. }) => self.fail(messages::pattern_over_record(base)),
         };
         self.pattern = outer;
         checked
     }
 
-    fn over_rows(&mut self, ast: &Ast, agg: Agg, argument: &Ast) -> Option<Expr> {
-        self.pattern = Some(Pattern::Rows(Vec::new()));
-        let body = match self.meaning(argument)? {
-            Meaning::Value(body) => body,
-            Meaning::Record { followed, .. } if agg == Agg::Count && !followed.is_empty() => constant(true.into()),
-            Meaning::Record { scope, .. } => return self.fail(messages::aggregate_of_rows(agg, argument, &*scope)),
-            Meaning::Children { scope, .. } => return self.fail(messages::children_as_value(argument, &*scope)),
+    /// The aggregate with its literal parameter.
+    fn parameter(&mut self, call: &AggregateCall<'_>) -> Option<Agg> {
+        let literal = match call.parameter {
+            None => None,
+            Some(ast) => match self.value(ast)?.kind() {
+                ExprKind::Const(value) => Some(value.clone()),
+                // `-1` is an operator on a literal.
+                _ => Some(Value::Null),
+            },
         };
+        match call.signature.agg(literal.as_ref()) {
+            Ok(agg) => Some(agg),
+            Err(why) => self.fail(messages::bad_parameter(call.signature, call.parameter.unwrap_or(call.value), &why)),
+        }
+    }
+
+    fn over_rows(&mut self, ast: &Ast, agg: Agg, call: &AggregateCall<'_>) -> Option<Expr> {
+        self.pattern = Some(Pattern::Rows(Vec::new()));
+        let body = self.of_each_row(&agg, call.value);
+        let second = call.second.map(|second| self.of_each_row(&agg, second));
+        let (body, second) = (body?, second.map_or(Some(None), |second| second.map(Some))?);
         let Some(Pattern::Rows(followed)) = self.pattern.take() else {
             unreachable!("invariant: nested aggregates put the pattern back")
         };
         let over = self.innermost(ast, &followed)?;
-        if reads_local(&body, 0) {
+        if reads_local(&body, 0) || second.as_ref().is_some_and(|second| reads_local(second, 0)) {
             return self.fail(messages::aggregate_in_macro(ast));
         }
-        let ty = self.aggregated(ast, agg, argument, body.ty())?;
-        Some(Expr::new(ExprKind::Aggregate { agg, over, body }, ty))
+        let ty = self.aggregated(ast, &agg, call, &body, second.as_ref())?;
+        Some(Expr::new(ExprKind::Aggregate { agg, over, body, second }, ty))
+    }
+
+    /// What an aggregate reads of each child row.
+    fn of_each_row(&mut self, agg: &Agg, argument: &Ast) -> Option<Expr> {
+        match self.meaning(argument)? {
+            Meaning::Value(body) => Some(body),
+            Meaning::Record { followed, .. } if *agg == Agg::Count && !followed.is_empty() => Some(constant(true.into())),
+            Meaning::Record { scope, .. } => self.fail(messages::aggregate_of_rows(agg, argument, &*scope)),
+            Meaning::Children { scope, .. } => self.fail(messages::children_as_value(argument, &*scope)),
+        }
     }
 
     /// The relation whose rows are aggregated: the one at the end of the longest pattern, on whose way all others must lie.
@@ -105,10 +170,18 @@ impl Checker<'_> {
         longest.relations.last().copied()
     }
 
-    fn aggregated(&mut self, ast: &Ast, agg: Agg, argument: &Ast, ty: &Type) -> Option<Type> {
-        match aggregate::result_type(agg, ty) {
+    fn aggregated(&mut self, ast: &Ast, agg: &Agg, call: &AggregateCall<'_>, body: &Expr, second: Option<&Expr>) -> Option<Type> {
+        let types: Vec<Type> = std::iter::once(body).chain(second).map(|expr| expr.ty().clone()).collect();
+        match aggregate::result_type(agg, &types) {
             Ok(ty) => Some(ty),
-            Err(why) => self.fail(messages::bad_aggregate(ast, agg, argument, ty, why)),
+            Err(why) => {
+                let second = call.second.zip(types.get(1)).filter(|_| aggregate::result_type(agg, &types[..1]).is_ok());
+                self.fail(match second {
+                    Some((by, ty)) if agg.is_ordered() => messages::bad_order(agg, by, ty, why),
+                    Some((other, ty)) => messages::bad_aggregate(ast, agg, other, ty, why),
+                    None => messages::bad_aggregate(ast, agg, call.value, &types[0], why),
+                })
+            }
         }
     }
 
@@ -128,24 +201,24 @@ impl Checker<'_> {
         }
     }
 
-    fn over_list(&mut self, ast: &Ast, agg: Agg, base: &Ast, argument: &Ast, over: Expr) -> Option<Expr> {
+    fn over_list(&mut self, ast: &Ast, agg: Agg, base: &Ast, call: &AggregateCall<'_>, over: Expr) -> Option<Expr> {
         let item = match over.ty() {
             Type::List(item) => (**item).clone(),
             Type::Dyn | Type::Null => Type::Dyn,
             ty => return self.fail(messages::pattern_over_value(base, ty)),
         };
-        let level = self.locals.len();
-        self.pattern = Some(Pattern::List { over: over.clone(), level });
-        let body = self.with_local(None, item, |checker| checker.value(argument))?;
-        let list = if matches!(body.kind(), ExprKind::Local(0)) {
-            over
-        } else {
-            let ty = Type::List(body.ty().clone().into());
-            Expr::new(ExprKind::Comprehension { kind: Comprehension::Map, over, filter: None, body: body.clone() }, ty)
-        };
-        let ty = self.aggregated(ast, agg, argument, body.ty())?;
+        self.pattern = Some(Pattern::List { over: over.clone(), level: self.locals.len() });
+        let body = self.with_local(None, item.clone(), |checker| checker.value(call.value));
+        let second = call.second.map(|second| self.with_local(None, item, |checker| checker.value(second)));
+        let (body, second) = (body?, second.map_or(Some(None), |second| second.map(Some))?);
+        let ty = self.aggregated(ast, &agg, call, &body, second.as_ref())?;
+        // The list functions `first` and `last` see NULLs, which aggregates leave out.
+        let filter = matches!(agg, Agg::First | Agg::Last | Agg::FirstOf(_) | Agg::LastOf(_)).then(|| is_there(&body));
+        let mut args = vec![listed(&over, &body, filter.as_ref())];
+        args.extend(agg.parameter().map(constant));
+        args.extend(second.map(|second| listed(&over, &second, filter.as_ref())));
         let id = functions::find(agg.name()).expect("invariant: every aggregate is a list function too");
-        Some(Expr::new(ExprKind::Call(id, vec![list]), ty))
+        Some(Expr::new(ExprKind::Call(id, args), ty))
     }
 
     /// `base[*]` over a list: the element.
@@ -161,6 +234,20 @@ impl Checker<'_> {
             _ => self.fail(messages::two_lists(ast)),
         }
     }
+}
+
+/// `body` of each element of `over`.
+fn listed(over: &Expr, body: &Expr, filter: Option<&Expr>) -> Expr {
+    if filter.is_none() && matches!(body.kind(), ExprKind::Local(0)) {
+        return over.clone();
+    }
+    let (filter, ty) = (filter.cloned(), Type::List(body.ty().clone().into()));
+    Expr::new(ExprKind::Comprehension { kind: Comprehension::Map, over: over.clone(), filter, body: body.clone() }, ty)
+}
+
+/// `value != null`
+fn is_there(value: &Expr) -> Expr {
+    Expr::new(ExprKind::Binary(BinaryOp::Ne, value.clone(), constant(Value::Null)), Type::Bool)
 }
 
 /// Whether `expr`, below `inner` variables of its own, reads one from outside.

@@ -243,7 +243,7 @@ fn deep_expressions_need_little_stack_and_long_ones_none() {
 #[test]
 fn an_aggregate_without_a_plan_is_an_error_value() {
     let body = Expr::new(ExprKind::Input(InputId(0)), Type::Int);
-    let expr = Expr::new(ExprKind::Aggregate { agg: Agg::Sum, over: 0, body }, Type::Int);
+    let expr = Expr::new(ExprKind::Aggregate { agg: Agg::Sum, over: 0, body, second: None }, Type::Int);
     let answer = Program::compile(&expr).eval(&|_: InputId| Ok(Value::Int(1)));
     assert_eq!(answer.unwrap_err().to_string(), "E0315: an aggregate over child rows has no value outside a plan");
 }

@@ -5,11 +5,9 @@ use std::collections::BTreeSet;
 
 use super::number::small_int;
 use super::signature::{Want, item, list, takes};
-use super::{Derivative, Function, Nulls, unsupported};
-use crate::aggregate::Accumulator;
+use super::{Derivative, Function, Nulls, aggregate, unsupported};
 use crate::errors;
 use crate::eval::Fuel;
-use crate::expr::Agg;
 use crate::ops::{self, unify};
 use crate::problem::Error;
 use crate::types::Type;
@@ -44,15 +42,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "sum([1, 2, null]) == 3 && sum([0.1, 0.2, 0.3, -0.3, -0.2, -0.1]) == 0.0",
         1..=1,
         |t| ops::sum_type(&item(&t[0])).and_then(|sum| takes(t, &[Want::List], sum)),
-        |v, fuel| aggregate("sum", Agg::Sum, v, fuel),
+        |v, fuel| aggregate::call("sum", v, fuel),
     ),
     function(
         "avg",
         "the mean of a list's numbers, NULLs skipped; of nothing, NULL",
         "avg([1, 2]) == 1.5",
         1..=1,
-        |t| crate::aggregate::result_type(Agg::Avg, &item(&t[0])).and_then(|avg| takes(t, &[Want::List], avg)),
-        |v, fuel| aggregate("avg", Agg::Avg, v, fuel),
+        |t| aggregate::result("avg", t),
+        |v, fuel| aggregate::call("avg", v, fuel),
     ),
     function(
         "count",
@@ -60,7 +58,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "count([1, null, 3]) == 2",
         1..=1,
         |t| takes(t, &[Want::List], Type::Int),
-        |v, fuel| aggregate("count", Agg::Count, v, fuel),
+        |v, fuel| aggregate::call("count", v, fuel),
     ),
     function(
         "distinct",
@@ -114,22 +112,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
             t0 => takes(t, &[Want::List], list(item(t0))),
         },
         reverse,
-    ),
-    function(
-        "first",
-        "the first element; of an empty list, NULL",
-        "[3, 1].first() == 3 && first([]) == null",
-        1..=1,
-        |t| takes(t, &[Want::List], item(&t[0])),
-        |v, _| Ok(elements("first", v)?.first().cloned().unwrap_or(Value::Null)),
-    ),
-    function(
-        "last",
-        "the last element; of an empty list, NULL",
-        "[3, 1].last() == 1",
-        1..=1,
-        |t| takes(t, &[Want::List], item(&t[0])),
-        |v, _| Ok(elements("last", v)?.last().cloned().unwrap_or(Value::Null)),
     ),
     function(
         "range",
@@ -195,7 +177,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
 ];
 
-fn elements<'a>(function: &str, v: &'a [Value]) -> Result<&'a [Value], Error> {
+pub(super) fn elements<'a>(function: &str, v: &'a [Value]) -> Result<&'a [Value], Error> {
     match v {
         [Value::List(items), ..] => Ok(items),
         _ => Err(unsupported(function, v)),
@@ -214,16 +196,6 @@ fn size(v: &[Value], fuel: &mut Fuel) -> Cell {
         _ => return Err(unsupported("size", v)),
     };
     Ok(Value::Int(size as i64))
-}
-
-fn aggregate(name: &str, agg: Agg, v: &[Value], fuel: &mut Fuel) -> Cell {
-    let items = elements(name, v)?;
-    fuel.elements(items.len())?;
-    let mut accumulator = Accumulator::new(agg, &Type::Dyn);
-    for item in items {
-        accumulator.insert(&Ok(item.clone()));
-    }
-    accumulator.value()
 }
 
 /// The order in which equal numbers meet, whatever their types, and everything else by identity.
@@ -263,7 +235,7 @@ fn distinct(v: &[Value], fuel: &mut Fuel) -> Cell {
     Ok(Value::list(items.iter().filter(|item| seen.insert(ByValue(item))).cloned()))
 }
 
-fn steps_of_sorting(n: usize) -> u64 {
+pub(super) fn steps_of_sorting(n: usize) -> u64 {
     n as u64 * u64::from(usize::BITS - n.leading_zeros())
 }
 

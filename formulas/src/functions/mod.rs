@@ -17,6 +17,7 @@ use crate::problem::Error;
 use crate::types::Type;
 use crate::value::{Cell, Value};
 
+mod aggregate;
 mod convert;
 mod list;
 mod number;
@@ -75,7 +76,8 @@ pub enum Derivative {
 }
 
 static ALL: LazyLock<Vec<&'static Function>> = LazyLock::new(|| {
-    [number::FUNCTIONS, text::FUNCTIONS, list::FUNCTIONS, time::FUNCTIONS, convert::FUNCTIONS].into_iter().flatten().collect()
+    let rooms = [number::FUNCTIONS, text::FUNCTIONS, list::FUNCTIONS, aggregate::FUNCTIONS, time::FUNCTIONS, convert::FUNCTIONS];
+    rooms.into_iter().flatten().collect()
 });
 
 static BY_NAME: LazyLock<HashMap<&'static str, FunctionId>> =

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter, Write};
 use super::literal::Literal;
 use super::{MEMBER, TERNARY, UNARY, ident, literal_precedence, separated};
 use crate::ast::UnaryOp;
-use crate::expr::{Agg, Comprehension, Expr, ExprKind, InputId};
+use crate::expr::{Comprehension, Expr, ExprKind, InputId};
 use crate::functions;
 use crate::value::Value;
 
@@ -110,7 +110,14 @@ impl Display for Shown<'_> {
                 f.write_char(')')
             }
             ExprKind::Comprehension { kind, over, filter, body } => self.comprehension(f, *kind, over, filter.as_ref(), body),
-            ExprKind::Aggregate { agg, over, body } => write!(f, "{}(each {over}: {})", agg.name(), self.with(body)),
+            ExprKind::Aggregate { agg, over, body, second } => {
+                write!(f, "{}(each {over}: {}", agg.name(), self.with(body))?;
+                if let Some(parameter) = agg.parameter() {
+                    write!(f, ", {}", Literal(&parameter))?;
+                }
+                second.iter().try_for_each(|second| write!(f, ", {}", self.with(second)))?;
+                f.write_char(')')
+            }
         }
     }
 }
@@ -146,19 +153,6 @@ impl Comprehension {
             Comprehension::ExistsOne => "exists_one",
             Comprehension::Map => "map",
             Comprehension::Filter => "filter",
-        }
-    }
-}
-
-impl Agg {
-    /// As it is written.
-    pub fn name(self) -> &'static str {
-        match self {
-            Agg::Sum => "sum",
-            Agg::Count => "count",
-            Agg::Avg => "avg",
-            Agg::Min => "min",
-            Agg::Max => "max",
         }
     }
 }

@@ -117,7 +117,13 @@ fn group_text(plan: &Plan, group: &Group) -> String {
         [] => String::new(),
         key => format!(" by {}", slot_names(plan, group.from, key)),
     };
-    format!("<- {} of {table} `{what}`{by}, region {}", show::agg_name(group.agg), group.from.0)
+    let parameter = group.agg.parameter().map_or(String::new(), |parameter| format!(" {}", show::value(&parameter)));
+    let beside = if group.agg.is_of_pairs() { "and" } else { "in the order of" };
+    let second = match group.second {
+        Some(second) => format!(" {beside} `{}`", from.slots[second.0 as usize].name),
+        None => String::new(),
+    };
+    format!("<- {}{parameter} of {table} `{what}`{second}{by}, region {}", group.agg.name(), group.from.0)
 }
 
 fn lookup_text(plan: &Plan, lookup: &Lookup, position: usize) -> String {

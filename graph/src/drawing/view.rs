@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use thalweg_formulas::Agg;
-
 use super::figures::{Figures, Sheet};
 use crate::plan::{Cancel, Maintenance, Plan, Reaction, ReactionInput, RegionId, SlotId, SlotSource, Trigger};
-use crate::show::agg_name;
+use crate::planning::kept_aggregate;
 
 /// What a node is to a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,9 +82,10 @@ fn slot_node(plan: &Plan, region: RegionId, slot: SlotId, regions: &[u32]) -> No
         SlotSource::Column(_) | SlotSource::Carried(..) => (Kind::State, 1, None, Vec::new()),
         SlotSource::Aggregate(group) => {
             let group = &plan.groups[group.0 as usize];
-            let reads = std::iter::once(&group.contribution).chain(&group.parent_key).map(|slot| (group.from, *slot));
+            let reads = std::iter::once(&group.contribution).chain(&group.second).chain(&group.parent_key);
+            let reads = reads.map(|slot| (group.from, *slot));
             let tier = if group.parent_key.is_empty() { 2 } else { 1 };
-            (Kind::Hidden, tier, Some(aggregate(group.agg)), reads.collect())
+            (Kind::Hidden, tier, Some(Maintenance::Incremental(kept_aggregate(&group.agg))), reads.collect())
         }
         SlotSource::Looked(lookup, position) => {
             let lookup = &plan.lookups[lookup.0 as usize];
@@ -124,14 +123,6 @@ fn slot_node(plan: &Plan, region: RegionId, slot: SlotId, regions: &[u32]) -> No
         maintenance,
         reads: read_ids,
     }
-}
-
-fn aggregate(agg: Agg) -> Maintenance {
-    let name = agg_name(agg);
-    Maintenance::Incremental(match agg {
-        Agg::Sum | Agg::Count | Agg::Avg => format!("{name} is an accumulator, one step for each changed row"),
-        Agg::Min | Agg::Max => format!("{name} keeps its values in order, O(log n) for each changed row"),
-    })
 }
 
 /// One node for all reactions of a rule.

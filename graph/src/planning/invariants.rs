@@ -32,6 +32,7 @@ fn levels(plan: &Plan) -> Result<(), String> {
     require(plan.regions.is_sorted_by_key(|region| region.level), || "INV-PLAN-LEVELS: regions are ordered by level".into())?;
     for (ix, group) in plan.groups.iter().enumerate() {
         let keys = group.parent_key.len() == group.key_types.len();
+        let keys = keys && group.second.is_some() >= group.agg.is_of_pairs();
         require(level(group.from) < level(group.to) && keys, || format!("INV-PLAN-LEVELS: group edge {ix} goes up"))?;
     }
     for (ix, lookup) in plan.lookups.iter().enumerate() {

@@ -175,11 +175,10 @@ impl Layout {
             match &node.source {
                 Source::Column(_) => {}
                 Source::Cell { .. } => node.inputs().into_iter().for_each(|input| self.need(region, input)),
-                Source::Aggregate { contribution, parent_key, .. } => {
+                Source::Aggregate { .. } => {
                     self.group_of.insert(id, GroupId(self.group_of.len() as u32));
-                    let reads = || std::iter::once(*contribution).chain(parent_key.iter().copied());
-                    let from = self.meeting(reads());
-                    reads().for_each(|read| self.need(from, read));
+                    let from = self.meeting(node.inputs());
+                    node.inputs().into_iter().for_each(|read| self.need(from, read));
                 }
                 Source::Looked { via, value, .. } => {
                     let from = self.meeting(via.iter().chain(&node.beside).copied());
@@ -263,15 +262,16 @@ impl Layout {
     fn groups(&self, world: &World) -> Vec<Group> {
         let groups = self.group_of.keys().map(|id| {
             let node = world.nodes.get(*id);
-            let Source::Aggregate { agg, contribution, parent_key, .. } = &node.source else {
+            let Source::Aggregate { agg, contribution, second, parent_key, .. } = &node.source else {
                 unreachable!("invariant: only aggregates have group edges")
             };
-            let from = self.meeting(parent_key.iter().copied().chain([*contribution]));
+            let from = self.meeting(node.inputs());
             let to = self.region_of[id];
             Group {
-                agg: *agg,
+                agg: agg.clone(),
                 from,
                 contribution: self.slot(from, *contribution),
+                second: second.map(|second| self.slot(from, second)),
                 parent_key: parent_key.iter().map(|key| self.slot(from, *key)).collect(),
                 key_types: world.catalogue.tables[node.table].key_types(parent_key.len()),
                 to,

@@ -41,7 +41,9 @@ impl Lowering<'_> {
                 Read::Refused => Ok(Expr::new(ExprKind::Const(Value::Null), Type::Dyn)),
                 Read::Column(_) | Read::Field(_) => self.as_input(self.input(*id, at)?),
             },
-            ExprKind::Aggregate { agg, over, body } => self.as_input(self.aggregate(*agg, *over, body, expr.ty(), at)?),
+            ExprKind::Aggregate { agg, over, body, second } => {
+                self.as_input(self.aggregate(agg, *over, (body, second.as_ref()), expr.ty(), at)?)
+            }
             _ => {
                 let mut refused = None;
                 let lowered = expr.map_args(|arg| {
@@ -117,21 +119,26 @@ impl Lowering<'_> {
     }
 
     /// The node at frame `at` for an aggregate over the rows of frame `over`.
-    fn aggregate(&self, agg: Agg, over: u32, body: &Expr, ty: &Type, at: u32) -> Result<NodeId, Problem> {
+    fn aggregate(&self, agg: &Agg, over: u32, of: (&Expr, Option<&Expr>), ty: &Type, at: u32) -> Result<NodeId, Problem> {
+        let (body, second) = of;
         let child = self.reading.frame(over);
         let anchor = self.anchor(over, at);
-        let lowered = self.expr(body, over)?;
-        let contribution = self.contribution(&lowered, child.table);
+        let contribution = self.contribution(&self.expr(body, over)?, child.table);
+        let second_node = match second {
+            Some(second) => Some(self.contribution(&self.expr(second, over)?, child.table)),
+            None => None,
+        };
         let parent_key = self.parent_key(over, anchor)?;
         let prefix = self.reading.frame(anchor).path;
         let within = |path: &str| path.strip_prefix(prefix.as_str()).unwrap_or(path).to_owned();
+        let text = |expr: &Expr| show::text(expr, &|id| within(&self.reading.path(id)));
         let shown = match body.kind() {
             ExprKind::Const(_) => within(child.path.trim_end_matches('.')),
-            _ => show::text(body, &|id| within(&self.reading.path(id))),
+            _ => text(body),
         };
-        let name = format!("{}({shown})", show::agg_name(agg));
+        let name = show::aggregate(agg, &shown, second.map(text).as_deref());
         let table = self.reading.frame(anchor).table;
-        let source = Source::Aggregate { agg, from: child.table, contribution, parent_key };
+        let source = Source::Aggregate { agg: agg.clone(), from: child.table, contribution, second: second_node, parent_key };
         let node = self.reading.world.borrow_mut().nodes.shared(table, source, ty.clone(), || name);
         self.bring(node, anchor, at)
     }

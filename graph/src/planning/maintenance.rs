@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use thalweg_formulas::agg::Windowed;
 use thalweg_formulas::{Agg, Expr, ExprKind, Type};
 
 use super::nodes::{NodeId, Source};
 use super::world::World;
 use crate::plan::Maintenance;
-use crate::show::agg_name;
 
 /// How the field whose cell is `node` is kept.
 pub(super) fn maintenance(world: &World, node: NodeId) -> Maintenance {
@@ -54,7 +54,7 @@ impl Parts {
             let read = world.nodes.get(input);
             match &read.source {
                 Source::Column(_) => {}
-                Source::Aggregate { agg, .. } => drop(self.aggregates.insert(kept(*agg))),
+                Source::Aggregate { agg, .. } => drop(self.aggregates.insert(kept_aggregate(agg))),
                 Source::Looked { .. } => self.looked_up = true,
                 // Another field says for itself how it is kept.
                 Source::Cell { .. } if read.field.is_some() => {}
@@ -65,11 +65,29 @@ impl Parts {
 }
 
 /// What one changed child row costs its aggregate.
-fn kept(agg: Agg) -> String {
-    let name = agg_name(agg);
+pub(crate) fn kept_aggregate(agg: &Agg) -> String {
+    let name = agg.name();
     match agg {
-        Agg::Sum | Agg::Count | Agg::Avg => format!("{name} is an accumulator, one step for each changed row"),
-        Agg::Min | Agg::Max => format!("{name} keeps its values in order, O(log n) for each changed row"),
+        Agg::Sum | Agg::Count | Agg::Avg | Agg::Any | Agg::All => {
+            format!("{name} is an accumulator, one step for each changed row")
+        }
+        Agg::Var(_) | Agg::Stddev(_) | Agg::Covar(_) | Agg::Corr => {
+            format!("{name} is exact sums of values and products, one step for each changed row")
+        }
+        Agg::Min | Agg::Max | Agg::CountDistinct | Agg::Median | Agg::Quantile(_) => {
+            format!("{name} keeps its values in order, O(log n) for each changed row")
+        }
+        Agg::First | Agg::Last => format!("{name} keeps its rows in order, O(log n) for each changed row"),
+        Agg::FirstOf(n) | Agg::LastOf(n) | Agg::Top(n) | Agg::Bottom(n) => {
+            format!("{name} keeps its rows in order, O(log n) for each changed row and {n} values to show")
+        }
+        Agg::Collect | Agg::StringAgg(_) => {
+            format!("{name} keeps its rows in order, O(log n) for each changed row and all values to show")
+        }
+        Agg::Window(Windowed::Min | Windowed::Max, _) => {
+            format!("{name} keeps its rows and the window's values in order, O(log n) for each changed row")
+        }
+        Agg::Window(..) => format!("{name} keeps its rows in order and a sum of the window, O(log n) for each changed row"),
     }
 }
 

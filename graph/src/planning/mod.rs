@@ -45,6 +45,7 @@ use std::sync::Arc;
 
 use self::catalogue::Catalogue;
 use self::findings::Findings;
+pub(crate) use self::maintenance::kept_aggregate;
 use self::world::World;
 use crate::plan::Plan;
 use crate::spec::{Finding, GraphSpec};

@@ -34,7 +34,8 @@ pub(super) enum Source {
     /// A column of the table.
     Column(usize),
     /// An aggregate of `contribution` over the rows of table `from` whose `parent_key` holds this document's key.
-    Aggregate { agg: Agg, from: usize, contribution: NodeId, parent_key: Vec<NodeId> },
+    /// With a `second` value of each row, where the aggregate takes one.
+    Aggregate { agg: Agg, from: usize, contribution: NodeId, second: Option<NodeId>, parent_key: Vec<NodeId> },
     /// `value` of the document of table `to` whose key `via` holds.
     Looked { via: Vec<NodeId>, to: usize, value: NodeId },
     /// A function of the row; `init` marks a self-reference.
@@ -60,7 +61,9 @@ impl Node {
     pub(super) fn inputs(&self) -> Vec<NodeId> {
         match &self.source {
             Source::Column(_) => vec![],
-            Source::Aggregate { contribution, parent_key, .. } => [&[*contribution], parent_key.as_slice()].concat(),
+            Source::Aggregate { contribution, second, parent_key, .. } => {
+                std::iter::once(contribution).chain(second).chain(parent_key).copied().collect()
+            }
             Source::Looked { via, value, .. } => [via.as_slice(), &self.beside, &[*value]].concat(),
             Source::Cell { expr, .. } => expr.inputs().into_iter().filter_map(NodeId::of).chain(self.beside.clone()).collect(),
         }

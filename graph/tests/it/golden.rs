@@ -83,6 +83,36 @@ fn an_order_and_the_sum_of_its_items_are_one_region() {
 }
 
 #[test]
+fn an_aggregate_of_two_values_reads_both_of_its_rows() {
+    check(
+        json!({ "tables": shop(), "fields": {
+            "Order.last": "last(items[*].price, 2, items[*].qty * 2)",
+            "Order.trend": "corr(items[*].price, items[*].qty)",
+        } }),
+        expect![[r#"
+            Customer, key id
+              region 0, level 0
+            Order, key id
+              region 3, level 1
+                0  last(items[*].price, 2, items[*].qty * 2): list(decimal(10,2))  <- last 2 of Item `price` in the order of `qty * 2` by order_id, region 1
+                1  corr(items[*].price, items[*].qty): double  <- corr of Item `price` and `qty` by order_id, region 1
+                2  Order.last: list(decimal(10,2))  = `last(items[*].price, 2, items[*].qty * 2)`
+                   incremental: last keeps its rows in order, O(log n) for each changed row and 2 values to show
+                3  Order.trend: double  = `corr(items[*].price, items[*].qty)`
+                   incremental: corr is exact sums of values and products, one step for each changed row
+            Item, key id
+              region 1, level 0
+                0  order_id: int  column
+                1  price: decimal(10,2)  column
+                2  qty: int  column
+                3  qty * 2: int  = qty * 2
+            Region, key id
+              region 2, level 0
+        "#]],
+    );
+}
+
+#[test]
 fn grandchildren_are_reached_through_a_field_or_directly() {
     check(
         json!({ "tables": shop(), "fields": {

@@ -1,9 +1,9 @@
 //! Records, child rows and aggregates in the wrong place: E0208 to E0210, E0216.
 
 use super::names::listed;
+use crate::agg::{Agg, Parameter, Second, Signature};
 use crate::ast::{Ast, AstKind};
 use crate::check::Scope;
-use crate::expr::Agg;
 use crate::problem::{Problem, Span};
 use crate::types::Type;
 
@@ -80,15 +80,47 @@ pub(in crate::check) fn list_inside_rows(ast: &Ast, base: &Ast) -> Problem {
         .help(format!("make a field of `sum({base}[*]…)` on the type that holds the list, and aggregate that field"))
 }
 
-/// E0208: an aggregate with a pattern among several arguments.
-pub(in crate::check) fn aggregate_arguments(name: &str, span: Span, pattern: &Ast) -> Problem {
+/// E0208: an aggregate with a pattern, and other arguments than it takes.
+pub(in crate::check) fn aggregate_arguments(signature: &Signature, span: Span, pattern: &Ast) -> Problem {
+    let name = signature.name;
+    if *signature.arity().end() > 1 {
+        let usage = usage(signature);
+        let problem = Problem::new(208, format!("the aggregate `{name}` is written `{usage}`"));
+        let problem = problem.at(span, format!("`{pattern}` is many values"));
+        return if usage.contains('[') { problem.help("what is in brackets may be left out") } else { problem };
+    }
     Problem::new(208, format!("the aggregate `{name}` takes one argument, which holds its patterns"))
         .at(span, format!("`{pattern}` is many values"))
         .help(format!("aggregate first, then go on with the value: `{name}({name}({pattern}…), other)`"))
 }
 
+/// `first(value[, n][, by])`
+fn usage(signature: &Signature) -> String {
+    let parameter = match signature.parameter {
+        Parameter::None => "",
+        Parameter::Count(false) => "[, n]",
+        Parameter::Count(true) => ", n",
+        Parameter::Separator => ", separator",
+        Parameter::Share => ", share",
+    };
+    let second = match signature.second {
+        Second::None => "",
+        Second::Pair => ", other",
+        Second::By(false) => "[, by]",
+        Second::By(true) => ", by",
+    };
+    format!("{}(value{parameter}{second})", signature.name)
+}
+
+/// E0217: a parameter that is no literal, or not one that the aggregate takes.
+pub(in crate::check) fn bad_parameter(signature: &Signature, parameter: &Ast, why: &str) -> Problem {
+    Problem::new(217, format!("`{parameter}` is not a parameter of `{}`", signature.name))
+        .at(parameter.span, why)
+        .help(format!("write `{}`, with a literal", usage(signature)))
+}
+
 /// E0208: rows where the aggregate wants values.
-pub(in crate::check) fn aggregate_of_rows(agg: Agg, argument: &Ast, scope: &dyn Scope) -> Problem {
+pub(in crate::check) fn aggregate_of_rows(agg: &Agg, argument: &Ast, scope: &dyn Scope) -> Problem {
     let names = scope.names();
     let example = names.first().map_or("field", String::as_str);
     let name = agg.name();
@@ -127,12 +159,22 @@ fn ast_name(ast: &Ast) -> &str {
     }
 }
 
+/// E0216: rows that would be ordered by what has no order.
+pub(in crate::check) fn bad_order(agg: &Agg, by: &Ast, ty: &Type, why: String) -> Problem {
+    Problem::new(216, format!("`{}` cannot order rows by {ty}", agg.name()))
+        .at(by.span, why)
+        .help("name a number, a text or a time of each row")
+}
+
 /// E0216: values that an aggregate has no meaning for.
-pub(in crate::check) fn bad_aggregate(ast: &Ast, agg: Agg, argument: &Ast, ty: &Type, why: String) -> Problem {
+pub(in crate::check) fn bad_aggregate(ast: &Ast, agg: &Agg, argument: &Ast, ty: &Type, why: String) -> Problem {
     let problem = Problem::new(216, format!("`{}` cannot aggregate {ty}", agg.name())).at(ast.anchor, why);
-    match ty {
-        Type::Bool => problem.help(format!("count what is true: `{}({} ? 1 : 0)`", agg.name(), argument)),
-        Type::Text => problem.help(format!("convert it: `{}(decimal({}))`", agg.name(), argument)),
+    match (agg, ty) {
+        (Agg::Any | Agg::All, _) => problem.help(format!("compare it: `{}({argument} != null)`", agg.name())),
+        (Agg::StringAgg(_), _) => problem.help(format!("convert it: `string({argument})`")),
+        (agg, _) if agg.is_ordered() && !matches!(agg, Agg::Window(..)) => problem,
+        (_, Type::Bool) => problem.help(format!("count what is true: `{}({} ? 1 : 0)`", agg.name(), argument)),
+        (_, Type::Text) => problem.help(format!("convert it: `{}(decimal({}))`", agg.name(), argument)),
         _ => problem,
     }
 }
