@@ -425,8 +425,9 @@ mod tests {
         let decimal = Type::Decimal { precision: 10, scale: 2 };
         let types = [Type::Int, Type::Uint, Type::Double, Type::Timestamp, Type::Duration, decimal, Type::Bool, Type::Text];
         let mut state = 7;
-        for (agg, ty) in
-            [Agg::Count, Agg::Sum, Agg::Avg, Agg::Min, Agg::Max].iter().flat_map(|agg| types.iter().map(move |ty| (agg.clone(), ty)))
+        for (agg, ty) in [Agg::Count, Agg::Sum, Agg::Avg, Agg::Min, Agg::Max]
+            .iter()
+            .flat_map(|agg| types.iter().map(move |ty| (agg.clone(), ty)))
         {
             if thalweg_formulas::aggregate::result_type(&agg, std::slice::from_ref(ty)).is_err() {
                 continue;

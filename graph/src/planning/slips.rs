@@ -1,5 +1,7 @@
 //! Slips in open tables: a mistyped name is a new, dynamic column there, so it is warned of where a declared name is one letter away.
 
+use std::rc::Rc;
+
 use thalweg_formulas::Problem;
 use thalweg_formulas::ast::Ast;
 
@@ -54,11 +56,24 @@ fn slips(world: &World, read: impl IntoIterator<Item = (usize, usize)>) -> impl 
             return None;
         }
         let name = &*def.columns[column].name;
-        let columns = def.columns[..def.declared].iter().map(|column| &*column.name);
-        let declared = columns.chain(world.field_names(table)).chain(def.relations.keys().map(String::as_str));
-        let near: Vec<&str> = declared.filter(|other| one_slip_apart(name, other)).collect();
+        let near = near(world, table, name);
+        let near: Vec<&str> = near.iter().map(String::as_str).collect();
         (!near.is_empty()).then(|| (name, slip(name, def, &near)))
     })
+}
+
+/// The declared names of `table` that an undeclared one is near to. They are looked for once, however many formulas read the column.
+fn near(world: &World, table: usize, name: &str) -> Rc<[String]> {
+    let key = (table, name.to_owned());
+    if let Some(known) = world.near.borrow().get(&key) {
+        return known.clone();
+    }
+    let def = &world.catalogue.tables[table];
+    let columns = def.columns[..def.declared].iter().map(|column| &*column.name);
+    let declared = columns.chain(world.field_names(table)).chain(def.relations.keys().map(String::as_str));
+    let near: Rc<[String]> = declared.filter(|other| one_slip_apart(name, other)).map(str::to_owned).collect();
+    world.near.borrow_mut().insert(key, near.clone());
+    near
 }
 
 /// Whether two names of at least four letters differ by one slip, which is not a digit, or two names by case only.

@@ -23,8 +23,13 @@ pub(super) struct World {
     /// Derived fields, in definition order; a refused one keeps its place so that what reads it is not refused too.
     pub(super) fields: Vec<FieldDef>,
     by_name: HashMap<(usize, String), usize>,
+    /// By table and undeclared name: the declared names near to it, once somebody has asked.
+    pub(super) near: RefCell<Near>,
     pub(super) nodes: Nodes,
 }
+
+/// Names near to others.
+type Near = HashMap<(usize, String), Rc<[String]>>;
 
 /// A derived field while the plan is made.
 pub(super) struct FieldDef {
@@ -52,11 +57,12 @@ pub(super) struct FieldDef {
 impl World {
     /// A world without fields.
     pub(super) fn new(catalogue: Catalogue) -> World {
-        World { catalogue, fields: Vec::new(), by_name: HashMap::new(), nodes: Nodes::default() }
+        World { catalogue, fields: Vec::new(), by_name: HashMap::new(), near: RefCell::default(), nodes: Nodes::default() }
     }
 
     /// Reads the fields' names and texts.
     pub(super) fn declare_fields(&mut self, spec: &GraphSpec, findings: &mut Findings) {
+        self.near.borrow_mut().clear();
         for (ix, field) in spec.fields.iter().enumerate() {
             if let Some((table, short)) = self.place_field(ix, field, findings) {
                 self.declare_field(ix, field, table, short, findings);
