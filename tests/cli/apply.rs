@@ -471,5 +471,45 @@ const MEASURED: &str = r#"{"changes":[{"table":"Sensor","op":"insert","after":{"
 
 #[test]
 fn aggregates_of_rows_and_of_arrays_follow_every_change() {
-    apply(SENSORS, MEASURED, &["--final"], expect![""]);
+    apply(
+        SENSORS,
+        MEASURED,
+        &["--final"],
+        expect![[r#"
+        exit 0
+        --- stdout
+        {"epoch":1,"kind":"delta","node":"Sensor.best","key":{"id":1},"old":null,"new":[]}
+        {"epoch":1,"kind":"delta","node":"Sensor.last","key":{"id":1},"old":null,"new":[]}
+        {"epoch":1,"kind":"delta","node":"Sensor.latest","key":{"id":1},"old":null,"new":3}
+        {"epoch":1,"kind":"delta","node":"Sensor.middle","key":{"id":1},"old":null,"new":3.75}
+        {"epoch":1,"kind":"delta","node":"kinds","key":{},"old":null,"new":0}
+        {"epoch":2,"kind":"delta","node":"Sensor.best","key":{"id":1},"old":[],"new":[3,2]}
+        {"epoch":2,"kind":"delta","node":"Sensor.last","key":{"id":1},"old":[],"new":[2.5,9.0]}
+        {"epoch":2,"kind":"delta","node":"Sensor.mean","key":{"id":1},"old":null,"new":5.25}
+        {"epoch":2,"kind":"delta","node":"Sensor.notes","key":{"id":1},"old":null,"new":"b, a"}
+        {"epoch":2,"kind":"delta","node":"Sensor.trend","key":{"id":1},"old":null,"new":-0.1227818263605087}
+        {"epoch":2,"kind":"delta","node":"kinds","key":{},"old":0,"new":2}
+        {"epoch":3,"kind":"delta","node":"Sensor.best","key":{"id":1},"old":[3,2],"new":[2,1]}
+        {"epoch":3,"kind":"delta","node":"Sensor.last","key":{"id":1},"old":[2.5,9.0],"new":[2.5,-1.0]}
+        {"epoch":3,"kind":"delta","node":"Sensor.mean","key":{"id":1},"old":5.25,"new":0.25}
+        {"epoch":3,"kind":"delta","node":"Sensor.notes","key":{"id":1},"old":"b, a","new":"b, a, a"}
+        {"epoch":3,"kind":"delta","node":"Sensor.trend","key":{"id":1},"old":-0.1227818263605087,"new":-0.2773500981126146}
+        {"epoch":4,"kind":"delta","node":"Sensor.best","key":{"id":1},"old":[2,1],"new":[2,3]}
+        {"epoch":4,"kind":"delta","node":"Sensor.good","key":{"id":1},"old":null,"new":false}
+        {"epoch":4,"kind":"delta","node":"Sensor.latest","key":{"id":1},"old":3,"new":-1}
+        {"epoch":4,"kind":"delta","node":"Sensor.mean","key":{"id":1},"old":0.25,"new":0.75}
+        {"epoch":4,"kind":"delta","node":"Sensor.middle","key":{"id":1},"old":3.75,"new":-1.0}
+        {"epoch":4,"kind":"delta","node":"Sensor.notes","key":{"id":1},"old":"b, a, a","new":"b, a"}
+        {"epoch":4,"kind":"delta","node":"Sensor.trend","key":{"id":1},"old":-0.2773500981126146,"new":-1.0}
+        {"kind":"final","node":"Sensor.best","key":{"id":1},"value":[2,3],"error":null}
+        {"kind":"final","node":"Sensor.good","key":{"id":1},"value":false,"error":null}
+        {"kind":"final","node":"Sensor.last","key":{"id":1},"value":[2.5,-1.0],"error":null}
+        {"kind":"final","node":"Sensor.latest","key":{"id":1},"value":-1,"error":null}
+        {"kind":"final","node":"Sensor.mean","key":{"id":1},"value":0.75,"error":null}
+        {"kind":"final","node":"Sensor.middle","key":{"id":1},"value":-1.0,"error":null}
+        {"kind":"final","node":"Sensor.notes","key":{"id":1},"value":"b, a","error":null}
+        {"kind":"final","node":"Sensor.trend","key":{"id":1},"value":-1.0,"error":null}
+        {"kind":"final","node":"kinds","key":{},"value":2,"error":null}
+    "#]],
+    );
 }

@@ -63,3 +63,23 @@ fn p4_cost_follows_the_change() {
     let nodes: Vec<String> = alone.1.iter().map(|(node, rows)| format!("{node}: {rows}")).collect();
     expect!["4 cells; Invoice.due: 1, Invoice.order -> Order: 1, Order.large: 1, Order.most: 1, Order.total: 1, max(items[*].price): 1, order_row.total: 1, price: 1, sum(items[*].price): 1"].assert_eq(&format!("{} cells; {}", alone.0, nodes.join(", ")));
 }
+
+/// A document of ten thousand cells in a chain, and one beside it.
+#[test]
+fn p4_a_wide_document_costs_what_an_edit_reaches() {
+    const CHAIN: usize = 9_999;
+    let formula = |at: usize| if at == 0 { "x + 1".to_owned() } else { format!("f{} + 1", at - 1) };
+    let fields: Vec<(String, String)> = (0..CHAIN).map(|at| (format!("T.f{at}"), formula(at))).collect();
+    let mut fields: Vec<(&str, &str)> = fields.iter().map(|(name, formula)| (name.as_str(), formula.as_str())).collect();
+    fields.push(("T.beside", "y + 1"));
+    let mut engine = Engine::new(planned(vec![table("T", &["id", "x", "y"], None)], &fields), Options::default());
+    let layout = schema("T", &["id", "x", "y"], &[0]);
+    let mut cells = |op, x: i64, y: i64| {
+        engine.push(tx(vec![change(&layout, op, None, Some(row([1, x, y].map(Value::Int))))]));
+        engine.step().counts.cells
+    };
+    assert_eq!(cells(Op::Insert, 1, 1), CHAIN as u64 + 1);
+    assert_eq!(cells(Op::Update, 1, 2), 1, "the cell that reads what changed");
+    assert_eq!(cells(Op::Update, 2, 2), CHAIN as u64, "the chain, and not the cell beside it");
+    assert_eq!(cells(Op::Update, 2, 2), 0);
+}

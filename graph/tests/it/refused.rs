@@ -564,7 +564,7 @@ fn a_schedule_has_a_time_a_name_and_an_event() {
         expect![[r#"
             warning reaction[0].event: E0248: nothing raises the event `x`
               help: name it in [[classify]], in [[schedule]], or in the timer of a reaction
-            error schedule[0].cron: E0259: `0 3 * *` is not a schedule: Invalid pattern: Pattern must have 5 or 6 fields when years are disallowed.
+            error schedule[0].cron: E0259: `0 3 * *` is not a schedule: Invalid pattern: Pattern must have 5 or 6 fields when years are disallowed
               help: write minute, hour, day, month and weekday: "30 3 * * MON-FRI"; "*/15 * * * *" is every quarter of an hour
             error schedule[1].cron: E0259: `0 0 31 2 *` is not a schedule: no time ever matches it
               help: write minute, hour, day, month and weekday: "30 3 * * MON-FRI"; "*/15 * * * *" is every quarter of an hour
