@@ -5,6 +5,7 @@ mod cli {
 
     mod apply;
     mod definitions;
+    mod derived;
     mod doctor;
     mod eval;
     mod examples;

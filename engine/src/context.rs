@@ -12,6 +12,7 @@ use thalweg_graph::{Epoch, Outcome, Plan, Transaction};
 
 use crate::edges::lookup::Seen;
 use crate::edges::mail::{Ask, AskKind, Given, Note, NoteKind, Parcel, ParcelKind, Referrer};
+use crate::edges::members::{self, MemberTarget};
 use crate::intake::{Arrival, Mapping};
 use crate::memory::Memory;
 use crate::state::{Directory, KeyHash, Kind};
@@ -106,6 +107,8 @@ pub struct Context {
     pub groups: Vec<GroupTarget>,
     /// By lookup edge.
     pub lookups: Vec<LookupTarget>,
+    /// By membership edge.
+    pub members: Vec<MemberTarget>,
     /// Layouts of rows, by number.
     pub mappings: Vec<Arc<Mapping>>,
     /// The names of each table's key columns, once they are known.
@@ -159,6 +162,7 @@ impl Context {
             parcels: Vec::new(),
             groups,
             lookups,
+            members: members::targets(plan),
             mappings: Vec::new(),
             key_names: plan.tables.iter().map(declared_key).collect(),
             multisets: plan.tables.iter().map(|table| table.key.as_ref().is_some_and(Vec::is_empty)).collect(),
@@ -287,6 +291,7 @@ impl Context {
             ParcelKind::Refer(lookup, key, referrer, refers) => {
                 self.referred(epoch, lookup, &key, KeyHash::of(&key), referrer, refers);
             }
+            ParcelKind::Member(edge, key, comes) => self.membership(epoch, edge, &key, KeyHash::of(&key), comes),
             ParcelKind::Looked(lookup, row, position, cell) => {
                 self.looked(epoch, lookup, Referrer::new(self.me, row), position, &Seen::Cell(cell.into()));
             }

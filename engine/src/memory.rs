@@ -31,6 +31,11 @@ impl Memory {
         take(&mut self.selves, name, key)
     }
 
+    /// The value of a self-reference, for as long as rows come back.
+    pub fn self_of(&self, name: &str, key: &Key) -> Option<&Value> {
+        self.selves.get(name)?.get(key)
+    }
+
     /// The last good value of a self-reference whose last step failed.
     pub fn held(&self, name: &str, key: &Key) -> Option<&Value> {
         self.held.get(name)?.get(key)

@@ -15,6 +15,7 @@ use thalweg_graph::{Epoch, Outcome, Plan};
 use crate::context::{Batch, Context, GroupTarget, LookupTarget};
 use crate::edges::lookup::LookupIndex;
 use crate::edges::mail::{Note, NoteKind, Parcel};
+use crate::edges::members::Members;
 use crate::engine::Standing;
 use crate::intake::{Arrival, Image, Mapping, MappingId};
 use crate::memory::Memory;
@@ -349,6 +350,7 @@ impl Home {
             tells_columns,
             occurrences: hashbrown::HashMap::new(),
             reactions: crate::region::Reactions::new(plan, table),
+            members: Members::default(),
         }
     }
 }

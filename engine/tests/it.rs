@@ -11,6 +11,8 @@ mod random;
 
 #[path = "it/cost.rs"]
 mod cost;
+#[path = "it/derived.rs"]
+mod derived;
 #[path = "it/fills.rs"]
 mod fills;
 #[path = "it/first_path.rs"]

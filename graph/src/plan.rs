@@ -6,6 +6,7 @@
 //!   looked-up values, aggregates, cells) and the cells' expressions in topological order. Everything in it depends on its own row only.
 //! - A [`Group`] edge takes one contribution per child row to its parent's accumulator.
 //! - A [`Lookup`] edge takes fields of a document to every row that refers to it.
+//! - A [`Membership`] edge tells a derived table which of its documents a row is in; they live as long as a row is in them.
 //!
 //! Every edge goes from a lower level to a higher one, so the regions, level by level, are a topological order (asserted: INV-PLAN-LEVELS).
 //! Hidden fields do the rest: the body of an aggregate is a cell of the child's region, `customer.region.name` is a hidden field of `Customer`.
@@ -37,6 +38,8 @@ pub struct Plan {
     pub groups: Vec<Group>,
     /// Lookup edges.
     pub lookups: Vec<Lookup>,
+    /// Edges that keep the documents of derived tables.
+    pub memberships: Vec<Membership>,
 }
 
 /// Position of a table in the plan.
@@ -58,6 +61,10 @@ pub struct GroupId(pub u32);
 /// Position of a lookup edge in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LookupId(pub u32);
+
+/// Position of a membership edge in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MembershipId(pub u32);
 
 /// Position of a slot in its region's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,6 +89,8 @@ pub struct Table {
     pub home: Option<RegionId>,
     /// Whether reactions need whole rows, undeclared columns included.
     pub whole_rows: bool,
+    /// The edge that keeps its documents; `None`: a source tells its rows. All columns of a derived table are key columns, in order.
+    pub kept_by: Option<MembershipId>,
 }
 
 /// A column.
@@ -422,4 +431,17 @@ pub struct Lookup {
     pub into: RegionId,
     /// The slots there, in the order of `values`.
     pub slots: Vec<SlotId>,
+}
+
+/// A membership edge: which document of a derived table a row is in. A document lives as long as a row is in it.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    /// The region of the rows.
+    pub from: RegionId,
+    /// The slots there that hold the document's key; a row is in no document where one is NULL or in error.
+    pub key: Vec<SlotId>,
+    /// The types of the key columns, as in [`Group::key_types`].
+    pub key_types: Vec<Type>,
+    /// The derived table's home region.
+    pub to: RegionId,
 }

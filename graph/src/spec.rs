@@ -42,6 +42,52 @@ pub struct TableSpec {
     pub closed: bool,
     /// Relations by name.
     pub relations: BTreeMap<String, RelationSpec>,
+    /// Its rows are not read but kept: a document for each key that rows of another table have.
+    pub group: Option<GroupSpec>,
+}
+
+/// A derived table: its documents are the keys that rows of another table have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GroupSpec {
+    /// The other document type.
+    pub of: String,
+    /// The key columns.
+    pub by: BySpec,
+    /// The condition that a row must meet; without, every row counts.
+    #[serde(rename = "where")]
+    pub filter: Option<String>,
+    /// What the relation from a document to its rows is called; without, there is none.
+    pub rows: Option<String>,
+}
+
+/// The key columns of a derived table, and what they hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum BySpec {
+    /// A column or field of the other type, of the same name.
+    One(String),
+    /// Several, in this order.
+    Many(Vec<String>),
+    /// Formulas over the other type's row, by column name.
+    Named(BTreeMap<String, String>),
+}
+
+impl Default for BySpec {
+    fn default() -> BySpec {
+        BySpec::Many(Vec::new())
+    }
+}
+
+impl BySpec {
+    /// The names of the key columns with their formulas, in the order of the key.
+    pub fn columns(&self) -> Vec<(&str, &str)> {
+        match self {
+            BySpec::One(name) => vec![(name, name)],
+            BySpec::Many(names) => names.iter().map(|name| (name.as_str(), name.as_str())).collect(),
+            BySpec::Named(named) => named.iter().map(|(name, formula)| (name.as_str(), formula.as_str())).collect(),
+        }
+    }
 }
 
 /// A relation from a table.

@@ -14,7 +14,7 @@ mod layout;
 mod line;
 mod source;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -84,12 +84,14 @@ struct Known {
     names: HashMap<Arc<str>, usize>,
     layouts: Vec<Layout>,
     last: Option<(String, usize)>,
+    /// Derived tables.
+    kept: HashSet<Arc<str>>,
 }
 
 impl<R: BufRead> JsonlReader<R> {
     /// Reads `input`, in which lines speak of `tables` and of those that `schema` lines declare.
     pub fn new(input: R, tables: Vec<JsonTable>) -> JsonlReader<R> {
-        let mut known = Known { names: HashMap::new(), layouts: Vec::new(), last: None };
+        let mut known = Known { names: HashMap::new(), layouts: Vec::new(), last: None, kept: HashSet::new() };
         tables.iter().for_each(|table| known.add(table));
         JsonlReader { input, buffer: Vec::new(), tables: known, line: 0, offset: 0, at: Timestamp(0), source: "".into() }
     }
@@ -198,6 +200,10 @@ impl<R: BufRead> Iterator for JsonlReader<R> {
 
 impl Known {
     fn add(&mut self, table: &JsonTable) {
+        if table.kept {
+            self.kept.insert(table.name.clone());
+            return;
+        }
         let at = self.layouts.len();
         self.layouts.push(Layout::new(table));
         self.names.insert(table.name.clone(), at);
@@ -207,12 +213,15 @@ impl Known {
     fn declare(&mut self, line: &SchemaLine, at: usize) -> Result<(), Fault> {
         let wrong =
             |problem: thalweg_formulas::Problem| Fault { help: problem.help, ..Fault::new(problem.code.0, at, problem.message) };
+        if self.kept.contains(line.table.as_str()) {
+            return Err(line::of_derived(&line.table, at));
+        }
         let schema = line.schema().map_err(wrong)?;
         let known = match self.names.get(line.table.as_str()) {
             Some(known) => *known,
             None => {
                 let name: Arc<str> = line.table.as_str().into();
-                self.add(&JsonTable { name: name.clone(), from: name, key: None, columns: Vec::new() });
+                self.add(&JsonTable { name: name.clone(), from: name, key: None, columns: Vec::new(), kept: false });
                 self.layouts.len() - 1
             }
         };
@@ -231,6 +240,10 @@ impl line::Tables for Known {
         let at = *self.names.get(name)?;
         self.last = Some((name.to_owned(), at));
         Some(at)
+    }
+
+    fn is_kept(&self, name: &str) -> bool {
+        self.kept.contains(name)
     }
 
     fn names(&self) -> Vec<&str> {

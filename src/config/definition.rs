@@ -27,7 +27,7 @@ impl<'a> Reader<'a> {
         Reader { out, spec: GraphSpec::default(), places: PlaceMap::default() }
     }
 
-    fn mark(&mut self, place: Place, origin: &Origin, content: Option<&str>) {
+    pub(super) fn mark(&mut self, place: Place, origin: &Origin, content: Option<&str>) {
         if let Origin::File(span) = origin {
             let start = content.and_then(|text| content_start(&self.out.source.text, span, text));
             self.places.add(place, span.clone(), start);
@@ -35,20 +35,20 @@ impl<'a> Reader<'a> {
     }
 
     /// A string, marked as `place`.
-    fn text(&mut self, section: &mut Section<'_>, key: &'static str, place: Place) -> Option<String> {
+    pub(super) fn text(&mut self, section: &mut Section<'_>, key: &'static str, place: Place) -> Option<String> {
         let (text, origin) = section.text(key)?;
         self.mark(place, &origin, Some(&text));
         Some(text)
     }
 
-    fn required(&mut self, section: &mut Section<'_>, key: &'static str, place: Place) -> String {
+    pub(super) fn required(&mut self, section: &mut Section<'_>, key: &'static str, place: Place) -> String {
         let Some((text, origin)) = section.required(key) else { return String::new() };
         self.mark(place, &origin, Some(&text));
         text
     }
 
     /// A list of names in `[[table]]`, marked as `place` in whole and as `place.0`, `place.1`, … one by one.
-    fn names(&mut self, section: &mut Section<'_>, key: &'static str, place: Place) -> Option<Vec<String>> {
+    pub(super) fn names(&mut self, section: &mut Section<'_>, key: &'static str, place: Place) -> Option<Vec<String>> {
         let item = section.item(key)?;
         self.mark(place.clone(), &item.origin, None);
         let names = section.texts(key)?;
@@ -72,6 +72,7 @@ impl<'a> Reader<'a> {
         let key = self.names(&mut section, "key", place("key"));
         let columns = self.columns(&mut section, index);
         let relations = self.relations(&mut section, index);
+        let group = self.group(&mut section, index);
         if name.is_none() && from.is_none() {
             section.required("name");
         }
@@ -85,6 +86,7 @@ impl<'a> Reader<'a> {
             column_order: Vec::new(),
             closed: false,
             relations,
+            group,
         });
     }
 

@@ -11,6 +11,7 @@
 pub mod diag;
 
 mod definition;
+mod groups;
 mod places;
 mod reader;
 mod secret;

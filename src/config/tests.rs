@@ -307,6 +307,7 @@ fn every_section_is_read_in_the_order_written() {
                             key: None,
                         },
                     },
+                    group: None,
                 },
             ],
             fields: [

@@ -35,6 +35,10 @@ pub enum NoteKind {
     Birth,
     /// Its document is gone.
     Death,
+    /// One more row is in this document of a derived table.
+    Join,
+    /// One row less is.
+    Leave,
     /// Its self-references that a restart did not bring, or brought in error, step.
     Thaw,
     /// A carried or looked-up slot has the value of this word.
@@ -166,6 +170,8 @@ pub enum ParcelKind {
     Contribute(u32, Key, Contribution),
     /// Of lookup edge `.0`: the row refers (`true`) or no longer refers to the document with this key.
     Refer(u32, Key, Referrer, bool),
+    /// Of membership edge `.0`: a row comes into (`true`) or leaves the document with this key.
+    Member(u32, Key, bool),
     /// Of lookup edge `.0`: the value at this position, for a row of the receiver.
     Looked(u32, u32, u32, Cell),
 }

@@ -1,4 +1,5 @@
-//! What crosses from one document to another: contributions to aggregates, references and looked-up values.
+//! What crosses from one document to another: contributions to aggregates, references and looked-up values, memberships.
 
 pub mod lookup;
 pub mod mail;
+pub mod members;

@@ -33,11 +33,13 @@ impl Router {
     /// For `plan`.
     pub fn new(plan: Arc<Plan>) -> Router {
         let mut by_source: HashMap<Arc<str>, Vec<TableId>> = HashMap::new();
-        for (at, table) in plan.tables.iter().enumerate().filter(|(_, table)| !table.name.is_empty()) {
+        // The global document and those of derived tables come from no source.
+        let is_read = |(_, table): &(usize, &thalweg_graph::plan::Table)| !table.name.is_empty() && table.kept_by.is_none();
+        for (at, table) in plan.tables.iter().enumerate().filter(is_read) {
             by_source.entry(table.from.clone()).or_default().push(TableId(at as u32));
         }
         // A source may also name the document type itself (JSON lines).
-        for (at, table) in plan.tables.iter().enumerate().filter(|(_, table)| !table.name.is_empty()) {
+        for (at, table) in plan.tables.iter().enumerate().filter(is_read) {
             by_source.entry(table.name.clone()).or_insert_with(|| vec![TableId(at as u32)]);
         }
         let keys = plan.tables.iter().enumerate().map(|(at, table)| {

@@ -25,6 +25,9 @@ impl Region {
             return;
         }
         self.births_and_deaths += born.len() as u64;
+        if self.layout.derived_key.is_some() {
+            born.iter().for_each(|row| self.write_key(*row, context));
+        }
         if !self.layout.groups_in.is_empty() {
             born.iter().for_each(|row| self.show_all_aggregates(*row));
         }
@@ -57,6 +60,7 @@ impl Region {
         self.react_to_change(epoch, touch, context);
         self.rows.wipe(row);
         self.forget_whole(row);
+        self.forget_thaw(row);
         if self.home.is_some() {
             context.directories[self.layout.table.0 as usize].let_go(row);
         }

@@ -16,7 +16,7 @@ use thalweg_graph::outcome::{ErrorChange, Fired, Key, RuleId};
 use thalweg_graph::plan::Rearm;
 
 use super::Region;
-use super::layout::{Consumer, EffectHere, Gives, GroupOut, KeySlots, ReferOut, Told};
+use super::layout::{Consumer, EffectHere, Gives, GroupOut, KeySlots, MemberOut, ReferOut, Told};
 use super::pad::Moved;
 use crate::context::Context;
 use crate::edges::mail::{Ask, AskKind, Contribution, Given, Note, NoteKind};
@@ -108,6 +108,7 @@ impl Telling<'_> {
             }
         }
         layout.references.iter().for_each(|out| self.reference(out, context));
+        layout.members_out.iter().for_each(|out| self.membership(out, context));
     }
 
     /// The fields, at birth or death.
@@ -141,6 +142,12 @@ impl Telling<'_> {
                     self.reference(out, context);
                 }
             }
+            Consumer::Member(at) => {
+                let out = &layout.members_out[*at as usize];
+                if !told(&out.key.slots) {
+                    self.membership(out, context);
+                }
+            }
             Consumer::Effect(at) => self.effect(&layout.effects[*at as usize], Some(entry.old), context),
         }
     }
@@ -160,7 +167,7 @@ impl Telling<'_> {
                 let what = AskKind::Value(*position, cell);
                 context.asks[*lookup as usize].push(Ask { epoch: self.epoch, row: self.row, what });
             }
-            Consumer::Carry { .. } | Consumer::Group(_) | Consumer::Refer(_) | Consumer::Effect(_) => {}
+            Consumer::Carry { .. } | Consumer::Group(_) | Consumer::Refer(_) | Consumer::Member(_) | Consumer::Effect(_) => {}
         }
     }
 
@@ -334,6 +341,18 @@ impl Telling<'_> {
             Some(to) => context.refer(self.epoch, out.lookup, to, self.row, true),
             None if self.lives => self.sees_nothing(out, context),
             None => {}
+        }
+    }
+
+    /// The derived document that the row leaves, and the one that it comes into.
+    fn membership(&self, out: &MemberOut, context: &mut Context) {
+        let born = self.moved.is_none() && self.lives;
+        let dies = self.moved.is_none() && !self.lives;
+        let from = if born { None } else { self.old_key(&out.key) };
+        let to = if dies { None } else { self.new_key(&out.key) };
+        if from != to {
+            from.iter().for_each(|key| context.member(self.epoch, out.edge, key, false));
+            to.iter().for_each(|key| context.member(self.epoch, out.edge, key, true));
         }
     }
 

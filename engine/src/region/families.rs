@@ -53,6 +53,7 @@ impl Region {
             && (layout.effects.is_empty() || context.batch.info(epoch).fill)
             && layout.watched.is_empty()
             && layout.references.is_empty()
+            && layout.members_out.is_empty()
             && layout.singles.is_empty();
         for row in born {
             // Errors are always told.

@@ -35,6 +35,8 @@ pub enum Consumer {
         /// Which of its values.
         position: u32,
     },
+    /// A membership edge that starts here (place in [`Layout::members_out`]).
+    Member(u32),
     /// An effect's condition (place in [`Layout::effects`]).
     Effect(u32),
 }
@@ -141,6 +143,15 @@ pub struct ReferOut {
     pub slots: Vec<u32>,
 }
 
+/// A membership edge that starts here.
+#[derive(Clone, Debug)]
+pub struct MemberOut {
+    /// The edge.
+    pub edge: u32,
+    /// The slots that hold the derived document's key, and its types.
+    pub key: KeySlots,
+}
+
 /// Slots that hold another document's key.
 #[derive(Clone, Debug)]
 pub struct KeySlots {
@@ -223,12 +234,18 @@ pub struct Layout {
     pub singles: Vec<u32>,
     /// References that start here.
     pub references: Vec<ReferOut>,
+    /// Membership edges that start here.
+    pub members_out: Vec<MemberOut>,
     /// Effects.
     pub effects: Vec<EffectHere>,
     /// For a home: the other regions of its table, which it tells of births and deaths.
     pub followers: Vec<u32>,
     /// Slots of columns, cleared where an insert leaves them out.
     pub columns: Vec<u32>,
+    /// Its table is a derived one.
+    pub is_derived: bool,
+    /// The home of a derived table: slots of key columns with their places in the key, written at birth.
+    pub derived_key: Option<Vec<(u32, usize)>>,
 }
 
 impl Layout {
@@ -276,9 +293,12 @@ impl Layout {
             families,
             singles,
             references: references_from(plan, id),
+            members_out: members_from(plan, id),
             effects: effects_in(plan, id),
             followers: if is_home { followers(&plan.regions, id) } else { Vec::new() },
             columns: slots_of_columns(region),
+            is_derived: plan.tables[region.table.0 as usize].kept_by.is_some(),
+            derived_key: derived_key(plan, region).filter(|_| is_home),
         };
         layout.connect(plan);
         layout
@@ -316,6 +336,9 @@ impl Layout {
         }
         for at in 0..self.references.len() {
             self.references[at].via.slots.clone().into_iter().for_each(|slot| self.want(slot, Consumer::Refer(at as u32)));
+        }
+        for at in 0..self.members_out.len() {
+            self.members_out[at].key.slots.clone().into_iter().for_each(|slot| self.want(slot, Consumer::Member(at as u32)));
         }
         for at in 0..self.effects.len() {
             self.want(self.effects[at].when, Consumer::Effect(at as u32));
@@ -457,6 +480,25 @@ fn references_from(plan: &Plan, id: u32) -> Vec<ReferOut> {
         slots: lookup.slots.iter().map(|slot| slot.0).collect(),
     })
     .collect()
+}
+
+fn members_from(plan: &Plan, id: u32) -> Vec<MemberOut> {
+    let here = plan.memberships.iter().enumerate().filter(|(_, edge)| edge.from.0 == id);
+    here.map(|(at, edge)| MemberOut {
+        edge: at as u32,
+        key: KeySlots { slots: edge.key.iter().map(|slot| slot.0).collect(), types: edge.key_types.clone() },
+    })
+    .collect()
+}
+
+/// The slots of a derived table's columns, which all are key columns.
+fn derived_key(plan: &Plan, region: &PlannedRegion) -> Option<Vec<(u32, usize)>> {
+    plan.tables[region.table.0 as usize].kept_by?;
+    let place = |(slot, planned): (usize, &thalweg_graph::plan::Slot)| match planned.source {
+        SlotSource::Column(column) => Some((slot as u32, column.0 as usize)),
+        _ => None,
+    };
+    Some(region.slots.iter().enumerate().filter_map(place).collect())
 }
 
 fn effects_in(plan: &Plan, id: u32) -> Vec<EffectHere> {

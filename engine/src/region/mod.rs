@@ -19,6 +19,7 @@ mod fill;
 mod fold;
 mod images;
 pub mod layout;
+mod members;
 mod notes;
 pub mod pad;
 pub mod propagate;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use thalweg_formulas::Value;
 
+use crate::edges::members::Members;
 use crate::intake::RowMap;
 use crate::state::{Bits, Rows};
 use aggregates::Aggregates;
@@ -76,4 +78,6 @@ pub struct Home {
     pub occurrences: HashMap<Box<[Value]>, u64>,
     /// Reactions on the table.
     pub reactions: Reactions,
+    /// Rows in each document, of a derived table.
+    pub members: Members,
 }

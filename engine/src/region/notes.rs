@@ -113,7 +113,13 @@ impl Region {
                 self.aggregates.apply(row, *place, given);
                 self.show_aggregate(row, *place, &mut moved);
             }
-            NoteKind::Birth | NoteKind::Death | NoteKind::Thaw | NoteKind::Set(..) | NoteKind::Bulk(_) => {
+            NoteKind::Birth
+            | NoteKind::Death
+            | NoteKind::Join
+            | NoteKind::Leave
+            | NoteKind::Thaw
+            | NoteKind::Set(..)
+            | NoteKind::Bulk(_) => {
                 self.moved = moved;
                 return false;
             }
@@ -145,6 +151,8 @@ impl Region {
         match what {
             NoteKind::Birth => self.set_alive(row, true),
             NoteKind::Death => self.set_alive(row, false),
+            NoteKind::Join => self.join(row),
+            NoteKind::Leave => self.leave(row),
             // A bulk goes to the pad.
             NoteKind::Thaw | NoteKind::Bulk(_) => {}
             NoteKind::Contribute(place, given) => {
@@ -169,7 +177,13 @@ impl Region {
         match what {
             NoteKind::Word(slot, word) => Some((slot, self.rows.row_mut(row).replace(slot, Raw::inline(word))?)),
             NoteKind::Set(slot, cell) => Some((slot, self.rows.set(row, slot, Rc::unwrap_or_clone(cell))?)),
-            NoteKind::Birth | NoteKind::Death | NoteKind::Thaw | NoteKind::Contribute(..) | NoteKind::Bulk(_) => None,
+            NoteKind::Birth
+            | NoteKind::Death
+            | NoteKind::Join
+            | NoteKind::Leave
+            | NoteKind::Thaw
+            | NoteKind::Contribute(..)
+            | NoteKind::Bulk(_) => None,
         }
     }
 
@@ -182,6 +196,8 @@ impl Region {
         match what {
             NoteKind::Birth => self.set_alive(row, true),
             NoteKind::Death => self.set_alive(row, false),
+            NoteKind::Join => self.join(row),
+            NoteKind::Leave => self.leave(row),
             NoteKind::Thaw | NoteKind::Bulk(_) => {}
             NoteKind::Contribute(place, given) => {
                 self.aggregates.apply(row, place, &given);

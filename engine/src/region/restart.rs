@@ -16,11 +16,22 @@ impl Region {
     pub(super) fn restored_self(&mut self, row: u32, cell: usize, context: &mut Context) -> Option<Value> {
         let key = self.key(row, context);
         let name = self.node_name(self.layout.cells[cell].slot);
-        let value = context.memory.take_self(&name, &key);
+        // A derived document may be born twice while rows come back: its rows may be in another one until all they read is there.
+        let value = match self.layout.is_derived {
+            true => context.memory.self_of(&name, &key).cloned(),
+            false => context.memory.take_self(&name, &key),
+        };
         if value.is_none() || context.memory.held(&name, &key).is_some() {
             self.thawing.entry(row).or_default().push(cell as u32);
         }
         value
+    }
+
+    /// A document that was there in passing, while rows came back, has nothing to step.
+    pub(super) fn forget_thaw(&mut self, row: u32) {
+        if !self.thawing.is_empty() {
+            self.thawing.remove(&row);
+        }
     }
 
     /// All rows are there: asks the rows that must step to do so in `epoch`.

@@ -89,7 +89,8 @@ impl Region {
     pub(crate) fn row_bytes(&self) -> u64 {
         let whole = self.home.iter().flat_map(|home| home.whole.iter().flatten());
         let whole: u64 = whole.map(|row| 8 + row.as_ref().map_or(0, |row| heap_bytes(&Value::Map(row.clone())))).sum();
-        self.alive.bytes() + self.pad.bytes() + whole
+        let members = self.home.as_ref().map_or(0, |home| home.members.bytes());
+        self.alive.bytes() + self.pad.bytes() + members + whole
     }
 
     /// What each slot holds and has cost.

@@ -32,6 +32,7 @@ pub fn table(name: &str, key: &[u32], columns: &[(&str, Type)], home: u32) -> Ta
         columns: columns.iter().map(|(name, ty)| Column { name: (*name).into(), ty: ty.clone() }).collect(),
         home: Some(RegionId(home)),
         whole_rows: false,
+        kept_by: None,
     }
 }
 

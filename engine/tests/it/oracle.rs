@@ -110,7 +110,8 @@ impl Oracle {
 
     fn apply(&mut self, change: &Change) {
         for table in 0..self.plan.tables.len() {
-            if !self.plan.tables[table].name.is_empty() && self.plan.tables[table].from == change.schema.table {
+            let is_read = self.plan.tables[table].kept_by.is_none() && !self.plan.tables[table].name.is_empty();
+            if is_read && self.plan.tables[table].from == change.schema.table {
                 let (mut names, multiset) = self.key_names(table, change);
                 names.extend(multiset.then(|| Arc::from("#")));
                 self.keys[table] = names;
@@ -299,6 +300,9 @@ impl Oracle {
         let mut all: Vec<BTreeMap<Key, Vec<Cell>>> = vec![BTreeMap::new(); plan.regions.len()];
         for (at, region) in plan.regions.iter().enumerate() {
             let table = region.table.0 as usize;
+            if plan.tables[table].home == Some(RegionId(at as u32)) {
+                self.keep_derived(table, &all);
+            }
             let aggregates: BTreeMap<u32, BTreeMap<Key, Vec<Given>>> = plan
                 .groups
                 .iter()
@@ -338,6 +342,16 @@ impl Oracle {
             }
         }
         all
+    }
+
+    /// The documents of a derived table: the keys of all rows of another.
+    fn keep_derived(&mut self, table: usize, all: &[BTreeMap<Key, Vec<Cell>>]) {
+        let Some(edge) = self.plan.tables[table].kept_by else { return };
+        let edge = &self.plan.memberships[edge.0 as usize];
+        let keys: BTreeSet<Key> =
+            all[edge.from.0 as usize].values().filter_map(|row| other_key(row, &edge.key, &edge.key_types)).collect();
+        let names: Vec<Value> = self.keys[table].iter().cloned().map(Value::text).collect();
+        self.tables[table] = keys.into_iter().map(|key| (key.clone(), names.iter().cloned().zip(key).collect())).collect();
     }
 
     /// The types of what the rows give: the value's, and that of the second value.

@@ -7,7 +7,8 @@ use thalweg_formulas::decimal::Decimal;
 use thalweg_formulas::{Timestamp, Type, Value};
 use thalweg_graph::planning::plan;
 use thalweg_graph::spec::{
-    ClassifySpec, EffectSpec, FieldSpec, GraphSpec, OneOrMany, ReactionSpec, RelationSpec, ScheduleSpec, TableSpec, TimerSpec,
+    BySpec, ClassifySpec, EffectSpec, FieldSpec, GraphSpec, GroupSpec, OneOrMany, ReactionSpec, RelationSpec, ScheduleSpec,
+    TableSpec, TimerSpec,
 };
 use thalweg_graph::transaction::{Body, SchemaColumn, TimerFired};
 use thalweg_graph::{Change, Op, Plan, Row, Schema, Transaction};
@@ -64,38 +65,50 @@ const RELATIONS: [(&str, &str, &str, &str, bool); 9] = [
     ("Note", "of", "Order", "order", false),
 ];
 
+/// What formulas can name: columns and fields by table, relations with `true` for children.
+#[derive(Default)]
+pub struct Shape {
+    columns: BTreeMap<&'static str, Vec<String>>,
+    fields: BTreeMap<&'static str, Vec<String>>,
+    relations: Vec<(&'static str, &'static str, &'static str, bool)>,
+    /// Derived tables.
+    groups: Vec<&'static str>,
+}
+
+impl Shape {
+    fn new() -> Shape {
+        let columns =
+            TABLES.iter().map(|(name, columns, _)| (*name, columns.iter().map(|(name, _)| (*name).to_owned()).collect()));
+        let relations = RELATIONS.iter().map(|(of, name, to, _, children)| (*of, *name, *to, *children));
+        Shape { columns: columns.collect(), relations: relations.collect(), ..Shape::default() }
+    }
+
+    fn tables(&self) -> Vec<&'static str> {
+        self.columns.keys().copied().collect()
+    }
+
+    fn relations(&self, table: &str, children: bool) -> Vec<(&'static str, &'static str)> {
+        let found = self.relations.iter().filter(|relation| relation.0 == table && relation.3 == children);
+        found.map(|(_, name, other, _)| (*name, *other)).collect()
+    }
+}
+
+/// Derived tables, the relation to their rows, and the one back.
+pub const GROUPS: [(&str, &str, &str); 3] = [("Ga", "of_a", "in_a"), ("Gb", "of_b", "in_b"), ("Gc", "of_c", "in_c")];
+
 /// A random definition that is accepted, planned.
 pub fn random_plan(rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
     let mut spec = GraphSpec { tables: TABLES.iter().map(table_spec).collect(), ..GraphSpec::default() };
-    let mut fields: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for number in 0..rng.below(9) + 2 {
-        let table = *rng.pick(&["Customer", "Order", "Item", "Node", "Note", "Order", "Item", ""]);
-        let short = format!("f{number}");
-        let name = if table.is_empty() { short.clone() } else { format!("{table}.{short}") };
-        for _ in 0..8 {
-            let mut formula = number_text(rng, table, &fields, 3);
-            let many = rng.chance(20);
-            if many {
-                formula = many_text(rng, table, &fields);
-            } else if rng.chance(15) && !table.is_empty() {
-                formula = format!("self {} {formula}", rng.pick(&["+", "*", "-"]));
-            } else if rng.chance(20) {
-                formula = bool_text(rng, table, &fields);
-            }
-            spec.fields.push(FieldSpec { name: name.clone(), formula, ..FieldSpec::default() });
-            if plan(&spec, &[]).is_ok() {
-                if !many {
-                    fields.entry(table).or_default().push(short);
-                }
-                break;
-            }
-            spec.fields.pop();
-        }
+    let mut shape = Shape::new();
+    random_fields(rng, &mut spec, &mut shape, 7);
+    for group in GROUPS.iter().take(rng.below(4)) {
+        random_group(rng, &mut spec, &mut shape, *group);
     }
+    random_fields(rng, &mut spec, &mut shape, 5);
     for number in 0..rng.below(6) {
-        let table = *rng.pick(&["Customer", "Order", "Item", "Node", "Note"]);
+        let table = *rng.pick(&shape.tables());
         let rearm = if rng.chance(25) { Some("once".to_owned()) } else { None };
-        let (name, on, when) = (format!("e{number}"), Some(table.to_owned()), bool_text(rng, table, &fields));
+        let (name, on, when) = (format!("e{number}"), Some(table.to_owned()), bool_text(rng, table, &shape));
         spec.effects.push(EffectSpec { name, on, when, rearm, ..EffectSpec::default() });
         if plan(&spec, &[]).is_err() {
             spec.effects.pop();
@@ -154,6 +167,77 @@ fn timer(rng: &mut Rng, table: &str, column: &str, delay: &str) -> TimerSpec {
     }
 }
 
+/// Fields of any table, as many as are accepted.
+fn random_fields(rng: &mut Rng, spec: &mut GraphSpec, shape: &mut Shape, most: usize) {
+    for _ in 0..rng.below(most) + 1 {
+        let mut tables = shape.tables();
+        tables.extend(["Order", "Item", "", shape.groups.last().copied().unwrap_or("Node")]);
+        let table = *rng.pick(&tables);
+        let short = format!("f{}", spec.fields.len());
+        let name = if table.is_empty() { short.clone() } else { format!("{table}.{short}") };
+        for _ in 0..8 {
+            let mut formula = number_text(rng, table, shape, 3);
+            let many = rng.chance(20);
+            if many {
+                formula = many_text(rng, table, shape);
+            } else if rng.chance(15) && !table.is_empty() {
+                formula = format!("self {} {formula}", rng.pick(&["+", "*", "-"]));
+            } else if rng.chance(20) {
+                formula = bool_text(rng, table, shape);
+            }
+            spec.fields.push(FieldSpec { name: name.clone(), formula, ..FieldSpec::default() });
+            if plan(spec, &[]).is_ok() {
+                if !many {
+                    shape.fields.entry(table).or_default().push(short);
+                }
+                break;
+            }
+            spec.fields.pop();
+        }
+    }
+}
+
+/// A derived table, by one or two columns, fields or formulas of another table, which may be derived itself. Where the key is a column, rows
+/// refer back to their group.
+fn random_group(
+    rng: &mut Rng,
+    spec: &mut GraphSpec,
+    shape: &mut Shape,
+    (name, rows, back): (&'static str, &'static str, &'static str),
+) {
+    for _ in 0..8 {
+        let of = *rng.pick(&shape.tables());
+        let column = rng.pick(&shape.columns[of]).clone();
+        let by = match rng.below(4) {
+            0 | 1 => BySpec::One(column.clone()),
+            2 => BySpec::Named([("k".to_owned(), number_text(rng, of, shape, 1))].into()),
+            _ => {
+                let two = [("k".to_owned(), number_text(rng, of, shape, 1)), ("l".to_owned(), name_of(rng, of, shape))];
+                BySpec::Named(two.into())
+            }
+        };
+        let refers = matches!(by, BySpec::One(_)) && rng.chance(60);
+        let filter = rng.chance(40).then(|| bool_text(rng, of, shape));
+        let columns: Vec<String> = by.columns().iter().map(|(name, _)| (*name).to_owned()).collect();
+        let group = GroupSpec { of: of.to_owned(), by, filter, rows: Some(rows.to_owned()) };
+        spec.tables.push(TableSpec { name: name.to_owned(), group: Some(group), ..TableSpec::default() });
+        let at = spec.tables.iter().position(|table| table.name == of).expect("a table");
+        if refers {
+            let lookup = RelationSpec::Lookup { to: name.to_owned(), key: OneOrMany::One(column) };
+            spec.tables[at].relations.insert(back.to_owned(), lookup);
+        }
+        if plan(spec, &[]).is_ok() {
+            shape.relations.push((name, rows, of, true));
+            shape.relations.extend(refers.then_some((of, back, name, false)));
+            shape.columns.insert(name, columns);
+            shape.groups.push(name);
+            return;
+        }
+        spec.tables.pop();
+        spec.tables[at].relations.remove(back);
+    }
+}
+
 fn table_spec((name, columns, key): &TableText) -> TableSpec {
     let relations = RELATIONS.iter().filter(|relation| relation.0 == *name).map(|(_, relation, other, key, children)| {
         let key = OneOrMany::One((*key).to_owned());
@@ -174,18 +258,18 @@ fn table_spec((name, columns, key): &TableText) -> TableSpec {
 }
 
 /// A name that a formula of `table` may read, perhaps through relations.
-fn name(rng: &mut Rng, table: &str, fields: &BTreeMap<&str, Vec<String>>) -> String {
-    let lookups: Vec<_> = RELATIONS.iter().filter(|relation| relation.0 == table && !relation.4).collect();
+fn name_of(rng: &mut Rng, table: &str, shape: &Shape) -> String {
+    let lookups = shape.relations(table, false);
     if !lookups.is_empty() && rng.chance(20) {
-        let (_, relation, other, ..) = *rng.pick(&lookups);
-        return format!("{relation}.{}", name(rng, other, fields));
+        let (relation, other) = *rng.pick(&lookups);
+        return format!("{relation}.{}", name_of(rng, other, shape));
     }
-    let derived = fields.get(table).map_or(&[][..], |fields| fields);
+    let derived = shape.fields.get(table).map_or(&[][..], |fields| fields);
     if !derived.is_empty() && rng.chance(45) {
         return rng.pick(derived).clone();
     }
-    match TABLES.iter().find(|(name, ..)| *name == table) {
-        Some((_, columns, _)) => rng.pick(columns).0.to_owned(),
+    match shape.columns.get(table) {
+        Some(columns) => rng.pick(columns).clone(),
         None => "1".to_owned(),
     }
 }
@@ -237,76 +321,77 @@ const MANY_VALUES: [&str; 11] = [
     "string_agg(v, ',', w)",
 ];
 
-fn aggregate(rng: &mut Rng, table: &str, fields: &BTreeMap<&str, Vec<String>>, depth: usize) -> String {
+fn aggregate(rng: &mut Rng, table: &str, shape: &Shape, depth: usize) -> String {
     let call = *rng.pick(&ONE_VALUE);
-    aggregate_by(rng, call, table, fields, depth)
+    aggregate_by(rng, call, table, shape, depth)
 }
 
 /// A list or text out of many rows.
-fn many_text(rng: &mut Rng, table: &str, fields: &BTreeMap<&str, Vec<String>>) -> String {
+fn many_text(rng: &mut Rng, table: &str, shape: &Shape) -> String {
     let call = *rng.pick(&MANY_VALUES);
-    aggregate_by(rng, call, table, fields, 1)
+    aggregate_by(rng, call, table, shape, 1)
 }
 
-fn aggregate_by(rng: &mut Rng, call: &str, table: &str, fields: &BTreeMap<&str, Vec<String>>, depth: usize) -> String {
+fn aggregate_by(rng: &mut Rng, call: &str, table: &str, shape: &Shape, depth: usize) -> String {
     let (agg, rest) = call.split_once("(v").expect("a call");
     let with = |rng: &mut Rng, one: String, other: &dyn Fn(&mut Rng) -> String| {
         let rest = if rest.contains('w') { rest.replace('w', &other(rng)) } else { rest.to_owned() };
         format!("{agg}({one}{rest}")
     };
-    let children: Vec<_> = RELATIONS.iter().filter(|relation| relation.0 == table && relation.4).collect();
+    let children = shape.relations(table, true);
     let (path, child) = match children.is_empty() || rng.chance(15) {
         true => {
-            let child = TABLES[rng.below(TABLES.len())].0;
+            let child = *rng.pick(&shape.tables());
             (child, child)
         }
-        false => {
-            let (_, relation, child, ..) = *rng.pick(&children);
-            (*relation, *child)
-        }
+        false => *rng.pick(&children),
     };
-    let grandchildren: Vec<_> = RELATIONS.iter().filter(|relation| relation.0 == child && relation.4 && child != table).collect();
+    let mut grandchildren = shape.relations(child, true);
+    grandchildren.retain(|_| child != table);
     if !grandchildren.is_empty() && rng.chance(25) {
-        let (_, deeper, grandchild, ..) = *rng.pick(&grandchildren);
-        let one = format!("{path}[*].{deeper}[*].{}", name(rng, grandchild, fields));
-        return with(rng, one, &|rng| format!("{path}[*].{deeper}[*].{}", name(rng, grandchild, fields)));
+        let (deeper, grandchild) = *rng.pick(&grandchildren);
+        let one = format!("{path}[*].{deeper}[*].{}", name_of(rng, grandchild, shape));
+        return with(rng, one, &|rng| format!("{path}[*].{deeper}[*].{}", name_of(rng, grandchild, shape)));
     }
-    let mut one = format!("{path}[*].{}", name(rng, child, fields));
-    let other = |rng: &mut Rng| format!("{path}[*].{}", name(rng, child, fields));
+    let mut one = format!("{path}[*].{}", name_of(rng, child, shape));
+    let other = |rng: &mut Rng| format!("{path}[*].{}", name_of(rng, child, shape));
     if depth > 1 && rng.chance(40) {
         one = format!("{one} {} {}", rng.pick(&["*", "+", "-"]), other(rng));
+    } else if rng.chance(10) {
+        // What is read of the parent, the child looks up.
+        one = format!("{one} + {}", name_of(rng, table, shape));
     }
     with(rng, one, &other)
 }
 
-fn number_text(rng: &mut Rng, table: &str, fields: &BTreeMap<&str, Vec<String>>, depth: usize) -> String {
+fn number_text(rng: &mut Rng, table: &str, shape: &Shape, depth: usize) -> String {
     match rng.below(if depth == 0 { 3 } else { 9 }) {
         0 => rng.pick(&["0", "1", "2", "7", "1.5", "-3", "decimal('0.25')"]).to_string(),
-        1 | 2 => name(rng, table, fields),
-        3 | 4 => aggregate(rng, table, fields, depth),
+        1 | 2 => name_of(rng, table, shape),
+        3 | 4 => aggregate(rng, table, shape, depth),
         5 => format!(
             "({} ? {} : {})",
-            bool_text(rng, table, fields),
-            number_text(rng, table, fields, depth - 1),
-            number_text(rng, table, fields, depth - 1)
+            bool_text(rng, table, shape),
+            number_text(rng, table, shape, depth - 1),
+            number_text(rng, table, shape, depth - 1)
         ),
-        6 => format!("coalesce({}, 0)", number_text(rng, table, fields, depth - 1)),
+        6 => format!("coalesce({}, 0)", number_text(rng, table, shape, depth - 1)),
         _ => {
             let op = *rng.pick(&["+", "-", "*", "/", "%", "+"]);
-            format!("({} {op} {})", number_text(rng, table, fields, depth - 1), number_text(rng, table, fields, depth - 1))
+            format!("({} {op} {})", number_text(rng, table, shape, depth - 1), number_text(rng, table, shape, depth - 1))
         }
     }
 }
 
-fn bool_text(rng: &mut Rng, table: &str, fields: &BTreeMap<&str, Vec<String>>) -> String {
+fn bool_text(rng: &mut Rng, table: &str, shape: &Shape) -> String {
     let one = |rng: &mut Rng| {
         let op = *rng.pick(&["<", ">", "==", "!=", "<=", ">="]);
-        format!("{} {op} {}", number_text(rng, table, fields, 1), number_text(rng, table, fields, 1))
+        format!("{} {op} {}", number_text(rng, table, shape, 1), number_text(rng, table, shape, 1))
     };
     match rng.below(6) {
         0 if rng.chance(50) => {
             let call = *rng.pick(&["any(v > 0)", "all(v != 1)", "any(v == 2)", "all(v < 3)"]);
-            aggregate_by(rng, call, table, fields, 1)
+            aggregate_by(rng, call, table, shape, 1)
         }
         0 => format!("({}) && ({})", one(rng), one(rng)),
         1 => format!("({}) || ({})", one(rng), one(rng)),

@@ -27,7 +27,7 @@ fn table(name: &str, columns: &[(&str, &str)], key: &[&str], relations: &[(&str,
 }
 
 /// Orders with items and a buyer; a list of notes without a key.
-fn shop(fields: &[(&str, &str)], effects: &[(&str, &str, &str)]) -> GraphSpec {
+pub fn shop(fields: &[(&str, &str)], effects: &[(&str, &str, &str)]) -> GraphSpec {
     let one = |name: &str| OneOrMany::One(name.into());
     let items = RelationSpec::Children { table: "Item".into(), key: one("order") };
     let buyer = RelationSpec::Lookup { to: "Customer".into(), key: one("customer") };
@@ -44,11 +44,11 @@ fn shop(fields: &[(&str, &str)], effects: &[(&str, &str, &str)]) -> GraphSpec {
     }
 }
 
-fn field(name: &str, formula: &str) -> FieldSpec {
+pub fn field(name: &str, formula: &str) -> FieldSpec {
     FieldSpec { name: name.into(), formula: formula.into(), ..FieldSpec::default() }
 }
 
-fn effect(name: &str, on: &str, when: &str) -> EffectSpec {
+pub fn effect(name: &str, on: &str, when: &str) -> EffectSpec {
     EffectSpec { name: name.into(), on: Some(on.into()), when: when.into(), ..EffectSpec::default() }
 }
 
@@ -173,7 +173,7 @@ fn run(spec: &GraphSpec, options: Options, batch: usize, history: &[&str]) -> St
 }
 
 /// The same lines for any batching and any number of workers.
-fn check_with(spec: &GraphSpec, state_deltas: bool, history: &[&str], expected: Expect) {
+pub fn check_with(spec: &GraphSpec, state_deltas: bool, history: &[&str], expected: Expect) {
     let first = run(spec, Options { workers: 1, state_deltas }, 1, history);
     expected.assert_eq(&first);
     for (workers, batch) in [(1, 100), (2, 1), (2, 3), (4, 100)] {
@@ -182,7 +182,7 @@ fn check_with(spec: &GraphSpec, state_deltas: bool, history: &[&str], expected: 
     }
 }
 
-fn check(spec: &GraphSpec, history: &[&str], expected: Expect) {
+pub fn check(spec: &GraphSpec, history: &[&str], expected: Expect) {
     check_with(spec, false, history, expected);
 }
 

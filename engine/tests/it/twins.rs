@@ -8,7 +8,7 @@ use thalweg_engine::{Engine, Options};
 use thalweg_formulas::{Type, Value};
 use thalweg_graph::outcome::Delta;
 use thalweg_graph::planning::plan;
-use thalweg_graph::spec::{FieldSpec, GraphSpec, OneOrMany, RelationSpec, TableSpec};
+use thalweg_graph::spec::{BySpec, FieldSpec, GraphSpec, GroupSpec, OneOrMany, RelationSpec, TableSpec};
 use thalweg_graph::{Op, Plan, Schema, Transaction};
 
 use crate::by_hand::{change, row, schema, tx};
@@ -70,6 +70,33 @@ fn states<D: Ord + Clone>(mut updates: Updates<D>, epochs: u64) -> Vec<BTreeSet<
 
 const PARENTS: i64 = 8;
 
+/// Workers, and epochs in a step.
+const STEPS: [(usize, usize); 5] = [(1, 1), (1, 7), (1, 250), (2, 7), (4, 100)];
+
+/// What a twin has run; it is printed at the end.
+struct Cases {
+    operator: &'static str,
+    ran: BTreeMap<(usize, usize), usize>,
+}
+
+impl Cases {
+    fn new(operator: &'static str) -> Cases {
+        Cases { operator, ran: BTreeMap::new() }
+    }
+
+    fn ran(&mut self, step: usize, workers: usize) {
+        *self.ran.entry((step, workers)).or_insert(0) += 1;
+    }
+}
+
+impl Drop for Cases {
+    fn drop(&mut self) {
+        for ((step, workers), cases) in &self.ran {
+            println!("{}: {step} epochs per step, {workers} workers, {cases} cases", self.operator);
+        }
+    }
+}
+
 /// Items that come, change, move to another order and go; every order exists.
 fn item_history(rng: &mut Rng, orders: &Arc<Schema>, items: &Arc<Schema>) -> (Vec<Transaction>, Updates<Item>) {
     let int = Value::Int;
@@ -119,7 +146,7 @@ fn the_group_edge_is_a_differential_reduce() {
     for seed in 0..4 {
         let (history, updates) = item_history(&mut Rng(seed), &orders, &items);
         let reduced = states(reduce(updates), history.len() as u64);
-        for (workers, step) in [(1, 1), (1, 7), (1, 250), (2, 7), (4, 100)] {
+        for (workers, step) in STEPS {
             let by_epoch = deltas(&plan, workers, step, &history);
             let mut shown: BTreeMap<(Arc<str>, i64), Value> = BTreeMap::new();
             for epoch in 1..=history.len() as u64 {
@@ -143,6 +170,48 @@ fn the_group_edge_is_a_differential_reduce() {
                     }
                 }
             }
+        }
+    }
+}
+
+/// The same by a derived table: its documents are the reduce's groups, no more and no less.
+#[test]
+fn the_derived_table_is_a_differential_reduce() {
+    let group = GroupSpec { of: "Item".into(), by: BySpec::One("order".into()), filter: None, rows: Some("items".into()) };
+    let derived = TableSpec { name: "Group".into(), group: Some(group), ..TableSpec::default() };
+    let fields = [
+        ("Group.sum", "sum(items[*].x)"),
+        ("Group.count", "count(items[*].x)"),
+        ("Group.min", "min(items[*].x)"),
+        ("Group.max", "max(items[*].x)"),
+    ];
+    let plan = planned(vec![table("Item", &["id", "order", "x"], None), derived], &fields);
+    let (orders, items) = (schema("Order", &["id"], &[0]), schema("Item", &["id", "order", "x"], &[0]));
+    let mut cases = Cases::new("group-by");
+    for seed in 100..104 {
+        let (history, updates) = item_history(&mut Rng(seed), &orders, &items);
+        let reduced = states(reduce(updates), history.len() as u64);
+        for (workers, step) in STEPS {
+            let by_epoch = deltas(&plan, workers, step, &history);
+            let mut shown: BTreeMap<i64, BTreeMap<Arc<str>, i64>> = BTreeMap::new();
+            for epoch in 1..=history.len() as u64 {
+                for delta in by_epoch.get(&epoch).into_iter().flatten() {
+                    let Value::Int(order) = delta.key[0] else { panic!("an order is an int") };
+                    match delta.new {
+                        Value::Int(new) => drop(shown.entry(order).or_default().insert(delta.node.clone(), new)),
+                        _ => drop(shown.remove(&order)),
+                    }
+                }
+                let here: BTreeSet<(i64, (i64, i64, i64, i64))> = shown
+                    .iter()
+                    .map(|(order, group)| {
+                        let of = |name: &str| group[&*format!("Group.{name}")];
+                        (*order, (of("sum"), of("count"), of("min"), of("max")))
+                    })
+                    .collect();
+                assert_eq!(here, reduced[epoch as usize], "seed {seed}, {workers} workers, steps of {step}, epoch {epoch}");
+            }
+            cases.ran(step, workers);
         }
     }
 }
@@ -205,7 +274,7 @@ fn the_lookup_edge_is_a_differential_join() {
             history.push(tx(changes.collect()));
         }
         let joined = states(join(left, right), 250);
-        for (workers, step) in [(1, 1), (1, 7), (1, 250), (2, 7), (4, 100)] {
+        for (workers, step) in STEPS {
             let by_epoch = deltas(&plan, workers, step, &history);
             let mut shown: BTreeSet<(i64, i64)> = BTreeSet::new();
             for epoch in 1..=250_u64 {

@@ -30,7 +30,7 @@ pub fn to_dot(plan: &Plan, stats: &[NodeStats]) -> String {
 fn statement(node: &Node, sheet: &Sheet<'_>) -> String {
     let shape = match node.kind {
         Kind::State => "box",
-        Kind::Derived => "ellipse",
+        Kind::Derived | Kind::Key => "ellipse",
         Kind::Effect | Kind::Reaction => "cds",
         Kind::Hidden => "plaintext",
     };

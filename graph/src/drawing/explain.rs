@@ -26,6 +26,7 @@ impl Plan {
     fn definition(&self, node: &Node) -> Vec<String> {
         match node.kind {
             Kind::State => vec![format!("definition: a column of {}", node.table)],
+            Kind::Key => vec![format!("definition: a key column of {}, whose documents are kept", node.table)],
             Kind::Hidden => vec![format!("definition: needed by others, at each document of {}", node.table)],
             Kind::Derived => self.field(&node.id).map(|(_, field)| format!("formula: {}", field.formula)).into_iter().collect(),
             Kind::Effect => self.effect(&node.id).map_or(vec![], |(_, effect)| {

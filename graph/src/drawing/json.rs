@@ -64,7 +64,11 @@ fn edges(plan: &Plan) -> Vec<Value> {
             "shows": shows,
         })
     });
-    groups.chain(lookups).collect()
+    let memberships = plan.memberships.iter().map(|edge| {
+        let by: Vec<String> = edge.key.iter().map(|slot| plan.node_id(edge.from, *slot)).collect();
+        json!({ "kind": "members", "from": edge.from.0, "to": edge.to.0, "by": by })
+    });
+    groups.chain(lookups).chain(memberships).collect()
 }
 
 /// Indexes of keys and of references: state that belongs to no slot.

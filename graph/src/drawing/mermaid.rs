@@ -41,7 +41,7 @@ fn statement(number: usize, node: &Node, sheet: &Sheet<'_>) -> String {
     let label = format!("{}<br/>{}{touched}", escaped(&node.id), escaped(&node.ty));
     match node.kind {
         Kind::State => format!("n{number}[\"{label}\"]"),
-        Kind::Derived => format!("n{number}([\"{label}\"])"),
+        Kind::Derived | Kind::Key => format!("n{number}([\"{label}\"])"),
         Kind::Effect | Kind::Reaction => format!("n{number}>\"{label}\"]"),
         Kind::Hidden => format!("n{number}(\"{label}\")"),
     }

@@ -8,8 +8,8 @@ use super::figures::Sheet;
 use super::view::{cancelled_by, kept, raised_by};
 use crate::outcome::NodeStats;
 use crate::plan::{
-    CellKind, Effect, EffectKind, EffectMode, Group, Lookup, Plan, Reaction, Rearm, Region, RegionId, Schedule, SlotId,
-    SlotSource, Table,
+    CellKind, Effect, EffectKind, EffectMode, Group, Lookup, Membership, Plan, Reaction, Rearm, Region, RegionId, Schedule,
+    SlotId, SlotSource, Table,
 };
 use crate::show;
 use crate::spec::ActionSpec;
@@ -20,6 +20,9 @@ pub fn to_text(plan: &Plan, stats: &[NodeStats]) -> String {
     let mut out = String::new();
     for (ix, table) in plan.tables.iter().enumerate() {
         table_heading(&mut out, table);
+        if let Some(edge) = table.kept_by {
+            put(&mut out, format_args!("  {}", kept_by_text(plan, &plan.memberships[edge.0 as usize])));
+        }
         for (region_ix, region) in (0u32..).zip(&plan.regions).filter(|(_, region)| region.table.0 as usize == ix) {
             put(&mut out, format_args!("  region {region_ix}, level {}", region.level));
             for slot in 0..region.slots.len() {
@@ -75,6 +78,13 @@ fn slot_line(out: &mut String, plan: &Plan, sheet: &Sheet<'_>, at: RegionId, slo
         put(out, format_args!("       {how}: {why}"));
     }
     figures_line(out, plan, sheet, at, slot);
+}
+
+fn kept_by_text(plan: &Plan, edge: &Membership) -> String {
+    let from = &plan.regions[edge.from.0 as usize];
+    let table = &plan.tables[from.table.0 as usize].name;
+    let by = slot_names(plan, edge.from, &edge.key);
+    format!("<- rows of {table} by {by}, region {}; a document lives as long as a row is in it", edge.from.0)
 }
 
 /// What the slot holds and has cost in this region.

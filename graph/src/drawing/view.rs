@@ -13,6 +13,8 @@ pub(super) enum Kind {
     Derived,
     Effect,
     Reaction,
+    /// A key column of a derived table.
+    Key,
     Hidden,
 }
 
@@ -20,7 +22,7 @@ impl Kind {
     pub(super) fn name(self) -> &'static str {
         match self {
             Kind::State => "state",
-            Kind::Derived => "derived",
+            Kind::Derived | Kind::Key => "derived",
             Kind::Effect => "effect",
             Kind::Reaction => "reaction",
             Kind::Hidden => "hidden",
@@ -78,13 +80,18 @@ fn slots(plan: &Plan) -> impl Iterator<Item = (RegionId, SlotId)> + '_ {
 fn slot_node(plan: &Plan, region: RegionId, slot: SlotId, regions: &[u32]) -> Node {
     let place = &plan.regions[region.0 as usize];
     let found = &place.slots[slot.0 as usize];
+    let kept_by = plan.tables[place.table.0 as usize].kept_by.map(|edge| &plan.memberships[edge.0 as usize]);
     let (kind, tier, maintenance, reads) = match found.source {
+        SlotSource::Column(column) if let Some(edge) = kept_by => {
+            let kept = Maintenance::Incremental("rows in a document are counted, one step for each that comes or goes".into());
+            (Kind::Key, 2, Some(kept), vec![(edge.from, edge.key[column.0 as usize])])
+        }
         SlotSource::Column(_) | SlotSource::Carried(..) => (Kind::State, 1, None, Vec::new()),
         SlotSource::Aggregate(group) => {
             let group = &plan.groups[group.0 as usize];
             let reads = std::iter::once(&group.contribution).chain(&group.second).chain(&group.parent_key);
             let reads = reads.map(|slot| (group.from, *slot));
-            let tier = if group.parent_key.is_empty() { 2 } else { 1 };
+            let tier = if group.parent_key.is_empty() || kept_by.is_some() { 2 } else { 1 };
             (Kind::Hidden, tier, Some(Maintenance::Incremental(kept_aggregate(&group.agg))), reads.collect())
         }
         SlotSource::Looked(lookup, position) => {

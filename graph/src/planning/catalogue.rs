@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use thalweg_formulas::{Problem, Type};
 
+use super::derived::GroupDef;
 use super::findings::{Findings, with_near_misses};
 use super::language;
 use super::slips::{self, one_slip_apart};
@@ -34,6 +35,8 @@ pub(super) struct TableDef {
     pub(super) relations: BTreeMap<String, Relation>,
     /// Its `[[table]]`, if it has one.
     pub(super) spec: Option<usize>,
+    /// Its rows are kept, not read; all its columns are key columns.
+    pub(super) derived: bool,
 }
 
 /// A relation, names resolved.
@@ -41,6 +44,8 @@ pub(super) struct TableDef {
 pub(super) enum Relation {
     /// Rows of `table` whose `columns` hold this table's key.
     Children { table: usize, columns: Vec<usize> },
+    /// Rows of `table` that are in this derived document.
+    Members { table: usize },
     /// The row of `to` whose key this table's `columns` hold.
     Lookup { to: usize, columns: Vec<usize> },
     /// The elements of an array column.
@@ -50,7 +55,7 @@ pub(super) enum Relation {
 }
 
 impl TableDef {
-    fn new(name: impl Into<Arc<str>>, from: impl Into<Arc<str>>) -> TableDef {
+    pub(super) fn new(name: impl Into<Arc<str>>, from: impl Into<Arc<str>>) -> TableDef {
         TableDef {
             name: name.into(),
             from: from.into(),
@@ -61,6 +66,7 @@ impl TableDef {
             closed: false,
             relations: BTreeMap::new(),
             spec: None,
+            derived: false,
         }
     }
 
@@ -75,7 +81,7 @@ impl TableDef {
     }
 
     /// Adds a column that is not there yet.
-    fn add_column(&mut self, name: Arc<str>, ty: Type) -> usize {
+    pub(super) fn add_column(&mut self, name: Arc<str>, ty: Type) -> usize {
         self.column_ids.insert(name.clone(), self.columns.len());
         self.columns.push(Column { name, ty });
         self.columns.len() - 1
@@ -117,13 +123,15 @@ pub(super) enum Mention {
 
 impl Catalogue {
     /// Tables, keys, columns and relations of the definition.
-    pub(super) fn build(spec: &GraphSpec, known: &[Arc<Schema>], findings: &mut Findings) -> Catalogue {
+    pub(super) fn build(spec: &GraphSpec, known: &[Arc<Schema>], findings: &mut Findings) -> (Catalogue, Vec<GroupDef>) {
         let open_world = spec.tables.is_empty() && known.is_empty();
         let mut catalogue = Catalogue { tables: Vec::new(), names: HashMap::new(), known: known.to_vec(), open_world };
         spec.tables.iter().enumerate().for_each(|(ix, table)| catalogue.declare(ix, table, &spec.tables, findings));
         spec.tables.iter().enumerate().for_each(|(ix, table)| catalogue.relate(ix, table, findings));
+        let groups = spec.tables.iter().enumerate().filter_map(|(ix, table)| Some((ix, table.group.as_ref()?)));
+        let groups = groups.filter_map(|(ix, group)| catalogue.relate_derived(ix, group, findings)).collect();
         catalogue.tables.iter_mut().for_each(|table| table.declared = table.columns.len());
-        catalogue
+        (catalogue, groups)
     }
 
     /// The table of global fields: one document with the empty key.
@@ -263,7 +271,7 @@ impl Catalogue {
     }
 
     /// Known schemas whose table's own name is `name`.
-    fn known_as(&self, name: &str) -> Vec<Arc<Schema>> {
+    pub(super) fn known_as(&self, name: &str) -> Vec<Arc<Schema>> {
         self.known.iter().filter(|schema| own_name(&schema.table) == name).cloned().collect()
     }
 
@@ -299,6 +307,11 @@ impl Catalogue {
         if self.tables.iter().any(|table| *table.name == *name) {
             let problem = Problem::new(233, format!("table `{name}` is declared twice"));
             findings.error(Place::Table(ix, "name".into()), problem.help("give one of them another name"));
+            return;
+        }
+        if let Some(group) = &spec.group {
+            let table = self.declare_derived(ix, spec, group, &name, findings);
+            self.add(table);
             return;
         }
         let schema = self.schema_behind(ix, spec, &name, findings);

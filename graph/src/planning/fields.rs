@@ -1,18 +1,18 @@
 //! Derived fields: what they read, that they form no cycle, and their types, in the order in which they can be computed.
 //!
 //! Every formula is checked twice. The first time all derived fields are dynamic, and only the names matter: they give the
-//! graph of fields, whose cycles are refused. The second time goes along that graph, so that every type is known where it is read.
+//! graph of fields, whose cycles are refused ([`super::order`]). The second time goes along that graph, so that every type is known
+//! where it is read.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use petgraph::algo::kosaraju_scc;
-use petgraph::graph::{DiGraph, NodeIndex};
 use thalweg_formulas::ast::Ast;
 use thalweg_formulas::{Expr, Problem, Type, Value};
 
+use super::derived;
 use super::findings::Findings;
 use super::lower;
+use super::order::{self, Reads, Unit};
 use super::places::located;
 use super::scope::Reading;
 use super::selves;
@@ -23,9 +23,13 @@ use crate::spec::{GraphSpec, Place};
 /// Checks all fields and makes their nodes; the problems of each go to `findings`.
 pub(super) fn check_fields(world: &Shared, spec: &GraphSpec, findings: &mut Findings) {
     read_names(world);
-    refuse_cycles(world, findings);
-    for field in order(world) {
-        check_field(world, spec, field, findings);
+    derived::read_names(world);
+    order::refuse_cycles(world, findings);
+    for unit in order::order(world) {
+        match unit {
+            Unit::Field(field) => check_field(world, spec, field, findings),
+            Unit::Group(group) => derived::check_group(world, spec, group, findings),
+        }
     }
 }
 
@@ -41,89 +45,10 @@ fn read_names(world: &Shared) {
         let reading = Reading::new(world, table, Some(Type::Dyn));
         // Its problems are found again in the second pass, with types.
         let _names_only = super::language::check_formula(&ast, &reading.scope());
+        let reads = Reads::of(&reading);
         let mut world = world.borrow_mut();
-        world.fields[field].deps = reading.deps.take();
+        world.fields[field].reads_of = reads;
         world.fields[field].reads_self = *reading.reads_self.borrow();
-    }
-}
-
-/// Refuses each group of fields that read each other, by one shortest cycle in it.
-fn refuse_cycles(world: &Shared, findings: &mut Findings) {
-    let world = world.borrow();
-    let mut graph = DiGraph::<usize, ()>::new();
-    let ids: Vec<NodeIndex> = (0..world.fields.len()).map(|field| graph.add_node(field)).collect();
-    for (field, def) in world.fields.iter().enumerate() {
-        def.deps.iter().for_each(|dep| {
-            graph.add_edge(ids[field], ids[*dep], ());
-        });
-    }
-    // Not Tarjan's algorithm: petgraph's recurses as deep as the longest chain of fields.
-    for component in kosaraju_scc(&graph) {
-        let members: BTreeSet<usize> = component.iter().map(|id| graph[*id]).collect();
-        let first = *members.first().expect("invariant: a component has a member");
-        if members.len() > 1 || world.fields[first].deps.contains(&first) {
-            let path = shortest_cycle(first, &members, |field| &world.fields[field].deps);
-            let names: Vec<&str> = path.iter().map(|field| &*world.fields[*field].name).collect();
-            findings.error(Place::Field(world.fields[first].spec, "formula"), cycle(&names));
-        }
-    }
-}
-
-/// The fields, each after those that it reads, else in the order of the definition. Fields in or above a cycle are left out.
-fn order(world: &Shared) -> Vec<usize> {
-    let world = world.borrow();
-    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); world.fields.len()];
-    let mut waiting_for: Vec<usize> = Vec::with_capacity(world.fields.len());
-    for (field, def) in world.fields.iter().enumerate() {
-        def.deps.iter().for_each(|dep| readers[*dep].push(field));
-        waiting_for.push(def.deps.len());
-    }
-    let mut ready: BTreeSet<usize> = (0..waiting_for.len()).filter(|field| waiting_for[*field] == 0).collect();
-    let mut order = Vec::with_capacity(waiting_for.len());
-    while let Some(field) = ready.pop_first() {
-        order.push(field);
-        for reader in &readers[field] {
-            waiting_for[*reader] -= 1;
-            if waiting_for[*reader] == 0 {
-                ready.insert(*reader);
-            }
-        }
-    }
-    order
-}
-
-/// The shortest way from `first` back to itself, both ends included.
-fn shortest_cycle<'a>(first: usize, members: &BTreeSet<usize>, reads: impl Fn(usize) -> &'a BTreeSet<usize>) -> Vec<usize> {
-    let mut came_from = BTreeMap::new();
-    let mut queue = VecDeque::from([first]);
-    while let Some(field) = queue.pop_front() {
-        for next in reads(field).iter().filter(|next| members.contains(next)) {
-            if *next == first {
-                let mut path = vec![first];
-                let mut at = field;
-                while at != first {
-                    path.push(at);
-                    at = came_from[&at];
-                }
-                path.push(first);
-                path.reverse();
-                return path;
-            }
-            if !came_from.contains_key(next) {
-                came_from.insert(*next, field);
-                queue.push_back(*next);
-            }
-        }
-    }
-    unreachable!("invariant: the members of a component reach each other")
-}
-
-fn cycle(names: &[&str]) -> Problem {
-    let problem = Problem::new(235, format!("fields form a cycle: {}", names.join(" -> ")));
-    if names.len() == 2 {
-        problem.help("read `self` for the field's own value at the previous epoch")
-    } else {
-        problem.help("break it at one field, or read `self` where a field's own previous value is meant")
     }
 }
 
@@ -154,7 +79,7 @@ fn check_field(world: &Shared, spec: &GraphSpec, field: usize, findings: &mut Fi
     };
     slips::warn(&world.borrow(), reading.columns(), &ast, &place, findings);
     world.borrow_mut().fields[field].ty = expr.ty().clone();
-    if !all_accepted(world, &reading) {
+    if !is_lowerable(world, &reading) {
         return;
     }
     let lowered = match lower::lower(&reading, &expr) {
@@ -173,10 +98,12 @@ fn check_field(world: &Shared, spec: &GraphSpec, field: usize, findings: &mut Fi
     def.reads = reads;
 }
 
-/// Whether every field that was read has its node: nodes are made of nothing less.
-fn all_accepted(world: &Shared, reading: &Reading) -> bool {
+/// Whether every field that was read has its node, and every derived table its key: nodes are made of nothing less.
+pub(super) fn is_lowerable(world: &Shared, reading: &Reading) -> bool {
+    let reads = Reads::of(reading);
     let world = world.borrow();
-    reading.deps.borrow().iter().all(|dep| world.fields[*dep].node.is_some())
+    reads.fields.iter().all(|field| world.fields[*field].node.is_some())
+        && reads.groups.iter().all(|group| world.groups[*group].key.is_some())
 }
 
 /// Checks a formula at documents of `table`; `itself` is the type of `self`.

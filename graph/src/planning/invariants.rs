@@ -35,6 +35,11 @@ fn levels(plan: &Plan) -> Result<(), String> {
         let keys = keys && group.second.is_some() >= group.agg.is_of_pairs();
         require(level(group.from) < level(group.to) && keys, || format!("INV-PLAN-LEVELS: group edge {ix} goes up"))?;
     }
+    for (ix, membership) in plan.memberships.iter().enumerate() {
+        let (from, to) = (level(membership.from), level(membership.to));
+        let keys = membership.key.len() == membership.key_types.len();
+        require(from < to && keys, || format!("INV-PLAN-LEVELS: membership edge {ix} goes up"))?;
+    }
     for (ix, lookup) in plan.lookups.iter().enumerate() {
         let below = level(lookup.from).max(level(lookup.to));
         let up = below < lookup.level && lookup.level < level(lookup.into);

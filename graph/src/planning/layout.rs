@@ -16,8 +16,8 @@ use super::nodes::{NodeId, SELF, Source};
 use super::rewrite::map_inputs;
 use super::world::World;
 use crate::plan::{
-    Cancel, Cell, CellKind, ColumnId, Effect, Field, FieldId, Group, GroupId, Lookup, LookupId, Plan, Reaction, Region, RegionId,
-    Schedule, Slot, SlotId, SlotSource, Table, TableId,
+    Cancel, Cell, CellKind, ColumnId, Effect, Field, FieldId, Group, GroupId, Lookup, LookupId, Membership, MembershipId, Plan,
+    Reaction, Region, RegionId, Schedule, Slot, SlotId, SlotSource, Table, TableId,
 };
 use crate::spec::GraphSpec;
 
@@ -31,7 +31,8 @@ pub(super) struct Later {
 /// The plan of an accepted definition.
 pub(super) fn plan(mut world: World, spec: &GraphSpec, effects: &[EffectDef], later: Later) -> Plan {
     let roots = world.fields.iter().filter_map(|field| field.node).chain(effects.iter().map(|effect| effect.when));
-    let levels = Levels::place(&world.nodes, roots.collect::<Vec<_>>());
+    let keys = world.nodes.ids().filter(|id| matches!(world.nodes.get(*id).source, Source::Key { .. }));
+    let levels = Levels::place(&world.nodes, roots.chain(keys).collect::<Vec<_>>());
     let tables = Tables::of(&world, &levels);
     let mut layout = Layout::new(&mut world, &levels, &tables);
     layout.carry(&world, effects);
@@ -41,6 +42,7 @@ pub(super) fn plan(mut world: World, spec: &GraphSpec, effects: &[EffectDef], la
     plan.regions = layout.regions(&world, &tables);
     plan.groups = layout.groups(&world);
     plan.lookups = layout.lookups(&world, &plan.regions);
+    plan.memberships = layout.memberships(&world);
     plan.fields = layout.fields(&world, spec, &tables);
     plan.effects = effects.iter().map(|effect| layout.effect(&world, spec, effect, &tables)).collect();
     let Later { mut reactions, mut cancels, mut schedules } = later;
@@ -85,6 +87,7 @@ impl Tables {
                 columns: def.columns.clone(),
                 home: Some(layout.home(ix)),
                 whole_rows: reactions.iter().any(|reaction| reaction.table.0 as usize == ix),
+                kept_by: world.group_of(ix).map(|group| MembershipId(group as u32)),
             })
             .collect()
     }
@@ -175,6 +178,10 @@ impl Layout {
             match &node.source {
                 Source::Column(_) => {}
                 Source::Cell { .. } => node.inputs().into_iter().for_each(|input| self.need(region, input)),
+                Source::Key { rows, .. } => {
+                    let from = self.meeting(rows.iter().copied());
+                    rows.iter().for_each(|read| self.need(from, *read));
+                }
                 Source::Aggregate { .. } => {
                     self.group_of.insert(id, GroupId(self.group_of.len() as u32));
                     let from = self.meeting(node.inputs());
@@ -205,7 +212,7 @@ impl Layout {
             let region = RegionId(ix as u32);
             slots.sort_by_key(|id| match world.nodes.get(*id).source {
                 _ if self.region_of[id] != region => (1, id.0),
-                Source::Column(column) => (0, column as u32),
+                Source::Column(column) | Source::Key { column, .. } => (0, column as u32),
                 Source::Aggregate { .. } => (2, id.0),
                 Source::Looked { .. } | Source::Cell { .. } => (3, id.0),
             });
@@ -238,7 +245,7 @@ impl Layout {
         let lives = self.region_of[&id];
         let source = match &node.source {
             _ if lives != region => SlotSource::Carried(lives, self.slot(lives, id)),
-            Source::Column(column) => SlotSource::Column(ColumnId(*column as u32)),
+            Source::Column(column) | Source::Key { column, .. } => SlotSource::Column(ColumnId(*column as u32)),
             Source::Aggregate { .. } => SlotSource::Aggregate(self.group_of[&id]),
             Source::Looked { .. } => SlotSource::Looked(self.lookup_of[&id].0, self.lookup_of[&id].1),
             Source::Cell { .. } => SlotSource::Cell(self.cell_of[&id]),
@@ -279,6 +286,20 @@ impl Layout {
             }
         });
         groups.collect()
+    }
+
+    fn memberships(&self, world: &World) -> Vec<Membership> {
+        let memberships = world.groups.iter().map(|group| {
+            let key = group.key.as_ref().expect("invariant: every derived table of an accepted definition has its key");
+            let from = self.meeting(key.iter().copied());
+            Membership {
+                from,
+                key: key.iter().map(|node| self.slot(from, *node)).collect(),
+                key_types: world.catalogue.tables[group.table].key_types(key.len()),
+                to: self.home(group.table),
+            }
+        });
+        memberships.collect()
     }
 
     fn lookups(&self, world: &World, regions: &[Region]) -> Vec<Lookup> {

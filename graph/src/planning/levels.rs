@@ -4,6 +4,8 @@
 //! what it aggregates; a looked-up value stands two above its reference and its origin, so that the index of references has a
 //! level of its own between them. Within a table a cell stands at the level of its highest input.
 //!
+//! A document of a derived table stands above the rows that it is kept from, and so does everything that it holds.
+//!
 //! Then regions of a table move up into the next region of the same table wherever every edge still leads upwards, so that
 //! for example an order's columns and the totals of its items are one region.
 
@@ -24,8 +26,14 @@ impl Levels {
     pub(super) fn place(nodes: &Nodes, roots: impl IntoIterator<Item = NodeId>) -> Levels {
         let live = live(nodes, roots);
         let mut levels = Levels { of: BTreeMap::new(), regions: BTreeMap::new() };
+        // By derived table: the level of its key. The key's nodes were made before the others of its table.
+        let mut floors: BTreeMap<usize, u32> = BTreeMap::new();
         for id in nodes.ids().filter(|id| live.contains(id)) {
-            let level = levels.lowest(nodes, id);
+            let node = nodes.get(id);
+            let level = levels.lowest(nodes, id).max(floors.get(&node.table).copied().unwrap_or(0));
+            if matches!(node.source, Source::Key { .. }) {
+                floors.insert(node.table, level);
+            }
             levels.of.insert(id, level);
             levels.regions.entry((level, nodes.get(id).table)).or_default().insert(id);
         }
@@ -55,7 +63,7 @@ impl Levels {
         match &node.source {
             Source::Column(_) => 0,
             Source::Cell { .. } => inputs,
-            Source::Aggregate { .. } => inputs + 1,
+            Source::Aggregate { .. } | Source::Key { .. } => inputs + 1,
             Source::Looked { .. } => inputs + 2,
         }
     }
@@ -95,7 +103,7 @@ fn consumers(nodes: &Nodes, live: impl Iterator<Item = NodeId>) -> BTreeMap<Node
     for id in live {
         let height = match nodes.get(id).source {
             Source::Column(_) | Source::Cell { .. } => continue,
-            Source::Aggregate { .. } => 1,
+            Source::Aggregate { .. } | Source::Key { .. } => 1,
             Source::Looked { .. } => 2,
         };
         for input in nodes.get(id).inputs() {

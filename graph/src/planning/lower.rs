@@ -27,6 +27,18 @@ pub(super) fn lower_input(reading: &Reading, input: InputId) -> Result<NodeId, P
     Lowering { reading }.input(input, 0)
 }
 
+/// The node at rows of `table` that holds what `expr` gives: a node as it is, else a hidden cell.
+pub(super) fn hidden(world: &mut World, table: usize, expr: &Expr) -> NodeId {
+    if let ExprKind::Input(id) = expr.kind()
+        && let Some(node) = NodeId::of(*id)
+    {
+        return node;
+    }
+    let name = show::text(expr, &|id| NodeId::of(id).map_or("self".into(), |node| world.node_name(node)));
+    let source = Source::Cell { expr: expr.clone(), init: None };
+    world.nodes.shared(table, source, expr.ty().clone(), || name)
+}
+
 struct Lowering<'a> {
     reading: &'a Reading,
 }
@@ -87,25 +99,39 @@ impl Lowering<'_> {
         let frame = self.reading.frame(from);
         if let Step::Lookup(via) = &frame.step {
             // A looked-up value is a value of the row that looks it up.
+            let via = self.columns(self.reading.frame(frame.outer).table, via);
             let looked = self.look_up(frame.outer, via, frame.table, node, Some(&frame));
             return self.bring(looked, frame.outer, at);
         }
         let inner = self.reading.frame(at);
-        match &inner.step {
-            Step::Children(parent_key) => {
-                let brought = self.bring(node, from, inner.outer)?;
-                let parent = self.reading.frame(inner.outer).table;
-                Ok(self.look_up(at, parent_key, parent, brought, None))
+        let Some(parent_key) = self.own_parent_key(&inner) else { return Err(self.not_determined(node, &frame, &inner)) };
+        let brought = self.bring(node, from, inner.outer)?;
+        let parent = self.reading.frame(inner.outer).table;
+        Ok(self.look_up(at, parent_key, parent, brought, None))
+    }
+
+    fn columns(&self, table: usize, columns: &[usize]) -> Vec<NodeId> {
+        let mut world = self.reading.world.borrow_mut();
+        columns.iter().map(|column| world.column_node(table, *column)).collect()
+    }
+
+    /// The nodes of a child's frame that hold the key of the outer frame's document; none if it is no child's.
+    fn own_parent_key(&self, frame: &Frame) -> Option<Vec<NodeId>> {
+        match &frame.step {
+            Step::Children(columns) => Some(self.columns(frame.table, columns)),
+            Step::Members(derived) => {
+                let world = self.reading.world.borrow();
+                let group = world.group_of(*derived).and_then(|group| world.groups[group].key.clone());
+                Some(group.expect("invariant: formulas are lowered after the derived tables that they read"))
             }
-            Step::Home | Step::Lookup(_) => Err(self.not_determined(node, &frame, &inner)),
+            Step::Home | Step::Lookup(_) => None,
         }
     }
 
-    /// The node of frame `at` that shows `value` of the document of `to` whose key the columns `via` hold.
-    fn look_up(&self, at: u32, via: &[usize], to: usize, value: NodeId, by: Option<&Frame>) -> NodeId {
+    /// The node of frame `at` that shows `value` of the document of `to` whose key the nodes `via` hold.
+    fn look_up(&self, at: u32, via: Vec<NodeId>, to: usize, value: NodeId, by: Option<&Frame>) -> NodeId {
         let table = self.reading.frame(at).table;
         let mut world = self.reading.world.borrow_mut();
-        let via: Vec<NodeId> = via.iter().map(|column| world.column_node(table, *column)).collect();
         let shown = world.nodes.get(value);
         let (ty, value_name) = (shown.ty.clone(), shown.name.clone());
         let own = world.catalogue.tables[to].name.to_string();
@@ -123,11 +149,12 @@ impl Lowering<'_> {
         let (body, second) = of;
         let child = self.reading.frame(over);
         let anchor = self.anchor(over, at);
-        let contribution = self.contribution(&self.expr(body, over)?, child.table);
-        let second_node = match second {
-            Some(second) => Some(self.contribution(&self.expr(second, over)?, child.table)),
-            None => None,
+        let hidden = |expr: &Expr| -> Result<NodeId, Problem> {
+            let lowered = self.expr(expr, over)?;
+            Ok(hidden(&mut self.reading.world.borrow_mut(), child.table, &lowered))
         };
+        let contribution = hidden(body)?;
+        let second_node = second.map(hidden).transpose()?;
         let parent_key = self.parent_key(over, anchor)?;
         let prefix = self.reading.frame(anchor).path;
         let within = |path: &str| path.strip_prefix(prefix.as_str()).unwrap_or(path).to_owned();
@@ -162,22 +189,7 @@ impl Lowering<'_> {
     }
 
     fn is_row_of_children(&self, frame: u32) -> bool {
-        matches!(self.reading.frame(frame).step, Step::Children(_))
-    }
-
-    /// The node of the child that is aggregated: a column as it is, else a hidden cell.
-    fn contribution(&self, body: &Expr, table: usize) -> NodeId {
-        if let ExprKind::Input(id) = body.kind()
-            && let Some(node) = NodeId::of(*id)
-        {
-            return node;
-        }
-        let name = {
-            let world = self.reading.world.borrow();
-            show::text(body, &|id| NodeId::of(id).map_or("self".into(), |node| world.node_name(node)))
-        };
-        let source = Source::Cell { expr: body.clone(), init: None };
-        self.reading.world.borrow_mut().nodes.shared(table, source, body.ty().clone(), || name)
+        matches!(self.reading.frame(frame).step, Step::Children(_) | Step::Members(_))
     }
 
     /// The nodes of frame `over` that hold the key of the document of frame `anchor`.
@@ -189,13 +201,8 @@ impl Lowering<'_> {
             frame = self.reading.frame(frame).outer;
         }
         let reached = self.reading.frame(outermost);
-        let Step::Children(columns) = &reached.step else { return Err(self.not_determined_key(&reached)) };
-        let mut key = Vec::with_capacity(columns.len());
-        for column in columns {
-            let node = self.reading.world.borrow_mut().column_node(reached.table, *column);
-            key.push(self.bring(node, outermost, over)?);
-        }
-        Ok(key)
+        let Some(key) = self.own_parent_key(&reached) else { return Err(self.not_determined_key(&reached)) };
+        key.into_iter().map(|node| self.bring(node, outermost, over)).collect()
     }
 
     fn not_determined(&self, node: NodeId, read: &Frame, at: &Frame) -> Problem {

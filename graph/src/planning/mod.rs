@@ -2,8 +2,8 @@
 //!
 //! The steps, each in its module, in the order in which they run:
 //!
-//! 1. `catalogue`, `relations`: tables, keys, columns and relations, from the definition and from discovered schemas.
-//! 2. `world`, `fields`: names and texts of derived fields; what each reads; cycles refused; types along the graph (`scope`, `selves`).
+//! 1. `catalogue`, `relations`, `derived`: tables, keys, columns and relations, from the definition and from discovered schemas.
+//! 2. `world`, `fields`, `order`: names and texts of derived fields; what each reads; cycles refused; types along the graph (`scope`, `selves`).
 //! 3. `lower`: formulas become nodes: hidden cells for the bodies of aggregates, looked-up values, one node for equal ones (`nodes`).
 //! 4. `effects`, `schedules`, `reactions`, `timers`: conditions, payloads, events, what comes later and what takes it back.
 //! 5. `levels`, `common`, `layout`: nodes become regions, slots, cells and edges.
@@ -17,6 +17,7 @@ mod catalogue;
 mod changes;
 mod common;
 mod delay;
+mod derived;
 mod effects;
 mod fields;
 mod findings;
@@ -28,6 +29,7 @@ mod lower;
 mod maintenance;
 mod names;
 mod nodes;
+mod order;
 mod places;
 mod reactions;
 mod relations;
@@ -60,8 +62,8 @@ use crate::transaction::Schema;
 pub fn plan(spec: &GraphSpec, known: &[Arc<Schema>]) -> Result<(Plan, Vec<Finding>), Vec<Finding>> {
     let mut findings = Findings::default();
     names::check(spec, &mut findings);
-    let catalogue = Catalogue::build(spec, known, &mut findings);
-    let world = Rc::new(RefCell::new(World::new(catalogue)));
+    let (catalogue, groups) = Catalogue::build(spec, known, &mut findings);
+    let world = Rc::new(RefCell::new(World::new(catalogue, groups)));
     let classified = reactions::classify(&world, spec, &mut findings);
     world.borrow_mut().declare_fields(spec, &mut findings);
     fields::check_fields(&world, spec, &mut findings);

@@ -33,6 +33,8 @@ impl NodeId {
 pub(super) enum Source {
     /// A column of the table.
     Column(usize),
+    /// A key column of a derived table; `rows` are the nodes that hold the key at the rows it is kept from.
+    Key { column: usize, rows: Vec<NodeId> },
     /// An aggregate of `contribution` over the rows of table `from` whose `parent_key` holds this document's key.
     /// With a `second` value of each row, where the aggregate takes one.
     Aggregate { agg: Agg, from: usize, contribution: NodeId, second: Option<NodeId>, parent_key: Vec<NodeId> },
@@ -61,6 +63,7 @@ impl Node {
     pub(super) fn inputs(&self) -> Vec<NodeId> {
         match &self.source {
             Source::Column(_) => vec![],
+            Source::Key { rows, .. } => rows.clone(),
             Source::Aggregate { contribution, second, parent_key, .. } => {
                 std::iter::once(contribution).chain(second).chain(parent_key).copied().collect()
             }

@@ -29,7 +29,18 @@ pub(super) type Events = BTreeMap<String, Vec<(usize, Trigger)>>;
 pub(super) fn classify(world: &Shared, spec: &GraphSpec, findings: &mut Findings) -> Vec<Option<usize>> {
     let mut world = world.borrow_mut();
     let rules = &spec.classify;
-    rules.iter().enumerate().map(|(ix, rule)| world.catalogue.classified(ix, rule, rules, findings)).collect()
+    let mut classified = |(ix, rule): (usize, &ClassifySpec)| {
+        let table = world.catalogue.classified(ix, rule, rules, findings)?;
+        let name = &world.catalogue.tables[table].name;
+        if world.catalogue.tables[table].derived {
+            let problem = Problem::new(257, format!("[[classify]] names `{name}`, whose rows no source changes"));
+            let help = format!("use [[effect]] on = \"{name}\" for a condition on it");
+            findings.error(Place::Classify(ix, "table"), problem.help(help));
+            return None;
+        }
+        Some(table)
+    };
+    rules.iter().enumerate().map(&mut classified).collect()
 }
 
 /// All reactions and what cancels their timers; `tables` are those of the classifications, `schedules` those of the schedules.

@@ -78,7 +78,16 @@ fn misfire(ix: usize, schedule: &ScheduleSpec, findings: &mut Findings) -> Optio
 fn table(world: &Shared, ix: usize, schedule: &ScheduleSpec, findings: &mut Findings) -> Option<usize> {
     let catalogue = &mut world.borrow_mut().catalogue;
     match &schedule.on {
-        Some(on) => catalogue.expect(on, &format!("schedule `{}`", schedule.name), Place::Schedule(ix, "on"), findings),
+        Some(on) => {
+            let table = catalogue.expect(on, &format!("schedule `{}`", schedule.name), Place::Schedule(ix, "on"), findings)?;
+            if catalogue.tables[table].derived {
+                let problem =
+                    Problem::new(257, format!("schedule `{}` names `{on}`, whose rows no source changes", schedule.name));
+                findings.error(Place::Schedule(ix, "on"), problem.help("name a table that a source has"));
+                return None;
+            }
+            Some(table)
+        }
         None if schedule.name.is_empty() => None,
         None => {
             let added = catalogue.add_rowless(&schedule.name);

@@ -29,6 +29,8 @@ pub(super) enum Step {
     Lookup(Vec<usize>),
     /// The rows whose columns hold the outer row's key; none: all rows of the table, for the global document.
     Children(Vec<usize>),
+    /// The rows that are in the outer row, a document of this derived table.
+    Members(usize),
 }
 
 /// A row that the formula reads.
@@ -155,7 +157,7 @@ impl Reading {
         let mut frames = self.frames.borrow_mut();
         let path = match &step {
             Step::Lookup(_) if name.is_empty() => frames[outer as usize].path.clone(),
-            Step::Children(_) => format!("{}{name}[*].", frames[outer as usize].path),
+            Step::Children(_) | Step::Members(_) => format!("{}{name}[*].", frames[outer as usize].path),
             Step::Lookup(_) | Step::Home => format!("{}{name}.", frames[outer as usize].path),
         };
         let same = |frame: &Frame| frame.outer == outer && frame.step == step && frame.table == table && frame.path == path;
@@ -205,6 +207,10 @@ impl RowScope {
         match relation {
             Relation::Children { table, columns } => {
                 let frame = self.reading.enter(self.frame, table, Step::Children(columns), name);
+                Binding::Children { relation: frame, scope: self.at(frame) }
+            }
+            Relation::Members { table } => {
+                let frame = self.reading.enter(self.frame, table, Step::Members(self.table()), name);
                 Binding::Children { relation: frame, scope: self.at(frame) }
             }
             Relation::Lookup { to, columns } => {

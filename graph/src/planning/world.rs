@@ -1,7 +1,7 @@
 //! What formulas can name: the catalogue and the derived fields, shared by all scopes while the plan is made.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,9 +9,11 @@ use thalweg_formulas::ast::Ast;
 use thalweg_formulas::{Problem, Type};
 
 use super::catalogue::{Catalogue, Mention};
+use super::derived::GroupDef;
 use super::findings::Findings;
 use super::language;
-use super::nodes::{NodeId, Nodes};
+use super::nodes::{NodeId, Nodes, Source};
+use super::order::Reads;
 use crate::spec::{FieldSpec, GraphSpec, Place};
 
 /// The world, shared by the scopes that formulas are checked in.
@@ -26,6 +28,8 @@ pub(super) struct World {
     /// By table and undeclared name: the declared names near to it, once somebody has asked.
     pub(super) near: RefCell<Near>,
     pub(super) nodes: Nodes,
+    /// Derived tables.
+    pub(super) groups: Vec<GroupDef>,
 }
 
 /// Names near to others.
@@ -46,8 +50,8 @@ pub(super) struct FieldDef {
     pub(super) ty: Type,
     /// Its cell, once it has been checked.
     pub(super) node: Option<NodeId>,
-    /// The fields it reads.
-    pub(super) deps: BTreeSet<usize>,
+    /// The fields and derived tables it reads.
+    pub(super) reads_of: Reads,
     /// What it reads, as a user names it.
     pub(super) reads: Vec<Arc<str>>,
     /// Whether it names `self`.
@@ -56,8 +60,9 @@ pub(super) struct FieldDef {
 
 impl World {
     /// A world without fields.
-    pub(super) fn new(catalogue: Catalogue) -> World {
-        World { catalogue, fields: Vec::new(), by_name: HashMap::new(), near: RefCell::default(), nodes: Nodes::default() }
+    pub(super) fn new(catalogue: Catalogue, groups: Vec<GroupDef>) -> World {
+        let (fields, by_name, near) = Default::default();
+        World { catalogue, fields, by_name, near, nodes: Nodes::default(), groups }
     }
 
     /// Reads the fields' names and texts.
@@ -84,7 +89,9 @@ impl World {
     pub(super) fn column_node(&mut self, table: usize, column: usize) -> NodeId {
         let def = &self.catalogue.tables[table].columns[column];
         let (name, ty) = (def.name.clone(), def.ty.clone());
-        self.nodes.shared(table, super::nodes::Source::Column(column), ty, || name.to_string())
+        let key = self.group_of(table).map(|group| self.groups[group].key.clone().unwrap_or_default());
+        let source = key.map_or(Source::Column(column), |rows| Source::Key { column, rows });
+        self.nodes.shared(table, source, ty, || name.to_string())
     }
 
     /// The type and short name of a field's name: the longest table name that is a prefix.
@@ -166,7 +173,7 @@ impl World {
             ast: ast.ok().map(Rc::new),
             ty: Type::Dyn,
             node: None,
-            deps: BTreeSet::new(),
+            reads_of: Reads::default(),
             reads: Vec::new(),
             reads_self: false,
         });

@@ -1,5 +1,6 @@
 //! Definitions and their plans: golden plans, refused definitions, random definitions.
 
+mod derived;
 mod drawings;
 mod golden;
 mod random;

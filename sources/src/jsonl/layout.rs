@@ -22,6 +22,8 @@ pub struct JsonTable {
     pub key: Option<Vec<Arc<str>>>,
     /// Declared columns. A column that is not declared is dynamic.
     pub columns: Vec<(Arc<str>, Type)>,
+    /// It is derived: its documents are kept from rows of others, so no line may speak of it.
+    pub kept: bool,
 }
 
 /// One table's layout.
@@ -156,6 +158,7 @@ impl JsonTable {
             from: table.from.clone(),
             key: table.key.as_ref().map(|key| key.iter().map(|c| table.columns[c.0 as usize].name.clone()).collect()),
             columns: table.columns.iter().map(|column| (column.name.clone(), column.ty.clone())).collect(),
+            kept: table.kept_by.is_some(),
         };
         // The table called "" holds the global fields: no line speaks of it.
         plan.tables.iter().filter(|t| !t.name.is_empty()).map(table).collect()

@@ -55,6 +55,7 @@ pub(super) struct Draft {
 /// The tables by their names.
 pub(super) trait Tables {
     fn find(&mut self, name: &str) -> Option<usize>;
+    fn is_kept(&self, name: &str) -> bool;
     fn names(&self) -> Vec<&str>;
     fn layout(&mut self, table: usize) -> &mut Layout;
 }
@@ -184,6 +185,9 @@ fn table(c: &mut Cursor<'_>, tables: &mut dyn Tables) -> Result<usize, Fault> {
     let at = c.place();
     let name = c.string()?;
     tables.find(&name).ok_or_else(|| {
+        if tables.is_kept(&name) {
+            return of_derived(&name, at);
+        }
         let mut fault = Fault::new(463, at, format!("unknown table `{name}`"));
         let known = tables.names();
         fault.help = match did_you_mean(&name, known.iter().copied()).first() {
@@ -192,6 +196,13 @@ fn table(c: &mut Cursor<'_>, tables: &mut dyn Tables) -> Result<usize, Fault> {
         };
         fault
     })
+}
+
+/// A line that speaks of rows that are kept.
+pub(super) fn of_derived(name: &str, at: usize) -> Fault {
+    let mut fault = Fault::new(463, at, format!("table `{name}` is derived, so no line can speak of its rows"));
+    fault.help = Some("write the rows that it is kept from".to_owned());
+    fault
 }
 
 fn op(c: &mut Cursor<'_>) -> Result<Op, Fault> {

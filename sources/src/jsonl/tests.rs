@@ -12,9 +12,10 @@ fn tables() -> Vec<JsonTable> {
         from: "shop.orders".into(),
         key: Some(vec!["id".into()]),
         columns: vec![("id".into(), Type::Int), ("price".into(), Type::Decimal { precision: 10, scale: 2 })],
+        kept: false,
     };
-    let bag = JsonTable { name: "Bag".into(), from: "Bag".into(), key: Some(vec![]), columns: vec![] };
-    let open = JsonTable { name: "Open".into(), from: "Open".into(), key: None, columns: vec![] };
+    let bag = JsonTable { name: "Bag".into(), from: "Bag".into(), key: Some(vec![]), columns: vec![], kept: false };
+    let open = JsonTable { name: "Open".into(), from: "Open".into(), key: None, columns: vec![], kept: false };
     vec![order, bag, open]
 }
 

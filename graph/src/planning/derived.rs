@@ -1,0 +1,257 @@
+//! Derived tables: their documents are kept, one for each key that rows of another table have.
+//!
+//! The catalogue gets their columns, all of which are key columns, and the relation to their rows. What the key columns hold are
+//! formulas at the rows (`by`), hidden cells there as the bodies of aggregates are; a row that does not meet `where` has NULL for the
+//! first of them, and is so in no document. The formulas may read derived fields and other derived tables, so they are checked in
+//! one order with the fields ([`super::order`]); the columns' types come with them.
+
+use std::rc::Rc;
+
+use thalweg_formulas::ast::{Ast, AstKind};
+use thalweg_formulas::{Expr, ExprKind, Problem, Type, Value};
+
+use super::catalogue::{Catalogue, Relation, TableDef};
+use super::fields::{check_at, is_lowerable};
+use super::findings::Findings;
+use super::language;
+use super::lower;
+use super::nodes::NodeId;
+use super::order::Reads;
+use super::scope::Reading;
+use super::slips;
+use super::world::{Shared, World};
+use crate::spec::{BySpec, GraphSpec, GroupSpec, Place, TableSpec};
+
+/// A derived table while the plan is made.
+pub(super) struct GroupDef {
+    /// Its place in the definition.
+    pub(super) spec: usize,
+    pub(super) table: usize,
+    /// The table of its rows.
+    pub(super) of: usize,
+    /// The formulas of the key columns; `None` if the text was refused.
+    keys: Vec<Option<Rc<Ast>>>,
+    /// The condition, if there is one.
+    filter: Option<Option<Rc<Ast>>>,
+    /// What the formulas read.
+    pub(super) reads: Reads,
+    /// The nodes at the rows that hold the key, once they have been checked.
+    pub(super) key: Option<Vec<NodeId>>,
+}
+
+impl Catalogue {
+    /// The document type of a `[[table]]` with a `group`; the types of its columns are found later.
+    pub(super) fn declare_derived(
+        &self,
+        ix: usize,
+        spec: &TableSpec,
+        group: &GroupSpec,
+        name: &str,
+        findings: &mut Findings,
+    ) -> TableDef {
+        self.refuse_source(ix, spec, name, findings);
+        let mut table = TableDef::new(name, name);
+        table.spec = Some(ix);
+        for (at, (column, _)) in group.by.columns().into_iter().enumerate() {
+            let problem = if column.is_empty() {
+                Some(Problem::new(237, format!("the key of `{name}` names a column without a name")))
+            } else if !matches!(group.by, BySpec::Named(_)) && !is_name(column) {
+                let problem = Problem::new(256, format!("`{column}` is a formula, so its key column in `{name}` needs a name"));
+                Some(problem.help(format!("write by = {{ name = \"{column}\" }}")))
+            } else if table.column(column).is_some() {
+                let problem = Problem::new(233, format!("column `{column}` stands twice in the key of `{name}`"));
+                Some(problem.help("name each key column once"))
+            } else {
+                None
+            };
+            match problem {
+                Some(problem) => findings.error(by_place(ix, &group.by, at), problem),
+                None => drop(table.add_column(column.into(), Type::Dyn)),
+            }
+        }
+        if group.by.columns().is_empty() {
+            let problem = Problem::new(256, format!("table `{name}` does not say by what its rows are grouped"));
+            findings.error(group_place(ix, "by"), problem.help("write by = \"column\", or by = { name = \"formula\" }"));
+        }
+        table.key = Some((0..table.columns.len()).collect());
+        table.closed = true;
+        table.derived = true;
+        table
+    }
+
+    /// A derived table has no source, nor anything that a source would tell.
+    fn refuse_source(&self, ix: usize, spec: &TableSpec, name: &str, findings: &mut Findings) {
+        let of = spec.group.as_ref().map_or("", |group| group.of.as_str());
+        let given = [("from", spec.from.is_some()), ("key", spec.key.is_some()), ("columns", !spec.columns.is_empty())];
+        for (key, _) in given.iter().filter(|(_, given)| *given) {
+            let problem =
+                Problem::new(256, format!("table `{name}` is kept from rows of `{of}`, so it has no `{key}` of its own"));
+            let help = if *key == "from" { "leave it out" } else { "leave it out: `by` says it" };
+            findings.error(Place::Table(ix, (*key).into()), problem.help(help));
+        }
+        if let Some(schema) = self.known_as(name).first() {
+            let message = format!("table `{name}` is kept from rows of `{of}`, but the source has a table `{}`", schema.table);
+            findings
+                .error(Place::Table(ix, "name".into()), Problem::new(257, message).help("give the derived table another name"));
+        }
+    }
+
+    /// The table of a derived table's rows, and the relation to them.
+    pub(super) fn relate_derived(&mut self, ix: usize, group: &GroupSpec, findings: &mut Findings) -> Option<GroupDef> {
+        let table = self.tables.iter().position(|table| table.spec == Some(ix))?;
+        let name = self.tables[table].name.clone();
+        let of = self.expect(&group.of, &format!("the group of `{name}`"), group_place(ix, "of"), findings);
+        let of = of.filter(|of| {
+            if *of == table {
+                let problem = Problem::new(256, format!("table `{name}` cannot be kept from rows of itself"));
+                findings.error(group_place(ix, "of"), problem.help("name the table whose rows are grouped"));
+            }
+            *of != table
+        });
+        if let Some(rows) = &group.rows {
+            let taken = if self.tables[table].column(rows).is_some() {
+                Some("column")
+            } else if self.tables[table].relations.contains_key(rows) {
+                Some("relation")
+            } else {
+                None
+            };
+            if let Some(what) = taken {
+                let message = format!("`{name}` has a {what} called `{rows}` beside the relation to its rows");
+                findings.error(group_place(ix, "rows"), Problem::new(233, message).help("give one of them another name"));
+            }
+            let relation = of.map_or(Relation::Broken, |of| Relation::Members { table: of });
+            self.tables[table].relations.insert(rows.clone(), relation);
+        }
+        let mut read = |text: &str, place: Place| {
+            // Of a column without a name it is said already that it has none.
+            if text.is_empty() && matches!(group.by, BySpec::Many(_)) {
+                return None;
+            }
+            let ast = language::parse_formula(text);
+            ast.map_err(|problems| findings.errors(&place, problems)).ok().map(Rc::new)
+        };
+        let columns = group.by.columns();
+        let keys = columns.iter().enumerate().map(|(at, (_, text))| read(text, by_place(ix, &group.by, at))).collect();
+        let filter = group.filter.as_deref().map(|text| read(text, group_place(ix, "where")));
+        Some(GroupDef { spec: ix, table, of: of?, keys, filter, reads: Reads::default(), key: None })
+    }
+}
+
+impl World {
+    /// The derived table that `table` is.
+    pub(super) fn group_of(&self, table: usize) -> Option<usize> {
+        self.groups.iter().position(|group| group.table == table)
+    }
+}
+
+/// The first pass: what the formulas of derived tables read.
+pub(super) fn read_names(world: &Shared) {
+    let count = world.borrow().groups.len();
+    for group in 0..count {
+        let (of, asts) = {
+            let world = world.borrow();
+            let def = &world.groups[group];
+            let asts: Vec<Rc<Ast>> = def.keys.iter().chain(&def.filter).flatten().cloned().collect();
+            (def.of, asts)
+        };
+        let mut reads = Reads::default();
+        for ast in asts {
+            let reading = Reading::new(world, of, None);
+            // Its problems are found again in the second pass, with types.
+            let _names_only = language::check_formula(&ast, &reading.scope());
+            reads.extend(&reading);
+        }
+        world.borrow_mut().groups[group].reads = reads;
+    }
+}
+
+/// The second pass: the types of the key columns, and the nodes at the rows that hold the key.
+pub(super) fn check_group(world: &Shared, spec: &GraphSpec, group: usize, findings: &mut Findings) {
+    let (ix, table, of, keys, filter) = {
+        let world = world.borrow();
+        let def = &world.groups[group];
+        (def.spec, def.table, def.of, def.keys.clone(), def.filter.clone())
+    };
+    let Some(written) = &spec.tables[ix].group else { return };
+    let places = (0..keys.len()).map(|at| by_place(ix, &written.by, at));
+    let checked: Vec<Option<Expr>> =
+        keys.iter().zip(places).map(|(ast, place)| formula(world, of, ast.as_deref()?, &place, findings, &|_| None)).collect();
+    let name = world.borrow().catalogue.tables[table].name.clone();
+    let condition = |expr: &Expr| {
+        let ty = expr.ty();
+        let refused = !matches!(ty, Type::Bool | Type::Dyn | Type::Null);
+        refused.then(|| Problem::new(240, format!("the `where` of `{name}` is {ty}, not bool")).help("compare it with something"))
+    };
+    let filter = filter.map(|ast| formula(world, of, ast.as_deref()?, &group_place(ix, "where"), findings, &condition));
+    let Some(exprs) = checked.into_iter().collect::<Option<Vec<Expr>>>() else { return };
+    let mut world = world.borrow_mut();
+    if exprs.len() != world.catalogue.tables[table].columns.len() {
+        return;
+    }
+    for (column, expr) in world.catalogue.tables[table].columns.iter_mut().zip(&exprs) {
+        column.ty = if *expr.ty() == Type::Null { Type::Dyn } else { expr.ty().clone() };
+    }
+    let exprs = match filter {
+        None => exprs,
+        Some(Some(filter)) => only_where(&filter, exprs),
+        Some(None) => return,
+    };
+    let key = exprs.iter().map(|expr| lower::hidden(&mut world, of, expr)).collect();
+    world.groups[group].key = Some(key);
+    for column in 0..exprs.len() {
+        world.column_node(table, column);
+    }
+}
+
+/// A formula at rows of `of`, checked and lowered; `refuse` may have something against it.
+fn formula(
+    world: &Shared,
+    of: usize,
+    ast: &Ast,
+    place: &Place,
+    findings: &mut Findings,
+    refuse: &dyn Fn(&Expr) -> Option<Problem>,
+) -> Option<Expr> {
+    let (reading, expr) = check_at(world, of, ast, None).map_err(|problems| findings.errors(place, problems)).ok()?;
+    slips::warn(&world.borrow(), reading.columns(), ast, place, findings);
+    if let Some(problem) = refuse(&expr) {
+        findings.error(place.clone(), problem.at(ast.span, ""));
+        return None;
+    }
+    if !is_lowerable(world, &reading) {
+        return None;
+    }
+    lower::lower(&reading, &expr).map_err(|problem| findings.error(place.clone(), problem.at(ast.span, ""))).ok()
+}
+
+/// The key of rows that meet the condition; NULL in its first column for others.
+fn only_where(filter: &Expr, mut exprs: Vec<Expr>) -> Vec<Expr> {
+    if let Some(first) = exprs.first_mut() {
+        let ty = first.ty().clone();
+        let none = Expr::new(ExprKind::Const(Value::Null), Type::Null);
+        *first = Expr::new(ExprKind::If(filter.clone(), first.clone(), none), ty);
+    }
+    exprs
+}
+
+/// Whether the text is a name, not a formula.
+fn is_name(text: &str) -> bool {
+    language::parse_formula(text).is_ok_and(|ast| matches!(ast.kind, AstKind::Ident(_)))
+}
+
+fn group_place(ix: usize, key: &str) -> Place {
+    Place::Table(ix, format!("group.{key}"))
+}
+
+/// The place of a key column's formula.
+fn by_place(ix: usize, by: &BySpec, at: usize) -> Place {
+    match by {
+        BySpec::One(_) => group_place(ix, "by"),
+        BySpec::Many(_) => group_place(ix, &format!("by.{at}")),
+        BySpec::Named(named) => {
+            let name = named.keys().nth(at).map_or("", String::as_str);
+            group_place(ix, &format!("by.{name}"))
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Derived tables from the command line: `apply`, `check`, and what is refused.
+
+use expect_test::expect;
+
+use super::harness::{Folder, check};
+
+const REGIONS: &str = r#"
+[[table]]
+name = "Order"
+key = ["id"]
+columns = { id = "int", region = "text", status = "text", amount = "decimal(10,2)" }
+[table.relations]
+area = { to = "Region", key = "region" }
+
+[[table]]
+name = "Region"
+group = { of = "Order", by = "region", where = "status == 'paid'", rows = "orders" }
+
+[fields]
+"Region.total" = "sum(orders[*].amount)"
+"Order.share" = "amount / area.total"
+
+[[effect]]
+name = "big"
+on = "Region"
+when = "total > 100"
+"#;
+
+#[test]
+fn a_region_comes_grows_and_goes() {
+    let lines = r#"{"changes":[{"table":"Order","op":"insert","after":{"id":1,"region":"north","status":"paid","amount":"60.00"}},{"table":"Order","op":"insert","after":{"id":2,"region":"north","status":"open","amount":"60.00"}}]}
+{"changes":[{"table":"Order","op":"update","after":{"id":2,"status":"paid"}}]}
+{"changes":[{"table":"Order","op":"update","after":{"id":1,"region":"south"}},{"table":"Order","op":"delete","key":{"id":2}}]}
+"#;
+    let folder = Folder::new(&[("t.toml", REGIONS), ("in.jsonl", lines)]);
+    folder.run(&["apply", "t.toml", "--input", "in.jsonl", "--state", "--final"]).is(expect![[r#"
+        exit 0
+        --- stdout
+        {"epoch":1,"kind":"delta","node":"Order.amount","key":{"id":1},"old":null,"new":"60.00"}
+        {"epoch":1,"kind":"delta","node":"Order.amount","key":{"id":2},"old":null,"new":"60.00"}
+        {"epoch":1,"kind":"delta","node":"Order.id","key":{"id":1},"old":null,"new":1}
+        {"epoch":1,"kind":"delta","node":"Order.id","key":{"id":2},"old":null,"new":2}
+        {"epoch":1,"kind":"delta","node":"Order.region","key":{"id":1},"old":null,"new":"north"}
+        {"epoch":1,"kind":"delta","node":"Order.region","key":{"id":2},"old":null,"new":"north"}
+        {"epoch":1,"kind":"delta","node":"Order.share","key":{"id":1},"old":null,"new":"1.000000"}
+        {"epoch":1,"kind":"delta","node":"Order.share","key":{"id":2},"old":null,"new":"1.000000"}
+        {"epoch":1,"kind":"delta","node":"Order.status","key":{"id":1},"old":null,"new":"paid"}
+        {"epoch":1,"kind":"delta","node":"Order.status","key":{"id":2},"old":null,"new":"open"}
+        {"epoch":1,"kind":"delta","node":"Region.region","key":{"region":"north"},"old":null,"new":"north"}
+        {"epoch":1,"kind":"delta","node":"Region.total","key":{"region":"north"},"old":null,"new":"60.00"}
+        {"epoch":2,"kind":"delta","node":"Order.share","key":{"id":1},"old":"1.000000","new":"0.500000"}
+        {"epoch":2,"kind":"delta","node":"Order.share","key":{"id":2},"old":"1.000000","new":"0.500000"}
+        {"epoch":2,"kind":"delta","node":"Order.status","key":{"id":2},"old":"open","new":"paid"}
+        {"epoch":2,"kind":"delta","node":"Region.total","key":{"region":"north"},"old":"60.00","new":"120.00"}
+        {"epoch":2,"kind":"effect","node":"big","key":{"region":"north"},"version":1,"state":"fired","id":"00000000007TJFA0M634Q7JD5W","payload":{"region":"north","total":"120.00"}}
+        {"epoch":3,"kind":"delta","node":"Order.amount","key":{"id":2},"old":"60.00","new":null,"gone":true}
+        {"epoch":3,"kind":"delta","node":"Order.id","key":{"id":2},"old":2,"new":null,"gone":true}
+        {"epoch":3,"kind":"delta","node":"Order.region","key":{"id":1},"old":"north","new":"south"}
+        {"epoch":3,"kind":"delta","node":"Order.region","key":{"id":2},"old":"north","new":null,"gone":true}
+        {"epoch":3,"kind":"delta","node":"Order.share","key":{"id":1},"old":"0.500000","new":"1.000000"}
+        {"epoch":3,"kind":"delta","node":"Order.share","key":{"id":2},"old":"0.500000","new":null,"gone":true}
+        {"epoch":3,"kind":"delta","node":"Order.status","key":{"id":2},"old":"paid","new":null,"gone":true}
+        {"epoch":3,"kind":"delta","node":"Region.region","key":{"region":"north"},"old":"north","new":null,"gone":true}
+        {"epoch":3,"kind":"delta","node":"Region.region","key":{"region":"south"},"old":null,"new":"south"}
+        {"epoch":3,"kind":"delta","node":"Region.total","key":{"region":"north"},"old":"120.00","new":null,"gone":true}
+        {"epoch":3,"kind":"delta","node":"Region.total","key":{"region":"south"},"old":null,"new":"60.00"}
+        {"kind":"final","node":"Order.share","key":{"id":1},"value":"1.000000","error":null}
+        {"kind":"final","node":"Region.total","key":{"region":"south"},"value":"60.00","error":null}
+    "#]]);
+    let one = folder.run(&["apply", "t.toml", "--input", "in.jsonl", "--state", "--final"]).to_string();
+    for (workers, batch) in [("1", "3"), ("2", "2"), ("4", "1")] {
+        let all = ["apply", "t.toml", "--input", "in.jsonl", "--state", "--final", "--workers", workers, "--batch", batch];
+        assert_eq!(folder.run(&all).to_string(), one, "{workers} workers, steps of {batch}");
+    }
+}
+
+#[test]
+fn no_line_speaks_of_a_derived_table() {
+    let rows = r#"{"changes":[{"table":"Region","op":"insert","after":{"region":"north"}}]}"#;
+    let schema = r#"{"schema":{"table":"Region","key":["region"],"columns":{"region":"text"}}}"#;
+    let mut shown = String::new();
+    for lines in [rows, schema] {
+        let folder = Folder::new(&[("t.toml", REGIONS), ("in.jsonl", lines)]);
+        shown += &folder.run(&["apply", "t.toml", "--input", "in.jsonl"]).to_string();
+    }
+    expect![[r#"
+        exit 1
+        --- stderr
+        error[E0463]: table `Region` is derived, so no line can speak of its rows
+         --> in.jsonl:1:22
+          = help: write the rows that it is kept from
+          = next: thalweg explain E0463
+        exit 3
+        --- stderr
+        error[E0257]: table `Region` is kept from rows of `Order`, but the source has a table `Region`
+          --> t.toml:10:8
+           |
+        10 | name = "Region"
+           |        ^^^^^^^^
+           |
+           = help: give the derived table another name
+           = next: thalweg explain E0257
+    "#]]
+    .assert_eq(&shown);
+}
+
+#[test]
+fn a_group_is_read_strictly() {
+    let table =
+        |group: &str| format!("[[table]]\nname = \"Order\"\nkey = [\"id\"]\n\n[[table]]\nname = \"Region\"\ngroup = {group}\n");
+    check(
+        &[
+            ("no table", &table("1")),
+            ("keys", &table("{ by = \"region\", were = \"true\", emit = \"final\" }")),
+            ("by", &table("{ of = \"Order\", by = 1 }")),
+            ("nothing to group by", &table("{ of = \"Order\" }")),
+            ("a formula without a name", &table("{ of = \"Order\", by = [\"region\", \"year(at)\"] }")),
+            ("in a formula", &table("{ of = \"Order\", by = { region = \"region +\" }, where = \"amount + )\" }")),
+        ],
+        expect![[r#"
+            === no table
+            exit 3
+            --- stderr
+            error[E0281]: `group` of section `[[table]]` must be a table, found an integer
+             --> t.toml:7:9
+              |
+            7 | group = 1
+              |         ^ expected a table
+
+            t.toml: 1 error
+            === keys
+            exit 3
+            --- stderr
+            error[E0283]: `group` of section `[[table]]` has no `of`
+             --> t.toml:7:9
+              |
+            7 | group = { by = "region", were = "true", emit = "final" }
+              |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `of` is missing
+
+            error[E0280]: unknown key `were` in `group` of section `[[table]]`
+             --> t.toml:7:26
+              |
+            7 | group = { by = "region", were = "true", emit = "final" }
+              |                          ^^^^ no such key
+              |
+              = help: did you mean `where`?
+              = note: keys: of, by, where, rows
+
+            error[E0287]: `emit` of `group` of section `[[table]]` is not built yet
+             --> t.toml:7:41
+              |
+            7 | group = { by = "region", were = "true", emit = "final" }
+              |                                         ^^^^ not built yet
+              |
+              = help: leave it out
+
+            t.toml: 3 errors
+            === by
+            exit 3
+            --- stderr
+            error[E0281]: `by` of `group` of section `[[table]]` must be a name, a list of names or a table of formulas, found an integer
+             --> t.toml:7:30
+              |
+            7 | group = { of = "Order", by = 1 }
+              |                              ^ expected a name, a list of names or a table of formulas
+
+            t.toml: 1 error
+            === nothing to group by
+            exit 3
+            --- stderr
+            error[E0256]: table `Region` does not say by what its rows are grouped
+             --> t.toml:7:9
+              |
+            7 | group = { of = "Order" }
+              |         ^^^^^^^^^^^^^^^^
+              |
+              = help: write by = "column", or by = { name = "formula" }
+
+            t.toml: 1 error
+            === a formula without a name
+            exit 3
+            --- stderr
+            error[E0256]: `year(at)` is a formula, so its key column in `Region` needs a name
+             --> t.toml:7:41
+              |
+            7 | group = { of = "Order", by = ["region", "year(at)"] }
+              |                                         ^^^^^^^^^^
+              |
+              = help: write by = { name = "year(at)" }
+
+            t.toml: 1 error
+            === in a formula
+            exit 3
+            --- stderr
+            error[E0102]: the formula ends where a value is expected
+             --> t.toml:7:49
+              |
+            7 | group = { of = "Order", by = { region = "region +" }, where = "amount + )" }
+              |                                                 ^ nothing follows `+`
+              |
+              = help: write the value, or remove this
+
+            error[E0103]: `)` closes nothing
+             --> t.toml:7:73
+              |
+            7 | group = { of = "Order", by = { region = "region +" }, where = "amount + )" }
+              |                                                                         ^ no bracket is open here
+
+            t.toml: 2 errors
+        "#]],
+    );
+}
