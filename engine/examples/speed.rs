@@ -257,7 +257,7 @@ fn bulk(orders: i64) {
     println!("  {:.1} B an item, orders and all", bytes as f64 / (orders * 10) as f64);
 }
 
-/// A million points of ten thousand sensors, each with the mean of its last 30: filled in, then a tick of all sensors a step, then point by point.
+/// Points of ten thousand sensors, each with the mean of its last 30: filled in, then a tick of all sensors a step, then point by point.
 fn moving(sensors: i64, ticks: i64) {
     let points = RelationSpec::Children { table: "Point".into(), key: OneOrMany::One("sensor".into()) };
     let spec = GraphSpec {
@@ -274,7 +274,11 @@ fn moving(sensors: i64, ticks: i64) {
     engine.step();
     let layout = schema("Point", &[("id", Type::Int), ("sensor", Type::Int), ("value", Type::Double)]);
     let point = |id: i64| {
-        change(&layout, Op::Insert, [Value::Int(id), Value::Int(id % sensors), Value::double((id * 7919 % 1000) as f64 / 8.0)])
+        change(
+            &layout,
+            Op::Insert,
+            [Value::Int(id), Value::Int(id % sensors), Value::double(((id + id / sensors * 31) * 7919 % 1000) as f64 / 8.0)],
+        )
     };
     let mut step = |from: i64, to: i64, fill: bool| {
         let changes = (from..to).map(point).collect();
