@@ -31,6 +31,7 @@ use self::write::Folder;
 use crate::codec::wire::Damaged;
 use crate::config::StoreConfig;
 use crate::error::{UNUSABLE, damaged, fatal, from_sqlite};
+use crate::schemas::Schemas;
 use crate::sqlite::log::{self, Span};
 use crate::sqlite::tables;
 
@@ -128,7 +129,7 @@ impl Snapshots {
         }
         let after = base.map_or(0, |manifest| manifest.epoch);
         let conn = Connection::open_with_flags(&self.database, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
-        let schemas = tables::read_schemas(&conn, &self.database, None)?;
+        let schemas = self.schemas(&conn)?;
         let mut merged = Ok(());
         let read = log::read(&conn, &self.database, Span { after, through: state.epoch }, &schemas, &mut |piece| {
             merged = merge.transaction(piece.transaction);
@@ -138,5 +139,12 @@ impl Snapshots {
         let tables = merge.finish()?;
         let (manifest, manifest_crc) = folder.seal(&self.instance, state, tables)?;
         Ok(Recorded { epoch: state.epoch, manifest_crc, rows: manifest.rows(), bytes: manifest.bytes() })
+    }
+
+    /// The schemas as of one commit, however many are made meanwhile: a table's newest schema may come with the next.
+    fn schemas(&self, conn: &Connection) -> Result<Schemas, StoreError> {
+        let one_view = conn.unchecked_transaction().map_err(|e| from_sqlite("read", &self.database, &e))?;
+        let schemas = tables::read_schemas(&one_view, &self.database, None)?;
+        Ok(schemas)
     }
 }
