@@ -103,7 +103,7 @@ pub fn w2<E: GroupBy>(mut runner: Runner<'_>, size: Size, make: impl FnOnce(u64)
 
 /// w3: five million orders of half a million customers of a hundred regions; for each region sum(amount) and count.
 pub fn w3<E: Join>(mut runner: Runner<'_>, size: Size, make: impl FnOnce(u64) -> E) {
-    let mut data = W3::new(size.pick(500_000, 10_000, 2_000));
+    let mut data = W3::new(size.pick(500_000, 10_000, 1_000));
     let customers = data.customers();
     let mut engine = make(customers.len() as u64);
     let parts =

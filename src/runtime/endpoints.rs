@@ -1,6 +1,6 @@
 //! Endpoints: where deliveries go, how they fare there, and how many may be under way.
 //!
-//! - INV-ENDPOINT: an endpoint that failed [`FAILURES_MAX`] times in a row gets no attempt for a second, twice that after each failed probe,
+//! - INV-ENDPOINT: an endpoint that failed `FAILURES_MAX` times in a row gets no attempt for a second, twice that after each failed probe,
 //!   a minute at most; then one attempt probes it. What waits meanwhile uses up no attempts. After a success the number of attempts under
 //!   way grows by one with each further one, so that whoever comes back is not run over.
 //!
