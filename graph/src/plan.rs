@@ -404,12 +404,25 @@ pub struct Group {
     pub second: Option<SlotId>,
     /// The slots there that hold the parent's key; empty for the global document.
     pub parent_key: Vec<SlotId>,
+    /// How each of them gives its column; empty where each holds it as it is. Else the row is in any number of parents.
+    pub parts: Vec<Part>,
     /// The types of the parent's key columns: a contribution's key is coerced to them, and belongs to no parent where that fails or is NULL.
     pub key_types: Vec<Type>,
     /// The parent's region.
     pub to: RegionId,
     /// The slot there that shows the accumulator.
     pub slot: SlotId,
+}
+
+/// How a slot gives a column of the keys of those documents that a row is in. Distinct keys count once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// Its value.
+    One,
+    /// Each element of its list; none of anything else.
+    Each,
+    /// The timestamp in the column before, so many microseconds later.
+    Later(i64),
 }
 
 /// A lookup edge: fields of a document at every row that refers to it.
@@ -440,6 +453,8 @@ pub struct Membership {
     pub from: RegionId,
     /// The slots there that hold the document's key; a row is in no document where one is NULL or in error.
     pub key: Vec<SlotId>,
+    /// As in [`Group::parts`]: a row may be in any number of documents.
+    pub parts: Vec<Part>,
     /// The types of the key columns, as in [`Group::key_types`].
     pub key_types: Vec<Type>,
     /// The derived table's home region.

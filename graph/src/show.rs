@@ -105,7 +105,7 @@ pub(crate) fn value(value: &Value) -> String {
 }
 
 /// Microseconds as days, hours, minutes and seconds.
-fn delay(micros: i64) -> String {
+pub(crate) fn delay(micros: i64) -> String {
     const UNITS: [(i64, &str); 6] =
         [(86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"), (1_000, "ms"), (1, "us")];
     let mut rest = micros;

@@ -57,8 +57,24 @@ pub struct GroupSpec {
     /// The condition that a row must meet; without, every row counts.
     #[serde(rename = "where")]
     pub filter: Option<String>,
+    /// Time windows: two more key columns, `window_start` and `window_end`.
+    pub window: Option<WindowSpec>,
     /// What the relation from a document to its rows is called; without, there is none.
     pub rows: Option<String>,
+}
+
+/// Windows over a timestamp: half open, aligned to the epoch plus `offset`. Lengths are written like delays: `"10s"`, `"1d 2h"`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WindowSpec {
+    /// A formula over the row that gives a timestamp.
+    pub on: String,
+    /// How long a window is.
+    pub size: String,
+    /// How far apart windows start; without, they follow each other.
+    pub slide: Option<String>,
+    /// How far the first start is from the epoch.
+    pub offset: Option<String>,
 }
 
 /// The key columns of a derived table, and what they hold.
@@ -80,7 +96,7 @@ impl Default for BySpec {
 }
 
 impl BySpec {
-    /// The names of the key columns with their formulas, in the order of the key.
+    /// The names of the key columns with their formulas, in the order of the key, windows apart. `tags[*]` is each element of a list.
     pub fn columns(&self) -> Vec<(&str, &str)> {
         match self {
             BySpec::One(name) => vec![(name, name)],

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use thalweg_graph::spec::{BySpec, GroupSpec, Place};
+use thalweg_graph::spec::{BySpec, GroupSpec, Place, WindowSpec};
 
 use super::definition::Reader;
 use super::reader::{Section, text_of, wrong_type};
@@ -19,9 +19,25 @@ impl Reader<'_> {
         let by = self.by(&mut section, index);
         let filter = self.text(&mut section, "where", place("where"));
         let rows = self.text(&mut section, "rows", place("rows"));
-        section.not_built(&["window", "lateness", "emit"]);
+        let window = self.window(&mut section, index);
+        section.not_built(&["lateness", "emit"]);
         section.finish();
-        Some(GroupSpec { of, by, filter, rows })
+        Some(GroupSpec { of, by, filter, window, rows })
+    }
+
+    /// Time windows, if there are.
+    fn window(&mut self, section: &mut Section<'_>, index: usize) -> Option<WindowSpec> {
+        let item = section.item("window")?;
+        let mut section = Section::of(section.path("window"), item, self.out)?;
+        let place = |key: &str| Place::Table(index, format!("group.window.{key}"));
+        self.mark(Place::Table(index, "group.window".into()), &item.origin, None);
+        let on = self.required(&mut section, "on", place("on"));
+        let size = self.required(&mut section, "size", place("size"));
+        let slide = self.text(&mut section, "slide", place("slide"));
+        let offset = self.text(&mut section, "offset", place("offset"));
+        section.not_built(&["gap"]);
+        section.finish();
+        Some(WindowSpec { on, size, slide, offset })
     }
 
     /// One name, a list of names, or formulas by name.

@@ -16,7 +16,7 @@ use thalweg_graph::outcome::{ErrorChange, Fired, Key, RuleId};
 use thalweg_graph::plan::Rearm;
 
 use super::Region;
-use super::layout::{Consumer, EffectHere, Gives, GroupOut, KeySlots, MemberOut, ReferOut, Told};
+use super::layout::{Consumer, EffectHere, Gives, GroupOut, KeySlots, ReferOut, Told};
 use super::pad::Moved;
 use crate::context::Context;
 use crate::edges::mail::{Ask, AskKind, Contribution, Given, Note, NoteKind};
@@ -24,13 +24,13 @@ use crate::intake::mapping::coerced;
 use crate::state::{KeyBuf, Raw, Tag};
 
 /// One row in one epoch, as its consumers hear of it.
-struct Telling<'a> {
+pub(super) struct Telling<'a> {
     region: &'a Region,
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     row: u32,
     /// What moved; `None` at birth and death.
-    moved: Option<&'a [Moved]>,
-    lives: bool,
+    pub(super) moved: Option<&'a [Moved]>,
+    pub(super) lives: bool,
     /// Deltas are wanted.
     reports: bool,
     key: OnceCell<Key>,
@@ -175,12 +175,12 @@ impl Telling<'_> {
         self.key.get_or_init(|| self.region.key(self.row, context)).clone()
     }
 
-    fn new_cell(&self, slot: u32) -> Cell {
+    pub(super) fn new_cell(&self, slot: u32) -> Cell {
         self.region.rows.cell(self.row, slot)
     }
 
     /// What a slot held before the epoch; NULL for a document that was not there.
-    fn old_cell(&self, slot: u32) -> Cell {
+    pub(super) fn old_cell(&self, slot: u32) -> Cell {
         match self.moved {
             Some(moved) => {
                 let old = moved.iter().find(|entry| entry.slot == slot).map(|entry| entry.old);
@@ -247,7 +247,9 @@ impl Telling<'_> {
     }
 
     fn group(&self, out: &GroupOut, context: &mut Context) {
-        if !self.group_in_words(out, context) {
+        if !out.parent.parts.is_empty() {
+            self.group_of_many(out, context);
+        } else if !self.group_in_words(out, context) {
             self.group_of_any_kind(out, context);
         }
     }
@@ -277,12 +279,7 @@ impl Telling<'_> {
     }
 
     fn group_of_any_kind(&self, out: &GroupOut, context: &mut Context) {
-        let skips = out.gives != Gives::ValueOrNull;
-        let give = |cell: Cell| if skips && matches!(cell, Ok(Value::Null)) { None } else { Some(cell) };
-        let born = self.moved.is_none() && self.lives;
-        let dies = self.moved.is_none() && !self.lives;
-        let remove = if born { None } else { give(self.given(out, |slot| self.old_cell(slot), context)) };
-        let add = if dies { None } else { give(self.given(out, |slot| self.new_cell(slot), context)) };
+        let (remove, add) = self.given_before_and_now(out, context);
         let moves = self.moved.is_some_and(|moved| moved.iter().any(|entry| out.parent.slots.contains(&entry.slot)));
         if moves {
             let (from, to) = (self.old_key(&out.parent), self.new_key(&out.parent));
@@ -295,6 +292,15 @@ impl Telling<'_> {
         if remove != add {
             self.contribute(out, self.new_key(&out.parent), Given::Cells(Contribution { remove, add }.into()), context);
         }
+    }
+
+    /// What the row gave an aggregate before the epoch, and what it gives now.
+    pub(super) fn given_before_and_now(&self, out: &GroupOut, context: &Context) -> (Option<Cell>, Option<Cell>) {
+        let skips = out.gives != Gives::ValueOrNull;
+        let give = |cell: Cell| if skips && matches!(cell, Ok(Value::Null)) { None } else { Some(cell) };
+        let remove = if self.is_born() { None } else { give(self.given(out, |slot| self.old_cell(slot), context)) };
+        let add = if self.dies() { None } else { give(self.given(out, |slot| self.new_cell(slot), context)) };
+        (remove, add)
     }
 
     /// What the row gives an aggregate, as told by `cell`; NULL: nothing.
@@ -320,7 +326,7 @@ impl Telling<'_> {
     }
 
     #[inline]
-    fn contribute(&self, out: &GroupOut, key: Option<KeyBuf>, given: Given, context: &mut Context) {
+    pub(super) fn contribute(&self, out: &GroupOut, key: Option<KeyBuf>, given: Given, context: &mut Context) {
         if let Some(key) = key.filter(|_| given.ends() != (false, false)) {
             context.contribute(self.epoch, out.group, &key, given);
         }
@@ -344,18 +350,6 @@ impl Telling<'_> {
         }
     }
 
-    /// The derived document that the row leaves, and the one that it comes into.
-    fn membership(&self, out: &MemberOut, context: &mut Context) {
-        let born = self.moved.is_none() && self.lives;
-        let dies = self.moved.is_none() && !self.lives;
-        let from = if born { None } else { self.old_key(&out.key) };
-        let to = if dies { None } else { self.new_key(&out.key) };
-        if from != to {
-            from.iter().for_each(|key| context.member(self.epoch, out.edge, key, false));
-            to.iter().for_each(|key| context.member(self.epoch, out.edge, key, true));
-        }
-    }
-
     /// A row that refers to nothing sees NULL.
     fn sees_nothing(&self, out: &ReferOut, context: &mut Context) {
         for slot in &out.slots {
@@ -373,11 +367,11 @@ impl Telling<'_> {
         coerced(value, ty).ok()
     }
 
-    fn new_key(&self, slots: &KeySlots) -> Option<KeyBuf> {
+    pub(super) fn new_key(&self, slots: &KeySlots) -> Option<KeyBuf> {
         slots.read(|slot| self.new_cell(slot))
     }
 
-    fn old_key(&self, slots: &KeySlots) -> Option<KeyBuf> {
+    pub(super) fn old_key(&self, slots: &KeySlots) -> Option<KeyBuf> {
         slots.read(|slot| self.old_cell(slot))
     }
 

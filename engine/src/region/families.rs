@@ -34,6 +34,9 @@ pub fn families(outs: &[GroupOut], kinds: &[Kind]) -> (Vec<Family>, Vec<u32>) {
 
 /// The slot that alone holds the parent's key, where that is a whole number, what is aggregated is a word, and order does not count.
 fn word_key(out: &GroupOut, kinds: &[Kind]) -> Option<u32> {
+    if !out.parent.parts.is_empty() {
+        return None;
+    }
     let ([slot], [ty]) = (&out.parent.slots[..], &out.parent.types[..]) else { return None };
     let kind = kinds[*slot as usize];
     let is_number = matches!(kind, Kind::Int | Kind::Uint) && kind == Kind::of_type(ty);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thalweg_formulas::eval::Program;
 use thalweg_formulas::{Agg, Type, Value};
 use thalweg_graph::Plan;
-use thalweg_graph::plan::{Cell as PlannedCell, CellKind, Rearm, Region as PlannedRegion, SlotSource, TableId};
+use thalweg_graph::plan::{Cell as PlannedCell, CellKind, Part, Rearm, Region as PlannedRegion, SlotSource, TableId};
 
 use super::code::{Assembler, Code, Straight};
 use super::families::families;
@@ -157,6 +157,8 @@ pub struct MemberOut {
 pub struct KeySlots {
     /// The slots, in key order.
     pub slots: Vec<u32>,
+    /// How each gives its column, where a row may name several documents; else empty.
+    pub parts: Vec<Part>,
     /// The types of the other table's key columns.
     pub types: Vec<Type>,
 }
@@ -465,7 +467,11 @@ fn groups_from(plan: &Plan, id: u32) -> Vec<GroupOut> {
         in_words: !group.agg.is_ordered()
             && !group.agg.is_of_pairs()
             && Kind::of_type(&plan.regions[id as usize].slots[group.contribution.0 as usize].ty).is_word(),
-        parent: KeySlots { slots: group.parent_key.iter().map(|slot| slot.0).collect(), types: group.key_types.clone() },
+        parent: KeySlots {
+            slots: group.parent_key.iter().map(|slot| slot.0).collect(),
+            parts: group.parts.clone(),
+            types: group.key_types.clone(),
+        },
         reads: std::iter::once(&group.contribution).chain(&group.second).chain(&group.parent_key).map(|slot| slot.0).collect(),
     })
     .collect()
@@ -475,7 +481,11 @@ fn references_from(plan: &Plan, id: u32) -> Vec<ReferOut> {
     let here = plan.lookups.iter().enumerate().filter(|(_, lookup)| lookup.from.0 == id);
     here.map(|(at, lookup)| ReferOut {
         lookup: at as u32,
-        via: KeySlots { slots: lookup.via.iter().map(|slot| slot.0).collect(), types: lookup.key_types.clone() },
+        via: KeySlots {
+            slots: lookup.via.iter().map(|slot| slot.0).collect(),
+            parts: Vec::new(),
+            types: lookup.key_types.clone(),
+        },
         into: lookup.into.0,
         slots: lookup.slots.iter().map(|slot| slot.0).collect(),
     })
@@ -486,7 +496,11 @@ fn members_from(plan: &Plan, id: u32) -> Vec<MemberOut> {
     let here = plan.memberships.iter().enumerate().filter(|(_, edge)| edge.from.0 == id);
     here.map(|(at, edge)| MemberOut {
         edge: at as u32,
-        key: KeySlots { slots: edge.key.iter().map(|slot| slot.0).collect(), types: edge.key_types.clone() },
+        key: KeySlots {
+            slots: edge.key.iter().map(|slot| slot.0).collect(),
+            parts: edge.parts.clone(),
+            types: edge.key_types.clone(),
+        },
     })
     .collect()
 }

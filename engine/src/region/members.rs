@@ -1,10 +1,17 @@
-//! The home region of a derived table: its documents live as long as rows are in them, and their columns are their key.
+//! The home region of a derived table: its documents live as long as rows are in them, and their columns are their key. And the rows: what
+//! they tell of the documents that they are in, of which there may be several.
 
-use thalweg_formulas::Value;
+use thalweg_formulas::{Cell, Timestamp, Value};
+use thalweg_graph::plan::Part;
 
 use super::Region;
+use super::emit::Telling;
+use super::layout::{GroupOut, KeySlots, MemberOut};
 use crate::context::Context;
+use crate::edges::mail::{Contribution, Given};
 use crate::intake::RowMap;
+use crate::intake::mapping::coerced;
+use crate::state::KeyBuf;
 
 impl Region {
     /// A row comes into the document, which the epoch touches.
@@ -37,4 +44,89 @@ impl Region {
             self.put_whole(row, names.zip(key.iter().cloned()).collect::<RowMap>());
         }
     }
+}
+
+impl Telling<'_> {
+    /// The derived documents that the row leaves, and those that it comes into.
+    pub(super) fn membership(&self, out: &MemberOut, context: &mut Context) {
+        if !out.key.parts.is_empty() {
+            let (from, to) = self.old_and_new_keys(&out.key);
+            let (left, come) = (from.iter().filter(|key| !to.contains(key)), to.iter().filter(|key| !from.contains(key)));
+            left.for_each(|key| context.member(self.epoch, out.edge, key, false));
+            come.for_each(|key| context.member(self.epoch, out.edge, key, true));
+            return;
+        }
+        let from = if self.is_born() { None } else { self.old_key(&out.key) };
+        let to = if self.dies() { None } else { self.new_key(&out.key) };
+        if from != to {
+            from.iter().for_each(|key| context.member(self.epoch, out.edge, key, false));
+            to.iter().for_each(|key| context.member(self.epoch, out.edge, key, true));
+        }
+    }
+
+    /// What the row gives to the documents that it is in, and takes from those that it leaves.
+    #[cold]
+    pub(super) fn group_of_many(&self, out: &GroupOut, context: &mut Context) {
+        let (from, to) = self.old_and_new_keys(&out.parent);
+        let (remove, add) = self.given_before_and_now(out, context);
+        let cells = |remove, add| Given::Cells(Contribution { remove, add }.into());
+        for key in from.iter().filter(|key| !to.contains(key)) {
+            self.contribute(out, Some(key.clone()), cells(remove.clone(), None), context);
+        }
+        for key in to {
+            let stays = from.contains(&key);
+            if !stays || remove != add {
+                self.contribute(out, Some(key), cells(remove.clone().filter(|_| stays), add.clone()), context);
+            }
+        }
+    }
+
+    pub(super) fn is_born(&self) -> bool {
+        self.moved.is_none() && self.lives
+    }
+
+    pub(super) fn dies(&self) -> bool {
+        self.moved.is_none() && !self.lives
+    }
+
+    fn old_and_new_keys(&self, slots: &KeySlots) -> (Vec<KeyBuf>, Vec<KeyBuf>) {
+        let old = if self.is_born() { Vec::new() } else { slots.read_all(|slot| self.old_cell(slot)) };
+        let new = if self.dies() { Vec::new() } else { slots.read_all(|slot| self.new_cell(slot)) };
+        (old, new)
+    }
+}
+
+impl KeySlots {
+    /// The keys of all documents that the slots name, each once; a key with a part that is NULL, in error or not of its type is none.
+    ///
+    /// Cost: the product of the lengths of the lists among them.
+    fn read_all(&self, cell: impl Fn(u32) -> Cell) -> Vec<KeyBuf> {
+        let mut keys = vec![KeyBuf::new()];
+        for ((slot, ty), part) in self.slots.iter().zip(&self.types).zip(&self.parts) {
+            let Ok(value) = cell(*slot) else { return Vec::new() };
+            let typed = |value: Value| coerced(value, ty).ok().filter(|value| !value.is_null());
+            let mut values: Vec<Value> = match (part, value) {
+                (Part::One, value) => typed(value).into_iter().collect(),
+                (Part::Each, Value::List(items)) => items.iter().cloned().filter_map(typed).collect(),
+                (Part::Each, _) => Vec::new(),
+                (Part::Later(by), _) => {
+                    keys.retain_mut(|key| lengthen(key, *by));
+                    continue;
+                }
+            };
+            let mut seen = hashbrown::HashSet::new();
+            values.retain(|value| seen.insert(value.clone()));
+            let with = |key: &KeyBuf, value: &Value| key.iter().chain([value]).cloned().collect::<KeyBuf>();
+            keys = keys.iter().flat_map(|key| values.iter().map(move |value| with(key, value))).collect();
+        }
+        keys
+    }
+}
+
+/// Adds the timestamp that is so much later than the key's last; `false` if there is none.
+fn lengthen(key: &mut KeyBuf, by: i64) -> bool {
+    let Some(Value::Timestamp(start)) = key.last() else { return false };
+    let end = start.0.checked_add(by);
+    key.extend(end.map(|end| Value::Timestamp(Timestamp(end))));
+    end.is_some()
 }

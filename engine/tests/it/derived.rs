@@ -1,14 +1,14 @@
 //! Derived tables, told in whole (the notation is that of [`crate::stories`]), and beside differential dataflow.
 
 use expect_test::expect;
-use thalweg_graph::spec::{BySpec, GraphSpec, GroupSpec, OneOrMany, RelationSpec, TableSpec};
+use thalweg_graph::spec::{BySpec, FieldSpec, GraphSpec, GroupSpec, OneOrMany, RelationSpec, TableSpec, WindowSpec};
 
 use crate::stories::{check, check_with, shop};
 
 /// The shop, with items by order under the name of `Bag`.
 fn bags(by: BySpec, filter: Option<&str>, fields: &[(&str, &str)], effects: &[(&str, &str, &str)]) -> GraphSpec {
     let mut spec = shop(fields, effects);
-    let group = GroupSpec { of: "Item".into(), by, filter: filter.map(Into::into), rows: Some("items".into()) };
+    let group = GroupSpec { of: "Item".into(), by, filter: filter.map(Into::into), window: None, rows: Some("items".into()) };
     spec.tables.push(TableSpec { name: "Bag".into(), group: Some(group), ..TableSpec::default() });
     let bag = RelationSpec::Lookup { to: "Bag".into(), key: OneOrMany::One("order".into()) };
     spec.tables[1].relations.insert("bag".into(), bag);
@@ -186,7 +186,7 @@ fn groups_of_groups_follow_in_one_epoch() {
         &[("Bag.n", "count(items[*])"), ("Size.held", "count(bags[*])"), ("Size.worth", "sum(bags[*].items[*].price)")],
         &[("shared", "Size", "held > 1")],
     );
-    let group = GroupSpec { of: "Bag".into(), by: one("n"), filter: None, rows: Some("bags".into()) };
+    let group = GroupSpec { of: "Bag".into(), by: one("n"), filter: None, window: None, rows: Some("bags".into()) };
     spec.tables.push(TableSpec { name: "Size".into(), group: Some(group), ..TableSpec::default() });
     check(
         &spec,
@@ -213,5 +213,125 @@ fn groups_of_groups_follow_in_one_epoch() {
             4 Size.held[1]: 3 -> 2
             4 Size.worth[1]: 9.00 -> 4.00
         "#]],
+    );
+}
+
+/// A row comes into and leaves the documents of its list's elements one by one; what it gives goes with it.
+#[test]
+fn a_row_is_in_a_document_for_each_element_of_its_list() {
+    let mut spec = shop(&[("Tag.total", "sum(items[*].price)"), ("Tag.n", "count(items[*])")], &[("busy", "Tag", "n > 1")]);
+    spec.fields.push(FieldSpec {
+        name: "Item.tags_of".into(),
+        formula: "price > 5 ? ['dear', 'all', 'all'] : price > 1 ? ['all'] : []".into(),
+        ..FieldSpec::default()
+    });
+    let group = GroupSpec {
+        of: "Item".into(),
+        by: BySpec::Named([("tag".into(), "tags_of[*]".into())].into()),
+        filter: Some("order > 0".into()),
+        window: None,
+        rows: Some("items".into()),
+    };
+    spec.tables.push(TableSpec { name: "Tag".into(), group: Some(group), ..TableSpec::default() });
+    check(
+        &spec,
+        &[
+            "+Item 1 7 9.00; +Item 2 7 2.00",
+            "~Item 1 : _ _ 3.00",
+            "~Item 2 : _ 0 _",
+            "~Item 1 : _ _ 0.50",
+            "fill +Item 3 1 6.00",
+            "-Item 3 1 6.00",
+        ],
+        expect![[r#"
+            1 Item.tags_of[1]: null -> ["dear","all","all"]
+            1 Item.tags_of[2]: null -> ["all"]
+            1 Tag.n["all"]: null -> 2
+            1 Tag.n["dear"]: null -> 1
+            1 Tag.total["all"]: null -> 11.00
+            1 Tag.total["dear"]: null -> 9.00
+            1 busy["all"] fires v1 {"n":2,"tag":"all"}
+            2 Item.tags_of[1]: ["dear","all","all"] -> ["all"]
+            2 Tag.n["dear"]: 1 -> null gone
+            2 Tag.total["all"]: 11.00 -> 5.00
+            2 Tag.total["dear"]: 9.00 -> null gone
+            3 Tag.n["all"]: 2 -> 1
+            3 Tag.total["all"]: 5.00 -> 3.00
+            4 Item.tags_of[1]: ["all"] -> []
+            4 Tag.n["all"]: 1 -> null gone
+            4 Tag.total["all"]: 3.00 -> null gone
+            5 Item.tags_of[3]: null -> ["dear","all","all"]
+            5 Tag.n["all"]: null -> 1
+            5 Tag.n["dear"]: null -> 1
+            5 Tag.total["all"]: null -> 6.00
+            5 Tag.total["dear"]: null -> 6.00
+            6 Item.tags_of[3]: ["dear","all","all"] -> null gone
+            6 Tag.n["all"]: 1 -> null gone
+            6 Tag.n["dear"]: 1 -> null gone
+            6 Tag.total["all"]: 6.00 -> null gone
+            6 Tag.total["dear"]: 6.00 -> null gone
+        "#]],
+    );
+}
+
+/// The order's number is a time, in seconds from the epoch.
+#[test]
+fn a_row_is_in_each_window_that_holds_it() {
+    let windows = |slide: Option<&str>| {
+        let mut spec = shop(&[("Span.n", "count(notes[*])")], &[]);
+        spec.fields.push(FieldSpec { name: "Item.when".into(), formula: "timestamp(order)".into(), ..FieldSpec::default() });
+        let window = WindowSpec {
+            on: "when".into(),
+            size: "10s".into(),
+            slide: slide.map(Into::into),
+            offset: slide.map(|_| "1s".into()),
+        };
+        let group = GroupSpec {
+            of: "Item".into(),
+            by: BySpec::Many(Vec::new()),
+            filter: None,
+            window: Some(window),
+            rows: Some("notes".into()),
+        };
+        spec.tables.push(TableSpec { name: "Span".into(), group: Some(group), ..TableSpec::default() });
+        spec
+    };
+    let history = ["+Item 1 0 1.00; +Item 2 9 1.00", "+Item 3 10 1.00", "~Item 2 : _ 12 _", "~Item 1 : _ null _"];
+    check(
+        &windows(None),
+        &history,
+        expect![[r#"
+        1 Item.when[1]: null -> 1970-01-01T00:00:00Z
+        1 Item.when[2]: null -> 1970-01-01T00:00:09Z
+        1 Span.n[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z]: null -> 2
+        2 Item.when[3]: null -> 1970-01-01T00:00:10Z
+        2 Span.n[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: null -> 1
+        3 Item.when[2]: 1970-01-01T00:00:09Z -> 1970-01-01T00:00:12Z
+        3 Span.n[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z]: 2 -> 1
+        3 Span.n[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: 1 -> 2
+        4 Item.when[1]: 1970-01-01T00:00:00Z -> null
+        4 Span.n[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z]: 1 -> null gone
+    "#]],
+    );
+    check(
+        &windows(Some("5s")),
+        &history,
+        expect![[r#"
+        1 Item.when[1]: null -> 1970-01-01T00:00:00Z
+        1 Item.when[2]: null -> 1970-01-01T00:00:09Z
+        1 Span.n[1969-12-31T23:59:51Z,1970-01-01T00:00:01Z]: null -> 1
+        1 Span.n[1969-12-31T23:59:56Z,1970-01-01T00:00:06Z]: null -> 1
+        1 Span.n[1970-01-01T00:00:01Z,1970-01-01T00:00:11Z]: null -> 1
+        1 Span.n[1970-01-01T00:00:06Z,1970-01-01T00:00:16Z]: null -> 1
+        2 Item.when[3]: null -> 1970-01-01T00:00:10Z
+        2 Span.n[1970-01-01T00:00:01Z,1970-01-01T00:00:11Z]: 1 -> 2
+        2 Span.n[1970-01-01T00:00:06Z,1970-01-01T00:00:16Z]: 1 -> 2
+        3 Item.when[2]: 1970-01-01T00:00:09Z -> 1970-01-01T00:00:12Z
+        3 Span.n[1970-01-01T00:00:01Z,1970-01-01T00:00:11Z]: 2 -> 1
+        3 Span.n[1970-01-01T00:00:11Z,1970-01-01T00:00:21Z]: null -> 1
+        4 Item.when[1]: 1970-01-01T00:00:00Z -> null
+        4 Span.n[1969-12-31T23:59:51Z,1970-01-01T00:00:01Z]: 1 -> null gone
+        4 Span.n[1969-12-31T23:59:56Z,1970-01-01T00:00:06Z]: 1 -> null gone
+    "#]],
     );
 }

@@ -349,7 +349,7 @@ impl Oracle {
         let Some(edge) = self.plan.tables[table].kept_by else { return };
         let edge = &self.plan.memberships[edge.0 as usize];
         let keys: BTreeSet<Key> =
-            all[edge.from.0 as usize].values().filter_map(|row| other_key(row, &edge.key, &edge.key_types)).collect();
+            all[edge.from.0 as usize].values().flat_map(|row| other_keys(row, &edge.key, &edge.key_types, &edge.parts)).collect();
         let names: Vec<Value> = self.keys[table].iter().cloned().map(Value::text).collect();
         self.tables[table] = keys.into_iter().map(|key| (key.clone(), names.iter().cloned().zip(key).collect())).collect();
     }
@@ -365,7 +365,7 @@ impl Oracle {
         let table = &self.plan.tables[self.plan.regions[group.from.0 as usize].table.0 as usize];
         let mut groups: BTreeMap<Key, Vec<Given>> = BTreeMap::new();
         for (key, row) in &all[group.from.0 as usize] {
-            if let Some(parent) = other_key(row, &group.parent_key, &group.key_types) {
+            for parent in other_keys(row, &group.parent_key, &group.key_types, &group.parts) {
                 let value = row[group.contribution.0 as usize].clone();
                 let second = group.second.map(|second| row[second.0 as usize].clone());
                 let key = if table.key.as_ref().is_some_and(Vec::is_empty) { Key::new() } else { key.clone() };
@@ -687,4 +687,32 @@ fn other_key(row: &[Cell], slots: &[SlotId], types: &[Type]) -> Option<Key> {
     let values = slots.iter().zip(types).map(|(slot, ty)| coerce(row[slot.0 as usize].clone().ok()?, ty).ok());
     let key: Key = values.collect::<Option<_>>()?;
     (!key.iter().any(Value::is_null)).then_some(key)
+}
+
+/// The keys in some slots of a row, where it may be in several documents.
+fn other_keys(row: &[Cell], slots: &[SlotId], types: &[Type], parts: &[Part]) -> BTreeSet<Key> {
+    if parts.is_empty() {
+        return other_key(row, slots, types).into_iter().collect();
+    }
+    let mut keys = BTreeSet::from([Key::new()]);
+    for ((slot, ty), part) in slots.iter().zip(types).zip(parts) {
+        let here = &row[slot.0 as usize];
+        let values = |key: &Key| match (part, here) {
+            (_, Err(_)) => Vec::new(),
+            (Part::One, Ok(value)) => vec![value.clone()],
+            (Part::Each, Ok(Value::List(items))) => items.to_vec(),
+            (Part::Each, Ok(_)) => Vec::new(),
+            (Part::Later(by), Ok(_)) => match key.last() {
+                Some(Value::Timestamp(start)) => vec![Value::Timestamp(Timestamp(start.0 + by))],
+                _ => Vec::new(),
+            },
+        };
+        let mut longer = BTreeSet::new();
+        for key in &keys {
+            let typed = values(key).into_iter().filter_map(|value| coerce(value, ty).ok()).filter(|value| !value.is_null());
+            longer.extend(typed.map(|value| key.iter().cloned().chain([value]).collect::<Key>()));
+        }
+        keys = longer;
+    }
+    keys
 }

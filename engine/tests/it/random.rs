@@ -8,7 +8,7 @@ use thalweg_formulas::{Timestamp, Type, Value};
 use thalweg_graph::planning::plan;
 use thalweg_graph::spec::{
     BySpec, ClassifySpec, EffectSpec, FieldSpec, GraphSpec, GroupSpec, OneOrMany, ReactionSpec, RelationSpec, ScheduleSpec,
-    TableSpec, TimerSpec,
+    TableSpec, TimerSpec, WindowSpec,
 };
 use thalweg_graph::transaction::{Body, SchemaColumn, TimerFired};
 use thalweg_graph::{Change, Op, Plan, Row, Schema, Transaction};
@@ -43,7 +43,11 @@ type TableText = (&'static str, &'static [(&'static str, &'static str)], &'stati
 /// Customers have orders and a chief, orders have items and notes; nodes are a tree; notes have no key.
 const TABLES: [TableText; 5] = [
     ("Customer", &[("id", "int"), ("credit", "decimal(10,2)"), ("vip", "bool"), ("boss", "int")], &["id"]),
-    ("Order", &[("id", "int"), ("customer", "int"), ("qty", "int"), ("w", "double"), ("tag", "text")], &["id"]),
+    (
+        "Order",
+        &[("id", "int"), ("customer", "int"), ("qty", "int"), ("w", "double"), ("tag", "text"), ("marks", "list(int)")],
+        &["id"],
+    ),
     (
         "Item",
         &[("order", "int"), ("line", "int"), ("price", "decimal(8,2)"), ("n", "int"), ("loose", "dyn"), ("at", "timestamp")],
@@ -77,8 +81,10 @@ pub struct Shape {
 
 impl Shape {
     fn new() -> Shape {
-        let columns =
-            TABLES.iter().map(|(name, columns, _)| (*name, columns.iter().map(|(name, _)| (*name).to_owned()).collect()));
+        let names = |columns: &[(&str, &str)]| {
+            columns.iter().filter(|column| !column.1.starts_with("list")).map(|(name, _)| (*name).to_owned()).collect()
+        };
+        let columns = TABLES.iter().map(|(name, columns, _)| (*name, names(columns)));
         let relations = RELATIONS.iter().map(|(of, name, to, _, children)| (*of, *name, *to, *children));
         Shape { columns: columns.collect(), relations: relations.collect(), ..Shape::default() }
     }
@@ -208,7 +214,18 @@ fn random_group(
     for _ in 0..8 {
         let of = *rng.pick(&shape.tables());
         let column = rng.pick(&shape.columns[of]).clone();
-        let by = match rng.below(4) {
+        let mut window = None;
+        let by = match rng.below(7) {
+            4 if of == "Order" => BySpec::Named([("k".to_owned(), "marks[*]".to_owned())].into()),
+            5 if of == "Order" => {
+                BySpec::Named([("k".to_owned(), "marks[*]".to_owned()), ("l".to_owned(), name_of(rng, of, shape))].into())
+            }
+            4..7 if of == "Item" => {
+                let slide = rng.chance(60).then(|| rng.pick(&["100us", "150us", "400us"]).to_string());
+                let offset = rng.chance(40).then(|| "30us".to_owned());
+                window = Some(WindowSpec { on: "at".into(), size: "300us".into(), slide, offset });
+                if rng.chance(50) { BySpec::Many(Vec::new()) } else { BySpec::One("order".into()) }
+            }
             0 | 1 => BySpec::One(column.clone()),
             2 => BySpec::Named([("k".to_owned(), number_text(rng, of, shape, 1))].into()),
             _ => {
@@ -216,10 +233,11 @@ fn random_group(
                 BySpec::Named(two.into())
             }
         };
-        let refers = matches!(by, BySpec::One(_)) && rng.chance(60);
+        let refers = window.is_none() && matches!(by, BySpec::One(_)) && rng.chance(60);
         let filter = rng.chance(40).then(|| bool_text(rng, of, shape));
         let columns: Vec<String> = by.columns().iter().map(|(name, _)| (*name).to_owned()).collect();
-        let group = GroupSpec { of: of.to_owned(), by, filter, rows: Some(rows.to_owned()) };
+        let columns = if columns.is_empty() { vec!["window_start".to_owned()] } else { columns };
+        let group = GroupSpec { of: of.to_owned(), by, filter, window, rows: Some(rows.to_owned()) };
         spec.tables.push(TableSpec { name: name.to_owned(), group: Some(group), ..TableSpec::default() });
         let at = spec.tables.iter().position(|table| table.name == of).expect("a table");
         if refers {
@@ -531,6 +549,10 @@ fn random_value(rng: &mut Rng, name: &str, ty: &str) -> Value {
             3.0,
         ])),
         "timestamp" => Value::Timestamp(Timestamp(rng.below(1000) as i64)),
+        "list(int)" => Value::list((0..rng.below(4)).map(|_| match rng.below(8) {
+            0 => Value::Null,
+            n => Value::Int(n as i64 % 4),
+        })),
         "text" => Value::from(*rng.pick(&["a", "b", "urgent"])),
         _ => rng
             .pick(&[Value::Int(1), Value::Int(5), Value::from("x"), Value::double(0.5), Value::Bool(true), Value::Uint(3)])

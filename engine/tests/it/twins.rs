@@ -8,7 +8,7 @@ use thalweg_engine::{Engine, Options};
 use thalweg_formulas::{Type, Value};
 use thalweg_graph::outcome::Delta;
 use thalweg_graph::planning::plan;
-use thalweg_graph::spec::{BySpec, FieldSpec, GraphSpec, GroupSpec, OneOrMany, RelationSpec, TableSpec};
+use thalweg_graph::spec::{BySpec, FieldSpec, GraphSpec, GroupSpec, OneOrMany, RelationSpec, TableSpec, WindowSpec};
 use thalweg_graph::{Op, Plan, Schema, Transaction};
 
 use crate::by_hand::{change, row, schema, tx};
@@ -174,46 +174,131 @@ fn the_group_edge_is_a_differential_reduce() {
     }
 }
 
-/// The same by a derived table: its documents are the reduce's groups, no more and no less.
-#[test]
-fn the_derived_table_is_a_differential_reduce() {
-    let group = GroupSpec { of: "Item".into(), by: BySpec::One("order".into()), filter: None, rows: Some("items".into()) };
+/// What a group of items comes to: sum, count, least, greatest.
+type Figures = (i64, i64, i64, i64);
+
+/// Groups by key.
+type Groups = BTreeSet<(Vec<i64>, Figures)>;
+
+/// Items at the second that `x` says, grouped as `Group`.
+fn grouped(group: GroupSpec) -> Arc<Plan> {
+    let group = GroupSpec { of: "Item".into(), rows: Some("items".into()), ..group };
     let derived = TableSpec { name: "Group".into(), group: Some(group), ..TableSpec::default() };
     let fields = [
+        ("Item.at", "timestamp(x)"),
+        ("Item.marks", "x < 0 ? [] : [x % 3, order % 3, 1]"),
         ("Group.sum", "sum(items[*].x)"),
         ("Group.count", "count(items[*].x)"),
         ("Group.min", "min(items[*].x)"),
         ("Group.max", "max(items[*].x)"),
     ];
-    let plan = planned(vec![table("Item", &["id", "order", "x"], None), derived], &fields);
+    planned(vec![table("Item", &["id", "order", "x"], None), derived], &fields)
+}
+
+/// The documents of the derived table are the groups of the dataflow at every epoch, no more and no less.
+fn assert_groups(operator: &'static str, plan: &Arc<Plan>, twin: impl Fn(Updates<Item>) -> Updates<(Vec<i64>, Figures)>) {
     let (orders, items) = (schema("Order", &["id"], &[0]), schema("Item", &["id", "order", "x"], &[0]));
-    let mut cases = Cases::new("group-by");
+    let mut cases = Cases::new(operator);
+    let number = |value: &Value| match value {
+        Value::Int(number) => *number,
+        Value::Timestamp(at) => at.0 / 1_000_000,
+        other => panic!("{other:?} is in no key here"),
+    };
     for seed in 100..104 {
         let (history, updates) = item_history(&mut Rng(seed), &orders, &items);
-        let reduced = states(reduce(updates), history.len() as u64);
+        let expected = states(twin(updates), history.len() as u64);
+        assert!(expected.iter().map(BTreeSet::len).sum::<usize>() > 500, "the history has too few groups to mean anything");
         for (workers, step) in STEPS {
-            let by_epoch = deltas(&plan, workers, step, &history);
-            let mut shown: BTreeMap<i64, BTreeMap<Arc<str>, i64>> = BTreeMap::new();
+            let by_epoch = deltas(plan, workers, step, &history);
+            let mut shown: BTreeMap<Vec<i64>, BTreeMap<Arc<str>, i64>> = BTreeMap::new();
             for epoch in 1..=history.len() as u64 {
-                for delta in by_epoch.get(&epoch).into_iter().flatten() {
-                    let Value::Int(order) = delta.key[0] else { panic!("an order is an int") };
+                for delta in by_epoch.get(&epoch).into_iter().flatten().filter(|delta| delta.node.starts_with("Group.")) {
+                    let key: Vec<i64> = delta.key.iter().map(number).collect();
                     match delta.new {
-                        Value::Int(new) => drop(shown.entry(order).or_default().insert(delta.node.clone(), new)),
-                        _ => drop(shown.remove(&order)),
+                        Value::Int(new) => drop(shown.entry(key).or_default().insert(delta.node.clone(), new)),
+                        _ => drop(shown.remove(&key)),
                     }
                 }
-                let here: BTreeSet<(i64, (i64, i64, i64, i64))> = shown
+                let here: Groups = shown
                     .iter()
-                    .map(|(order, group)| {
+                    .map(|(key, group)| {
                         let of = |name: &str| group[&*format!("Group.{name}")];
-                        (*order, (of("sum"), of("count"), of("min"), of("max")))
+                        (key.clone(), (of("sum"), of("count"), of("min"), of("max")))
                     })
                     .collect();
-                assert_eq!(here, reduced[epoch as usize], "seed {seed}, {workers} workers, steps of {step}, epoch {epoch}");
+                assert_eq!(here, expected[epoch as usize], "seed {seed}, {workers} workers, steps of {step}, epoch {epoch}");
             }
             cases.ran(step, workers);
         }
     }
+}
+
+#[test]
+fn the_derived_table_is_a_differential_reduce() {
+    let plan = grouped(GroupSpec { by: BySpec::One("order".into()), ..GroupSpec::default() });
+    assert_groups("group-by", &plan, |updates| reduce_by(updates, |order, _| vec![vec![order]]));
+}
+
+#[test]
+fn a_row_in_several_documents_is_a_differential_flat_map() {
+    let by = BySpec::Named([("mark".into(), "marks[*]".into()), ("order".into(), "order".into())].into());
+    assert_groups("group-by elements", &grouped(GroupSpec { by, ..GroupSpec::default() }), |updates| {
+        reduce_by(updates, |order, x| {
+            let marks = if x < 0 { BTreeSet::new() } else { BTreeSet::from([x % 3, order % 3, 1]) };
+            marks.into_iter().map(|mark| vec![mark, order]).collect()
+        })
+    });
+}
+
+#[test]
+fn the_time_windows_are_a_differential_flat_map() {
+    let window = |slide: Option<&str>| {
+        let window = WindowSpec { on: "at".into(), size: "6s".into(), slide: slide.map(Into::into), ..WindowSpec::default() };
+        grouped(GroupSpec { by: BySpec::One("order".into()), window: Some(window), ..GroupSpec::default() })
+    };
+    assert_groups("tumbling windows", &window(None), |updates| {
+        reduce_by(updates, |order, x| {
+            let start = x.div_euclid(6) * 6;
+            vec![vec![order, start, start + 6]]
+        })
+    });
+    assert_groups("hopping windows", &window(Some("4s")), |updates| {
+        reduce_by(updates, |order, x| {
+            let starts = (-20..20).map(|step| step * 4).filter(|start| *start <= x && x < start + 6);
+            starts.map(|start| vec![order, start, start + 6]).collect()
+        })
+    });
+}
+
+/// The groups that an item is in, by its order and `x`.
+type Keys = fn(i64, i64) -> Vec<Vec<i64>>;
+
+/// The figures of the groups that items are in.
+fn reduce_by(updates: Updates<Item>, keys: Keys) -> Updates<(Vec<i64>, Figures)> {
+    timely::execute_directly(move |worker| {
+        let mut input = InputSession::new();
+        let (send, receive) = std::sync::mpsc::channel();
+        worker.dataflow(|scope| {
+            let items = input.to_collection(scope);
+            let keyed = items.flat_map(move |(order, (id, x))| keys(order, x).into_iter().map(move |key| (key, (id, x))));
+            let groups = keyed.reduce(|_, items: &[(&(i64, i64), isize)], out| {
+                let xs: Vec<i64> = items.iter().map(|((_, x), _)| *x).collect();
+                out.push((figures(&xs), 1));
+            });
+            groups.inspect(move |update| send.send(update.clone()).expect("the test listens"));
+        });
+        for (data, epoch, diff) in updates {
+            input.update_at(data, epoch, diff);
+        }
+        drop(input);
+        while worker.step() {}
+        receive.try_iter().collect()
+    })
+}
+
+fn figures(xs: &[i64]) -> Figures {
+    let (least, greatest) = (xs.iter().min().copied().unwrap_or(0), xs.iter().max().copied().unwrap_or(0));
+    (xs.iter().sum(), xs.len() as i64, least, greatest)
 }
 
 fn reduce(updates: Updates<Item>) -> Updates<(i64, (i64, i64, i64, i64))> {

@@ -24,6 +24,7 @@ mod number;
 mod signature;
 mod text;
 mod time;
+mod window;
 
 pub use text::{matches, pattern};
 
@@ -76,7 +77,15 @@ pub enum Derivative {
 }
 
 static ALL: LazyLock<Vec<&'static Function>> = LazyLock::new(|| {
-    let rooms = [number::FUNCTIONS, text::FUNCTIONS, list::FUNCTIONS, aggregate::FUNCTIONS, time::FUNCTIONS, convert::FUNCTIONS];
+    let rooms = [
+        number::FUNCTIONS,
+        text::FUNCTIONS,
+        list::FUNCTIONS,
+        aggregate::FUNCTIONS,
+        time::FUNCTIONS,
+        window::FUNCTIONS,
+        convert::FUNCTIONS,
+    ];
     rooms.into_iter().flatten().collect()
 });
 

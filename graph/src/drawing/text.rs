@@ -8,7 +8,7 @@ use super::figures::Sheet;
 use super::view::{cancelled_by, kept, raised_by};
 use crate::outcome::NodeStats;
 use crate::plan::{
-    CellKind, Effect, EffectKind, EffectMode, Group, Lookup, Membership, Plan, Reaction, Rearm, Region, RegionId, Schedule,
+    CellKind, Effect, EffectKind, EffectMode, Group, Lookup, Membership, Part, Plan, Reaction, Rearm, Region, RegionId, Schedule,
     SlotId, SlotSource, Table,
 };
 use crate::show;
@@ -83,7 +83,7 @@ fn slot_line(out: &mut String, plan: &Plan, sheet: &Sheet<'_>, at: RegionId, slo
 fn kept_by_text(plan: &Plan, edge: &Membership) -> String {
     let from = &plan.regions[edge.from.0 as usize];
     let table = &plan.tables[from.table.0 as usize].name;
-    let by = slot_names(plan, edge.from, &edge.key);
+    let by = key_names(plan, edge.from, &edge.key, &edge.parts);
     format!("<- rows of {table} by {by}, region {}; a document lives as long as a row is in it", edge.from.0)
 }
 
@@ -119,13 +119,26 @@ fn slot_names(plan: &Plan, region: RegionId, slots: &[SlotId]) -> String {
     names.join(", ")
 }
 
+/// The slots that hold a key, and how.
+fn key_names(plan: &Plan, region: RegionId, slots: &[SlotId], parts: &[Part]) -> String {
+    let named = slots.iter().enumerate().map(|(at, slot)| {
+        let name = slot_names(plan, region, std::slice::from_ref(slot));
+        match parts.get(at) {
+            None | Some(Part::One) => name,
+            Some(Part::Each) => format!("each of {name}"),
+            Some(Part::Later(by)) => format!("{} later", show::delay(*by)),
+        }
+    });
+    named.collect::<Vec<_>>().join(", ")
+}
+
 fn group_text(plan: &Plan, group: &Group) -> String {
     let from = &plan.regions[group.from.0 as usize];
     let table = &plan.tables[from.table.0 as usize].name;
     let what = &from.slots[group.contribution.0 as usize].name;
     let by = match group.parent_key.as_slice() {
         [] => String::new(),
-        key => format!(" by {}", slot_names(plan, group.from, key)),
+        key => format!(" by {}", key_names(plan, group.from, key, &group.parts)),
     };
     let parameter = group.agg.parameter().map_or(String::new(), |parameter| format!(" {}", show::value(&parameter)));
     let beside = if group.agg.is_of_pairs() { "and" } else { "in the order of" };

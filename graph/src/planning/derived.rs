@@ -19,7 +19,9 @@ use super::nodes::NodeId;
 use super::order::Reads;
 use super::scope::Reading;
 use super::slips;
+use super::windows::{Lengths, WINDOW_END, WINDOW_START};
 use super::world::{Shared, World};
+use crate::plan::Part;
 use crate::spec::{BySpec, GraphSpec, GroupSpec, Place, TableSpec};
 
 /// A derived table while the plan is made.
@@ -29,8 +31,10 @@ pub(super) struct GroupDef {
     pub(super) table: usize,
     /// The table of its rows.
     pub(super) of: usize,
-    /// The formulas of the key columns; `None` if the text was refused.
+    /// The formulas of the key columns, windows included; `None` if the text was refused.
     keys: Vec<Option<Rc<Ast>>>,
+    /// How each gives its column; empty where each holds it as it is.
+    pub(super) parts: Vec<Part>,
     /// The condition, if there is one.
     filter: Option<Option<Rc<Ast>>>,
     /// What the formulas read.
@@ -69,7 +73,21 @@ impl Catalogue {
                 None => drop(table.add_column(column.into(), Type::Dyn)),
             }
         }
-        if group.by.columns().is_empty() {
+        if let Some(window) = &group.window {
+            for column in [WINDOW_START, WINDOW_END] {
+                if table.column(column).is_some() {
+                    let problem = Problem::new(233, format!("column `{column}` stands twice in the key of `{name}`"));
+                    findings.error(
+                        group_place(ix, "window"),
+                        problem.help("windows have these two columns: give yours another name"),
+                    );
+                } else {
+                    table.add_column(column.into(), Type::Timestamp);
+                }
+            }
+            Lengths::read(ix, window, findings);
+        }
+        if group.by.columns().is_empty() && group.window.is_none() {
             let problem = Problem::new(256, format!("table `{name}` does not say by what its rows are grouped"));
             findings.error(group_place(ix, "by"), problem.help("write by = \"column\", or by = { name = \"formula\" }"));
         }
@@ -132,9 +150,20 @@ impl Catalogue {
             ast.map_err(|problems| findings.errors(&place, problems)).ok().map(Rc::new)
         };
         let columns = group.by.columns();
-        let keys = columns.iter().enumerate().map(|(at, (_, text))| read(text, by_place(ix, &group.by, at))).collect();
+        let mut keys: Vec<Option<Rc<Ast>>> =
+            columns.iter().enumerate().map(|(at, (_, text))| read(text, by_place(ix, &group.by, at))).collect();
+        let mut parts: Vec<Part> = keys.iter_mut().map(take_each).collect();
+        if let Some(window) = &group.window {
+            let on = read(&window.on, group_place(ix, "window.on"));
+            keys.extend([on.clone(), on]);
+            let lengths = Lengths::read(ix, window, &mut Findings::default());
+            parts.extend(lengths.map(|lengths| lengths.parts()).unwrap_or([Part::One; 2]));
+        }
+        if parts.iter().all(|part| *part == Part::One) {
+            parts.clear();
+        }
         let filter = group.filter.as_deref().map(|text| read(text, group_place(ix, "where")));
-        Some(GroupDef { spec: ix, table, of: of?, keys, filter, reads: Reads::default(), key: None })
+        Some(GroupDef { spec: ix, table, of: of?, keys, parts, filter, reads: Reads::default(), key: None })
     }
 }
 
@@ -168,16 +197,23 @@ pub(super) fn read_names(world: &Shared) {
 
 /// The second pass: the types of the key columns, and the nodes at the rows that hold the key.
 pub(super) fn check_group(world: &Shared, spec: &GraphSpec, group: usize, findings: &mut Findings) {
-    let (ix, table, of, keys, filter) = {
+    let (ix, table, of, keys, parts, filter) = {
         let world = world.borrow();
         let def = &world.groups[group];
-        (def.spec, def.table, def.of, def.keys.clone(), def.filter.clone())
+        (def.spec, def.table, def.of, def.keys.clone(), def.parts.clone(), def.filter.clone())
     };
     let Some(written) = &spec.tables[ix].group else { return };
-    let places = (0..keys.len()).map(|at| by_place(ix, &written.by, at));
-    let checked: Vec<Option<Expr>> =
-        keys.iter().zip(places).map(|(ast, place)| formula(world, of, ast.as_deref()?, &place, findings, &|_| None)).collect();
+    let by = written.by.columns().len();
+    let lengths = written.window.as_ref().and_then(|window| Lengths::read(ix, window, &mut Findings::default()));
     let name = world.borrow().catalogue.tables[table].name.clone();
+    let mut checked: Vec<Option<Expr>> = Vec::with_capacity(keys.len());
+    for (at, ast) in keys.iter().enumerate() {
+        let place = if at < by { by_place(ix, &written.by, at) } else { group_place(ix, "window.on") };
+        let each = parts.get(at) == Some(&Part::Each) && at < by;
+        let fits = |expr: &Expr| misfit(&name, expr.ty(), each, at >= by);
+        let expr = ast.as_deref().and_then(|ast| formula(world, of, ast, &place, findings, &fits));
+        checked.push(if at < by { expr } else { expr.zip(lengths.as_ref()).map(|(on, lengths)| lengths.column(on, at - by)) });
+    }
     let condition = |expr: &Expr| {
         let ty = expr.ty();
         let refused = !matches!(ty, Type::Bool | Type::Dyn | Type::Null);
@@ -189,8 +225,13 @@ pub(super) fn check_group(world: &Shared, spec: &GraphSpec, group: usize, findin
     if exprs.len() != world.catalogue.tables[table].columns.len() {
         return;
     }
-    for (column, expr) in world.catalogue.tables[table].columns.iter_mut().zip(&exprs) {
-        column.ty = if *expr.ty() == Type::Null { Type::Dyn } else { expr.ty().clone() };
+    for (at, (column, expr)) in world.catalogue.tables[table].columns.iter_mut().zip(&exprs).enumerate() {
+        column.ty = match (parts.get(at), expr.ty()) {
+            (Some(Part::Later(_)), _) => Type::Timestamp,
+            (Some(Part::Each), Type::List(item)) => (**item).clone(),
+            (Some(Part::Each), _) | (_, Type::Null) => Type::Dyn,
+            (_, ty) => ty.clone(),
+        };
     }
     let exprs = match filter {
         None => exprs,
@@ -235,12 +276,35 @@ fn only_where(filter: &Expr, mut exprs: Vec<Expr>) -> Vec<Expr> {
     exprs
 }
 
+/// Why a key column cannot be made of this type.
+fn misfit(name: &str, ty: &Type, each: bool, window: bool) -> Option<Problem> {
+    if each && !matches!(ty, Type::List(_) | Type::Dyn | Type::Null) {
+        let problem = Problem::new(256, format!("`[*]` in the key of `{name}` follows {ty}, which is no list"));
+        return Some(problem.help("name a list, or leave `[*]` out"));
+    }
+    if window && !matches!(ty, Type::Timestamp | Type::Dyn | Type::Null) {
+        let problem = Problem::new(256, format!("the windows of `{name}` are over {ty}, which is no timestamp"));
+        return Some(problem.help("name a timestamp, or make one: timestamp(text)"));
+    }
+    None
+}
+
+/// Takes `[*]` off a formula: each element of a list.
+fn take_each(ast: &mut Option<Rc<Ast>>) -> Part {
+    let inner = match ast.as_deref().map(|ast| &ast.kind) {
+        Some(AstKind::Each(inner)) => Rc::new((**inner).clone()),
+        _ => return Part::One,
+    };
+    *ast = Some(inner);
+    Part::Each
+}
+
 /// Whether the text is a name, not a formula.
 fn is_name(text: &str) -> bool {
     language::parse_formula(text).is_ok_and(|ast| matches!(ast.kind, AstKind::Ident(_)))
 }
 
-fn group_place(ix: usize, key: &str) -> Place {
+pub(super) fn group_place(ix: usize, key: &str) -> Place {
     Place::Table(ix, format!("group.{key}"))
 }
 

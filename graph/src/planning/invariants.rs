@@ -4,7 +4,7 @@
 //! - INV-PLAN-CELLS: a cell reads slots of its own row that are there and, but for its own in a self-reference, computed before it.
 //! - INV-PLAN-SLOTS: every slot's source names that slot; columns live in the home region, values are carried from lower regions of the same table.
 
-use crate::plan::{CellKind, Plan, Region, RegionId, SlotId, SlotSource};
+use crate::plan::{CellKind, Part, Plan, Region, RegionId, SlotId, SlotSource};
 
 /// Panics, naming the invariant, if the plan is wrong.
 pub(super) fn assert_holds(plan: &Plan) {
@@ -27,17 +27,22 @@ fn require(holds: bool, broken: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(broken()) }
 }
 
+/// Whether there is no part, or one for each of `columns`, the first of which stands for itself.
+fn whole(parts: &[Part], columns: usize) -> bool {
+    parts.is_empty() || parts.len() == columns && !matches!(parts[0], Part::Later(_))
+}
+
 fn levels(plan: &Plan) -> Result<(), String> {
     let level = |region: RegionId| plan.regions[region.0 as usize].level;
     require(plan.regions.is_sorted_by_key(|region| region.level), || "INV-PLAN-LEVELS: regions are ordered by level".into())?;
     for (ix, group) in plan.groups.iter().enumerate() {
-        let keys = group.parent_key.len() == group.key_types.len();
+        let keys = group.parent_key.len() == group.key_types.len() && whole(&group.parts, group.parent_key.len());
         let keys = keys && group.second.is_some() >= group.agg.is_of_pairs();
         require(level(group.from) < level(group.to) && keys, || format!("INV-PLAN-LEVELS: group edge {ix} goes up"))?;
     }
     for (ix, membership) in plan.memberships.iter().enumerate() {
         let (from, to) = (level(membership.from), level(membership.to));
-        let keys = membership.key.len() == membership.key_types.len();
+        let keys = membership.key.len() == membership.key_types.len() && whole(&membership.parts, membership.key.len());
         require(from < to && keys, || format!("INV-PLAN-LEVELS: membership edge {ix} goes up"))?;
     }
     for (ix, lookup) in plan.lookups.iter().enumerate() {

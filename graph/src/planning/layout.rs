@@ -269,7 +269,7 @@ impl Layout {
     fn groups(&self, world: &World) -> Vec<Group> {
         let groups = self.group_of.keys().map(|id| {
             let node = world.nodes.get(*id);
-            let Source::Aggregate { agg, contribution, second, parent_key, .. } = &node.source else {
+            let Source::Aggregate { agg, contribution, second, parent_key, parts, .. } = &node.source else {
                 unreachable!("invariant: only aggregates have group edges")
             };
             let from = self.meeting(node.inputs());
@@ -280,6 +280,7 @@ impl Layout {
                 contribution: self.slot(from, *contribution),
                 second: second.map(|second| self.slot(from, second)),
                 parent_key: parent_key.iter().map(|key| self.slot(from, *key)).collect(),
+                parts: parts.clone(),
                 key_types: world.catalogue.tables[node.table].key_types(parent_key.len()),
                 to,
                 slot: self.slot(to, *id),
@@ -295,6 +296,7 @@ impl Layout {
             Membership {
                 from,
                 key: key.iter().map(|node| self.slot(from, *node)).collect(),
+                parts: group.parts.clone(),
                 key_types: world.catalogue.tables[group.table].key_types(key.len()),
                 to: self.home(group.table),
             }

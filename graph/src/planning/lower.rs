@@ -12,6 +12,7 @@ use thalweg_formulas::{Agg, Expr, ExprKind, InputId, Problem, Type, Value};
 use super::nodes::{NodeId, SELF, Source};
 use super::scope::{Frame, Read, Reading, Step};
 use super::world::World;
+use crate::plan::Part;
 use crate::show;
 
 /// A checked formula with nodes of its own table as inputs.
@@ -104,7 +105,9 @@ impl Lowering<'_> {
             return self.bring(looked, frame.outer, at);
         }
         let inner = self.reading.frame(at);
-        let Some(parent_key) = self.own_parent_key(&inner) else { return Err(self.not_determined(node, &frame, &inner)) };
+        let Some(parent_key) = self.own_parent_key(&inner).and_then(|(key, parts)| parts.is_empty().then_some(key)) else {
+            return Err(self.not_determined(node, &frame, &inner));
+        };
         let brought = self.bring(node, from, inner.outer)?;
         let parent = self.reading.frame(inner.outer).table;
         Ok(self.look_up(at, parent_key, parent, brought, None))
@@ -115,14 +118,15 @@ impl Lowering<'_> {
         columns.iter().map(|column| world.column_node(table, *column)).collect()
     }
 
-    /// The nodes of a child's frame that hold the key of the outer frame's document; none if it is no child's.
-    fn own_parent_key(&self, frame: &Frame) -> Option<Vec<NodeId>> {
+    /// The nodes of a child's frame that hold the key of the outer frame's document, or of several; none if it is no child's.
+    fn own_parent_key(&self, frame: &Frame) -> Option<(Vec<NodeId>, Vec<Part>)> {
         match &frame.step {
-            Step::Children(columns) => Some(self.columns(frame.table, columns)),
+            Step::Children(columns) => Some((self.columns(frame.table, columns), Vec::new())),
             Step::Members(derived) => {
                 let world = self.reading.world.borrow();
-                let group = world.group_of(*derived).and_then(|group| world.groups[group].key.clone());
-                Some(group.expect("invariant: formulas are lowered after the derived tables that they read"))
+                let group = world.group_of(*derived).map(|group| &world.groups[group]);
+                let key = group.and_then(|group| Some((group.key.clone()?, group.parts.clone())));
+                Some(key.expect("invariant: formulas are lowered after the derived tables that they read"))
             }
             Step::Home | Step::Lookup(_) => None,
         }
@@ -155,7 +159,7 @@ impl Lowering<'_> {
         };
         let contribution = hidden(body)?;
         let second_node = second.map(hidden).transpose()?;
-        let parent_key = self.parent_key(over, anchor)?;
+        let (parent_key, parts) = self.parent_key(over, anchor)?;
         let prefix = self.reading.frame(anchor).path;
         let within = |path: &str| path.strip_prefix(prefix.as_str()).unwrap_or(path).to_owned();
         let text = |expr: &Expr| show::text(expr, &|id| within(&self.reading.path(id)));
@@ -165,7 +169,8 @@ impl Lowering<'_> {
         };
         let name = show::aggregate(agg, &shown, second.map(text).as_deref());
         let table = self.reading.frame(anchor).table;
-        let source = Source::Aggregate { agg: agg.clone(), from: child.table, contribution, second: second_node, parent_key };
+        let (agg, from) = (agg.clone(), child.table);
+        let source = Source::Aggregate { agg, from, contribution, second: second_node, parent_key, parts };
         let node = self.reading.world.borrow_mut().nodes.shared(table, source, ty.clone(), || name);
         self.bring(node, anchor, at)
     }
@@ -193,7 +198,7 @@ impl Lowering<'_> {
     }
 
     /// The nodes of frame `over` that hold the key of the document of frame `anchor`.
-    fn parent_key(&self, over: u32, anchor: u32) -> Result<Vec<NodeId>, Problem> {
+    fn parent_key(&self, over: u32, anchor: u32) -> Result<(Vec<NodeId>, Vec<Part>), Problem> {
         let mut frame = over;
         let mut outermost = over;
         while frame != anchor {
@@ -201,8 +206,9 @@ impl Lowering<'_> {
             frame = self.reading.frame(frame).outer;
         }
         let reached = self.reading.frame(outermost);
-        let Some(key) = self.own_parent_key(&reached) else { return Err(self.not_determined_key(&reached)) };
-        key.into_iter().map(|node| self.bring(node, outermost, over)).collect()
+        let Some((key, parts)) = self.own_parent_key(&reached) else { return Err(self.not_determined_key(&reached)) };
+        let key = key.into_iter().map(|node| self.bring(node, outermost, over)).collect::<Result<_, _>>()?;
+        Ok((key, parts))
     }
 
     fn not_determined(&self, node: NodeId, read: &Frame, at: &Frame) -> Problem {

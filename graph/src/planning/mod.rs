@@ -39,6 +39,7 @@ mod scope;
 mod selves;
 mod slips;
 mod timers;
+mod windows;
 mod world;
 
 use std::cell::RefCell;

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::plan::Part;
 use thalweg_formulas::{Agg, Expr, ExprKind, InputId, Type, Value};
 
 /// A node of the graph under construction; in the expressions of cells, inputs are these numbers.
@@ -36,8 +37,8 @@ pub(super) enum Source {
     /// A key column of a derived table; `rows` are the nodes that hold the key at the rows it is kept from.
     Key { column: usize, rows: Vec<NodeId> },
     /// An aggregate of `contribution` over the rows of table `from` whose `parent_key` holds this document's key.
-    /// With a `second` value of each row, where the aggregate takes one.
-    Aggregate { agg: Agg, from: usize, contribution: NodeId, second: Option<NodeId>, parent_key: Vec<NodeId> },
+    /// With a `second` value of each row, where the aggregate takes one. `parts` as in [`crate::plan::Group::parts`].
+    Aggregate { agg: Agg, from: usize, contribution: NodeId, second: Option<NodeId>, parent_key: Vec<NodeId>, parts: Vec<Part> },
     /// `value` of the document of table `to` whose key `via` holds.
     Looked { via: Vec<NodeId>, to: usize, value: NodeId },
     /// A function of the row; `init` marks a self-reference.

@@ -430,3 +430,117 @@ fn a_cycle_through_a_derived_table_is_refused() {
         "#]],
     );
 }
+
+#[test]
+fn a_row_may_be_in_several_documents() {
+    let visits = json!([
+        { "name": "Visit", "key": ["id"], "columns": { "id": "int", "at": "timestamp", "tags": "list(text)", "page": "text" } },
+        { "name": "Tag", "group": { "of": "Visit", "by": { "tag": "tags[*]", "page": "page" }, "rows": "visits" } },
+        { "name": "Minute", "group": { "of": "Visit", "by": "page", "window": { "on": "at", "size": "1m" }, "rows": "visits" } },
+        { "name": "Sliding", "group": { "of": "Visit", "by": "page", "where": "id > 0",
+            "window": { "on": "at", "size": "1m", "slide": "10s", "offset": "5s" }, "rows": "visits" } },
+    ]);
+    check(
+        json!({ "tables": visits, "fields": { "Tag.n": "count(visits[*])", "Minute.n": "count(visits[*])",
+            "Minute.first": "min(visits[*].at - window_start)", "Sliding.n": "count(visits[*])" } }),
+        expect![[r#"
+            Visit, key id
+              region 0, level 0
+                0  at: timestamp  column
+                1  id: int  column
+                2  page: text  column
+                3  tags: list(text)  column
+                4  true: bool  = true
+                5  window(at, duration('60s')): timestamp  = window(at, duration('60s'))
+                6  window(at, duration('60s')) + duration('60s'): timestamp  = `window(at, duration('60s'))` + duration('60s')
+                7  id > 0 ? page : null: text  = id > 0 ? page : null
+                8  windows(at, duration('60s'), duration('10s'), duration('5s')): list(timestamp)  = windows(at, duration('60s'), duration('10s'), duration('5s'))
+              region 4, level 3
+                0  page: text  from region 0
+                1  at: timestamp  from region 0
+                2  window(at, duration('60s')): timestamp  from region 0
+                3  window(at, duration('60s')) + duration('60s'): timestamp  from region 0
+                4  Minute.window_start: timestamp  <- Minute `window_start` by page, window(at, duration('60s')), window(at, duration('60s')) + duration('60s'), region 2, index at level 2
+                5  at - Minute.window_start: duration  = at - Minute.window_start
+            Tag, key page, tag
+              <- rows of Visit by page, each of tags, region 0; a document lives as long as a row is in it
+              region 1, level 1
+                0  page: text  column
+                1  tag: text  column
+                2  count(visits[*]): int  <- count of Visit `true` by page, each of tags, region 0
+                3  Tag.n: int  = `count(visits[*])`
+                   incremental: count is an accumulator, one step for each changed row
+            Minute, key page, window_start, window_end
+              <- rows of Visit by page, window(at, duration('60s')), window(at, duration('60s')) + duration('60s'), region 0; a document lives as long as a row is in it
+              region 2, level 1
+                0  page: text  column
+                1  window_start: timestamp  column
+                2  window_end: timestamp  column
+                3  count(visits[*]): int  <- count of Visit `true` by page, window(at, duration('60s')), window(at, duration('60s')) + duration('60s'), region 0
+                4  Minute.n: int  = `count(visits[*])`
+                   incremental: count is an accumulator, one step for each changed row
+              region 5, level 4
+                0  min(visits[*].at - window_start): duration  <- min of Visit `at - Minute.window_start` by page, window(at, duration('60s')), window(at, duration('60s')) + duration('60s'), region 4
+                1  Minute.first: duration  = `min(visits[*].at - window_start)`
+                   incremental: min keeps its values in order, O(log n) for each changed row
+            Sliding, key page, window_start, window_end
+              <- rows of Visit by id > 0 ? page : null, each of windows(at, duration('60s'), duration('10s'), duration('5s')), 1m later, region 0; a document lives as long as a row is in it
+              region 3, level 1
+                0  page: text  column
+                1  window_start: timestamp  column
+                2  window_end: timestamp  column
+                3  count(visits[*]): int  <- count of Visit `true` by id > 0 ? page : null, each of windows(at, duration('60s'), duration('10s'), duration('5s')), 1m later, region 0
+                4  Sliding.n: int  = `count(visits[*])`
+                   incremental: count is an accumulator, one step for each changed row
+        "#]],
+    );
+}
+
+#[test]
+fn lists_and_windows_are_refused_by_name() {
+    let cases = [
+        (json!({ "by": { "x": "status[*]" } }), "1"),
+        (json!({ "by": { "x": "marks[*]" }, "rows": "orders" }), "sum(orders[*].amount * rate)"),
+        (json!({ "window": { "on": "amount", "size": "0s" } }), "1"),
+        (
+            json!({ "by": { "window_end": "region" }, "window": { "on": "at", "size": "soon", "slide": "-1s", "offset": "1 moon" } }),
+            "1",
+        ),
+        (json!({ "window": { "on": "at", "size": "30d", "slide": "1s" } }), "1"),
+    ];
+    let text = cases.into_iter().map(|(mut group, total)| {
+        group["of"] = "Order".into();
+        let mut tables = without_area(orders(group.clone()));
+        tables[0]["columns"]["marks"] = "list(int)".into();
+        tables[0]["columns"]["at"] = "timestamp".into();
+        let fields = json!({ "Region.rate": "2", "Region.total": total });
+        format!("=== {group}\n{}", plan_text(json!({ "tables": tables, "fields": fields }), &[]))
+    });
+    expect![[r#"
+        === {"by":{"x":"status[*]"},"of":"Order"}
+        error table[2].group.by.x: E0256: `[*]` in the key of `Region` follows text, which is no list
+          help: name a list, or leave `[*]` out
+        === {"by":{"x":"marks[*]"},"rows":"orders","of":"Order"}
+        error field[1].formula: E0250: `rate` cannot be read at `orders[*]`: no single row is meant
+          at `sum(orders[*].amount * rate)`
+          help: aggregate one relation at a time, or make a field of one part and read that
+        === {"window":{"on":"amount","size":"0s"},"of":"Order"}
+        error table[2].group.window.on: E0256: the windows of `Region` are over decimal(10,2), which is no timestamp
+          help: name a timestamp, or make one: timestamp(text)
+        error table[2].group.window.size: E0256: `0s` is no size of a window
+          help: write a length such as 10s, 5m or 1d
+        === {"by":{"window_end":"region"},"window":{"on":"at","size":"soon","slide":"-1s","offset":"1 moon"},"of":"Order"}
+        error table[2].group.window: E0233: column `window_end` stands twice in the key of `Region`
+          help: windows have these two columns: give yours another name
+        error table[2].group.window.offset: E0256: `1 moon` is no offset of a window
+          help: write a length such as 10s, 5m or 1d
+        error table[2].group.window.size: E0256: `soon` is no size of a window
+          help: write a length such as 10s, 5m or 1d
+        error table[2].group.window.slide: E0256: `-1s` is no slide of a window
+          help: write a length such as 10s, 5m or 1d
+        === {"window":{"on":"at","size":"30d","slide":"1s"},"of":"Order"}
+        error table[2].group.window.slide: E0256: a row would be in 10000 windows or more
+          help: take a longer slide, or a shorter size
+    "#]]
+    .assert_eq(&text.collect::<String>());
+}
