@@ -16,7 +16,7 @@ use crate::embed::{Handler, Handlers, LiveGraph, Running};
 
 /// A document type: what is known of its state before any row is seen. Columns need no declaration; those that are declared are typed.
 #[derive(Clone, Debug, Default)]
-pub struct State(TableSpec);
+pub struct State(pub(super) TableSpec);
 
 impl State {
     /// A document type.
@@ -180,8 +180,8 @@ impl Graph {
     }
 
     /// Declares a document type.
-    pub fn state(&mut self, state: State) -> &mut Graph {
-        self.spec.tables.push(state.0);
+    pub fn state(&mut self, state: impl Into<State>) -> &mut Graph {
+        self.spec.tables.push(state.into().0);
         self
     }
 

@@ -29,10 +29,12 @@
 pub mod aggregates;
 mod changes;
 mod definition;
+mod groups;
 pub mod trace;
 
 pub use crate::embed::{Handler, LiveGraph};
 pub use aggregates::Pattern;
 pub use changes::Changes;
 pub use definition::{Accumulate, DefinitionError, Derived, Effect, Graph, State};
+pub use groups::Grouped;
 pub use trace::{Ctx, Traced, if_else};
