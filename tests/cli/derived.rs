@@ -144,7 +144,7 @@ fn a_group_is_read_strictly() {
               |                          ^^^^ no such key
               |
               = help: did you mean `where`?
-              = note: keys: of, by, where, rows
+              = note: keys: of, by, where, rows, window
 
             error[E0287]: `emit` of `group` of section `[[table]]` is not built yet
              --> t.toml:7:41
