@@ -11,12 +11,13 @@
 //! - SHARE-2: what ends the connection ends it for every seat; each source then begins anew by itself.
 //!
 //! Bounds: 64 events wait at each seat; the slowest source holds up the others of its server, as they all wait for one queue of the
-//! runtime. A source that has found no end of its own connection when its seat is full stays on it.
+//! runtime. A source whose seat is full before it has come to where the seat begins gives it back, so that nobody waits for it, and asks
+//! again a heartbeat later.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use mysql_async::binlog::events::Event;
@@ -64,10 +65,8 @@ pub(crate) struct Seat {
 
 /// The events of the log, over whatever connection.
 pub(crate) enum Events {
-    /// One of its own, which stays so.
-    Alone(BinlogStream),
-    /// One of its own.
-    Own(BinlogStream),
+    /// One of its own, at least until then.
+    Own(BinlogStream, Instant),
     /// One of its own until a seat's beginning is reached.
     Moving(BinlogStream, Seat),
     /// A seat at another one.
@@ -78,7 +77,7 @@ impl Events {
     /// The next event; `None` at the end of the connection. A call that is given up loses nothing.
     pub(crate) async fn arrives(&mut self) -> Result<Option<Arc<Event>>, Failure> {
         match self {
-            Events::Alone(stream) | Events::Own(stream) | Events::Moving(stream, _) => {
+            Events::Own(stream, _) | Events::Moving(stream, _) => {
                 let event = poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx)).await;
                 Ok(event.transpose()?.map(Arc::new))
             }
@@ -94,17 +93,21 @@ impl Events {
         }
     }
 
-    /// Whether the connection stays what it is.
+    /// Whether the connection stays what it is, for now.
     pub(crate) fn is_settled(&self) -> bool {
-        matches!(self, Events::Alone(_) | Events::Shared(_))
+        match self {
+            Events::Own(_, until) => Instant::now() < *until,
+            Events::Moving(..) => false,
+            Events::Shared(_) => true,
+        }
     }
 
     /// The source has caught up, and has exactly `done`: its own connection becomes the shared one, or is left for it.
     pub(crate) async fn settle(self, share: &Share, key: &Key, done: &GtidState, silence_max: Duration) -> Events {
         match self {
-            Events::Own(stream) => share.enter(key, stream, done, silence_max).await,
+            Events::Own(stream, _) => share.enter(key, stream, done, silence_max).await,
             Events::Moving(_, seat) if done.covers(&seat.before) => Events::Shared(seat.behind(done)),
-            Events::Moving(stream, seat) if seat.events.len() >= SEAT => Events::Alone(stream),
+            Events::Moving(stream, seat) if seat.events.len() >= SEAT => Events::Own(stream, Instant::now() + key.heartbeat),
             moved => moved,
         }
     }
@@ -142,7 +145,7 @@ impl Share {
                 host.send(answer).await.ok();
                 match seat.await {
                     Ok(seat) => Events::Moving(stream, seat),
-                    Err(_) => Events::Own(stream),
+                    Err(_) => Events::Own(stream, Instant::now()),
                 }
             }
             Err(asks) => {

@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use mysql_async::binlog::events::Event;
@@ -81,7 +81,7 @@ pub(crate) async fn run(mut task: Task, conn: Conn) -> Failure {
 impl Task {
     async fn read(&mut self, conn: Conn) -> Result<(), Failure> {
         let start = self.assembler.position().start();
-        let mut events = Events::Own(open(conn, self.flavour, self.server_id, self.heartbeat, start).await?);
+        let mut events = Events::Own(open(conn, self.flavour, self.server_id, self.heartbeat, start).await?, Instant::now());
         let mut caught_up = self.announce_if_caught_up(false).await?;
         let mut passed = 0;
         let mut steps = Vec::new();

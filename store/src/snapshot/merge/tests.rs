@@ -93,8 +93,9 @@ fn folded(before: Vec<(Schema, Vec<Row>)>, changes: &[Change]) -> Vec<(Schema, V
     let mut fold = Fold::new(Arc::default());
     for (schema, rows) in before {
         let schema = Arc::new(schema);
-        for row in rows {
-            fold.change(Change { schema: schema.clone(), op: Op::Insert, key: None, before: None, after: Some(row) });
+        // The one without a row brings the columns of an empty table, which a snapshot keeps too.
+        for after in std::iter::once(None).chain(rows.into_iter().map(Some)) {
+            fold.change(Change { schema: schema.clone(), op: Op::Insert, key: None, before: None, after });
         }
     }
     for change in changes {
@@ -132,6 +133,19 @@ proptest! {
         let once = merged(place.path(), None, 2, 1 << 30, changes);
         prop_assert_eq!(rounds.tables, once.tables);
     }
+}
+
+/// A table that was empty in the snapshot keeps the columns that it had there.
+#[test]
+fn an_empty_table_keeps_its_columns_from_snapshot_to_snapshot() {
+    let place = tempfile::tempdir().unwrap();
+    let wide = Change { schema: schemas().swap_remove(3), op: Op::Insert, key: None, before: None, after: None };
+    let narrow = Change { schema: schemas().swap_remove(2), after: Some(vec![Some(Value::Int(7)); 2].into()), ..wide.clone() };
+    let empty = merged(place.path(), None, 1, 1, vec![wide]);
+    assert_eq!(rows(place.path(), &empty), [(Schema::clone(&schemas()[3]), vec![])]);
+    let one = merged(place.path(), Some(&empty), 2, 1, vec![narrow]);
+    let row: Row = vec![Some(Value::Int(7)), Some(Value::Int(7)), None].into();
+    assert_eq!(rows(place.path(), &one), [(Schema::clone(&schemas()[3]), vec![row])]);
 }
 
 #[test]
