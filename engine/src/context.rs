@@ -13,6 +13,7 @@ use thalweg_graph::{Epoch, Outcome, Plan, Transaction};
 use crate::edges::lookup::Seen;
 use crate::edges::mail::{Ask, AskKind, Given, Note, NoteKind, Parcel, ParcelKind, Referrer};
 use crate::edges::members::{self, MemberTarget};
+use crate::edges::sessions::Visit;
 use crate::intake::{Arrival, Mapping};
 use crate::memory::Memory;
 use crate::state::{Directory, KeyHash, Kind};
@@ -109,6 +110,10 @@ pub struct Context {
     pub lookups: Vec<LookupTarget>,
     /// By membership edge.
     pub members: Vec<MemberTarget>,
+    /// By session edge: the region and the slot that are told.
+    pub sessions: Vec<(u32, u32)>,
+    /// By session edge.
+    pub visits: Vec<Vec<Visit>>,
     /// Layouts of rows, by number.
     pub mappings: Vec<Arc<Mapping>>,
     /// The names of each table's key columns, once they are known.
@@ -163,6 +168,8 @@ impl Context {
             groups,
             lookups,
             members: members::targets(plan),
+            sessions: plan.sessions.iter().map(|edge| (edge.into.0, edge.slot.0)).collect(),
+            visits: vec![Vec::new(); plan.sessions.len()],
             mappings: Vec::new(),
             key_names: plan.tables.iter().map(declared_key).collect(),
             multisets: plan.tables.iter().map(|table| table.key.as_ref().is_some_and(Vec::is_empty)).collect(),
@@ -292,6 +299,8 @@ impl Context {
                 self.referred(epoch, lookup, &key, KeyHash::of(&key), referrer, refers);
             }
             ParcelKind::Member(edge, key, comes) => self.membership(epoch, edge, &key, KeyHash::of(&key), comes),
+            ParcelKind::Visit(edge, key, at, row, comes) => self.visits[edge as usize].push(Visit { epoch, key, at, row, comes }),
+            ParcelKind::InSession(edge, row, start) => self.in_session(epoch, edge, Referrer::new(self.me, row), start),
             ParcelKind::Looked(lookup, row, position, cell) => {
                 self.looked(epoch, lookup, Referrer::new(self.me, row), position, &Seen::Cell(cell.into()));
             }

@@ -16,6 +16,7 @@ use crate::context::{Batch, Context, GroupTarget, LookupTarget};
 use crate::edges::lookup::LookupIndex;
 use crate::edges::mail::{Note, NoteKind, Parcel};
 use crate::edges::members::Members;
+use crate::edges::sessions::Sessions;
 use crate::engine::Standing;
 use crate::intake::{Arrival, Image, Mapping, MappingId};
 use crate::memory::Memory;
@@ -42,6 +43,7 @@ pub struct Shard {
     plan: Arc<Plan>,
     regions: Vec<Region>,
     lookups: Vec<(u32, LookupIndex)>,
+    sessions: Vec<(u32, Sessions)>,
     homes: Vec<Option<u32>>,
     levels: Vec<u32>,
     context: Context,
@@ -78,12 +80,13 @@ impl Shard {
         let regions: Vec<Region> = regions.collect();
         let lookups = plan.lookups.iter().map(|lookup| (lookup.level, LookupIndex::new(kinds_looked_up(&plan, lookup))));
         let lookups: Vec<_> = lookups.collect();
-        let mut levels: Vec<u32> =
-            regions.iter().map(|region| region.layout.level).chain(lookups.iter().map(|(level, _)| *level)).collect();
+        let sessions: Vec<(u32, Sessions)> = plan.sessions.iter().map(|edge| (edge.level, Sessions::new(edge.gap))).collect();
+        let edges = lookups.iter().map(|(level, _)| *level).chain(sessions.iter().map(|(level, _)| *level));
+        let mut levels: Vec<u32> = regions.iter().map(|region| region.layout.level).chain(edges).collect();
         levels.sort_unstable();
         levels.dedup();
         let context = Context::new(&plan, group_targets(&plan), lookup_targets(&plan), me, workers);
-        Shard { regions, lookups, homes, levels, context, spare: None, started: false, plan }
+        Shard { regions, lookups, sessions, homes, levels, context, spare: None, started: false, plan }
     }
 
     /// The levels, ascending; each is to be run once a batch.
@@ -160,6 +163,17 @@ impl Shard {
             });
             asks.shrink_to(ASKS_KEPT_MAX);
             self.context.asks[at] = asks;
+        }
+        self.run_sessions(level);
+    }
+
+    /// Runs the session edges of a level.
+    fn run_sessions(&mut self, level: u32) {
+        for (at, (_, sessions)) in self.sessions.iter_mut().enumerate().filter(|(_, (of, _))| *of == level) {
+            let mut visits = std::mem::take(&mut self.context.visits[at]);
+            sessions.run(&mut visits, |epoch, row, start| self.context.in_session(epoch, at as u32, row, start));
+            visits.shrink_to(ASKS_KEPT_MAX);
+            self.context.visits[at] = visits;
         }
     }
 
@@ -299,6 +313,12 @@ impl Shard {
             let node = lookup_name(&self.plan, planned);
             let (rows, state_bytes, rows_touched) = (index.references(), index.bytes(), index.touched());
             stats.push(NodeStats { node, region: None, rows, state_bytes, rows_touched });
+        }
+        for (planned, (_, sessions)) in self.plan.sessions.iter().zip(&self.sessions) {
+            let table = &self.plan.tables[self.plan.regions[planned.into.0 as usize].table.0 as usize].name;
+            let slot = &self.plan.regions[planned.into.0 as usize].slots[planned.slot.0 as usize].name;
+            let (node, rows, state_bytes) = (format!("{table}: {slot}").into(), sessions.rows(), sessions.bytes());
+            stats.push(NodeStats { node, region: None, rows, state_bytes, rows_touched: sessions.touched() });
         }
         stats
     }

@@ -40,7 +40,7 @@ impl Plan {
                     (None, None) => hidden(table, &found.name),
                 }
             }
-            SlotSource::Aggregate(_) | SlotSource::Looked(..) => hidden(table, &found.name),
+            SlotSource::Aggregate(_) | SlotSource::Looked(..) | SlotSource::Session(_) => hidden(table, &found.name),
         }
     }
 

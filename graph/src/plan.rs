@@ -40,6 +40,8 @@ pub struct Plan {
     pub lookups: Vec<Lookup>,
     /// Edges that keep the documents of derived tables.
     pub memberships: Vec<Membership>,
+    /// Edges that tell rows which session they are in.
+    pub sessions: Vec<Session>,
 }
 
 /// Position of a table in the plan.
@@ -65,6 +67,10 @@ pub struct LookupId(pub u32);
 /// Position of a membership edge in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MembershipId(pub u32);
+
+/// Position of a session edge in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u32);
 
 /// Position of a slot in its region's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -361,6 +367,8 @@ pub enum SlotSource {
     Aggregate(GroupId),
     /// A value of a lookup edge that ends here (its position in `Lookup::values`).
     Looked(LookupId, u32),
+    /// When the row's session starts, of a session edge that ends here.
+    Session(SessionId),
     /// A cell of this region (its position in `cells`).
     Cell(u32),
 }
@@ -444,6 +452,28 @@ pub struct Lookup {
     pub into: RegionId,
     /// The slots there, in the order of `values`.
     pub slots: Vec<SlotId>,
+}
+
+/// A session edge: rows of one key that follow each other within a gap are in one session, and each is told when its session starts: the time of
+/// the session's first row.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// The region of the rows.
+    pub from: RegionId,
+    /// The slots there that hold the key; a row is in no session where one is NULL or in error.
+    pub key: Vec<SlotId>,
+    /// The types of the key, as in [`Group::key_types`].
+    pub key_types: Vec<Type>,
+    /// The slot there that holds the row's time; without one it is in no session.
+    pub on: SlotId,
+    /// How far apart rows of a session may be, in microseconds.
+    pub gap: i64,
+    /// The level at which the rows stand in the order of their times; above `from`, below `into`.
+    pub level: u32,
+    /// The region, of `from`'s table, that is told.
+    pub into: RegionId,
+    /// The slot there.
+    pub slot: SlotId,
 }
 
 /// A membership edge: which document of a derived table a row is in. A document lives as long as a row is in it.

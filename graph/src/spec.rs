@@ -63,18 +63,20 @@ pub struct GroupSpec {
     pub rows: Option<String>,
 }
 
-/// Windows over a timestamp: half open, aligned to the epoch plus `offset`. Lengths are written like delays: `"10s"`, `"1d 2h"`.
+/// Windows over a timestamp. Those of a `size` are half open, aligned to the epoch plus `offset`. Lengths are written like delays: `"10s"`, `"1d 2h"`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WindowSpec {
     /// A formula over the row that gives a timestamp.
     pub on: String,
     /// How long a window is.
-    pub size: String,
+    pub size: Option<String>,
     /// How far apart windows start; without, they follow each other.
     pub slide: Option<String>,
     /// How far the first start is from the epoch.
     pub offset: Option<String>,
+    /// In place of `size`: how far apart rows of a session may be. A session has one key column, `window_start`, the time of its first row.
+    pub gap: Option<String>,
 }
 
 /// The key columns of a derived table, and what they hold.

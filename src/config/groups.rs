@@ -20,7 +20,6 @@ impl Reader<'_> {
         let filter = self.text(&mut section, "where", place("where"));
         let rows = self.text(&mut section, "rows", place("rows"));
         let window = self.window(&mut section, index);
-        section.not_built(&["lateness", "emit"]);
         section.finish();
         Some(GroupSpec { of, by, filter, window, rows })
     }
@@ -32,12 +31,13 @@ impl Reader<'_> {
         let place = |key: &str| Place::Table(index, format!("group.window.{key}"));
         self.mark(Place::Table(index, "group.window".into()), &item.origin, None);
         let on = self.required(&mut section, "on", place("on"));
-        let size = self.required(&mut section, "size", place("size"));
+        let size = self.text(&mut section, "size", place("size"));
         let slide = self.text(&mut section, "slide", place("slide"));
         let offset = self.text(&mut section, "offset", place("offset"));
-        section.not_built(&["gap"]);
+        let gap = self.text(&mut section, "gap", place("gap"));
+        section.not_built(&["lateness", "emit", "late"]);
         section.finish();
-        Some(WindowSpec { on, size, slide, offset })
+        Some(WindowSpec { on, size, slide, offset, gap })
     }
 
     /// One name, a list of names, or formulas by name.

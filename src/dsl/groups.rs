@@ -63,14 +63,20 @@ impl Grouped {
     /// Windows of time over a timestamp at the row, which follow each other: `"1m"`. They add the key columns `window_start` and
     /// `window_end`.
     pub fn window(mut self, on: &str, size: &str) -> Grouped {
-        self.group.window = Some(WindowSpec { on: on.into(), size: size.into(), ..WindowSpec::default() });
+        self.group.window = Some(WindowSpec { on: on.into(), size: Some(size.into()), ..WindowSpec::default() });
         self
     }
 
     /// Windows of time that start at every `slide`, so that a row may be in several.
     pub fn sliding_window(mut self, on: &str, size: &str, slide: &str) -> Grouped {
-        let window = WindowSpec { on: on.into(), size: size.into(), slide: Some(slide.into()), ..WindowSpec::default() };
-        self.group.window = Some(window);
+        let (size, slide) = (Some(size.into()), Some(slide.into()));
+        self.group.window = Some(WindowSpec { on: on.into(), size, slide, ..WindowSpec::default() });
+        self
+    }
+
+    /// Sessions: rows of one key that follow each other within `gap`. They add the key column `window_start`, the time of the first row.
+    pub fn sessions(mut self, on: &str, gap: &str) -> Grouped {
+        self.group.window = Some(WindowSpec { on: on.into(), gap: Some(gap.into()), ..WindowSpec::default() });
         self
     }
 

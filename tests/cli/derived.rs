@@ -111,7 +111,7 @@ fn a_group_is_read_strictly() {
     check(
         &[
             ("no table", &table("1")),
-            ("keys", &table("{ by = \"region\", were = \"true\", emit = \"final\" }")),
+            ("keys", &table("{ by = \"region\", were = \"true\" }")),
             ("by", &table("{ of = \"Order\", by = 1 }")),
             ("nothing to group by", &table("{ of = \"Order\" }")),
             ("a formula without a name", &table("{ of = \"Order\", by = [\"region\", \"year(at)\"] }")),
@@ -134,27 +134,19 @@ fn a_group_is_read_strictly() {
             error[E0283]: `group` of section `[[table]]` has no `of`
              --> t.toml:7:9
               |
-            7 | group = { by = "region", were = "true", emit = "final" }
-              |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `of` is missing
+            7 | group = { by = "region", were = "true" }
+              |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `of` is missing
 
             error[E0280]: unknown key `were` in `group` of section `[[table]]`
              --> t.toml:7:26
               |
-            7 | group = { by = "region", were = "true", emit = "final" }
+            7 | group = { by = "region", were = "true" }
               |                          ^^^^ no such key
               |
               = help: did you mean `where`?
               = note: keys: of, by, where, rows, window
 
-            error[E0287]: `emit` of `group` of section `[[table]]` is not built yet
-             --> t.toml:7:41
-              |
-            7 | group = { by = "region", were = "true", emit = "final" }
-              |                                         ^^^^ not built yet
-              |
-              = help: leave it out
-
-            t.toml: 3 errors
+            t.toml: 2 errors
             === by
             exit 3
             --- stderr

@@ -172,6 +172,10 @@ pub enum ParcelKind {
     Refer(u32, Key, Referrer, bool),
     /// Of membership edge `.0`: a row comes into (`true`) or leaves the document with this key.
     Member(u32, Key, bool),
+    /// Of session edge `.0`: a row comes to a time (`true`) among those of this key, or leaves it.
+    Visit(u32, Key, i64, Referrer, bool),
+    /// Of session edge `.0`: when the session of a row of the receiver starts.
+    InSession(u32, u32, i64),
     /// Of lookup edge `.0`: the value at this position, for a row of the receiver.
     Looked(u32, u32, u32, Cell),
 }

@@ -1,5 +1,6 @@
-//! What crosses from one document to another: contributions to aggregates, references and looked-up values, memberships.
+//! What crosses from one document to another: contributions to aggregates, references and looked-up values, memberships, sessions.
 
 pub mod lookup;
 pub mod mail;
 pub mod members;
+pub mod sessions;

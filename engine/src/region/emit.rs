@@ -27,7 +27,7 @@ use crate::state::{KeyBuf, Raw, Tag};
 pub(super) struct Telling<'a> {
     region: &'a Region,
     pub(super) epoch: Epoch,
-    row: u32,
+    pub(super) row: u32,
     /// What moved; `None` at birth and death.
     pub(super) moved: Option<&'a [Moved]>,
     pub(super) lives: bool,
@@ -109,6 +109,7 @@ impl Telling<'_> {
         }
         layout.references.iter().for_each(|out| self.reference(out, context));
         layout.members_out.iter().for_each(|out| self.membership(out, context));
+        layout.sessions_out.iter().for_each(|out| self.session(out, context));
     }
 
     /// The fields, at birth or death.
@@ -148,6 +149,12 @@ impl Telling<'_> {
                     self.membership(out, context);
                 }
             }
+            Consumer::Session(at) => {
+                let out = &layout.sessions_out[*at as usize];
+                if !told(&out.key.slots) && !told(&[out.on]) {
+                    self.session(out, context);
+                }
+            }
             Consumer::Effect(at) => self.effect(&layout.effects[*at as usize], Some(entry.old), context),
         }
     }
@@ -167,7 +174,12 @@ impl Telling<'_> {
                 let what = AskKind::Value(*position, cell);
                 context.asks[*lookup as usize].push(Ask { epoch: self.epoch, row: self.row, what });
             }
-            Consumer::Carry { .. } | Consumer::Group(_) | Consumer::Refer(_) | Consumer::Member(_) | Consumer::Effect(_) => {}
+            Consumer::Carry { .. }
+            | Consumer::Group(_)
+            | Consumer::Refer(_)
+            | Consumer::Member(_)
+            | Consumer::Session(_)
+            | Consumer::Effect(_) => {}
         }
     }
 

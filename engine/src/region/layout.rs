@@ -37,6 +37,8 @@ pub enum Consumer {
     },
     /// A membership edge that starts here (place in [`Layout::members_out`]).
     Member(u32),
+    /// A session edge that starts here (place in [`Layout::sessions_out`]).
+    Session(u32),
     /// An effect's condition (place in [`Layout::effects`]).
     Effect(u32),
 }
@@ -152,6 +154,21 @@ pub struct MemberOut {
     pub key: KeySlots,
 }
 
+/// A session edge that starts here.
+#[derive(Clone, Debug)]
+pub struct SessionOut {
+    /// The edge.
+    pub edge: u32,
+    /// The slots that hold the key, and its types.
+    pub key: KeySlots,
+    /// The slot that holds the time.
+    pub on: u32,
+    /// The region, on this worker, that is told.
+    pub into: u32,
+    /// The slot there.
+    pub slot: u32,
+}
+
 /// Slots that hold another document's key.
 #[derive(Clone, Debug)]
 pub struct KeySlots {
@@ -238,6 +255,8 @@ pub struct Layout {
     pub references: Vec<ReferOut>,
     /// Membership edges that start here.
     pub members_out: Vec<MemberOut>,
+    /// Session edges that start here.
+    pub sessions_out: Vec<SessionOut>,
     /// Effects.
     pub effects: Vec<EffectHere>,
     /// For a home: the other regions of its table, which it tells of births and deaths.
@@ -296,6 +315,7 @@ impl Layout {
             singles,
             references: references_from(plan, id),
             members_out: members_from(plan, id),
+            sessions_out: sessions_from(plan, id),
             effects: effects_in(plan, id),
             followers: if is_home { followers(&plan.regions, id) } else { Vec::new() },
             columns: slots_of_columns(region),
@@ -341,6 +361,11 @@ impl Layout {
         }
         for at in 0..self.members_out.len() {
             self.members_out[at].key.slots.clone().into_iter().for_each(|slot| self.want(slot, Consumer::Member(at as u32)));
+        }
+        for at in 0..self.sessions_out.len() {
+            let out = &self.sessions_out[at];
+            let slots: Vec<u32> = out.key.slots.iter().chain([&out.on]).copied().collect();
+            slots.into_iter().for_each(|slot| self.want(slot, Consumer::Session(at as u32)));
         }
         for at in 0..self.effects.len() {
             self.want(self.effects[at].when, Consumer::Effect(at as u32));
@@ -488,6 +513,18 @@ fn references_from(plan: &Plan, id: u32) -> Vec<ReferOut> {
         },
         into: lookup.into.0,
         slots: lookup.slots.iter().map(|slot| slot.0).collect(),
+    })
+    .collect()
+}
+
+fn sessions_from(plan: &Plan, id: u32) -> Vec<SessionOut> {
+    let here = plan.sessions.iter().enumerate().filter(|(_, edge)| edge.from.0 == id);
+    here.map(|(at, edge)| SessionOut {
+        edge: at as u32,
+        key: KeySlots { slots: edge.key.iter().map(|slot| slot.0).collect(), parts: Vec::new(), types: edge.key_types.clone() },
+        on: edge.on.0,
+        into: edge.into.0,
+        slot: edge.slot.0,
     })
     .collect()
 }

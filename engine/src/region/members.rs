@@ -6,9 +6,9 @@ use thalweg_graph::plan::Part;
 
 use super::Region;
 use super::emit::Telling;
-use super::layout::{GroupOut, KeySlots, MemberOut};
+use super::layout::{GroupOut, KeySlots, MemberOut, SessionOut};
 use crate::context::Context;
-use crate::edges::mail::{Contribution, Given};
+use crate::edges::mail::{Contribution, Given, Note, NoteKind};
 use crate::intake::RowMap;
 use crate::intake::mapping::coerced;
 use crate::state::KeyBuf;
@@ -78,6 +78,28 @@ impl Telling<'_> {
             if !stays || remove != add {
                 self.contribute(out, Some(key), cells(remove.clone().filter(|_| stays), add.clone()), context);
             }
+        }
+    }
+
+    /// The time that the row leaves among those of a key, and the one that it comes to.
+    pub(super) fn session(&self, out: &SessionOut, context: &mut Context) {
+        let place = |key: Option<KeyBuf>, on: Cell| match (key, on) {
+            (Some(key), Ok(Value::Timestamp(at))) => Some((key, at.0)),
+            _ => None,
+        };
+        let from = if self.is_born() { None } else { place(self.old_key(&out.key), self.old_cell(out.on)) };
+        let to = if self.dies() { None } else { place(self.new_key(&out.key), self.new_cell(out.on)) };
+        if from == to {
+            return;
+        }
+        from.iter().for_each(|(key, at)| context.visit(self.epoch, out.edge, key, *at, self.row, false));
+        match &to {
+            Some((key, at)) => context.visit(self.epoch, out.edge, key, *at, self.row, true),
+            None if self.lives => {
+                let what = NoteKind::Set(out.slot, Ok(Value::Null).into());
+                context.inboxes[out.into as usize].push(Note { epoch: self.epoch, row: self.row, what });
+            }
+            None => {}
         }
     }
 

@@ -282,9 +282,10 @@ fn a_row_is_in_each_window_that_holds_it() {
         spec.fields.push(FieldSpec { name: "Item.when".into(), formula: "timestamp(order)".into(), ..FieldSpec::default() });
         let window = WindowSpec {
             on: "when".into(),
-            size: "10s".into(),
+            size: Some("10s".into()),
             slide: slide.map(Into::into),
             offset: slide.map(|_| "1s".into()),
+            ..WindowSpec::default()
         };
         let group = GroupSpec {
             of: "Item".into(),
@@ -333,5 +334,72 @@ fn a_row_is_in_each_window_that_holds_it() {
         4 Span.n[1969-12-31T23:59:51Z,1970-01-01T00:00:01Z]: 1 -> null gone
         4 Span.n[1969-12-31T23:59:56Z,1970-01-01T00:00:06Z]: 1 -> null gone
     "#]],
+    );
+}
+
+/// The order's number is a time again; items belong together where no more than ten seconds are between them.
+#[test]
+fn sessions_grow_merge_and_fall_apart() {
+    let mut spec = shop(&[("Visit.n", "count(items[*])"), ("Visit.last", "max(items[*].when)")], &[("long", "Visit", "n > 2")]);
+    spec.fields.push(FieldSpec { name: "Item.when".into(), formula: "timestamp(order)".into(), ..FieldSpec::default() });
+    let window = WindowSpec { on: "when".into(), gap: Some("10s".into()), ..WindowSpec::default() };
+    let group = GroupSpec {
+        of: "Item".into(),
+        filter: Some("price > 1".into()),
+        window: Some(window),
+        rows: Some("items".into()),
+        ..GroupSpec::default()
+    };
+    spec.tables.push(TableSpec { name: "Visit".into(), group: Some(group), ..TableSpec::default() });
+    check(
+        &spec,
+        &[
+            "+Item 1 0 2.00; +Item 2 10 2.00; +Item 3 30 2.00",
+            "+Item 4 20 2.00",
+            "+Item 5 -5 2.00",
+            "~Item 4 : _ _ 0.50",
+            "-Item 5 -5 2.00; ~Item 4 : _ _ 3.00; ~Item 2 : _ 41 _",
+            "fill -Item 1 0 2.00",
+        ],
+        expect![[r#"
+            1 Item.when[1]: null -> 1970-01-01T00:00:00Z
+            1 Item.when[2]: null -> 1970-01-01T00:00:10Z
+            1 Item.when[3]: null -> 1970-01-01T00:00:30Z
+            1 Visit.last[1970-01-01T00:00:00Z]: null -> 1970-01-01T00:00:10Z
+            1 Visit.last[1970-01-01T00:00:30Z]: null -> 1970-01-01T00:00:30Z
+            1 Visit.n[1970-01-01T00:00:00Z]: null -> 2
+            1 Visit.n[1970-01-01T00:00:30Z]: null -> 1
+            2 Item.when[4]: null -> 1970-01-01T00:00:20Z
+            2 Visit.last[1970-01-01T00:00:00Z]: 1970-01-01T00:00:10Z -> 1970-01-01T00:00:30Z
+            2 Visit.last[1970-01-01T00:00:30Z]: 1970-01-01T00:00:30Z -> null gone
+            2 Visit.n[1970-01-01T00:00:00Z]: 2 -> 4
+            2 Visit.n[1970-01-01T00:00:30Z]: 1 -> null gone
+            2 long[1970-01-01T00:00:00Z] fires v1 {"n":4,"window_start":{"$timestamp":"1970-01-01T00:00:00Z"}}
+            3 Item.when[5]: null -> 1969-12-31T23:59:55Z
+            3 Visit.last[1969-12-31T23:59:55Z]: null -> 1970-01-01T00:00:30Z
+            3 Visit.last[1970-01-01T00:00:00Z]: 1970-01-01T00:00:30Z -> null gone
+            3 Visit.n[1969-12-31T23:59:55Z]: null -> 5
+            3 Visit.n[1970-01-01T00:00:00Z]: 4 -> null gone
+            3 long[1969-12-31T23:59:55Z] fires v1 {"n":5,"window_start":{"$timestamp":"1969-12-31T23:59:55Z"}}
+            4 Visit.last[1969-12-31T23:59:55Z]: 1970-01-01T00:00:30Z -> 1970-01-01T00:00:10Z
+            4 Visit.last[1970-01-01T00:00:30Z]: null -> 1970-01-01T00:00:30Z
+            4 Visit.n[1969-12-31T23:59:55Z]: 5 -> 3
+            4 Visit.n[1970-01-01T00:00:30Z]: null -> 1
+            5 Item.when[2]: 1970-01-01T00:00:10Z -> 1970-01-01T00:00:41Z
+            5 Item.when[5]: 1969-12-31T23:59:55Z -> null gone
+            5 Visit.last[1969-12-31T23:59:55Z]: 1970-01-01T00:00:10Z -> null gone
+            5 Visit.last[1970-01-01T00:00:00Z]: null -> 1970-01-01T00:00:00Z
+            5 Visit.last[1970-01-01T00:00:20Z]: null -> 1970-01-01T00:00:30Z
+            5 Visit.last[1970-01-01T00:00:30Z]: 1970-01-01T00:00:30Z -> null gone
+            5 Visit.last[1970-01-01T00:00:41Z]: null -> 1970-01-01T00:00:41Z
+            5 Visit.n[1969-12-31T23:59:55Z]: 3 -> null gone
+            5 Visit.n[1970-01-01T00:00:00Z]: null -> 1
+            5 Visit.n[1970-01-01T00:00:20Z]: null -> 2
+            5 Visit.n[1970-01-01T00:00:30Z]: 1 -> null gone
+            5 Visit.n[1970-01-01T00:00:41Z]: null -> 1
+            6 Item.when[1]: 1970-01-01T00:00:00Z -> null gone
+            6 Visit.last[1970-01-01T00:00:00Z]: 1970-01-01T00:00:00Z -> null gone
+            6 Visit.n[1970-01-01T00:00:00Z]: 1 -> null gone
+        "#]],
     );
 }

@@ -310,6 +310,11 @@ impl Oracle {
                 .filter(|(_, group)| group.to.0 as usize == at)
                 .map(|(id, group)| (id as u32, self.grouped(group, &all)))
                 .collect();
+            let sessions: BTreeMap<u32, BTreeMap<Key, Value>> = (0..)
+                .zip(&plan.sessions)
+                .filter(|(_, session)| session.into.0 as usize == at)
+                .map(|(id, session)| (id, in_sessions(session, &all[session.from.0 as usize])))
+                .collect();
             for key in self.documents(table) {
                 let mut slots: Vec<Cell> = Vec::new();
                 for slot in &region.slots {
@@ -323,6 +328,7 @@ impl Oracle {
                             let given = aggregates[&group.0].get(&key).map_or(&[][..], |given| given);
                             aggregate(&plan.groups[group.0 as usize], &self.types(group.0), given)
                         }
+                        SlotSource::Session(session) => sessions[&session.0].get(&key).cloned().map_or(Ok(Value::Null), Ok),
                         SlotSource::Looked(lookup, position) => {
                             let lookup = &plan.lookups[lookup.0 as usize];
                             let row = &all[lookup.from.0 as usize][&key];
@@ -687,6 +693,29 @@ fn other_key(row: &[Cell], slots: &[SlotId], types: &[Type]) -> Option<Key> {
     let values = slots.iter().zip(types).map(|(slot, ty)| coerce(row[slot.0 as usize].clone().ok()?, ty).ok());
     let key: Key = values.collect::<Option<_>>()?;
     (!key.iter().any(Value::is_null)).then_some(key)
+}
+
+/// When the session of each row starts.
+fn in_sessions(session: &Session, rows: &BTreeMap<Key, Vec<Cell>>) -> BTreeMap<Key, Value> {
+    let mut by_key: BTreeMap<Key, Vec<(i64, Key)>> = BTreeMap::new();
+    for (key, row) in rows {
+        if let (Some(of), Ok(Value::Timestamp(at))) =
+            (other_key(row, &session.key, &session.key_types), &row[session.on.0 as usize])
+        {
+            by_key.entry(of).or_default().push((at.0, key.clone()));
+        }
+    }
+    let mut starts = BTreeMap::new();
+    for mut rows in by_key.into_values() {
+        rows.sort();
+        let (mut start, mut last) = (rows[0].0, rows[0].0);
+        for (at, key) in rows {
+            start = if at - last > session.gap { at } else { start };
+            last = at;
+            starts.insert(key, Value::Timestamp(Timestamp(start)));
+        }
+    }
+    starts
 }
 
 /// The keys in some slots of a row, where it may be in several documents.

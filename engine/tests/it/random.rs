@@ -223,7 +223,14 @@ fn random_group(
             4..7 if of == "Item" => {
                 let slide = rng.chance(60).then(|| rng.pick(&["100us", "150us", "400us"]).to_string());
                 let offset = rng.chance(40).then(|| "30us".to_owned());
-                window = Some(WindowSpec { on: "at".into(), size: "300us".into(), slide, offset });
+                window = Some(match rng.chance(35) {
+                    true => WindowSpec {
+                        on: "at".into(),
+                        gap: Some(rng.pick(&["20us", "60us", "150us"]).to_string()),
+                        ..WindowSpec::default()
+                    },
+                    false => WindowSpec { on: "at".into(), size: Some("300us".into()), slide, offset, ..WindowSpec::default() },
+                });
                 if rng.chance(50) { BySpec::Many(Vec::new()) } else { BySpec::One("order".into()) }
             }
             0 | 1 => BySpec::One(column.clone()),

@@ -253,7 +253,8 @@ fn a_row_in_several_documents_is_a_differential_flat_map() {
 #[test]
 fn the_time_windows_are_a_differential_flat_map() {
     let window = |slide: Option<&str>| {
-        let window = WindowSpec { on: "at".into(), size: "6s".into(), slide: slide.map(Into::into), ..WindowSpec::default() };
+        let (size, slide) = (Some("6s".into()), slide.map(Into::into));
+        let window = WindowSpec { on: "at".into(), size, slide, ..WindowSpec::default() };
         grouped(GroupSpec { by: BySpec::One("order".into()), window: Some(window), ..GroupSpec::default() })
     };
     assert_groups("tumbling windows", &window(None), |updates| {
@@ -268,6 +269,36 @@ fn the_time_windows_are_a_differential_flat_map() {
             starts.map(|start| vec![order, start, start + 6]).collect()
         })
     });
+}
+
+#[test]
+fn the_sessions_are_a_differential_reduce_by_key() {
+    let window = WindowSpec { on: "at".into(), gap: Some("2s".into()), ..WindowSpec::default() };
+    let plan = grouped(GroupSpec { by: BySpec::One("order".into()), window: Some(window), ..GroupSpec::default() });
+    assert_groups("sessions", &plan, sessions);
+}
+
+/// The figures of the sessions of each order: runs of items without a pause of more than two seconds.
+fn sessions(updates: Updates<Item>) -> Updates<(Vec<i64>, Figures)> {
+    timely::execute_directly(move |worker| {
+        let mut input = InputSession::new();
+        let (send, receive) = std::sync::mpsc::channel();
+        worker.dataflow(|scope| {
+            let runs = input.to_collection(scope).reduce(|_, items: &[(&(i64, i64), isize)], out| {
+                let mut xs: Vec<i64> = items.iter().map(|((_, x), _)| *x).collect();
+                xs.sort_unstable();
+                out.extend(xs.chunk_by(|a, b| b - a <= 2).map(|run| ((run[0], figures(run)), 1)));
+            });
+            let groups = runs.map(|(order, (start, figures))| (vec![order, start], figures));
+            groups.inspect(move |update| send.send(update.clone()).expect("the test listens"));
+        });
+        for (data, epoch, diff) in updates {
+            input.update_at(data, epoch, diff);
+        }
+        drop(input);
+        while worker.step() {}
+        receive.try_iter().collect()
+    })
 }
 
 /// The groups that an item is in, by its order and `x`.

@@ -68,7 +68,20 @@ fn edges(plan: &Plan) -> Vec<Value> {
         let by: Vec<String> = edge.key.iter().map(|slot| plan.node_id(edge.from, *slot)).collect();
         json!({ "kind": "members", "from": edge.from.0, "to": edge.to.0, "by": by })
     });
-    groups.chain(lookups).chain(memberships).collect()
+    let sessions = plan.sessions.iter().map(|edge| {
+        let by: Vec<String> = edge.key.iter().map(|slot| plan.node_id(edge.from, *slot)).collect();
+        json!({
+            "kind": "session",
+            "from": edge.from.0,
+            "to": edge.into.0,
+            "index_level": edge.level,
+            "by": by,
+            "on": plan.node_id(edge.from, edge.on),
+            "gap_us": edge.gap,
+            "shows": plan.node_id(edge.into, edge.slot),
+        })
+    });
+    groups.chain(lookups).chain(memberships).chain(sessions).collect()
 }
 
 /// Indexes of keys and of references: state that belongs to no slot.

@@ -9,7 +9,7 @@ use super::view::{cancelled_by, kept, raised_by};
 use crate::outcome::NodeStats;
 use crate::plan::{
     CellKind, Effect, EffectKind, EffectMode, Group, Lookup, Membership, Part, Plan, Reaction, Rearm, Region, RegionId, Schedule,
-    SlotId, SlotSource, Table,
+    Session, SlotId, SlotSource, Table,
 };
 use crate::show;
 use crate::spec::ActionSpec;
@@ -68,6 +68,7 @@ fn slot_line(out: &mut String, plan: &Plan, sheet: &Sheet<'_>, at: RegionId, slo
         SlotSource::Carried(from, _) => format!("from region {}", from.0),
         SlotSource::Aggregate(group) => group_text(plan, &plan.groups[group.0 as usize]),
         SlotSource::Looked(lookup, position) => lookup_text(plan, &plan.lookups[lookup.0 as usize], position as usize),
+        SlotSource::Session(session) => session_text(plan, &plan.sessions[session.0 as usize]),
         SlotSource::Cell(cell) => cell_text(region, cell as usize),
     };
     put(out, format_args!("    {slot}  {name}: {ty}  {source}", slot = slot.0, name = found.name, ty = found.ty));
@@ -147,6 +148,16 @@ fn group_text(plan: &Plan, group: &Group) -> String {
         None => String::new(),
     };
     format!("<- {}{parameter} of {table} `{what}`{second}{by}, region {}", group.agg.name(), group.from.0)
+}
+
+fn session_text(plan: &Plan, session: &Session) -> String {
+    let by = match session.key.as_slice() {
+        [] => String::new(),
+        key => format!(" by {}", slot_names(plan, session.from, key)),
+    };
+    let on = slot_names(plan, session.from, &[session.on]);
+    let (gap, from, level) = (show::delay(session.gap), session.from.0, session.level);
+    format!("<- start of the session over {on}{by}, gap {gap}, region {from}, index at level {level}")
 }
 
 fn lookup_text(plan: &Plan, lookup: &Lookup, position: usize) -> String {

@@ -94,6 +94,12 @@ fn slot_node(plan: &Plan, region: RegionId, slot: SlotId, regions: &[u32]) -> No
             let tier = if group.parent_key.is_empty() || kept_by.is_some() { 2 } else { 1 };
             (Kind::Hidden, tier, Some(Maintenance::Incremental(kept_aggregate(&group.agg))), reads.collect())
         }
+        SlotSource::Session(session) => {
+            let session = &plan.sessions[session.0 as usize];
+            let reads = session.key.iter().chain([&session.on]).map(|slot| (session.from, *slot));
+            let why = "rows stand in the order of their times, O(log n) for each that comes or goes; one step for each row whose session has another start";
+            (Kind::Hidden, 2, Some(Maintenance::Incremental(why.into())), reads.collect())
+        }
         SlotSource::Looked(lookup, position) => {
             let lookup = &plan.lookups[lookup.0 as usize];
             let reads = lookup.via.iter().map(|slot| (lookup.from, *slot));

@@ -19,7 +19,7 @@ use super::nodes::NodeId;
 use super::order::Reads;
 use super::scope::Reading;
 use super::slips;
-use super::windows::{Lengths, WINDOW_END, WINDOW_START};
+use super::windows::{self, Windows};
 use super::world::{Shared, World};
 use crate::plan::Part;
 use crate::spec::{BySpec, GraphSpec, GroupSpec, Place, TableSpec};
@@ -74,18 +74,18 @@ impl Catalogue {
             }
         }
         if let Some(window) = &group.window {
-            for column in [WINDOW_START, WINDOW_END] {
+            for column in windows::columns(window) {
                 if table.column(column).is_some() {
                     let problem = Problem::new(233, format!("column `{column}` stands twice in the key of `{name}`"));
                     findings.error(
                         group_place(ix, "window"),
-                        problem.help("windows have these two columns: give yours another name"),
+                        problem.help("a window has a column of this name: give yours another one"),
                     );
                 } else {
-                    table.add_column(column.into(), Type::Timestamp);
+                    table.add_column((*column).into(), Type::Timestamp);
                 }
             }
-            Lengths::read(ix, window, findings);
+            Windows::read(ix, window, findings);
         }
         if group.by.columns().is_empty() && group.window.is_none() {
             let problem = Problem::new(256, format!("table `{name}` does not say by what its rows are grouped"));
@@ -155,14 +155,19 @@ impl Catalogue {
         let mut parts: Vec<Part> = keys.iter_mut().map(take_each).collect();
         if let Some(window) = &group.window {
             let on = read(&window.on, group_place(ix, "window.on"));
-            keys.extend([on.clone(), on]);
-            let lengths = Lengths::read(ix, window, &mut Findings::default());
-            parts.extend(lengths.map(|lengths| lengths.parts()).unwrap_or([Part::One; 2]));
+            keys.push(on);
+            let windows = Windows::read(ix, window, &mut Findings::default());
+            parts.extend(windows.iter().flat_map(Windows::parts));
         }
         if parts.iter().all(|part| *part == Part::One) {
             parts.clear();
         }
         let filter = group.filter.as_deref().map(|text| read(text, group_place(ix, "where")));
+        if group.window.as_ref().is_some_and(|window| window.gap.is_some()) && parts.contains(&Part::Each) {
+            let message = format!("the sessions of `{name}` need one key for each row, so no `[*]` in `by`");
+            let problem = Problem::new(256, message).help("group by a value, or take windows of a `size`");
+            findings.error(group_place(ix, "by"), problem);
+        }
         Some(GroupDef { spec: ix, table, of: of?, keys, parts, filter, reads: Reads::default(), key: None })
     }
 }
@@ -204,15 +209,13 @@ pub(super) fn check_group(world: &Shared, spec: &GraphSpec, group: usize, findin
     };
     let Some(written) = &spec.tables[ix].group else { return };
     let by = written.by.columns().len();
-    let lengths = written.window.as_ref().and_then(|window| Lengths::read(ix, window, &mut Findings::default()));
     let name = world.borrow().catalogue.tables[table].name.clone();
     let mut checked: Vec<Option<Expr>> = Vec::with_capacity(keys.len());
     for (at, ast) in keys.iter().enumerate() {
         let place = if at < by { by_place(ix, &written.by, at) } else { group_place(ix, "window.on") };
         let each = parts.get(at) == Some(&Part::Each) && at < by;
         let fits = |expr: &Expr| misfit(&name, expr.ty(), each, at >= by);
-        let expr = ast.as_deref().and_then(|ast| formula(world, of, ast, &place, findings, &fits));
-        checked.push(if at < by { expr } else { expr.zip(lengths.as_ref()).map(|(on, lengths)| lengths.column(on, at - by)) });
+        checked.push(ast.as_deref().and_then(|ast| formula(world, of, ast, &place, findings, &fits)));
     }
     let condition = |expr: &Expr| {
         let ty = expr.ty();
@@ -220,27 +223,36 @@ pub(super) fn check_group(world: &Shared, spec: &GraphSpec, group: usize, findin
         refused.then(|| Problem::new(240, format!("the `where` of `{name}` is {ty}, not bool")).help("compare it with something"))
     };
     let filter = filter.map(|ast| formula(world, of, ast.as_deref()?, &group_place(ix, "where"), findings, &condition));
-    let Some(exprs) = checked.into_iter().collect::<Option<Vec<Expr>>>() else { return };
+    let Some(mut exprs) = checked.into_iter().collect::<Option<Vec<Expr>>>() else { return };
+    let windows = written.window.as_ref().map(|window| Windows::read(ix, window, &mut Findings::default()));
+    let (windows, filter) = match (windows, filter) {
+        (Some(None), _) | (_, Some(None)) => return,
+        (windows, filter) => (windows.flatten(), filter.flatten()),
+    };
     let mut world = world.borrow_mut();
-    if exprs.len() != world.catalogue.tables[table].columns.len() {
+    let width = windows.as_ref().map_or(0, |windows| windows.parts().len());
+    if by + width != world.catalogue.tables[table].columns.len() {
         return;
     }
-    for (at, (column, expr)) in world.catalogue.tables[table].columns.iter_mut().zip(&exprs).enumerate() {
+    for (at, (column, expr)) in world.catalogue.tables[table].columns.iter_mut().zip(&exprs[..by]).enumerate() {
         column.ty = match (parts.get(at), expr.ty()) {
-            (Some(Part::Later(_)), _) => Type::Timestamp,
             (Some(Part::Each), Type::List(item)) => (**item).clone(),
             (Some(Part::Each), _) | (_, Type::Null) => Type::Dyn,
             (_, ty) => ty.clone(),
         };
     }
-    let exprs = match filter {
-        None => exprs,
-        Some(Some(filter)) => only_where(&filter, exprs),
-        Some(None) => return,
-    };
-    let key = exprs.iter().map(|expr| lower::hidden(&mut world, of, expr)).collect();
+    // A row that does not count has NULL in one part of its key; where there is a time, in that, since it is in no session either.
+    if let Some(filter) = filter {
+        let at = if windows.is_some() { by } else { 0 };
+        exprs[at] = only_where(filter, exprs[at].clone());
+    }
+    let mut key: Vec<NodeId> = exprs[..by].iter().map(|expr| lower::hidden(&mut world, of, expr)).collect();
+    if let Some(windows) = windows {
+        key.extend(windows.nodes(&mut world, of, &key, &exprs[by]));
+    }
+    let columns = key.len();
     world.groups[group].key = Some(key);
-    for column in 0..exprs.len() {
+    for column in 0..columns {
         world.column_node(table, column);
     }
 }
@@ -266,14 +278,11 @@ fn formula(
     lower::lower(&reading, &expr).map_err(|problem| findings.error(place.clone(), problem.at(ast.span, ""))).ok()
 }
 
-/// The key of rows that meet the condition; NULL in its first column for others.
-fn only_where(filter: &Expr, mut exprs: Vec<Expr>) -> Vec<Expr> {
-    if let Some(first) = exprs.first_mut() {
-        let ty = first.ty().clone();
-        let none = Expr::new(ExprKind::Const(Value::Null), Type::Null);
-        *first = Expr::new(ExprKind::If(filter.clone(), first.clone(), none), ty);
-    }
-    exprs
+/// A part of the key of rows that meet the condition; NULL for others.
+fn only_where(filter: Expr, part: Expr) -> Expr {
+    let ty = part.ty().clone();
+    let none = Expr::new(ExprKind::Const(Value::Null), Type::Null);
+    Expr::new(ExprKind::If(filter, part, none), ty)
 }
 
 /// Why a key column cannot be made of this type.

@@ -45,6 +45,13 @@ fn levels(plan: &Plan) -> Result<(), String> {
         let keys = membership.key.len() == membership.key_types.len() && whole(&membership.parts, membership.key.len());
         require(from < to && keys, || format!("INV-PLAN-LEVELS: membership edge {ix} goes up"))?;
     }
+    for (ix, session) in plan.sessions.iter().enumerate() {
+        let up = level(session.from) < session.level && session.level < level(session.into);
+        let same_table = plan.regions[session.from.0 as usize].table == plan.regions[session.into.0 as usize].table;
+        require(up && same_table && session.key.len() == session.key_types.len(), || {
+            format!("INV-PLAN-LEVELS: session edge {ix} goes up, and comes back to its table")
+        })?;
+    }
     for (ix, lookup) in plan.lookups.iter().enumerate() {
         let below = level(lookup.from).max(level(lookup.to));
         let up = below < lookup.level && lookup.level < level(lookup.into);
@@ -83,6 +90,9 @@ fn slot_source(plan: &Plan, at: RegionId, slot: SlotId) -> Result<(), String> {
             below.table == region.table && below.level < region.level && (lower.0 as usize) < below.slots.len()
         }
         SlotSource::Aggregate(group) => plan.groups.get(group.0 as usize).is_some_and(|edge| edge.to == at && edge.slot == slot),
+        SlotSource::Session(session) => {
+            plan.sessions.get(session.0 as usize).is_some_and(|edge| (edge.into, edge.slot) == (at, slot))
+        }
         SlotSource::Looked(lookup, position) => plan
             .lookups
             .get(lookup.0 as usize)

@@ -17,7 +17,7 @@ use super::rewrite::map_inputs;
 use super::world::World;
 use crate::plan::{
     Cancel, Cell, CellKind, ColumnId, Effect, Field, FieldId, Group, GroupId, Lookup, LookupId, Membership, MembershipId, Plan,
-    Reaction, Region, RegionId, Schedule, Slot, SlotId, SlotSource, Table, TableId,
+    Reaction, Region, RegionId, Schedule, Session, SessionId, Slot, SlotId, SlotSource, Table, TableId,
 };
 use crate::spec::GraphSpec;
 
@@ -43,6 +43,7 @@ pub(super) fn plan(mut world: World, spec: &GraphSpec, effects: &[EffectDef], la
     plan.groups = layout.groups(&world);
     plan.lookups = layout.lookups(&world, &plan.regions);
     plan.memberships = layout.memberships(&world);
+    plan.sessions = layout.sessions(&world, &plan.regions);
     plan.fields = layout.fields(&world, spec, &tables);
     plan.effects = effects.iter().map(|effect| layout.effect(&world, spec, effect, &tables)).collect();
     let Later { mut reactions, mut cancels, mut schedules } = later;
@@ -113,6 +114,7 @@ struct Layout {
     lookup_edges: BTreeMap<LookupEdge, Vec<NodeId>>,
     lookup_of: BTreeMap<NodeId, (LookupId, u32)>,
     group_of: BTreeMap<NodeId, GroupId>,
+    session_of: BTreeMap<NodeId, SessionId>,
     /// The nodes of each region in slot order.
     slots: Vec<Vec<NodeId>>,
     slot_of: BTreeMap<(RegionId, NodeId), SlotId>,
@@ -137,6 +139,7 @@ impl Layout {
             lookup_edges: BTreeMap::new(),
             lookup_of: BTreeMap::new(),
             group_of: BTreeMap::new(),
+            session_of: BTreeMap::new(),
             slots: Vec::new(),
             slot_of: BTreeMap::new(),
         };
@@ -187,6 +190,11 @@ impl Layout {
                     let from = self.meeting(node.inputs());
                     node.inputs().into_iter().for_each(|read| self.need(from, read));
                 }
+                Source::Session { .. } => {
+                    self.session_of.insert(id, SessionId(self.session_of.len() as u32));
+                    let from = self.meeting(node.inputs());
+                    node.inputs().into_iter().for_each(|read| self.need(from, read));
+                }
                 Source::Looked { via, value, .. } => {
                     let from = self.meeting(via.iter().chain(&node.beside).copied());
                     via.iter().for_each(|read| self.need(from, *read));
@@ -214,7 +222,7 @@ impl Layout {
                 _ if self.region_of[id] != region => (1, id.0),
                 Source::Column(column) | Source::Key { column, .. } => (0, column as u32),
                 Source::Aggregate { .. } => (2, id.0),
-                Source::Looked { .. } | Source::Cell { .. } => (3, id.0),
+                Source::Looked { .. } | Source::Session { .. } | Source::Cell { .. } => (3, id.0),
             });
             slots.extend(&self.cells[ix]);
             let numbered = slots.iter().enumerate().map(|(slot, id)| ((region, *id), SlotId(slot as u32)));
@@ -248,6 +256,7 @@ impl Layout {
             Source::Column(column) | Source::Key { column, .. } => SlotSource::Column(ColumnId(*column as u32)),
             Source::Aggregate { .. } => SlotSource::Aggregate(self.group_of[&id]),
             Source::Looked { .. } => SlotSource::Looked(self.lookup_of[&id].0, self.lookup_of[&id].1),
+            Source::Session { .. } => SlotSource::Session(self.session_of[&id]),
             Source::Cell { .. } => SlotSource::Cell(self.cell_of[&id]),
         };
         Slot { name: node.name.clone(), ty: node.ty.clone(), source }
@@ -302,6 +311,27 @@ impl Layout {
             }
         });
         memberships.collect()
+    }
+
+    fn sessions(&self, world: &World, regions: &[Region]) -> Vec<Session> {
+        let sessions = self.session_of.keys().map(|id| {
+            let node = world.nodes.get(*id);
+            let Source::Session { by, on, gap } = &node.source else {
+                unreachable!("invariant: only sessions have session edges")
+            };
+            let (from, into) = (self.meeting(node.inputs()), self.region_of[id]);
+            Session {
+                from,
+                key: by.iter().map(|node| self.slot(from, *node)).collect(),
+                key_types: by.iter().map(|node| world.nodes.get(*node).ty.clone()).collect(),
+                on: self.slot(from, *on),
+                gap: *gap,
+                level: regions[from.0 as usize].level + 1,
+                into,
+                slot: self.slot(into, *id),
+            }
+        });
+        sessions.collect()
     }
 
     fn lookups(&self, world: &World, regions: &[Region]) -> Vec<Lookup> {

@@ -64,7 +64,7 @@ impl Levels {
             Source::Column(_) => 0,
             Source::Cell { .. } => inputs,
             Source::Aggregate { .. } | Source::Key { .. } => inputs + 1,
-            Source::Looked { .. } => inputs + 2,
+            Source::Looked { .. } | Source::Session { .. } => inputs + 2,
         }
     }
 
@@ -104,7 +104,7 @@ fn consumers(nodes: &Nodes, live: impl Iterator<Item = NodeId>) -> BTreeMap<Node
         let height = match nodes.get(id).source {
             Source::Column(_) | Source::Cell { .. } => continue,
             Source::Aggregate { .. } | Source::Key { .. } => 1,
-            Source::Looked { .. } => 2,
+            Source::Looked { .. } | Source::Session { .. } => 2,
         };
         for input in nodes.get(id).inputs() {
             consumers.entry(input).or_default().push((id, height));

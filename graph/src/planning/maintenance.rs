@@ -56,6 +56,7 @@ impl Parts {
                 Source::Column(_) | Source::Key { .. } => {}
                 Source::Aggregate { agg, .. } => drop(self.aggregates.insert(kept_aggregate(agg))),
                 Source::Looked { .. } => self.looked_up = true,
+                Source::Session { .. } => {}
                 // Another field says for itself how it is kept.
                 Source::Cell { .. } if read.field.is_some() => {}
                 Source::Cell { .. } => self.collect(world, input),

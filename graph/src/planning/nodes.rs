@@ -41,6 +41,8 @@ pub(super) enum Source {
     Aggregate { agg: Agg, from: usize, contribution: NodeId, second: Option<NodeId>, parent_key: Vec<NodeId>, parts: Vec<Part> },
     /// `value` of the document of table `to` whose key `via` holds.
     Looked { via: Vec<NodeId>, to: usize, value: NodeId },
+    /// When the row's session starts, among the rows of its table that have the same key; they are no further apart than `gap` microseconds.
+    Session { by: Vec<NodeId>, on: NodeId, gap: i64 },
     /// A function of the row; `init` marks a self-reference.
     Cell { expr: Expr, init: Option<Value> },
 }
@@ -68,6 +70,7 @@ impl Node {
             Source::Aggregate { contribution, second, parent_key, .. } => {
                 std::iter::once(contribution).chain(second).chain(parent_key).copied().collect()
             }
+            Source::Session { by, on, .. } => by.iter().chain([on]).copied().collect(),
             Source::Looked { via, value, .. } => [via.as_slice(), &self.beside, &[*value]].concat(),
             Source::Cell { expr, .. } => expr.inputs().into_iter().filter_map(NodeId::of).chain(self.beside.clone()).collect(),
         }

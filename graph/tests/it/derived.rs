@@ -439,10 +439,12 @@ fn a_row_may_be_in_several_documents() {
         { "name": "Minute", "group": { "of": "Visit", "by": "page", "window": { "on": "at", "size": "1m" }, "rows": "visits" } },
         { "name": "Sliding", "group": { "of": "Visit", "by": "page", "where": "id > 0",
             "window": { "on": "at", "size": "1m", "slide": "10s", "offset": "5s" }, "rows": "visits" } },
+        { "name": "Stay", "group": { "of": "Visit", "by": "page", "where": "id > 0", "window": { "on": "at", "gap": "30m" }, "rows": "visits" } },
     ]);
     check(
         json!({ "tables": visits, "fields": { "Tag.n": "count(visits[*])", "Minute.n": "count(visits[*])",
-            "Minute.first": "min(visits[*].at - window_start)", "Sliding.n": "count(visits[*])" } }),
+            "Minute.first": "min(visits[*].at - window_start)", "Sliding.n": "count(visits[*])",
+            "Stay.seconds": "max(visits[*].at) - window_start" } }),
         expect![[r#"
             Visit, key id
               region 0, level 0
@@ -453,9 +455,13 @@ fn a_row_may_be_in_several_documents() {
                 4  true: bool  = true
                 5  window(at, duration('60s')): timestamp  = window(at, duration('60s'))
                 6  window(at, duration('60s')) + duration('60s'): timestamp  = `window(at, duration('60s'))` + duration('60s')
-                7  id > 0 ? page : null: text  = id > 0 ? page : null
-                8  windows(at, duration('60s'), duration('10s'), duration('5s')): list(timestamp)  = windows(at, duration('60s'), duration('10s'), duration('5s'))
-              region 4, level 3
+                7  id > 0 ? at : null: timestamp  = id > 0 ? at : null
+                8  windows(id > 0 ? at : null, duration('60s'), duration('10s'), duration('5s')): list(timestamp)  = windows(`id > 0 ? at : null`, duration('60s'), duration('10s'), duration('5s'))
+              region 4, level 2
+                0  page: text  from region 0
+                1  at: timestamp  from region 0
+                2  session(id > 0 ? at : null): timestamp  <- start of the session over id > 0 ? at : null by page, gap 30m, region 0, index at level 1
+              region 5, level 3
                 0  page: text  from region 0
                 1  at: timestamp  from region 0
                 2  window(at, duration('60s')): timestamp  from region 0
@@ -479,19 +485,27 @@ fn a_row_may_be_in_several_documents() {
                 3  count(visits[*]): int  <- count of Visit `true` by page, window(at, duration('60s')), window(at, duration('60s')) + duration('60s'), region 0
                 4  Minute.n: int  = `count(visits[*])`
                    incremental: count is an accumulator, one step for each changed row
-              region 5, level 4
-                0  min(visits[*].at - window_start): duration  <- min of Visit `at - Minute.window_start` by page, window(at, duration('60s')), window(at, duration('60s')) + duration('60s'), region 4
+              region 7, level 4
+                0  min(visits[*].at - window_start): duration  <- min of Visit `at - Minute.window_start` by page, window(at, duration('60s')), window(at, duration('60s')) + duration('60s'), region 5
                 1  Minute.first: duration  = `min(visits[*].at - window_start)`
                    incremental: min keeps its values in order, O(log n) for each changed row
             Sliding, key page, window_start, window_end
-              <- rows of Visit by id > 0 ? page : null, each of windows(at, duration('60s'), duration('10s'), duration('5s')), 1m later, region 0; a document lives as long as a row is in it
+              <- rows of Visit by page, each of windows(id > 0 ? at : null, duration('60s'), duration('10s'), duration('5s')), 1m later, region 0; a document lives as long as a row is in it
               region 3, level 1
                 0  page: text  column
                 1  window_start: timestamp  column
                 2  window_end: timestamp  column
-                3  count(visits[*]): int  <- count of Visit `true` by id > 0 ? page : null, each of windows(at, duration('60s'), duration('10s'), duration('5s')), 1m later, region 0
+                3  count(visits[*]): int  <- count of Visit `true` by page, each of windows(id > 0 ? at : null, duration('60s'), duration('10s'), duration('5s')), 1m later, region 0
                 4  Sliding.n: int  = `count(visits[*])`
                    incremental: count is an accumulator, one step for each changed row
+            Stay, key page, window_start
+              <- rows of Visit by page, session(id > 0 ? at : null), region 4; a document lives as long as a row is in it
+              region 6, level 3
+                0  page: text  column
+                1  window_start: timestamp  column
+                2  max(visits[*].at): timestamp  <- max of Visit `at` by page, session(id > 0 ? at : null), region 4
+                3  Stay.seconds: duration  = `max(visits[*].at)` - window_start
+                   incremental: max keeps its values in order, O(log n) for each changed row
         "#]],
     );
 }
@@ -507,6 +521,10 @@ fn lists_and_windows_are_refused_by_name() {
             "1",
         ),
         (json!({ "window": { "on": "at", "size": "30d", "slide": "1s" } }), "1"),
+        (json!({ "window": { "on": "at", "slide": "1s" } }), "1"),
+        (json!({ "window": { "on": "at", "gap": "1s", "size": "1m", "offset": "1s" } }), "1"),
+        (json!({ "by": { "x": "marks[*]" }, "window": { "on": "at", "gap": "a while" } }), "1"),
+        (json!({ "window": { "on": "at", "gap": "1s" }, "rows": "window_start" }), "1"),
     ];
     let text = cases.into_iter().map(|(mut group, total)| {
         group["of"] = "Order".into();
@@ -531,7 +549,7 @@ fn lists_and_windows_are_refused_by_name() {
           help: write a length such as 10s, 5m or 1d
         === {"by":{"window_end":"region"},"window":{"on":"at","size":"soon","slide":"-1s","offset":"1 moon"},"of":"Order"}
         error table[2].group.window: E0233: column `window_end` stands twice in the key of `Region`
-          help: windows have these two columns: give yours another name
+          help: a window has a column of this name: give yours another one
         error table[2].group.window.offset: E0256: `1 moon` is no offset of a window
           help: write a length such as 10s, 5m or 1d
         error table[2].group.window.size: E0256: `soon` is no size of a window
@@ -541,6 +559,22 @@ fn lists_and_windows_are_refused_by_name() {
         === {"window":{"on":"at","size":"30d","slide":"1s"},"of":"Order"}
         error table[2].group.window.slide: E0256: a row would be in 10000 windows or more
           help: take a longer slide, or a shorter size
+        === {"window":{"on":"at","slide":"1s"},"of":"Order"}
+        error table[2].group.window: E0256: a window needs a `size`
+          help: write size = "1m", or gap = "30s" for sessions
+        === {"window":{"on":"at","gap":"1s","size":"1m","offset":"1s"},"of":"Order"}
+        error table[2].group.window.offset: E0256: a window with a `gap` has no `offset`: a session ends where a pause is longer
+          help: leave one of the two out
+        error table[2].group.window.size: E0256: a window with a `gap` has no `size`: a session ends where a pause is longer
+          help: leave one of the two out
+        === {"by":{"x":"marks[*]"},"window":{"on":"at","gap":"a while"},"of":"Order"}
+        error table[2].group.by: E0256: the sessions of `Region` need one key for each row, so no `[*]` in `by`
+          help: group by a value, or take windows of a `size`
+        error table[2].group.window.gap: E0256: `a while` is no gap of a window
+          help: write a length such as 10s, 5m or 1d
+        === {"window":{"on":"at","gap":"1s"},"rows":"window_start","of":"Order"}
+        error table[2].group.rows: E0233: `Region` has a column called `window_start` beside the relation to its rows
+          help: give one of them another name
     "#]]
     .assert_eq(&text.collect::<String>());
 }
