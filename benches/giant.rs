@@ -70,6 +70,19 @@ fn until(child: &mut Child, what: &str, mut done: impl FnMut(&mut Child) -> bool
     }
 }
 
+/// The resident size once it has not fallen for a second: memory is given back late.
+fn settled(child: &Child) -> f64 {
+    let (begin, mut least, mut since) = (Instant::now(), f64::INFINITY, Instant::now());
+    while since.elapsed() < Duration::from_secs(1) && begin.elapsed() < PATIENCE {
+        let now = megabytes(child, "VmRSS:");
+        if now < least {
+            (least, since) = (now, Instant::now());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    least
+}
+
 fn main() {
     if !thalweg_testkit::require() {
         return;
@@ -92,8 +105,7 @@ fn main() {
     server.exec(&format!("USE shop; INSERT INTO t SELECT seq, seq * 11 FROM seq_1_to_{rows}"));
     let committed = |_: &mut Child| std::fs::read_to_string(&fired).is_ok_and(|text| !text.is_empty());
     let peak = until(&mut child, "the rows are committed", committed);
-    std::thread::sleep(Duration::from_secs(3)); // What is given back late is given back.
-    let after = megabytes(&child, "VmRSS:");
+    let after = settled(&child);
     kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
     let end = until(&mut child, "it has ended", |child| child.try_wait().expect("a child").is_some());
 

@@ -345,11 +345,7 @@ impl Mapping {
 
 impl MappedColumn {
     fn new(name: &Arc<str>, slot: Option<u32>, ty: Type) -> MappedColumn {
-        let size_max = match &ty {
-            Type::Decimal { precision, .. } => POWERS.get(usize::from(*precision)).map_or(u64::MAX, |limit| limit - 1),
-            _ => u64::MAX,
-        };
-        MappedColumn { name: Value::text(name.clone()), slot, kind: Kind::of_type(&ty), size_max, ty }
+        MappedColumn { name: Value::text(name.clone()), slot, kind: Kind::of_type(&ty), size_max: size_max(&ty), ty }
     }
 
     /// The word of a value that is one of the column's type already, and stands in a word.
