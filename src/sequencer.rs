@@ -21,7 +21,7 @@ use thalweg_engine::Engine;
 use thalweg_formulas::{Timestamp, Value};
 use thalweg_graph::outcome::{Fired, Outcome, RuleId, TimerArmed};
 use thalweg_graph::plan::Plan;
-use thalweg_graph::ports::Timer;
+use thalweg_graph::ports::{Timer, TimerAct};
 use thalweg_graph::transaction::{Body, Spill, TimerFired};
 use thalweg_graph::{Change, Epoch, Transaction, ids};
 
@@ -29,6 +29,7 @@ mod timers;
 
 use timers::Moved;
 pub(crate) use timers::Timers;
+pub use timers::{brought_forward, is_scheduled};
 
 /// Orders inputs, steps the engine, keeps the timers that wait.
 pub struct Sequencer {
@@ -148,6 +149,11 @@ impl Sequencer {
     /// When the next timer is due.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.timers.next_due()
+    }
+
+    /// Does what somebody asks of a timer, `now`; `false`: none that waits has this id. What moved is in [`Sequencer::moved_timers`].
+    pub fn act(&mut self, act: &TimerAct, now: Timestamp) -> bool {
+        self.timers.act(act, now)
     }
 
     /// Timers that wait.

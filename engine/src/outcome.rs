@@ -21,7 +21,7 @@ pub fn sort(outcome: &mut Outcome) {
         place.then_with(|| b.cleared.cmp(&a.cleared)).then_with(|| a.error.cmp(&b.error))
     });
     sort_unless_sorted(&mut outcome.timers, |a: &TimerArmed, b: &TimerArmed| {
-        let place = a.epoch.cmp(&b.epoch).then_with(|| a.reaction.cmp(&b.reaction));
+        let place = a.epoch.cmp(&b.epoch).then_with(|| a.rule.cmp(&b.rule));
         place.then_with(|| by_key(&a.key, &b.key)).then_with(|| a.due.cmp(&b.due))
     });
     sort_unless_sorted(&mut outcome.cancelled, |a: &TimerCancelled, b: &TimerCancelled| {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Value};
 use thalweg_graph::outcome::{Deltas, Document, NodeStats};
-use thalweg_graph::plan::TableId;
+use thalweg_graph::plan::{REMINDER, TableId};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Epoch, Outcome, Plan};
 
@@ -18,7 +18,7 @@ use crate::edges::mail::{Note, NoteKind, Parcel};
 use crate::edges::members::Members;
 use crate::edges::sessions::Sessions;
 use crate::engine::Standing;
-use crate::intake::{Arrival, Image, Mapping, MappingId};
+use crate::intake::{Arrival, Image, Mapping, MappingId, What};
 use crate::memory::Memory;
 use crate::names::Target;
 use crate::region::layout::Layout;
@@ -110,7 +110,7 @@ impl Shard {
 
     /// Puts arrivals where they are folded; those of a single table as they are.
     fn sort_by_home(&mut self, arrivals: Vec<Arrival>) {
-        let home = |arrival: &Arrival| self.homes[arrival.table.0 as usize];
+        let home = |arrival: &Arrival| self.reminded(arrival).or(self.homes[arrival.table.0 as usize]);
         if let Some(first) = arrivals.first().and_then(home)
             && arrivals.iter().all(|arrival| home(arrival) == Some(first))
         {
@@ -118,10 +118,18 @@ impl Shard {
             return;
         }
         for arrival in arrivals {
-            if let Some(home) = self.homes[arrival.table.0 as usize] {
+            if let Some(home) = self.reminded(&arrival).or(self.homes[arrival.table.0 as usize]) {
                 self.context.arrivals[home as usize].push(arrival);
             }
         }
+    }
+
+    /// The region of the effect that a timer brings up again, if it is such a timer.
+    fn reminded(&self, arrival: &Arrival) -> Option<u32> {
+        let What::Timer(timer) = &arrival.what else { return None };
+        let name = timer.event.strip_prefix(REMINDER)?;
+        let effect = self.plan.effects.iter().find(|effect| *effect.name == *name && effect.reminder().is_some())?;
+        Some(effect.region.0)
     }
 
     fn learn(&mut self, mappings: Vec<Arc<Mapping>>) {

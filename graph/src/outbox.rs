@@ -142,6 +142,30 @@ pub enum Act {
     },
 }
 
+/// What somebody asks of a timer that waits.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "timer", rename_all = "lowercase")]
+pub enum TimerAct {
+    /// It comes now, not when it is due. That of a schedule comes once more.
+    Fire {
+        /// Its id.
+        id: Arc<str>,
+    },
+    /// It does not come. That of a schedule is left out this time.
+    Cancel {
+        /// Its id.
+        id: Arc<str>,
+    },
+}
+
+impl TimerAct {
+    /// The id of the timer.
+    pub fn id(&self) -> &Arc<str> {
+        let (Self::Fire { id } | Self::Cancel { id }) = self;
+        id
+    }
+}
+
 /// What came of an [`Act`].
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "outcome", content = "state", rename_all = "lowercase")]

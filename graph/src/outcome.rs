@@ -94,13 +94,22 @@ pub struct ErrorChange {
     pub cleared: bool,
 }
 
-/// A reaction armed a timer.
+/// Whose a timer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TimerOf {
+    /// A reaction's rule: its place in [`crate::spec::GraphSpec::reactions`], which may be several reactions.
+    Rule(u32),
+    /// An effect's, which fires again while its condition holds: its place in the plan.
+    Effect(u32),
+}
+
+/// A reaction, or an effect that fires again while its condition holds, armed a timer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TimerArmed {
     /// When.
     pub epoch: Epoch,
-    /// The reaction that armed it.
-    pub reaction: u32,
+    /// The reaction or effect that armed it.
+    pub rule: RuleId,
     /// The event it will raise.
     pub event: Arc<str>,
     /// The document type and key of the row.
@@ -116,8 +125,8 @@ pub struct TimerArmed {
 pub struct TimerCancelled {
     /// When.
     pub epoch: Epoch,
-    /// The place of the rule in [`crate::spec::GraphSpec::reactions`].
-    pub rule: u32,
+    /// Whose timers.
+    pub rule: TimerOf,
     /// The document type of the row.
     pub table: Arc<str>,
     /// The row's key.

@@ -203,7 +203,20 @@ pub enum Rearm {
     Edge,
     /// Never for the same document.
     Once,
+    /// After its condition has fallen, and while it holds so many microseconds after each firing.
+    Level(i64),
 }
+
+impl Effect {
+    /// The event of the timer that brings the effect up again while its condition holds (`rearm = "level"`), which is also the name of
+    /// the rule that the timer is of. A reaction's event of this name would bring it up as well.
+    pub fn reminder(&self) -> Option<Arc<str>> {
+        matches!(self.rearm, Rearm::Level(_)).then(|| format!("{REMINDER}{}", self.name).into())
+    }
+}
+
+/// What the names of effects' timers begin with.
+pub const REMINDER: &str = "effect ";
 
 /// A reaction to one kind of change of one table, or to a timer's event.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use thalweg_formulas::{Timestamp, Value};
 
-pub use crate::outbox::{Act, Acted, Listed, Manner, NEVER, Note, NoteKind, OutboxFilter, OutboxState, Paused, Shown};
+pub use crate::outbox::{Act, Acted, Listed, Manner, NEVER, Note, NoteKind, OutboxFilter, OutboxState, Paused, Shown, TimerAct};
 use crate::outcome::Key;
 use crate::state::EngineState;
 use crate::transaction::{Change, Epoch, Schema, Transaction};

@@ -187,6 +187,8 @@ pub struct EffectSpec {
     pub mode: Option<String>,
     /// `edge` (default), `level`, `once`.
     pub rearm: Option<String>,
+    /// With `rearm = "level"`: how long after a firing it fires again while the condition holds, `"24h"`.
+    pub every: Option<String>,
     /// How long an acknowledgement is waited for.
     pub ack: Option<AckSpec>,
     /// What to do.

@@ -236,11 +236,12 @@ impl<'a> Reader<'a> {
         let kind = self.text(&mut section, "kind", Place::Effect(index, "kind"));
         let mode = self.text(&mut section, "mode", Place::Effect(index, "mode"));
         let rearm = self.text(&mut section, "rearm", Place::Effect(index, "rearm"));
+        let every = self.text(&mut section, "every", Place::Effect(index, "every"));
         let ack = section.item("ack").and_then(|item| self.ack(item, index));
         let actions = self.actions(&mut section, true, index);
         section.not_built(&["durability"]);
         section.finish();
-        self.spec.effects.push(EffectSpec { name, on, when, payload, kind, mode, rearm, ack, actions });
+        self.spec.effects.push(EffectSpec { name, on, when, payload, kind, mode, rearm, every, ack, actions });
     }
 
     fn ack(&mut self, item: &Item, index: usize) -> Option<AckSpec> {

@@ -341,6 +341,7 @@ fn every_section_is_read_in_the_order_written() {
                     kind: None,
                     mode: None,
                     rearm: None,
+                    every: None,
                     ack: None,
                     actions: [
                         ActionSpec {

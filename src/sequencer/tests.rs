@@ -365,3 +365,85 @@ fn what_cannot_be_read_is_said_with_its_source() {
     let halted = sequencer.batch(9, true).expect_err("it breaks");
     assert_eq!(halted.to_string(), "a large transaction of source `test` cannot be read: E0499: gone");
 }
+
+/// An order that stays open is told of every 10 s.
+const LEVEL: &str = r#"
+[[table]]
+name = "Order"
+from = "shop.orders"
+key = ["id"]
+columns = { id = "int", status = "text" }
+
+[[effect]]
+name = "open"
+on = "Order"
+when = "status == 'open'"
+rearm = "level"
+every = "10s"
+actions = [{ type = "log" }]
+"#;
+
+#[test]
+fn level_comes_again_until_the_condition_falls_however_it_is_batched() {
+    let run = |max| {
+        let mut sequencer = sequencer_of(LEVEL);
+        let orders = [(1, 1, "open"), (4, 2, "open"), (12, 2, "paid"), (23, 1, "gone"), (25, 2, "open"), (40, 3, "x")];
+        orders.into_iter().for_each(|(at, id, status)| sequencer.offer(order(at, id, status)));
+        drain(&mut sequencer, max)
+    };
+    let lines = run(1);
+    expect_test::expect![[r#"
+        epoch 1 at 1 s: tx-1-1-open; fired ["open [Int(1)]"]
+        epoch 2 at 4 s: tx-4-2-open; fired ["open [Int(2)]"]
+        epoch 3 at 11 s: effect open [Int(1)]; fired ["open [Int(1)]"]
+        epoch 4 at 12 s: tx-12-2-paid; fired []
+        epoch 5 at 21 s: effect open [Int(1)]; fired ["open [Int(1)]"]
+        epoch 6 at 23 s: tx-23-1-gone; fired []
+        epoch 7 at 25 s: tx-25-2-open; fired ["open [Int(2)]"]
+        epoch 8 at 35 s: effect open [Int(2)]; fired ["open [Int(2)]"]
+        epoch 9 at 40 s: tx-40-3-x; fired []
+    "#]]
+    .assert_eq(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+    (2..9).for_each(|max| assert_eq!(run(max), lines, "in batches of {max}"));
+}
+
+#[test]
+fn reminders_that_passed_while_nothing_ran_are_one() {
+    let mut sequencer = sequencer_of(LEVEL);
+    sequencer.offer(order(1, 1, "open"));
+    drain(&mut sequencer, 9);
+    sequencer.clock(seconds(1_000));
+    assert_eq!(drain(&mut sequencer, 9).len(), 1);
+    assert_eq!(sequencer.next_due(), Some(seconds(1_010)));
+}
+
+#[test]
+fn a_timer_is_brought_forward_and_called_off_by_hand() {
+    let mut sequencer = sequencer();
+    [order(1, 1, "open"), order(2, 2, "open")].into_iter().for_each(|tx| sequencer.offer(tx));
+    let armed = sequencer.batch(9, true).expect("nothing is spilled").expect("two wait").armed;
+    let (first, second) = (armed[0].id.clone(), armed[1].id.clone());
+    assert!(sequencer.act(&TimerAct::Cancel { id: first.clone() }, seconds(3)));
+    assert!(!sequencer.act(&TimerAct::Cancel { id: first.clone() }, seconds(3)), "it is gone");
+    assert!(sequencer.act(&TimerAct::Fire { id: second.clone() }, seconds(3)));
+    let (armed, done) = sequencer.moved_timers();
+    assert_eq!(done, [first, second], "what is brought forward is another timer");
+    assert_eq!((armed.len(), armed[0].due), (1, seconds(3)));
+    sequencer.clock(seconds(3));
+    let lines = drain(&mut sequencer, 9);
+    assert_eq!(events(&lines), ["epoch 3 at 3 s: order.late [Int(2)]"]);
+}
+
+#[test]
+fn a_time_of_a_schedule_comes_once_more_or_is_left_out_by_hand() {
+    let round = |sequencer: &mut Sequencer| sequencer.timers.pop(None).expect("it waits");
+    let mut other = sequencer_of(REVOCABLE);
+    other.timers.wind_up(seconds(1));
+    let id = other.timers.moved().armed[0].id.clone();
+    assert!(other.act(&TimerAct::Fire { id: id.clone() }, seconds(5)));
+    assert_eq!(round(&mut other).due, seconds(5));
+    assert_eq!(round(&mut other).due, seconds(20), "the ordinary one is still to come");
+    let id = other.timers.moved().armed.pop().expect("the next").id;
+    assert!(other.act(&TimerAct::Cancel { id }, seconds(21)));
+    assert_eq!(round(&mut other).due, seconds(60), "that of 40 s is left out");
+}

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use thalweg_formulas::{Timestamp, Value};
 use thalweg_graph::Plan;
 use thalweg_graph::ids;
-use thalweg_graph::outcome::{Outcome, TimerArmed};
-use thalweg_graph::plan::{Due, SOONEST, Schedule};
-use thalweg_graph::ports::Timer;
+use thalweg_graph::outcome::{Outcome, RuleId, TimerArmed, TimerOf};
+use thalweg_graph::plan::{Due, Effect, REMINDER, Rearm, SOONEST, Schedule};
+use thalweg_graph::ports::{Timer, TimerAct};
 use thalweg_graph::schedule::{LATE, Misfire};
 
 /// When a timer is due, and its id.
@@ -28,6 +28,8 @@ pub(crate) struct Timers {
     /// What each rule has armed for each row; empty unless timers can be taken back.
     by_subject: HashMap<Box<[u8]>, Vec<Place>>,
     revocable: bool,
+    /// Reminders that the clock alone brought up late, and when: their effects come up again from then on.
+    late: HashMap<Box<[u8]>, Timestamp>,
     /// The shortest time between the arming of a timer and its coming, in microseconds.
     soonest: Option<i64>,
     /// Whether times of a schedule that passed are ever left out.
@@ -46,17 +48,23 @@ pub(crate) struct Moved {
 }
 
 impl Timers {
-    /// Goes on with those that waited before. What is left of schedules that are no longer in the plan goes.
+    /// Goes on with those that waited before. What is left of schedules and of effects that are no longer in the plan goes.
     pub fn new(plan: Arc<Plan>, before: Vec<Timer>) -> Timers {
         let timers = || plan.reactions.iter().filter_map(|reaction| reaction.timer.as_ref());
-        let soonest = timers().map(|timer| if let Due::After(delay) = timer.due { delay } else { SOONEST }).min();
-        let revocable = !plan.cancels.is_empty() || timers().any(|timer| timer.reset);
+        let delays = timers().map(|timer| if let Due::After(delay) = timer.due { delay } else { SOONEST });
+        let levels =
+            || plan.effects.iter().filter_map(|effect| if let Rearm::Level(every) = effect.rearm { Some(every) } else { None });
+        let soonest = delays.chain(levels()).min();
+        let revocable = !plan.cancels.is_empty() || timers().any(|timer| timer.reset) || levels().next().is_some();
         let skips = plan.schedules.iter().any(|schedule| schedule.misfire == Misfire::Skip);
         let unwound = plan.schedules.iter().map(rule_name).collect();
-        let (waiting, by_subject, moved) = Default::default();
-        let mut timers = Timers { plan, waiting, by_subject, revocable, soonest, skips, unwound, moved };
+        let (waiting, by_subject, late, moved) = Default::default();
+        let mut timers = Timers { plan, waiting, by_subject, revocable, late, soonest, skips, unwound, moved };
         for timer in before {
-            if timer.rule.starts_with(SCHEDULE) && !timers.unwound.remove(&timer.rule) {
+            timers.unwound.remove(&timer.rule);
+            let schedule_is_gone = is_scheduled(&timer.rule) && timers.schedule(&timer.rule).is_none();
+            let effect_is_gone = timer.rule.starts_with(REMINDER) && timers.reminded(&timer.rule).is_none();
+            if schedule_is_gone || effect_is_gone {
                 timers.moved.done.push(timer.id);
             } else {
                 timers.add(timer);
@@ -94,6 +102,11 @@ impl Timers {
     pub fn pop(&mut self, missed: Option<Timestamp>) -> Option<Timer> {
         let place = self.waiting.keys().next()?.clone();
         let timer = self.remove(&place)?;
+        if let Some(now) = missed.filter(|now| now.0.saturating_sub(timer.due.0) > LATE)
+            && let Some(effect) = self.reminded(&timer.rule)
+        {
+            self.late.insert(subject(TimerOf::Effect(effect), &timer.table, &timer.key), now);
+        }
         if let Some(schedule) = self.schedule(&timer.rule) {
             let late = missed.filter(|now| now.0.saturating_sub(timer.due.0) > LATE);
             let from = if schedule.misfire == Misfire::All { timer.due } else { late.unwrap_or(timer.due) };
@@ -145,6 +158,28 @@ impl Timers {
         for cancel in cancelled {
             self.take_back(&subject(cancel.rule, &cancel.table, &cancel.key));
         }
+        self.late.clear();
+    }
+
+    /// Does what somebody asks of a timer, `now`; `false`: none that waits has this id.
+    pub fn act(&mut self, act: &TimerAct, now: Timestamp) -> bool {
+        let Some(place) = self.waiting.keys().find(|(_, id)| id == act.id()).cloned() else { return false };
+        let timer = self.waiting[&place].clone();
+        let scheduled = self.schedule(&timer.rule).is_some();
+        if !scheduled || matches!(act, TimerAct::Cancel { .. }) {
+            self.remove(&place);
+            self.moved.done.push(timer.id.clone());
+        }
+        match act {
+            TimerAct::Fire { .. } => {
+                let timer = brought_forward(timer, now);
+                self.moved.armed.push(timer.clone());
+                self.add(timer);
+            }
+            TimerAct::Cancel { .. } if scheduled => self.wind(&timer.rule, timer.due),
+            TimerAct::Cancel { .. } => {}
+        }
+        true
     }
 
     /// What has changed since the last call.
@@ -153,21 +188,47 @@ impl Timers {
     }
 
     fn arm(&mut self, armed: &TimerArmed, origin: &str) {
-        let reaction = &self.plan.reactions[armed.reaction as usize];
-        if reaction.timer.as_ref().is_some_and(|timer| timer.reset) {
-            self.take_back(&subject(reaction.rule, &armed.table, &armed.key));
+        let (rule, of, alone) = self.armer(armed);
+        let subject = subject(of, &armed.table, &armed.key);
+        if alone {
+            self.take_back(&subject);
         }
+        let due = self.late.get(&subject).map_or(armed.due, |now| self.after_late(armed, *now));
         let row: Vec<Value> = std::iter::once(Value::text(armed.table.clone())).chain(armed.key.iter().cloned()).collect();
-        let timer = Timer {
-            id: ids::timer_id(origin, &self.plan.reactions[armed.reaction as usize].name, &row, armed.due).into(),
-            rule: self.plan.reactions[armed.reaction as usize].name.clone(),
-            event: armed.event.clone(),
-            table: armed.table.clone(),
-            key: armed.key.clone(),
-            due: armed.due,
-        };
+        let id = ids::timer_id(origin, &rule, &row, due).into();
+        let timer = Timer { id, rule, event: armed.event.clone(), table: armed.table.clone(), key: armed.key.clone(), due };
         self.moved.armed.push(timer.clone());
         self.add(timer);
+    }
+
+    /// The rule whose timer it is, by name and as what takes it back names it; and whether it has one for each row.
+    fn armer(&self, armed: &TimerArmed) -> (Arc<str>, TimerOf, bool) {
+        match armed.rule {
+            RuleId::Effect(effect) => (armed.event.clone(), TimerOf::Effect(effect), true),
+            RuleId::Reaction(reaction) => {
+                let reaction = &self.plan.reactions[reaction as usize];
+                let reset = reaction.timer.as_ref().is_some_and(|timer| timer.reset);
+                (reaction.name.clone(), TimerOf::Rule(reaction.rule), reset)
+            }
+        }
+    }
+
+    /// When an effect comes up again whose reminder came late: what passed while nothing ran is one reminder, not many.
+    fn after_late(&self, armed: &TimerArmed, now: Timestamp) -> Timestamp {
+        match armed.rule {
+            RuleId::Effect(effect) => match self.plan.effects[effect as usize].rearm {
+                Rearm::Level(every) => armed.due.max(Timestamp(now.0.saturating_add(every))),
+                Rearm::Edge | Rearm::Once => armed.due,
+            },
+            RuleId::Reaction(_) => armed.due,
+        }
+    }
+
+    /// The effect that timers of this rule bring up again.
+    fn reminded(&self, rule: &str) -> Option<u32> {
+        let name = rule.strip_prefix(REMINDER)?;
+        let named = |effect: &Effect| *effect.name == *name && effect.reminder().is_some();
+        self.plan.effects.iter().position(named).map(|at| at as u32)
     }
 
     fn wind(&mut self, rule: &Arc<str>, after: Timestamp) {
@@ -215,8 +276,14 @@ impl Timers {
 
     /// Under what a timer can be taken back; a timer of a rule that is gone cannot.
     fn subject_of(&self, timer: &Timer) -> Option<Box<[u8]>> {
-        let reaction = self.revocable.then(|| self.plan.reactions.iter().find(|reaction| reaction.name == timer.rule))??;
-        Some(subject(reaction.rule, &timer.table, &timer.key))
+        if !self.revocable {
+            return None;
+        }
+        let of = match self.reminded(&timer.rule) {
+            Some(effect) => TimerOf::Effect(effect),
+            None => TimerOf::Rule(self.plan.reactions.iter().find(|reaction| reaction.name == timer.rule)?.rule),
+        };
+        Some(subject(of, &timer.table, &timer.key))
     }
 }
 
@@ -227,9 +294,25 @@ fn rule_name(schedule: &Schedule) -> Arc<str> {
     format!("{SCHEDULE}{} {}", schedule.name, schedule.cron.text()).into()
 }
 
+/// The timer, due now: another one, since the one that it was is over.
+pub fn brought_forward(timer: Timer, now: Timestamp) -> Timer {
+    let due = timer.due.min(now);
+    Timer { id: ids::timer_id(&timer.id, "by hand", &[], due).into(), due, ..timer }
+}
+
+/// Whether a timer is of a schedule, by the name of its rule.
+pub fn is_scheduled(rule: &str) -> bool {
+    rule.starts_with(SCHEDULE)
+}
+
 /// A rule and a row.
-fn subject(rule: u32, table: &str, key: &[Value]) -> Box<[u8]> {
-    let mut bytes = rule.to_be_bytes().to_vec();
+fn subject(rule: TimerOf, table: &str, key: &[Value]) -> Box<[u8]> {
+    let (kind, rule) = match rule {
+        TimerOf::Rule(rule) => (0, rule),
+        TimerOf::Effect(effect) => (1, effect),
+    };
+    let mut bytes = vec![kind];
+    bytes.extend_from_slice(&rule.to_be_bytes());
     bytes.extend_from_slice(&ids::canonical_key(&[Value::text(table)]));
     bytes.extend_from_slice(&ids::canonical_key(key));
     bytes.into()

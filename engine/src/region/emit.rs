@@ -3,17 +3,18 @@
 //! - A field's line says what a reader sees: the last good value where the field is in error. So an error alone is no delta.
 //! - A group edge hears the net change of its contribution and parent; a lookup edge that of its reference.
 //! - An effect fires when its condition rises: it is true and was not, errors in between left out. The condition's errors are told
-//!   under the effect's name.
+//!   under the effect's name. With `rearm = "level"` each firing arms a timer, which fires it again; it goes when the condition falls.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use thalweg_formulas::{Cell, Value};
+use thalweg_formulas::{Cell, Timestamp, Value};
 use thalweg_graph::Epoch;
 use thalweg_graph::outcome::deltas::Side;
-use thalweg_graph::outcome::{ErrorChange, Fired, Key, RuleId};
+use thalweg_graph::outcome::{ErrorChange, Fired, Key, RuleId, TimerArmed, TimerCancelled, TimerOf};
 use thalweg_graph::plan::Rearm;
+use thalweg_graph::transaction::TimerFired;
 
 use super::Region;
 use super::layout::{Consumer, EffectHere, Gives, GroupOut, KeySlots, ReferOut, Told};
@@ -21,7 +22,7 @@ use super::pad::Moved;
 use crate::context::Context;
 use crate::edges::mail::{Ask, AskKind, Contribution, Given, Note, NoteKind};
 use crate::intake::mapping::coerced;
-use crate::state::{KeyBuf, Raw, Tag};
+use crate::state::{KeyBuf, KeyHash, Raw, Tag};
 
 /// One row in one epoch, as its consumers hear of it.
 pub(super) struct Telling<'a> {
@@ -79,6 +80,16 @@ impl Region {
         self.telling(epoch, row, None, false, context).tell_all(context);
     }
 
+    /// Effects that the timer brings up again for its document.
+    pub(super) fn remind(&self, epoch: Epoch, timer: &TimerFired, context: &mut Context) {
+        let effects = self.layout.effects.iter().filter(|effect| effect.reminder.as_ref() == Some(&timer.event));
+        let directory = &context.directories[self.layout.table.0 as usize];
+        let row = directory.find(&timer.key, KeyHash::of(&timer.key)).filter(|row| self.alive.get(*row));
+        if let Some(row) = row {
+            effects.for_each(|effect| self.telling(epoch, row, None, true, context).remind(effect, context));
+        }
+    }
+
     fn telling<'a>(&'a self, epoch: Epoch, row: u32, moved: Option<&'a [Moved]>, lives: bool, context: &Context) -> Telling<'a> {
         Telling { region: self, epoch, row, moved, lives, reports: context.reports(epoch), key: OnceCell::new() }
     }
@@ -99,7 +110,8 @@ impl Telling<'_> {
         if self.reports || may_fail {
             self.tell_fields(context);
         }
-        if may_fail || !context.batch.info(self.epoch).fill {
+        // A document that goes in a fill takes its reminders along.
+        if may_fail || !self.lives || !context.batch.info(self.epoch).fill {
             layout.effects.iter().for_each(|effect| self.effect(effect, None, context));
         }
         for slot in &layout.watched {
@@ -398,14 +410,51 @@ impl Telling<'_> {
         if before.tag == Tag::Failed || after.tag == Tag::Failed {
             self.errors(&effect.name, before, after, context);
         }
+        if effect.reminder.is_some() {
+            self.stop_reminding(effect, before, after, context);
+        }
         if context.batch.info(self.epoch).fill {
             return;
         }
         let was = old.is_some_and(|old| rows.last_good(effect.when, old).is_true());
         let is = self.lives && self.new_cell(effect.when).is_ok_and(|value| value.is_true());
-        if was || !is {
-            return;
+        if !was && is {
+            self.fire(effect, context);
         }
+    }
+
+    /// The condition of an effect with reminders has fallen: its timer goes. An error is no fall: the last good value stands.
+    fn stop_reminding(&self, effect: &EffectHere, before: Raw, after: Raw, context: &mut Context) {
+        let held = |raw: Raw| self.region.rows.last_good(effect.when, raw).is_true();
+        if held(before) && !held(after) {
+            let table = context.table_names[self.region.layout.table.0 as usize].clone();
+            let (epoch, rule, key) = (self.epoch, TimerOf::Effect(effect.effect), self.key(context));
+            context.out.cancelled.push(TimerCancelled { epoch, rule, table, key });
+        }
+    }
+
+    /// A reminder is due: the effect fires again if its condition holds, and is brought up later where that is in error.
+    fn remind(&self, effect: &EffectHere, context: &mut Context) {
+        let rows = &self.region.rows;
+        match self.new_cell(effect.when) {
+            Ok(value) if value.is_true() => self.fire(effect, context),
+            Err(_) if rows.last_good(effect.when, rows.raw(self.row, effect.when)).is_true() => {
+                self.remind_later(effect, context)
+            }
+            _ => {}
+        }
+    }
+
+    fn remind_later(&self, effect: &EffectHere, context: &mut Context) {
+        let (Rearm::Level(every), Some(event)) = (effect.rearm, &effect.reminder) else { return };
+        let table = context.table_names[self.region.layout.table.0 as usize].clone();
+        let due = Timestamp(context.batch.info(self.epoch).at.0.saturating_add(every));
+        let (epoch, rule, event, key) = (self.epoch, RuleId::Effect(effect.effect), event.clone(), self.key(context));
+        context.out.timers.push(TimerArmed { epoch, rule, event, table, key, due });
+    }
+
+    fn fire(&self, effect: &EffectHere, context: &mut Context) {
+        let rows = &self.region.rows;
         let key = self.key(context);
         let rule = context.triggers.rule(&effect.name);
         if effect.rearm == Rearm::Once && context.triggers.has_fired(rule, &key) {
@@ -416,6 +465,7 @@ impl Telling<'_> {
         let payload = Value::record(effect.payload.iter().map(|(name, slot)| (name.clone(), shown(*slot))));
         let (epoch, node, rule) = (self.epoch, effect.name.clone(), RuleId::Effect(effect.effect));
         context.out.fired.push(Fired { epoch, node, rule, key, version, payload });
+        self.remind_later(effect, context);
     }
 }
 

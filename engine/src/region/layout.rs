@@ -193,6 +193,8 @@ pub struct EffectHere {
     pub payload: Vec<(Arc<str>, u32)>,
     /// When it may fire again.
     pub rearm: Rearm,
+    /// The event that brings it up again while its condition holds, where one does.
+    pub reminder: Option<Arc<str>>,
 }
 
 /// Dirty bits of one word of cells.
@@ -560,6 +562,7 @@ fn effects_in(plan: &Plan, id: u32) -> Vec<EffectHere> {
         when: effect.when.0,
         payload: effect.payload.iter().map(|(name, slot)| (name.clone(), slot.0)).collect(),
         rearm: effect.rearm,
+        reminder: effect.reminder(),
     })
     .collect()
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use thalweg_formulas::eval::Program;
 use thalweg_formulas::{Cell, Error, InputId, Timestamp, Value, errors, ops};
-use thalweg_graph::outcome::{Delta, ErrorChange, Fired, Key, RuleId, TimerArmed, TimerCancelled};
+use thalweg_graph::outcome::{Delta, ErrorChange, Fired, Key, RuleId, TimerArmed, TimerCancelled, TimerOf};
 use thalweg_graph::plan::{Cancel, Due, Reaction, ReactionInput, SOONEST, Table, TimerRule, Trigger};
 use thalweg_graph::transaction::TimerFired;
 use thalweg_graph::{Epoch, Plan};
@@ -279,7 +279,7 @@ impl Region {
         for cancel in home.reactions.cancels.iter().filter(here) {
             match cancel.inputs.holds(cancel.condition.as_ref(), pulse, epoch, context) {
                 Ok(true) => {
-                    let (rule, key) = (cancel.rule, key.clone());
+                    let (rule, key) = (TimerOf::Rule(cancel.rule), key.clone());
                     let table = context.table_names[self.layout.table.0 as usize].clone();
                     context.out.cancelled.push(TimerCancelled { epoch, rule, table, key });
                 }
@@ -332,7 +332,9 @@ impl Region {
     fn arm(&self, epoch: Epoch, (reaction, timer): (&Ready, &Armed), pulse: &Pulse<'_>, key: &Key, context: &mut Context) {
         let (event, table, key) = (timer.event.clone(), context.table_names[self.layout.table.0 as usize].clone(), key.clone());
         match reaction.due(timer, pulse, epoch, context) {
-            Ok(Some(due)) => context.out.timers.push(TimerArmed { epoch, reaction: reaction.at, event, table, key, due }),
+            Ok(Some(due)) => {
+                context.out.timers.push(TimerArmed { epoch, rule: RuleId::Reaction(reaction.at), event, table, key, due })
+            }
             Ok(None) => {}
             Err(error) => {
                 let node = reaction.name.clone();

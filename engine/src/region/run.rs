@@ -86,7 +86,10 @@ impl Region {
                 }
             }
             self.settle(epoch, context);
-            timers.drain(..).for_each(|timer| self.timer(epoch, &timer, context));
+            timers.drain(..).for_each(|timer| {
+                self.timer(epoch, &timer, context);
+                self.remind(epoch, &timer, context);
+            });
         }
         context.mappings = mappings;
         context.inboxes[id] = notes.recycled();

@@ -10,7 +10,7 @@ use thalweg_formulas::eval::Fuel;
 use thalweg_formulas::functions::{self, Nulls};
 use thalweg_formulas::ops::{self, Logic};
 use thalweg_formulas::{Cell, Error, Expr, ExprKind, InputId, Timestamp, Type, Value};
-use thalweg_graph::outcome::{Delta, Document, ErrorChange, Fired, RuleId, TimerArmed, TimerCancelled};
+use thalweg_graph::outcome::{Delta, Document, ErrorChange, Fired, RuleId, TimerArmed, TimerCancelled, TimerOf};
 use thalweg_graph::plan::*;
 use thalweg_graph::transaction::{Body, TimerFired};
 use thalweg_graph::{Change, Epoch, Op, Outcome, Plan, Row, Transaction};
@@ -100,9 +100,12 @@ impl Oracle {
         };
         tx.parts(take).expect("changes that are held can be read");
         let cells = self.compute(&before);
-        self.report(&before, &cells, fill);
+        self.report(&before, &cells, fill, tx.at);
         self.react(&before, tx, fill);
         self.cells = cells;
+        if let Body::Timer(timer) = &tx.body {
+            self.remind(timer, tx.at);
+        }
         self.out.through = self.epoch;
     }
 
@@ -402,7 +405,7 @@ impl Oracle {
 
     // ---- lines -------------------------------------------------------------------------------------------------
 
-    fn report(&mut self, before: &[BTreeMap<Key, Whole>], cells: &[BTreeMap<Key, Vec<Cell>>], fill: bool) {
+    fn report(&mut self, before: &[BTreeMap<Key, Whole>], cells: &[BTreeMap<Key, Vec<Cell>>], fill: bool, now: Timestamp) {
         let plan = self.plan.clone();
         for (at, region) in plan.regions.iter().enumerate() {
             let table = region.table.0 as usize;
@@ -440,7 +443,12 @@ impl Oracle {
                             self.error_lines(&effect.name, &key, &old, &new);
                             let rises = !old_shown.is_true() && matches!(&new, Some(Ok(value)) if value.is_true());
                             if rises && !fill {
-                                self.fire(id, effect, &key, &cells[at][&key]);
+                                self.fire(id, effect, &key, &cells[at][&key], now);
+                            }
+                            if old_shown.is_true() && !new_shown.is_true() && effect.reminder().is_some() {
+                                let (table, key) = (plan.tables[table].name.clone(), key.as_slice().into());
+                                let (epoch, rule) = (self.epoch, TimerOf::Effect(id as u32));
+                                self.out.cancelled.push(TimerCancelled { epoch, rule, table, key });
                             }
                         }
                     }
@@ -476,7 +484,7 @@ impl Oracle {
 
     /// The payload shows last good values; those of slots that are not cells are never in error here for long, so they are
     /// taken from the cells computed so far.
-    fn fire(&mut self, id: usize, effect: &Effect, key: &Key, slots: &[Cell]) {
+    fn fire(&mut self, id: usize, effect: &Effect, key: &Key, slots: &[Cell], now: Timestamp) {
         let count = self.triggers.entry((effect.name.clone(), key.clone())).or_insert(0);
         if effect.rearm == Rearm::Once && *count > 0 {
             return;
@@ -490,6 +498,34 @@ impl Oracle {
         let payload = Value::record(payload.collect::<Vec<_>>());
         let (epoch, rule) = (self.epoch, RuleId::Effect(id as u32));
         self.out.fired.push(Fired { epoch, node: effect.name.clone(), rule, key: key.as_slice().into(), version, payload });
+        self.arm_reminder(id, effect, key, now);
+    }
+
+    fn arm_reminder(&mut self, id: usize, effect: &Effect, key: &Key, now: Timestamp) {
+        let (Rearm::Level(every), Some(event)) = (effect.rearm, effect.reminder()) else { return };
+        let (table, key) = (self.plan.tables[effect.table.0 as usize].name.clone(), key.as_slice().into());
+        let (epoch, rule, due) = (self.epoch, RuleId::Effect(id as u32), Timestamp(now.0 + every));
+        self.out.timers.push(TimerArmed { epoch, rule, event, table, key, due });
+    }
+
+    /// An effect that the timer brings up again fires if its condition holds; an error puts it off.
+    fn remind(&mut self, timer: &TimerFired, now: Timestamp) {
+        let plan = self.plan.clone();
+        for (id, effect) in plan.effects.iter().enumerate() {
+            let key = timer.key.to_vec();
+            let region = effect.region.0 as usize;
+            let Some(slots) = self.cells[region].get(&key).cloned().filter(|_| effect.reminder().as_ref() == Some(&timer.event))
+            else {
+                continue;
+            };
+            match &slots[effect.when.0 as usize] {
+                Ok(value) if value.is_true() => self.fire(id, effect, &key, &slots, now),
+                Err(_) if self.shown.get(&(region, key.clone(), effect.when.0)).is_some_and(Value::is_true) => {
+                    self.arm_reminder(id, effect, &key, now);
+                }
+                _ => {}
+            }
+        }
     }
 
     fn react(&mut self, before: &[BTreeMap<Key, Whole>], tx: &Transaction, fill: bool) {
@@ -558,7 +594,7 @@ impl Oracle {
         match self.over_change((cancel.table, &cancel.inputs, &event), cancel.condition.as_ref(), (old, new), tx) {
             Ok(value) if value.is_true() => {
                 let table = self.plan.tables[cancel.table.0 as usize].name.clone();
-                self.out.cancelled.push(TimerCancelled { epoch, rule: cancel.rule, table, key });
+                self.out.cancelled.push(TimerCancelled { epoch, rule: TimerOf::Rule(cancel.rule), table, key });
             }
             Ok(_) => {}
             Err(error) => {
@@ -603,7 +639,14 @@ impl Oracle {
         match due {
             Ok(Value::Timestamp(due)) => {
                 let due = if let Due::At { .. } = timer.due { due.max(Timestamp(tx.at.0 + 100_000)) } else { due };
-                self.out.timers.push(TimerArmed { epoch, reaction: id as u32, event: timer.event.clone(), table, key, due });
+                self.out.timers.push(TimerArmed {
+                    epoch,
+                    rule: RuleId::Reaction(id as u32),
+                    event: timer.event.clone(),
+                    table,
+                    key,
+                    due,
+                });
             }
             Ok(Value::Null) => {}
             Ok(other) => panic!("the generator's times are timestamps: {other:?}"),
@@ -664,7 +707,7 @@ impl Oracle {
         self.out.fired.sort_by(|a, b| (a.epoch, &a.node, &a.key, a.version).cmp(&(b.epoch, &b.node, &b.key, b.version)));
         let place = |e: &ErrorChange| (e.epoch, e.node.clone(), e.key.clone(), !e.cleared, e.error.clone());
         self.out.errors.sort_by_key(place);
-        self.out.timers.sort_by(|a, b| (a.epoch, a.reaction, &a.key, a.due).cmp(&(b.epoch, b.reaction, &b.key, b.due)));
+        self.out.timers.sort_by(|a, b| (a.epoch, a.rule, &a.key, a.due).cmp(&(b.epoch, b.rule, &b.key, b.due)));
         let place = |c: &TimerCancelled| (c.epoch, c.rule, c.table.clone(), c.key.clone());
         self.out.cancelled.sort_by_key(place);
         self.out

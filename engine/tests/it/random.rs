@@ -113,9 +113,13 @@ pub fn random_plan(rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
     random_fields(rng, &mut spec, &mut shape, 5);
     for number in 0..rng.below(6) {
         let table = *rng.pick(&shape.tables());
-        let rearm = if rng.chance(25) { Some("once".to_owned()) } else { None };
+        let (rearm, every) = match rng.below(100) {
+            0..25 => (Some("once".to_owned()), None),
+            25..45 => (Some("level".to_owned()), Some("1s".to_owned())),
+            _ => (None, None),
+        };
         let (name, on, when) = (format!("e{number}"), Some(table.to_owned()), bool_text(rng, table, &shape));
-        spec.effects.push(EffectSpec { name, on, when, rearm, ..EffectSpec::default() });
+        spec.effects.push(EffectSpec { name, on, when, rearm, every, ..EffectSpec::default() });
         if plan(&spec, &[]).is_err() {
             spec.effects.pop();
         }
@@ -463,9 +467,14 @@ impl History {
     fn timer(&self, rng: &mut Rng) -> Transaction {
         let table = *rng.pick(&["Order", "Node"]);
         let (event, key) = (format!("{table}.late").into(), [Value::Int(rng.below(6) as i64)].into());
-        let (table, event, key): (&str, Arc<str>, Box<[Value]>) = match rng.below(4) {
-            0 => ("Order", "tick".into(), [].into()),
-            1 => ("nightly", "tick".into(), [].into()),
+        let (table, event, key): (&str, Arc<str>, Box<[Value]>) = match rng.below(7) {
+            0..3 => {
+                let table = *rng.pick(&["Order", "Node", "Customer", ""]);
+                let key: Box<[Value]> = if table.is_empty() { [].into() } else { key };
+                (table, format!("effect e{}", rng.below(6)).into(), key)
+            }
+            3 => ("Order", "tick".into(), [].into()),
+            4 => ("nightly", "tick".into(), [].into()),
             _ => (table, event, key),
         };
         let (id, due): (Arc<str>, _) = (format!("timer{}", rng.below(1000)).into(), Timestamp(self.at));

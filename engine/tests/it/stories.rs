@@ -111,7 +111,7 @@ fn transaction(spec: &GraphSpec, at: usize, text: &str) -> Transaction {
     let (fill, text) = text.strip_prefix("fill ").map_or((false, text), |rest| (true, rest));
     let body = match text.strip_prefix("timer ") {
         Some(timer) => {
-            let [event, table, key] = timer.split_whitespace().collect::<Vec<_>>()[..] else { panic!("event, table, key") };
+            let [key, table, event] = timer.rsplitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("event, table, key") };
             let key = value(key).into_iter().collect();
             Body::Timer(TimerFired { id: "timer".into(), event: event.into(), table: table.into(), key, due: Timestamp(0) })
         }
@@ -515,6 +515,39 @@ fn once_is_once_for_a_document_even_after_it_is_gone() {
         expect![[r#"
         1 some[1] fires v1 {"id":1,"qty":5}
     "#]],
+    );
+}
+
+#[test]
+fn level_fires_again_while_the_condition_holds_and_errors_put_it_off() {
+    let mut spec = shop(&[], &[("some", "Order", "12 / qty > 3")]);
+    spec.effects[0].rearm = Some("level".into());
+    spec.effects[0].every = Some("10s".into());
+    check(
+        &spec,
+        &[
+            "+Order 1 null 2",
+            "timer effect some Order 1",
+            "=Order 1 null 0",
+            "timer effect some Order 1",
+            "=Order 1 null 1",
+            "=Order 1 null 9",
+            "timer effect some Order 1",
+            "=Order 1 null 1",
+            "-Order 1 null 1",
+            "timer effect some Order 1",
+        ],
+        expect![[r#"
+            1 some[1] fires v1 {"id":1,"qty":2}
+            1 arms effect some for Order[1] due 11s
+            2 some[1] fires v3 {"id":1,"qty":2}
+            2 arms effect some for Order[1] due 12s
+            3 some[1] E0302: division by zero
+            4 arms effect some for Order[1] due 14s
+            5 some[1] E0302: division by zero cleared
+            8 some[1] fires v5 {"id":1,"qty":1}
+            8 arms effect some for Order[1] due 18s
+        "#]],
     );
 }
 

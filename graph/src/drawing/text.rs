@@ -175,7 +175,11 @@ fn lookup_text(plan: &Plan, lookup: &Lookup, position: usize) -> String {
 fn effect_lines(out: &mut String, plan: &Plan, effect: &Effect) {
     let table = &*plan.tables[effect.table.0 as usize].name;
     let table = if table.is_empty() { "global" } else { table };
-    let once = if effect.rearm == Rearm::Once { ", once" } else { "" };
+    let once = match effect.rearm {
+        Rearm::Edge => String::new(),
+        Rearm::Once => ", once".into(),
+        Rearm::Level(every) => format!(", again every {}", show::delay(every)),
+    };
     let (kind, mode) = (kind_text(effect.kind), mode_text(effect.mode));
     put(out, format_args!("effect {} on {table} when {}{once}{kind}{mode}", effect.name, effect.condition));
     let payload: Vec<String> = effect.payload.iter().map(|(name, slot)| format!("{name} = slot {}", slot.0)).collect();

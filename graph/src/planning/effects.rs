@@ -18,7 +18,7 @@ use super::nodes::NodeId;
 use super::scope::{Read, Reading, Step};
 use super::slips;
 use super::world::Shared;
-use crate::plan::{AckWait, EffectKind, EffectMode, Rearm};
+use crate::plan::{AckWait, EffectKind, EffectMode, Rearm, SOONEST};
 use crate::spec::{EffectSpec, GraphSpec, Place};
 
 /// An effect while the plan is made.
@@ -99,13 +99,23 @@ fn check_options(ix: usize, spec: &EffectSpec, findings: &mut Findings) -> Optio
     };
     only("kind", &spec.kind, &["queue", "boolean", "counter"]);
     only("mode", &spec.mode, &["fire", "ack", "count"]);
-    only("rearm", &spec.rearm, &["edge", "once"]);
+    only("rearm", &spec.rearm, &["edge", "once", "level"]);
     let kind = match spec.kind.as_deref() {
         Some("boolean") => EffectKind::Boolean,
         Some("counter") => EffectKind::Counter,
         _ => EffectKind::Queue,
     };
-    let rearm = if spec.rearm.as_deref() == Some("once") { Rearm::Once } else { Rearm::Edge };
+    let rearm = match spec.rearm.as_deref() {
+        Some("once") => Rearm::Once,
+        Some("level") => Rearm::Level(check_every(ix, spec, findings)),
+        _ => {
+            if spec.every.is_some() {
+                let message = format!("effect `{}` says every when it fires again, and does not ask for it", spec.name);
+                findings.error(Place::Effect(ix, "every"), Problem::new(242, message).help("add rearm = \"level\""));
+            }
+            Rearm::Edge
+        }
+    };
     let wait = check_ack(ix, spec, findings);
     let mode = match spec.mode.as_deref() {
         Some("ack") => EffectMode::Ack(wait),
@@ -114,6 +124,26 @@ fn check_options(ix: usize, spec: &EffectSpec, findings: &mut Findings) -> Optio
     };
     Options { kind, mode, rearm }
 }
+
+/// How long after a firing the effect fires again while its condition holds, in microseconds.
+fn check_every(ix: usize, spec: &EffectSpec, findings: &mut Findings) -> i64 {
+    let Some(text) = &spec.every else {
+        let message = format!("effect `{}` fires again while its condition holds, and does not say how often", spec.name);
+        findings.error(Place::Effect(ix, "rearm"), Problem::new(242, message).help("add every = \"24h\""));
+        return 0;
+    };
+    parse_delay(text).filter(|every| *every >= EVERY_MIN).unwrap_or_else(|| {
+        let problem = Problem::new(244, format!("`{text}` is not a time after which an effect fires again"));
+        findings.error(
+            Place::Effect(ix, "every"),
+            problem.help("write for example \"10m\", \"24h\" or \"PT24H\"; 100 ms is the least"),
+        );
+        0
+    })
+}
+
+/// What comes up again by itself comes no more often than this, in microseconds.
+const EVERY_MIN: i64 = SOONEST;
 
 /// How long an acknowledgement is waited for; it must be waited for at all.
 fn check_ack(ix: usize, spec: &EffectSpec, findings: &mut Findings) -> AckWait {

@@ -456,24 +456,33 @@ fn a_payload_names_what_the_document_has() {
 fn options_that_do_not_exist_are_refused() {
     check(
         json!({ "effects": [
-            { "name": "a", "on": "Order", "when": "x > 1", "kind": "stack", "mode": "shout", "rearm": "level" },
+            { "name": "a", "on": "Order", "when": "x > 1", "kind": "stack", "mode": "shout", "rearm": "levels" },
             { "name": "b", "on": "Order", "when": "x > 1", "ack": { "timeout": "30s" },
               "actions": [{ "type": "log", "ack": true }] },
             { "name": "c", "on": "Order", "when": "x > 1", "mode": "ack", "ack": { "timeout": "soon" } },
-            { "name": "d", "on": "Order", "when": "x > 1", "mode": "count", "ack": { "retries": 2 } } ] }),
+            { "name": "d", "on": "Order", "when": "x > 1", "mode": "count", "ack": { "retries": 2 } },
+            { "name": "e", "on": "Order", "when": "x > 1", "rearm": "level" },
+            { "name": "f", "on": "Order", "when": "x > 1", "rearm": "level", "every": "1ms" },
+            { "name": "g", "on": "Order", "when": "x > 1", "every": "1h" } ] }),
         expect![[r#"
             error effect[0].kind: E0242: effect `a` asks for kind `stack`, which does not exist
               help: write kind = "queue" or kind = "boolean" or kind = "counter", or leave it out
             error effect[0].mode: E0242: effect `a` asks for mode `shout`, which does not exist
               help: write mode = "fire" or mode = "ack" or mode = "count", or leave it out
-            error effect[0].rearm: E0242: effect `a` asks for rearm `level`, which does not exist
-              help: write rearm = "edge" or rearm = "once", or leave it out
+            error effect[0].rearm: E0242: effect `a` asks for rearm `levels`, which does not exist
+              help: write rearm = "edge" or rearm = "once" or rearm = "level", or leave it out
             error effect[1].ack: E0242: effect `b` has `ack`, and in its mode no acknowledgement is waited for
               help: write mode = "ack" or mode = "count", or leave `ack` out
             error effect[2].ack: E0244: `soon` is not a time to wait for an acknowledgement
               help: write for example "30s", "10m", "24h" or "PT24H"
             error effect[3].ack: E0242: effect `d` repeats what is not acknowledged, and does not say after what time
               help: add timeout = "30s"
+            error effect[4].rearm: E0242: effect `e` fires again while its condition holds, and does not say how often
+              help: add every = "24h"
+            error effect[5].every: E0244: `1ms` is not a time after which an effect fires again
+              help: write for example "10m", "24h" or "PT24H"; 100 ms is the least
+            error effect[6].every: E0242: effect `g` says every when it fires again, and does not ask for it
+              help: add rearm = "level"
             error effect[1].actions[0].ack: E0242: an action asks for `ack`, which belongs to the effect
               help: write it beside mode = "ack" in [[effect]]
         "#]],
