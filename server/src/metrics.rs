@@ -14,6 +14,7 @@
 //! | `thalweg_outbox{state}` | gauge | deliveries by state, as the store counts them |
 //! | `thalweg_outbox_fired` | gauge | all of them: the sum of the states |
 //! | `thalweg_outbox_oldest_pending_seconds` | gauge | absent while nothing waits |
+//! | `thalweg_timers_armed` | gauge | timers that wait |
 //! | `thalweg_store_bytes` | gauge | on disk |
 //! | `thalweg_source_state{source,thalweg_source_state}` | stateset | 1 for the state it is in |
 //! | `thalweg_source_lag_seconds{source}` | gauge | commit there to commit here; absent before the first transaction |
@@ -46,6 +47,7 @@ fn process(page: &mut Page, status: &StatusSnapshot) {
     page.gauge("thalweg_live", "whether the process does its work", u8::from(status.live));
     page.gauge("thalweg_epoch", "the last committed epoch", status.epoch);
     page.gauge("thalweg_nodes", "nodes in the plan", status.nodes);
+    page.gauge("thalweg_timers_armed", "timers that wait", status.timers.armed);
     page.gauge("thalweg_store_bytes", "bytes of the store on disk", status.store.bytes);
     page.gauge("thalweg_stopped", "things that have stopped and wait for somebody", status.stopped.len());
 }

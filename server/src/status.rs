@@ -21,6 +21,8 @@ pub struct StatusSnapshot {
     pub sources: Vec<Source>,
     /// Deliveries by state, as the store counts them.
     pub outbox: Outbox,
+    /// Timers that wait.
+    pub timers: Timers,
     /// The store.
     pub store: Store,
     /// Counters since the process started.
@@ -105,6 +107,15 @@ pub struct Outbox {
     pub coalesced: u64,
     /// How long the oldest pending one has waited, in seconds.
     pub oldest_pending_seconds: Option<f64>,
+}
+
+/// Timers that wait.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Timers {
+    /// How many.
+    pub armed: u64,
+    /// When the first of them is due, RFC 3339; `None` where none waits.
+    pub next_at: Option<String>,
 }
 
 /// The store.

@@ -110,6 +110,9 @@ async fn metrics_are_openmetrics() {
         # TYPE thalweg_nodes gauge
         # HELP thalweg_nodes nodes in the plan
         thalweg_nodes 3
+        # TYPE thalweg_timers_armed gauge
+        # HELP thalweg_timers_armed timers that wait
+        thalweg_timers_armed 0
         # TYPE thalweg_store_bytes gauge
         # HELP thalweg_store_bytes bytes of the store on disk
         thalweg_store_bytes 0

@@ -11,9 +11,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use thalweg::formulas::{Timestamp, Value, json};
-use thalweg_graph::ports::{Listed, NEVER, OutboxState, StoreError};
+use thalweg_graph::ports::{Listed, NEVER, OutboxState};
 use thalweg_store::OutboxReader;
 
+use super::hand::unreadable;
 use super::{Console, Exit, Failure};
 
 /// Look at deliveries, acknowledge them, deliver dead letters again
@@ -116,13 +117,8 @@ impl At<'_> {
     }
 }
 
-/// The store is not there, or cannot be read.
-fn unreadable(error: StoreError) -> Failure {
-    Failure::Said(Exit::Missing, format!("error: {error}"))
-}
-
 /// RFC 3339; without the fraction for people.
-fn time_of(at: Timestamp, json: bool) -> String {
+pub(super) fn time_of(at: Timestamp, json: bool) -> String {
     let text = json::display(&Value::Timestamp(at));
     let text = text.trim_matches('"');
     match text.split_once('.') {

@@ -13,8 +13,10 @@ mod effects;
 mod eval;
 mod explain;
 mod graph;
+mod hand;
 mod run;
 mod tail;
+mod timers;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -40,7 +42,8 @@ Examples:
   thalweg doctor thalweg.toml                            would a run work? If not, what to mend
   thalweg run thalweg.toml                               follow the database, fire the effects
   thalweg tail mysql://root@localhost/shop               the changes of a database, a line each
-  thalweg effects dead                                   what could not be delivered, and why";
+  thalweg effects dead                                   what could not be delivered, and why
+  thalweg timers ls                                      what is to come, and when";
 
 /// What holds for every verb.
 #[derive(Clone, Copy, Debug, Args)]
@@ -64,6 +67,7 @@ enum Verb {
     Doctor(doctor::DoctorArgs),
     Tail(tail::TailArgs),
     Effects(effects::EffectsArgs),
+    Timers(timers::TimersArgs),
     Explain(explain::ExplainArgs),
 }
 
@@ -89,6 +93,7 @@ pub fn main() -> std::process::ExitCode {
         Some(Verb::Doctor(args)) => doctor::run(&args, &mut console),
         Some(Verb::Tail(args)) => tail::run(&args, &mut console),
         Some(Verb::Effects(args)) => effects::run(&args, &mut console),
+        Some(Verb::Timers(args)) => timers::run(&args, &mut console),
         Some(Verb::Explain(args)) => explain::run(&args, &mut console),
     };
     console.end(result).into()

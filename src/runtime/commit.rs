@@ -50,6 +50,8 @@ enum Write {
     /// The next of the parts that wait.
     Part,
     Snapshot(EngineState),
+    /// Says that everything before is durable.
+    Tell(oneshot::Sender<Acted>, Acted),
 }
 
 /// What the dispatcher, and whoever acts on deliveries, asks of the store.
@@ -94,6 +96,11 @@ impl Committer {
         let Part { epoch, head, from, changes } = *part;
         let staged = Staged { epoch, head: head.clone(), from, changes: changes.to_vec() };
         self.parts.send(staged).is_ok() && self.writes.send(Write::Part).is_ok()
+    }
+
+    /// Answers once every batch handed over so far is durable.
+    pub fn tell(&self, reply: oneshot::Sender<Acted>, acted: Acted) -> bool {
+        self.writes.send(Write::Tell(reply, acted)).is_ok()
     }
 
     /// Asks for a snapshot at `state`'s epoch, after every batch handed over so far.
@@ -187,6 +194,7 @@ impl CommitThread {
         let (mut batch, mut held) = match first {
             Write::Snapshot(state) => return self.snapshot(&state),
             Write::Part => return self.part(),
+            Write::Tell(reply, acted) => return tell(reply, acted),
             Write::Batch(batch, held) => (batch, held),
         };
         let mut behind = None;
@@ -210,6 +218,7 @@ impl CommitThread {
         match behind {
             Some(Write::Snapshot(state)) => self.snapshot(&state),
             Some(Write::Part) => self.part(),
+            Some(Write::Tell(reply, acted)) => tell(reply, acted),
             Some(Write::Batch(..)) | None => Ok(()),
         }
     }
@@ -277,4 +286,10 @@ impl CommitThread {
             }
         }
     }
+}
+
+/// Who has gone away needs no answer.
+fn tell(reply: oneshot::Sender<Acted>, acted: Acted) -> Result<(), StoreError> {
+    let _ = reply.send(acted);
+    Ok(())
 }

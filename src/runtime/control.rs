@@ -1,6 +1,6 @@
 //! The control socket: `control` in the data directory, on which the process that has the store does what others may not do beside it.
 //!
-//! A connection is one question and one answer, each a line of JSON: an [`Act`] in, an [`Acted`] or `{"error":…}` out. Who may write to
+//! A connection is one question and one answer, each a line of JSON: an [`Act`] or a [`TimerAct`] in, an [`Acted`] or `{"error":…}` out. Who may write to
 //! the directory may connect; there is no other key. One process holds the directory, so a socket that is there at the start is left over.
 //!
 //! Bounds: a question of 2 MiB, 10 s for it to come, 16 connections.
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_graph::ports::{Act, Acted};
+use thalweg_graph::ports::{Act, Acted, TimerAct};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
@@ -88,9 +88,10 @@ async fn answer(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let (reading, mut writing) = stream.split();
     let mut reader = BufReader::new(reading.take(QUESTION_MAX));
     tokio::time::timeout(QUESTION_TIME, reader.read_line(&mut line)).await??;
-    let answer: Result<Acted, String> = match serde_json::from_str::<Act>(&line) {
-        Err(why) => Err(format!("this is no act: {why}")),
-        Ok(act) => desk.act(act).await.map_err(|closed| closed.to_string()),
+    let answer: Result<Acted, String> = match (serde_json::from_str::<Act>(&line), serde_json::from_str::<TimerAct>(&line)) {
+        (Ok(act), _) => desk.act(act).await.map_err(|closed| closed.to_string()),
+        (_, Ok(act)) => desk.act_on_timer(act).await.map_err(|closed| closed.to_string()),
+        (Err(why), _) => Err(format!("this is no act: {why}")),
     };
     let mut text = match answer {
         Ok(acted) => serde_json::to_string(&acted).expect("an answer is JSON"),

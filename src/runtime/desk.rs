@@ -6,10 +6,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use thalweg_graph::ports::{Act, Acted, OutboxState};
+use thalweg_graph::ports::{Act, Acted, OutboxState, TimerAct};
 use thalweg_server::{Ack, AckAnswer, AckFn};
 use thalweg_sinks::Secret;
 use thalweg_sinks::sign::verify_ack_token;
+use tokio::sync::{mpsc, oneshot};
 
 use super::clock::Clock;
 use super::commit::Outbox;
@@ -20,10 +21,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Takes acts. Clones are the same desk.
 #[derive(Clone)]
 pub struct Desk {
-    open: Arc<Mutex<Option<Outbox>>>,
+    open: Arc<Mutex<Option<Hall>>>,
     clock: Arc<dyn Clock>,
     secret: Secret,
 }
+
+/// Where a session takes what is asked.
+#[derive(Clone)]
+pub(super) struct Hall {
+    /// The store, for deliveries.
+    pub outbox: Outbox,
+    /// The engine's thread, for timers.
+    pub timers: mpsc::Sender<TimerAsk>,
+}
+
+/// What somebody asks of a timer, and who waits for what came of it.
+pub(super) type TimerAsk = (TimerAct, oneshot::Sender<Acted>);
 
 /// The run has ended, or cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -36,11 +49,11 @@ impl Desk {
     }
 
     /// A session begins, or (with `None`) ends.
-    pub(super) fn serve(&self, outbox: Option<Outbox>) {
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = outbox;
+    pub(super) fn serve(&self, hall: Option<Hall>) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = hall;
     }
 
-    fn outbox(&self) -> Option<Outbox> {
+    fn hall(&self) -> Option<Hall> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -51,10 +64,31 @@ impl Desk {
     pub async fn act(&self, act: Act) -> Result<Acted, Closed> {
         let asked = async {
             loop {
-                if let Some(outbox) = self.outbox()
-                    && let Some(acted) = outbox.act(act.clone(), self.clock.now()).await
+                if let Some(hall) = self.hall()
+                    && let Some(acted) = hall.outbox.act(act.clone(), self.clock.now()).await
                 {
                     return acted;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.map_err(|_| Closed)
+    }
+
+    /// Does what is asked of a timer; durable when it returns.
+    ///
+    /// # Errors
+    /// There was nobody to do it for ten seconds.
+    pub async fn act_on_timer(&self, act: TimerAct) -> Result<Acted, Closed> {
+        let asked = async {
+            loop {
+                if let Some(hall) = self.hall() {
+                    let (reply, answer) = oneshot::channel();
+                    if hall.timers.send((act.clone(), reply)).await.is_ok()
+                        && let Ok(acted) = answer.await
+                    {
+                        return acted;
+                    }
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }

@@ -16,17 +16,18 @@ use std::time::{Duration, Instant};
 use thalweg_formulas::{Value, json};
 use thalweg_graph::outcome::{Fired, RuleId};
 use thalweg_graph::plan::Plan;
-use thalweg_graph::ports::{CommitBatch, Firing, OutboxRow, SourceMessage, SourcePosition, SourceStatus};
+use thalweg_graph::ports::{Acted, CommitBatch, Firing, OutboxRow, SourceMessage, SourcePosition, SourceStatus};
 use thalweg_graph::transaction::Body;
 use thalweg_graph::{Schema, Transaction};
 use thalweg_sinks::Secret;
 use thalweg_sinks::sign::ack_token;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::actions::{Action, PlanActions};
 use super::clears;
 use super::clock::Clock;
 use super::commit::Committer;
+use super::desk::TimerAsk;
 use super::queue::Held;
 use super::raised;
 use super::reading::Reading;
@@ -101,6 +102,8 @@ pub(super) struct Pump {
     pub idle_positions: Vec<(Arc<str>, SourcePosition)>,
     /// Transactions since the last snapshot.
     pub since_snapshot: u64,
+    /// What is asked of timers.
+    pub timer_asks: mpsc::Receiver<TimerAsk>,
 }
 
 impl Pump {
@@ -123,6 +126,11 @@ impl Pump {
                     // Files are at their end and databases gone: timers and deliveries go on until the run is stopped.
                     None => sources_open = false,
                 },
+                Some(ask) = self.timer_asks.recv() => {
+                    if let Err(ended) = self.answer(ask) {
+                        return ended;
+                    }
+                }
                 () = tokio::time::sleep(pause) => {}
             }
             if let Err(ended) = self.step_all() {
@@ -167,6 +175,13 @@ impl Pump {
         None
     }
 
+    /// Does what is asked of a timer, and answers when that is durable.
+    fn answer(&mut self, (act, reply): TimerAsk) -> Result<(), Ended> {
+        let acted = if self.sequencer.act(&act, self.clock.now()) { Acted::Done } else { Acted::Unknown };
+        self.step_all()?;
+        if self.committer.tell(reply, acted) { Ok(()) } else { Err(Ended::StoreClosed) }
+    }
+
     /// Whether any of these tables is other than the plan knows it.
     fn schemas_differ(&self, schemas: &[Arc<Schema>]) -> bool {
         schemas.iter().any(|schema| !self.schemas.contains(schema))
@@ -183,6 +198,10 @@ impl Pump {
         }
         while let Some(batch) = self.sequencer.batch_in_parts(BATCH_MAX, true, &mut |part| self.committer.stage(part))? {
             self.commit(batch)?;
+        }
+        let (waiting, next) = (self.sequencer.timers() as u64, self.sequencer.next_due());
+        if { (self.board.read().timers, self.board.read().next_timer) } != (waiting, next) {
+            self.board.update(|report| (report.timers, report.next_timer) = (waiting, next));
         }
         let (timers, timers_done) = self.sequencer.moved_timers();
         if self.idle_positions.is_empty() && timers.is_empty() && timers_done.is_empty() {
@@ -255,11 +274,9 @@ impl Pump {
     }
 
     fn report(&mut self, batch: &Batch) {
-        let timers = self.sequencer.timers() as u64;
         let outcome = &batch.outcome;
         self.board.update(|report| {
             report.epoch = outcome.through;
-            report.timers = timers;
             report.totals.transactions += batch.transactions.len() as u64;
             report.totals.changes += outcome.counts.changes;
             report.totals.deltas += outcome.deltas.len() as u64;

@@ -16,7 +16,7 @@ use super::actions::Actions;
 use super::clears;
 use super::clock::Clock;
 use super::commit;
-use super::desk::Desk;
+use super::desk::{Desk, Hall};
 use super::dispatch::Dispatcher;
 use super::lost;
 use super::pump::{Arrival, Ended, Pump};
@@ -132,10 +132,11 @@ impl Sessions {
         self.board.update(|report| {
             (report.epoch, report.committed) = (epoch, epoch);
             report.nodes = (plan.fields.len() + plan.effects.len() + plan.reactions.len()) as u64;
-            report.timers = sequencer.timers() as u64;
+            (report.timers, report.next_timer) = (sequencer.timers() as u64, sequencer.next_due());
         });
         let (committer, outbox, thread) = commit::start(store, self.board.clone());
-        self.desk.serve(Some(outbox.clone()));
+        let (timers, timer_asks) = mpsc::channel(1);
+        self.desk.serve(Some(Hall { outbox: outbox.clone(), timers }));
         let (hush, quiet) = watch::channel(false);
         let dispatcher = self.tokio.spawn(Dispatcher::new(outbox, actions, self.clock.clone(), self.board.clone()).run(quiet));
         let mut pump = Pump {
@@ -150,6 +151,7 @@ impl Sessions {
             positions: VecDeque::new(),
             idle_positions: Vec::new(),
             since_snapshot: 0,
+            timer_asks,
         };
         let ended = pump.run(arrivals, &mut self.stop.clone()).await;
         self.desk.serve(None);

@@ -52,6 +52,8 @@ pub struct Report {
     pub directory: PathBuf,
     /// Timers that wait.
     pub timers: u64,
+    /// When the first of them is due.
+    pub next_timer: Option<Timestamp>,
     /// Derived fields, effects and reactions.
     pub nodes: u64,
     /// When something last moved.
@@ -140,6 +142,7 @@ impl Board {
             resting: Vec::new(),
             directory,
             timers: 0,
+            next_timer: None,
             nodes: 0,
             moved: Instant::now(),
         };
@@ -244,6 +247,7 @@ pub fn snapshot(report: &Report, now: Timestamp) -> page::StatusSnapshot {
             coalesced: report.outbox.coalesced,
             oldest_pending_seconds: None,
         },
+        timers: page::Timers { armed: report.timers, next_at: report.next_timer.map(time) },
         store: page::Store {
             path: report.directory.display().to_string(),
             bytes: bytes_below(&report.directory),
@@ -265,20 +269,24 @@ pub fn snapshot(report: &Report, now: Timestamp) -> page::StatusSnapshot {
     }
 }
 
+/// RFC 3339.
+fn time(at: Timestamp) -> String {
+    json::display(&Value::Timestamp(at)).trim_matches('"').to_owned()
+}
+
 fn paused_page(paused: &Paused) -> page::Stopped {
     let action = paused.action.map_or_else(String::new, |action| format!(", action {action}"));
-    let since = json::display(&Value::Timestamp(paused.at));
+    let since = time(paused.at);
     let cure = format!("thalweg effects resume {}", paused.node);
-    let reason = format!("paused since {}: {}; go on with `{cure}`", since.trim_matches('"'), paused.reason);
+    let reason = format!("paused since {}: {}; go on with `{cure}`", since, paused.reason);
     page::Stopped { what: format!("rule {}{action}", paused.node), reason }
 }
 
 fn resting_page(resting: &Resting) -> page::Waiting {
-    let until = json::display(&Value::Timestamp(resting.until));
     page::Waiting {
         what: format!("endpoint {}", resting.endpoint),
         reason: format!("{} failures in a row, the last: {}", resting.failures, resting.error),
-        until: until.trim_matches('"').to_owned(),
+        until: time(resting.until),
     }
 }
 

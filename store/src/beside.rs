@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use thalweg_graph::ports::{Listed, OutboxCounts, OutboxFilter, Paused, Shown, StoreError};
+use thalweg_graph::ports::{Listed, OutboxCounts, OutboxFilter, Paused, Shown, StoreError, Timer};
 
 use crate::error::{MISSING, fatal, from_sqlite};
-use crate::sqlite::{acts, look, open};
+use crate::sqlite::{acts, look, open, tables};
 
 /// A reader of deliveries.
 pub struct OutboxReader {
@@ -65,6 +65,17 @@ impl OutboxReader {
     /// The store cannot be read.
     pub fn counts(&self) -> Result<OutboxCounts, StoreError> {
         Ok(open::read_state(&self.conn, &self.path)?.counts)
+    }
+
+    /// Timers that wait, soonest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn timers(&self) -> Result<Vec<Timer>, StoreError> {
+        let failed = |e: rusqlite::Error| from_sqlite("read", &self.path, &e);
+        let _one_view = self.conn.unchecked_transaction().map_err(failed)?;
+        let state = open::read_state(&self.conn, &self.path)?;
+        tables::read_timers(&self.conn, &self.path, &state)
     }
 
     /// The rules that are paused.

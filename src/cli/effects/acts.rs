@@ -1,23 +1,16 @@
 //! What is done to deliveries: through the process that has the store, or, where none runs, by opening it.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use thalweg::runtime::clock::{Clock, SystemClock};
-use thalweg::runtime::control::socket_of;
-use thalweg_graph::ports::{Act, Acted, OutboxFilter, OutboxState, Store};
-use thalweg_store::{SqliteStore, StoreConfig};
+use thalweg_graph::ports::{Act, Acted, OutboxFilter, OutboxState};
 
-use super::{At, Which, unreadable};
+use super::{At, Which};
+use crate::cli::hand::{Hand, unreadable};
 use crate::cli::{Console, Exit, Failure};
-
-/// How long the process that has the store may take.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Args)]
 pub(super) struct AckArgs {
@@ -72,7 +65,7 @@ pub(super) struct ResumeArgs {
 
 pub(super) fn ack(at: &At<'_>, args: &AckArgs, console: &mut Console) -> Result<Exit, Failure> {
     let act = Act::Ack { id: args.id.as_str().into(), result: args.result.clone() };
-    Hand::open(at.data)?.done(at, "acknowledged", &args.id, &act, console)
+    done(at, &mut Hand::open(at.data)?, ("acknowledged", &args.id), &act, console)
 }
 
 pub(super) fn retry(at: &At<'_>, args: &RetryArgs, console: &mut Console) -> Result<Exit, Failure> {
@@ -89,12 +82,12 @@ pub(super) fn discard(at: &At<'_>, args: &DiscardArgs, console: &mut Console) ->
 
 pub(super) fn pause(at: &At<'_>, args: &PauseArgs, console: &mut Console) -> Result<Exit, Failure> {
     let act = Act::Pause { node: args.effect.as_str().into(), action: None, reason: args.reason.clone() };
-    Hand::open(at.data)?.done(at, "paused", &args.effect, &act, console)
+    done(at, &mut Hand::open(at.data)?, ("paused", &args.effect), &act, console)
 }
 
 pub(super) fn resume(at: &At<'_>, args: &ResumeArgs, console: &mut Console) -> Result<Exit, Failure> {
     let act = Act::Resume { node: args.effect.as_str().into() };
-    Hand::open(at.data)?.done(at, "resumed", &args.effect, &act, console)
+    done(at, &mut Hand::open(at.data)?, ("resumed", &args.effect), &act, console)
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
@@ -112,7 +105,7 @@ fn each(at: &At<'_>, these: &These, word: &str, act: &dyn Fn(Arc<str>) -> Act, c
     let ids = if these.dead { dead_letters(at, &these.which)? } else { these.ids.iter().map(|id| id.as_str().into()).collect() };
     let mut hand = Hand::open(at.data)?;
     for id in ids {
-        hand.done(at, word, &id, &act(id.clone()), console)?;
+        done(at, &mut hand, (word, &id), &act(id.clone()), console)?;
     }
     Ok(Exit::Ok)
 }
@@ -126,67 +119,31 @@ fn dead_letters(at: &At<'_>, which: &Which) -> Result<Vec<Arc<str>>, Failure> {
     Ok(all.into_iter().map(|delivery| delivery.id).collect())
 }
 
-/// Who acts.
-enum Hand {
-    /// The process that has the store, behind this socket.
-    Process(PathBuf),
-    /// This one.
-    Store(Box<SqliteStore>),
-}
-
-impl Hand {
-    fn open(data: &Path) -> Result<Hand, Failure> {
-        let socket = socket_of(data).map_err(|error| {
-            Failure::Said(Exit::Missing, format!("error: E0604: there is no store in {}: {error}", data.display()))
-        })?;
-        if UnixStream::connect(&socket).is_ok() {
-            return Ok(Hand::Process(socket));
+/// Acts, and says what came of it.
+fn done(at: &At<'_>, hand: &mut Hand, (word, id): (&str, &str), act: &Act, console: &mut Console) -> Result<Exit, Failure> {
+    let acted = hand.act(act)?;
+    let (known, text) = match acted {
+        Acted::Done => (true, format!("{id} {word}")),
+        Acted::Late => (true, format!("{id} {word}, late: it was a dead letter")),
+        Acted::Already => (true, format!("{id} was {word} already")),
+        Acted::Over(state) => (word == word_when(state), format!("{id} is {} already", word_when(state))),
+        Acted::Unknown if matches!(act, Act::Resume { .. }) => (true, format!("{id} is not paused")),
+        Acted::Unknown => return Err(unknown(id)),
+        Acted::Malformed => {
+            let why = format!("error: E0615: the body of {id} is JSON, and the new one is not\n  = help: nothing was changed");
+            return Err(Failure::Said(Exit::Failed, why));
         }
-        // Opening would make a new store where there is none.
-        if !data.join("thalweg.db").exists() {
-            let cure = "name the directory that `thalweg run` uses with --data";
-            return Err(Failure::Said(Exit::Missing, format!("error: E0604: there is no store in {}; {cure}", data.display())));
+    };
+    if at.json {
+        let mut line = json!({ "v": 1, "id": id });
+        if let (Some(line), Ok(serde_json::Value::Object(answer))) = (line.as_object_mut(), serde_json::to_value(&acted)) {
+            line.extend(answer);
         }
-        SqliteStore::open(data, StoreConfig::default()).map(|store| Hand::Store(Box::new(store))).map_err(unreadable)
+        console.data(&format!("{line}\n"))?;
+    } else if known {
+        console.data(&format!("{text}\n"))?;
     }
-
-    fn act(&mut self, act: &Act) -> Result<Acted, Failure> {
-        match self {
-            Hand::Store(store) => {
-                let done = store.act(act, SystemClock.now());
-                done.map_err(|error| Failure::Said(Exit::Failed, format!("error: {error}")))
-            }
-            Hand::Process(socket) => ask(socket, act).map_err(|why| Failure::Said(Exit::Failed, format!("error: {why}"))),
-        }
-    }
-
-    /// Acts, and says what came of it.
-    fn done(&mut self, at: &At<'_>, word: &str, id: &str, act: &Act, console: &mut Console) -> Result<Exit, Failure> {
-        let acted = self.act(act)?;
-        let (known, text) = match acted {
-            Acted::Done => (true, format!("{id} {word}")),
-            Acted::Late => (true, format!("{id} {word}, late: it was a dead letter")),
-            Acted::Already => (true, format!("{id} was {word} already")),
-            Acted::Over(state) => (word == word_when(state), format!("{id} is {} already", word_when(state))),
-            Acted::Unknown if matches!(act, Act::Resume { .. }) => (true, format!("{id} is not paused")),
-            Acted::Unknown => return Err(unknown(id)),
-            Acted::Malformed => {
-                let why =
-                    format!("error: E0615: the body of {id} is JSON, and the new one is not\n  = help: nothing was changed");
-                return Err(Failure::Said(Exit::Failed, why));
-            }
-        };
-        if at.json {
-            let mut line = json!({ "v": 1, "id": id });
-            if let (Some(line), Ok(serde_json::Value::Object(answer))) = (line.as_object_mut(), serde_json::to_value(&acted)) {
-                line.extend(answer);
-            }
-            console.data(&format!("{line}\n"))?;
-        } else if known {
-            console.data(&format!("{text}\n"))?;
-        }
-        if known { Ok(Exit::Ok) } else { Err(Failure::Said(Exit::Failed, format!("error: E0616: {text}, and stays so"))) }
-    }
+    if known { Ok(Exit::Ok) } else { Err(Failure::Said(Exit::Failed, format!("error: E0616: {text}, and stays so"))) }
 }
 
 fn word_when(state: OutboxState) -> &'static str {
@@ -202,21 +159,4 @@ fn word_when(state: OutboxState) -> &'static str {
 pub(super) fn unknown(id: &str) -> Failure {
     let help = "thalweg effects ls shows those that there are";
     Failure::Said(Exit::Failed, format!("error: E0614: no delivery has the id {id}\n  = help: {help}"))
-}
-
-/// One question to the process that has the store.
-fn ask(socket: &Path, act: &Act) -> Result<Acted, String> {
-    let lost = |error: std::io::Error| format!("E0613: the process that has the store did not answer: {error}");
-    let mut stream = UnixStream::connect(socket).map_err(lost)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(lost)?;
-    let mut line = serde_json::to_string(act).expect("an act is JSON");
-    line.push('\n');
-    stream.write_all(line.as_bytes()).map_err(lost)?;
-    let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).map_err(lost)?;
-    serde_json::from_str(&answer).map_err(|_| {
-        let said = serde_json::from_str::<serde_json::Value>(&answer).ok();
-        let error = said.as_ref().and_then(|said| said["error"].as_str());
-        error.map_or_else(|| "E0613: the process that has the store ended before it answered".to_owned(), str::to_owned)
-    })
 }

@@ -4,7 +4,8 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 use thalweg_graph::ports::{Listed, NEVER, OutboxFilter, OutboxState};
 
-use super::{At, State, Which, time_of, unreadable, word_of};
+use super::{At, State, Which, time_of, word_of};
+use crate::cli::hand::unreadable;
 use crate::cli::{Console, Exit, Failure};
 
 /// Deliveries read at a time.

@@ -7,7 +7,8 @@ use thalweg_sinks::sign::ack_token;
 
 use super::acts::unknown;
 use super::list::to_json;
-use super::{At, time_of, unreadable, word_of};
+use super::{At, time_of, word_of};
+use crate::cli::hand::unreadable;
 use crate::cli::{Console, Exit, Failure};
 
 #[derive(Debug, Args)]

@@ -39,6 +39,7 @@ fn committed(arrivals: &[(&str, Brings)]) -> Vec<(String, String)> {
         positions: VecDeque::new(),
         idle_positions: Vec::new(),
         since_snapshot: 0,
+        timer_asks: tokio::sync::mpsc::channel(1).1,
     };
     for (source, brings) in arrivals {
         let message = match *brings {

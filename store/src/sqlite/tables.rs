@@ -109,7 +109,7 @@ pub(super) fn put_schemas(conn: &Connection, schemas: &Schemas, epoch: Epoch) ->
 }
 
 /// Timers that wait, soonest first.
-pub(super) fn read_timers(conn: &Connection, path: &Path, state: &State) -> Result<Vec<Timer>, StoreError> {
+pub(crate) fn read_timers(conn: &Connection, path: &Path, state: &State) -> Result<Vec<Timer>, StoreError> {
     let mut timers = Vec::new();
     let sql = "SELECT id, event, doc, key, due, rule, crc FROM timers ORDER BY due, id";
     let n = read_all(conn, path, "timer", sql, &mut |row| {

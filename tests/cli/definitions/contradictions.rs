@@ -193,7 +193,7 @@ timer = { delay = "soon", event = "late" }
             24 | rearm = "never"
                |         ^^^^^^^
                |
-               = help: write rearm = "edge" or rearm = "once", or leave it out
+               = help: write rearm = "edge" or rearm = "once" or rearm = "level", or leave it out
 
             t.toml: 1 error
             === a mode that is not built

@@ -186,7 +186,7 @@ name = "price"
               | ^^^^^^ no such key
               |
               = help: did you mean `payload`?
-              = note: keys: name, on, when, payload, kind, mode, rearm, ack, actions
+              = note: keys: name, on, when, payload, kind, mode, rearm, every, ack, actions
 
             t.toml: 1 error
             === a key of a table
