@@ -84,6 +84,10 @@ fn story(server: &Server, rows: u32) {
         for kill in 0.. {
             let daemon = home.start();
             let is_whole = || daemon.said().contains("source shop: live\n");
+            // Every second one lives until it reads, however long it takes to get there, so that all of them together come to an end.
+            if kill % 2 == 1 {
+                until("the reading", || is_whole() || daemon.said().contains("reading the tables that were added\n"));
+            }
             let deadline = std::time::Instant::now() + Duration::from_millis(900 + 150 * kill);
             while !is_whole() && std::time::Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(5));
