@@ -7,6 +7,7 @@ mod daemon {
 
     mod added;
     mod back;
+    mod bar;
     mod crash;
     mod doctor;
     mod dolt;

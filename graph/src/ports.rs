@@ -400,14 +400,23 @@ pub enum SourceStatus {
         /// Why the last connection ended.
         error: Option<String>,
     },
-    /// Reading the initial snapshot: rows so far.
-    Snapshot(u64),
-    /// Following live, while tables that have come to the source are read in: rows of them so far.
-    Filling(u64),
+    /// Reading the initial snapshot.
+    Snapshot(RowsRead),
+    /// Following live, while tables that have come to the source are read in.
+    Filling(RowsRead),
     /// Following live; `true` once it has caught up with where the server stood at connect.
     Live(bool),
     /// Stopped until somebody acts; code, reason and cure in one text.
     Stopped(String),
+}
+
+/// How far the reading of rows has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowsRead {
+    /// Rows so far.
+    pub rows: u64,
+    /// About how many there are in all, as the server estimates; `None`: nobody knows.
+    pub expected: Option<u64>,
 }
 
 /// Where a source delivers; waits while the runtime's queue is full.

@@ -109,6 +109,11 @@ impl Console {
         let _ = io::stderr().write_all(render_all(diags, self.look()).as_bytes());
     }
 
+    /// Whether hints are not wanted, nor anything else that only eyes follow.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// What to do next: only on a terminal, and not with `-q`.
     pub fn next(&mut self, hint: &str) {
         if !self.quiet && io::stderr().is_terminal() {

@@ -4,6 +4,7 @@
 //! terminal shows them (`--color`, `NO_COLOR`, `CLICOLOR_FORCE`); a reader that closes the pipe ends the verb quietly; `-q` hides hints.
 
 mod apply;
+mod bar;
 mod check;
 mod console;
 mod definition;

@@ -8,9 +8,11 @@ use std::time::Duration;
 use clap::Args;
 use thalweg::config::Config;
 use thalweg::runtime::launch::{Launch, LaunchError, setup};
-use thalweg::runtime::{self, RunError};
+use thalweg::runtime::{self, RunError, reading};
 use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
 
+use super::bar::{self, Screen};
 use super::{Console, Exit, Failure, definition};
 
 /// Follow the sources, keep the fields, fire the effects
@@ -47,7 +49,9 @@ pub fn run(args: &RunArgs, console: &mut Console) -> Result<Exit, Failure> {
         let cure = "add [[source]] with kind = \"mysql\", \"jsonl\" or \"generate\"";
         return Err(Failure::Said(Exit::Findings, format!("error: there is no source to follow\n  = help: {cure}")));
     }
-    log_to_stderr(console.look().color);
+    let screen = Screen::new(std::io::stderr());
+    let has_bar = bar::is_wanted(console.is_quiet());
+    log_to(screen.clone(), console.look().color, has_bar);
     let launched = config.clone();
     let (data, until_idle) = (args.data.clone(), args.until_idle);
     in_runtime(async {
@@ -58,6 +62,7 @@ pub fn run(args: &RunArgs, console: &mut Console) -> Result<Exit, Failure> {
         if let Some(address) = running.address {
             tracing::info!("status at http://{address}/status");
         }
+        let _bar = has_bar.then(|| bar::show(running.board.clone(), screen));
         let report = running.wait().await.map_err(|error| failed(&config, error))?;
         tracing::info!(
             "stopped at epoch {}: {} transactions, {} deltas, {} effects fired, {} delivered, {} pending, {} dead",
@@ -82,16 +87,14 @@ pub fn in_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T
     result
 }
 
-/// Log lines go to stderr; `THALWEG_LOG` chooses what is said (`debug`, `thalweg_sources=trace`).
-pub fn log_to_stderr(color: bool) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("THALWEG_LOG").unwrap_or_else(|_| "info".into());
+/// Log lines go to stderr; `THALWEG_LOG` chooses what is said (`debug`, `thalweg_sources=trace`). What a bar shows is not said as well.
+fn log_to(screen: Screen, color: bool, has_bar: bool) {
+    let mut filter = EnvFilter::try_from_env("THALWEG_LOG").unwrap_or_else(|_| "info".into());
+    if has_bar && let Ok(silence) = format!("{}=off", reading::TARGET).parse() {
+        filter = filter.add_directive(silence);
+    }
     // Embedded twice in one process, the first one logs.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(color)
-        .with_target(false)
-        .try_init();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen).with_ansi(color).with_target(false).try_init();
 }
 
 /// Turns true at the first Ctrl-C or SIGTERM; the second ends the process at once. Both leave a recoverable data directory.

@@ -23,7 +23,7 @@ pub mod launch;
 pub mod lost;
 mod pump;
 pub mod queue;
-mod reading;
+pub mod reading;
 pub mod recover;
 pub mod status;
 mod verdict;

@@ -30,7 +30,7 @@ use super::commit::Committer;
 use super::desk::TimerAsk;
 use super::queue::Held;
 use super::raised;
-use super::reading::Reading;
+use super::reading::{self, Reading};
 use super::session::Arrivals;
 use super::status::Board;
 use crate::sequencer::{Batch, Halted, Sequencer};
@@ -374,14 +374,18 @@ pub(super) fn report_status(board: &Board, source: &Arc<str>, status: SourceStat
         SourceStatus::Live(true) => tracing::info!("source {source}: live"),
         SourceStatus::Live(false) => tracing::info!("source {source}: catching up"),
         SourceStatus::Stopped(reason) => tracing::error!("source {source} stopped: {reason}"),
-        SourceStatus::Snapshot(rows) | SourceStatus::Filling(rows) => match &mut reading {
-            Some(reading) => reading.at(*rows, now).iter().for_each(|line| tracing::info!("source {source}: {line}")),
+        SourceStatus::Snapshot(read) | SourceStatus::Filling(read) => match &mut reading {
+            Some(reading) => {
+                reading.at(*read, now).iter().for_each(|line| tracing::info!(target: reading::TARGET, "source {source}: {line}"));
+            }
             None if matches!(status, SourceStatus::Snapshot(_)) => tracing::info!("source {source}: reading its tables"),
             None => tracing::info!("source {source}: live, reading the tables that were added"),
         },
     }
-    let is_reading = matches!(status, SourceStatus::Snapshot(_) | SourceStatus::Filling(_));
-    let reading = is_reading.then(|| reading.unwrap_or_else(|| Reading::new(now)));
+    let reading = match status {
+        SourceStatus::Snapshot(read) | SourceStatus::Filling(read) => reading.or_else(|| Some(Reading::new(now, read))),
+        _ => None,
+    };
     board.source(source, |report| (report.status, report.reading) = (status, reading));
 }
 

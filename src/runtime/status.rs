@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::endpoints::Resting;
 use super::lost::Lost;
-use super::reading::Reading;
+pub use super::reading::Reading;
 
 /// What is known now. A copy of it is taken for every reader.
 #[derive(Clone, Debug)]
@@ -86,11 +86,15 @@ pub struct SourceReport {
     pub position: Option<String>,
     /// It has ended.
     pub ended: bool,
-    /// The rows that it is reading in, if it is.
     pub(super) reading: Option<Reading>,
 }
 
 impl SourceReport {
+    /// The rows that it is reading in, if it is.
+    pub fn reading(&self) -> Option<&Reading> {
+        self.reading.as_ref()
+    }
+
     /// Whether nothing older than now is still to come from it.
     pub fn caught_up(&self) -> bool {
         self.ended || self.status == SourceStatus::Live(true)
@@ -294,7 +298,7 @@ fn source_page(name: &str, source: &SourceReport, report: &Report, now: Timestam
     let (state, rows, error) = match &source.status {
         _ if source.ended => (page::SourceState::Ended, None, None),
         SourceStatus::Connecting { error } => (page::SourceState::Connecting, None, error.clone()),
-        SourceStatus::Snapshot(rows) | SourceStatus::Filling(rows) => (page::SourceState::Snapshot, Some(*rows), None),
+        SourceStatus::Snapshot(read) | SourceStatus::Filling(read) => (page::SourceState::Snapshot, Some(read.rows), None),
         SourceStatus::Live(true) => (page::SourceState::Live, None, None),
         SourceStatus::Live(false) => (page::SourceState::Catching, None, None),
         SourceStatus::Stopped(reason) => (page::SourceState::Stopped, None, Some(reason.clone())),

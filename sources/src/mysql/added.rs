@@ -11,7 +11,7 @@ use std::time::Duration;
 use mysql_async::{Conn, Opts};
 use thalweg_formulas::Timestamp;
 use thalweg_graph::Schema;
-use thalweg_graph::ports::SourceStatus;
+use thalweg_graph::ports::{RowsRead, SourceStatus};
 use thalweg_graph::transaction::{Body, Change, Spill};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::catalog::{Catalog, Missing, Table};
 use super::chunk::{Reader, fits, labels};
 use super::connect::{Flavour, ask, connect};
+use super::estimate;
 use super::extent::{Extent, Mark, Partial, Read};
 use super::failure::Failure;
 use super::fill::{By, Fills, Parted, Ready, Want};
@@ -46,7 +47,7 @@ pub(crate) struct Added {
     /// Nothing is read before this time.
     not_before: Instant,
     /// Rows so far, of all these tables.
-    rows: u64,
+    pub(crate) read: RowsRead,
     /// Commit time of the newest transaction that came, so that no row makes time pass.
     pub(crate) at: Timestamp,
     /// Where the log stood before the last event.
@@ -87,6 +88,16 @@ pub(crate) fn extended(before: Option<&Extent>, watch: &Watch, catalog: &Catalog
     Ok(Extent::of(watch).with(filling))
 }
 
+/// About how many rows are to be read in; `None` too where some of a table was read before.
+pub(crate) async fn expected(conn: &mut Conn, flavour: Flavour, extent: Option<&Extent>, catalog: &Catalog) -> Option<u64> {
+    let filling = extent?.filling();
+    if filling.is_empty() || filling.iter().any(|partial| partial.read != Read::Nothing) {
+        return None;
+    }
+    let is_filling = |table: &&Table| filling.iter().any(|partial| partial.table == *table.schema.table);
+    estimate::rows(conn, flavour, &catalog.tables.iter().filter(is_filling).collect::<Vec<_>>()).await
+}
+
 /// A clear for every table that was watched and is not any more, by the names that the server knows.
 pub(crate) async fn cleared(conn: &mut Conn, before: Option<&Extent>, watch: &Watch) -> Result<Vec<Change>, Failure> {
     let dropped = before.map(|before| before.dropped(watch)).unwrap_or_default();
@@ -110,6 +121,7 @@ impl Added {
         flavour: Flavour,
         extent: Option<Arc<Extent>>,
         tables: Vec<Table>,
+        expected: Option<u64>,
     ) -> Result<Added, Failure> {
         let keyless = match config.keyless.is_empty() {
             true => Watch::default(),
@@ -128,8 +140,9 @@ impl Added {
         });
         let fills = Fills::new(partials);
         let reader = Reader::new(opts.clone(), flavour);
+        let read = RowsRead { rows: 0, expected };
         let (not_before, at, stood) = (Instant::now(), Timestamp(0), Position::default());
-        let mut added = Added { opts, flavour, extent, fills, tables, rules, reader, view: None, not_before, rows: 0, at, stood };
+        let mut added = Added { opts, flavour, extent, fills, tables, rules, reader, view: None, not_before, read, at, stood };
         added.note();
         Ok(added)
     }
@@ -318,13 +331,13 @@ impl Task {
             self.added.note();
             match ready {
                 Ready::Rows(rows) => {
-                    self.added.rows += rows.len() as u64;
+                    self.added.read.rows += rows.len() as u64;
                     self.hand_over_rows(&table, rows).await?;
                 }
                 Ready::Whole => self.send(Out::Position(self.mark())).await?,
                 Ready::View { clear } => self.hand_over_view(&table, clear).await?,
             }
-            self.send(Out::Status(SourceStatus::Filling(self.added.rows))).await?;
+            self.send(Out::Status(SourceStatus::Filling(self.added.read))).await?;
         }
         Ok(())
     }
@@ -350,11 +363,11 @@ impl Task {
             while let Some(cells) = rows.next().await? {
                 bytes += size(&cells);
                 piece.push(insert(&table.schema, &table.readings, cells)?);
-                self.added.rows += 1;
+                self.added.read.rows += 1;
                 if in_pieces && (piece.len() >= PIECE_ROWS || bytes >= PIECE_BYTES) {
                     bytes = 0;
                     self.hand_over_rows(name, std::mem::take(&mut piece)).await?;
-                    self.send(Out::Status(SourceStatus::Filling(self.added.rows))).await?;
+                    self.send(Out::Status(SourceStatus::Filling(self.added.read))).await?;
                 }
             }
             rows.end().await?;

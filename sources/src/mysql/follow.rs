@@ -311,16 +311,17 @@ impl Follower {
     }
 
     /// Follows the log in a task of its own and passes on what it hands over.
-    async fn stream(&mut self, conn: Conn, facts: Facts, catalog: Catalog, port: &Port) -> Result<Failure, Failure> {
+    async fn stream(&mut self, mut conn: Conn, facts: Facts, catalog: Catalog, port: &Port) -> Result<Failure, Failure> {
         let position = self.position.clone().expect("invariant: `prepare` leaves a position");
         // Only Dolt has commits.
         let database = if facts.flavour == Flavour::Dolt { only_database(&catalog)? } else { None };
+        let expected = added::expected(&mut conn, facts.flavour, self.extent.as_deref(), &catalog).await;
         let mut watch = self.watch.clone();
         watch.exclude(catalog.others);
         let (out, mut queue) = mpsc::channel(QUEUE);
         let assembler = Assembler::new(watch.clone(), catalog.hints, position.clone(), &self.schemas)
             .with_spooling(self.config.spooling.clone());
-        let added = Added::new(&self.config, self.opts.clone(), facts.flavour, self.extent.clone(), catalog.tables)?;
+        let added = Added::new(&self.config, self.opts.clone(), facts.flavour, self.extent.clone(), catalog.tables, expected)?;
         let task = Task {
             added,
             source: self.config.name.as_str().into(),

@@ -26,6 +26,7 @@ mod check;
 mod chunk;
 mod connect;
 mod dolt;
+mod estimate;
 mod examine;
 mod extent;
 mod failure;

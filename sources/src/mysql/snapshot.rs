@@ -12,7 +12,7 @@ use std::sync::Arc;
 use mysql_async::prelude::Queryable;
 use mysql_async::{BinaryProtocol, Conn, Opts, QueryResult, Value as Sql};
 use thalweg_formulas::{Timestamp, Value};
-use thalweg_graph::ports::{SourceMessage, SourceStatus};
+use thalweg_graph::ports::{RowsRead, SourceMessage, SourceStatus};
 use thalweg_graph::transaction::{Body, Change, Op};
 use thalweg_graph::{Row, Schema, Transaction};
 
@@ -20,6 +20,7 @@ use super::catalog::{Catalog, Missing, Reading, Table};
 use super::connect::{Flavour, ask_first, quoted};
 use super::dolt::place::Commit;
 use super::dolt::resync;
+use super::estimate;
 use super::extent::Extent;
 use super::failure::{Failure, code};
 use super::follow::Port;
@@ -100,7 +101,7 @@ pub(crate) struct Moment<'a> {
 /// Reads tables as of a moment and hands the rows over.
 pub(crate) async fn read(conn: &mut Conn, job: Job<'_>, moment: Moment<'_>, port: &Port) -> Result<(), Failure> {
     port.message(SourceMessage::Schemas(moment.tables.iter().map(|table| table.schema.clone()).collect())).await?;
-    port.status(SourceStatus::Snapshot(0)).await?;
+    let expected = estimate::rows(conn, job.flavour, &moment.tables).await;
     let mut pieces = Pieces {
         port,
         config: job.config,
@@ -112,8 +113,9 @@ pub(crate) async fn read(conn: &mut Conn, job: Job<'_>, moment: Moment<'_>, port
         handed: 0,
         has_rows: job.has_rows,
         extent: job.extent.map(Extent::to_string).unwrap_or_default(),
-        rows: 0,
+        read: RowsRead { rows: 0, expected },
     };
+    port.status(SourceStatus::Snapshot(pieces.read)).await?;
     for table in moment.tables {
         read_table(conn, table, moment.as_of, &mut pieces).await?;
     }
@@ -144,17 +146,16 @@ struct Pieces<'a> {
     has_rows: &'a mut bool,
     /// What stands behind the place in every position.
     extent: String,
-    /// Rows so far.
-    rows: u64,
+    read: RowsRead,
 }
 
 impl Pieces<'_> {
     async fn add(&mut self, row: Change, bytes: usize) -> Result<(), Failure> {
         self.changes.push(row);
         self.bytes += bytes;
-        self.rows += 1;
-        if self.rows.is_multiple_of(PIECE_ROWS as u64) {
-            self.port.status(SourceStatus::Snapshot(self.rows)).await?;
+        self.read.rows += 1;
+        if self.read.rows.is_multiple_of(PIECE_ROWS as u64) {
+            self.port.status(SourceStatus::Snapshot(self.read)).await?;
         }
         // What fires must be judged on the whole, so it comes as a whole.
         let in_pieces = self.config.clears && !self.config.in_one && self.config.snapshot_effects == SnapshotEffects::Suppress;
@@ -165,7 +166,7 @@ impl Pieces<'_> {
     }
 
     async fn finish(mut self, position: String) -> Result<(), Failure> {
-        self.port.status(SourceStatus::Snapshot(self.rows)).await?;
+        self.port.status(SourceStatus::Snapshot(self.read)).await?;
         self.hand_over(position).await
     }
 

@@ -161,7 +161,7 @@ impl Task {
         if done || !self.assembler.position().done.covers(&self.target) {
             return Ok(done);
         }
-        let status = if self.added.is_empty() { SourceStatus::Live(true) } else { SourceStatus::Filling(0) };
+        let status = if self.added.is_empty() { SourceStatus::Live(true) } else { SourceStatus::Filling(self.added.read) };
         self.send(Out::Status(status)).await?;
         Ok(true)
     }
