@@ -26,7 +26,7 @@ use super::failure::{Failure, NEW_SNAPSHOT, code};
 use super::share::{Events, Key, Share};
 use crate::binlog::frame::{FLAG_ARTIFICIAL, Header, kind, verify};
 use crate::binlog::gtid_set::{GtidSet, Tag, Uuid};
-use crate::binlog::{Assembler, GtidState, Step, Watch};
+use crate::binlog::{Assembler, DecodeError, GtidState, LogError, Step, Watch};
 
 /// What the task hands over.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Task {
         let start = self.assembler.position().start();
         let mut events = Events::Own(open(conn, self.flavour, self.server_id, self.heartbeat, start).await?, Instant::now());
         let mut caught_up = self.announce_if_caught_up(false).await?;
-        let mut passed = 0;
+        let (mut passed, mut packed) = (0, false);
         let mut steps = Vec::new();
         let silence_max = match self.flavour {
             Flavour::Dolt => SILENCE_MIN_DOLT.max(self.heartbeat * SILENT_HEARTBEATS),
@@ -92,7 +92,12 @@ impl Task {
         while let Some(event) = self.next(&mut events, silence_max, caught_up).await? {
             let (header, body) = checked(&event)?;
             if header.kind == kind::TRANSACTION_PAYLOAD {
-                continue; // The events in it follow one by one: the protocol library has unpacked them.
+                packed = true; // The events in it follow one by one: the protocol library has unpacked them.
+                continue;
+            }
+            // They are a whole transaction, and have no places of their own. Where it could not unpack them it says nothing.
+            if header.end != 0 && std::mem::take(&mut packed) && !self.assembler.is_between() {
+                return Err(LogError::from(DecodeError::malformed("a compressed transaction that cannot be unpacked")).into());
             }
             if !self.added.is_empty() {
                 self.added.stood.clone_from(self.assembler.position());

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use thalweg_graph::ports::SourceStatus;
-use thalweg_testkit::{Proxy, require_mysql};
+use thalweg_sources::mysql::MysqlConfig;
+use thalweg_testkit::{MySql, Proxy, require_mysql};
 
 use super::{next, shop};
 use crate::faults::{crashes, cuts, two_readers};
-use crate::harness::follow;
+use crate::harness::{config, follow, start};
 
 #[test]
 fn src_1_nothing_is_lost_or_repeated_over_server_crashes() {
@@ -49,4 +50,39 @@ fn src_11_two_readers_with_one_server_id_are_told() {
         return;
     }
     two_readers(&shop("CREATE TABLE a (id INT PRIMARY KEY)"));
+}
+
+/// Without checksums, and where the protocol library unpacks and says nothing if it could not: the transaction is read again, not passed by.
+#[test]
+fn src_22_a_compressed_transaction_that_cannot_be_unpacked_is_read_again() {
+    if !require_mysql() {
+        return;
+    }
+    let server = MySql::start_with(&["--binlog-transaction-compression=ON", "--binlog-checksum=NONE"]);
+    server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY, note TEXT)");
+    let proxy = Proxy::to(server.port());
+    let config = config(&format!("mysql://root@127.0.0.1:{}", proxy.port()), &["shop.a"]);
+    // No heartbeat comes between the bytes that are counted.
+    let mut source = start(MysqlConfig { heartbeat: Duration::from_secs(60), ..config }, None);
+    source.transaction();
+    source.until_live();
+    let insert = |id: u32| server.exec(&format!("INSERT INTO shop.a VALUES ({id}, REPEAT('x', 300))"));
+    let row = |id: u32| format!("+a({id}, \"{}\")", "x".repeat(300));
+    insert(1);
+    assert!(next(&server, &mut source).ends_with(&row(1)));
+    // The GTID event of such a transaction, and the head of the packet behind it; then the compressed bytes begin.
+    let events = server.query("SHOW BINLOG EVENTS");
+    let number = |cell: &str| cell.parse::<u64>().unwrap();
+    let gtid = events.iter().rfind(|event| event[2] == "Gtid").map(|event| number(&event[4]) - number(&event[1])).unwrap();
+    const PACKET: u64 = 5;
+    const HEADS: u64 = PACKET + 19 + 12;
+    proxy.damage_after(PACKET + gtid + HEADS);
+    insert(2);
+    insert(3);
+    let status = source.until("damage", |s| matches!(s, SourceStatus::Connecting { error: Some(_) }));
+    let text = "E0415: malformed event: a compressed transaction that cannot be unpacked";
+    assert_eq!(status, SourceStatus::Connecting { error: Some(text.into()) });
+    for id in [2, 3] {
+        assert!(next(&server, &mut source).ends_with(&row(id)));
+    }
 }
