@@ -3,6 +3,7 @@
 //! The bytes that come out do not depend on `--workers` or `--batch`. Every line of the input is an epoch, a schema line and an empty line
 //! too, so the epoch of a line is its number plus the timers that fired before it.
 
+mod emptied;
 mod output;
 
 use std::fs::File;
@@ -20,6 +21,7 @@ use thalweg_graph::{Plan, Schema, Transaction};
 use thalweg_sources::jsonl::{JsonTable, JsonlReader, Line, LineError, SchemaLine, schema_lines};
 
 use super::{Console, Exit, Failure, definition};
+use emptied::Emptied;
 use output::Output;
 
 /// Run a file of transactions through the graph
@@ -112,9 +114,10 @@ impl Run<'_> {
         let engine = Engine::new(self.plan.clone(), self.options.clone());
         let mut sequencer = Sequencer::new(engine, self.plan.clone(), Vec::new(), Timestamp(i64::MIN));
         let mut reader = JsonlReader::new(self.input.reader()?, JsonTable::all(&self.plan));
+        let mut emptied = Emptied::new(&self.plan, self.input);
         while let Some(line) = reader.next_line() {
             let transaction = match line {
-                Ok(Line::Transaction(transaction)) => Ok(transaction),
+                Ok(Line::Transaction(transaction)) => Ok(emptied.told(transaction, reader.line())?),
                 Ok(Line::Schema(_) | Line::Blank) => Ok(nothing(reader.line(), reader.at())),
                 Err(error) => Err(error),
             };

@@ -302,7 +302,7 @@ fn a_wrong_line_stops_it_with_line_and_column_and_what_came_before_counts() {
         --- stderr
         error[E0462]: unknown op `replace`
          --> in.jsonl:2:35
-          = help: write insert, update, delete or upsert
+          = help: write insert, update, delete, upsert or clear
           = next: thalweg explain E0462
         exit 1
         --- stdout
@@ -358,6 +358,10 @@ fn history(lines: usize) -> String {
                 "delete" => format!(r#"{{"table":"{table}","op":"delete","key":{{"id":{id}}}}}"#),
                 _ => format!(r#"{{"table":"{table}","op":"{op}","key":{{"id":{id}}},"after":{row}}}"#),
             });
+        }
+        if next(25) == 0 {
+            let table = ["Customer", "Order", "Item"][next(3) as usize];
+            changes.insert(next(changes.len() as u64 + 1) as usize, format!(r#"{{"table":"{table}","op":"clear"}}"#));
         }
         let (hour, minute) = (line / 6 % 24, line % 6 * 10);
         out += &format!(
@@ -510,6 +514,61 @@ fn aggregates_of_rows_and_of_arrays_follow_every_change() {
         {"kind":"final","node":"Sensor.notes","key":{"id":1},"value":"b, a","error":null}
         {"kind":"final","node":"Sensor.trend","key":{"id":1},"value":-1.0,"error":null}
         {"kind":"final","node":"kinds","key":{},"value":2,"error":null}
+    "#]],
+    );
+}
+
+/// Rows that go with their table go as if each was deleted there: whatever they were made by, in the same line too, and by the table's other
+/// name; what comes behind begins anew.
+#[test]
+fn a_table_is_emptied_in_the_place_of_the_clear() {
+    let lines = r#"{"tx":"a","changes":[{"table":"Order","op":"insert","after":{"id":1,"customer_id":7,"status":"open"}},{"table":"Item","op":"insert","after":{"id":1,"order_id":1,"price":"2.00","qty":3}}]}
+{"tx":"b","changes":[{"table":"Item","op":"insert","after":{"id":2,"order_id":1,"price":"5.00","qty":1}},{"table":"Item","op":"update","key":{"id":1},"after":{"qty":4}}]}
+{"tx":"c","changes":[{"table":"Item","op":"insert","after":{"id":3,"order_id":1,"price":"1.00","qty":1}},{"table":"shop.items","op":"clear"},{"table":"Item","op":"insert","after":{"id":2,"order_id":1,"price":"0.25","qty":2}}]}
+{"tx":"d","changes":[{"table":"Item","op":"delete","key":{"id":1}}]}
+{"tx":"e","changes":[{"table":"Item","op":"clear"}]}
+{"tx":"f","changes":[{"table":"Item","op":"clear"},{"table":"Item","op":"insert","after":{"id":1,"order_id":1,"price":"9.00","qty":1}}]}
+"#;
+    let config = r#"
+[[table]]
+name = "Order"
+key = ["id"]
+[table.relations]
+items = { table = "Item", key = "order_id" }
+[[table]]
+name = "Item"
+from = "shop.items"
+key = ["id"]
+columns = { price = "decimal(10,2)", qty = "int" }
+[fields]
+"Order.total" = "sum(items[*].price * items[*].qty)"
+"#;
+    apply(
+        config,
+        lines,
+        &[],
+        expect![[r#"
+            exit 0
+            --- stdout
+            {"epoch":1,"kind":"delta","node":"Order.total","key":{"id":1},"old":null,"new":"6.00"}
+            {"epoch":2,"kind":"delta","node":"Order.total","key":{"id":1},"old":"6.00","new":"13.00"}
+            {"epoch":3,"kind":"delta","node":"Order.total","key":{"id":1},"old":"13.00","new":"0.50"}
+            {"epoch":4,"kind":"error","node":"Item","key":{"id":1},"code":"E0331","message":"delete of a row that does not exist"}
+            {"epoch":5,"kind":"delta","node":"Order.total","key":{"id":1},"old":"0.50","new":"0.00"}
+            {"epoch":6,"kind":"delta","node":"Order.total","key":{"id":1},"old":"0.00","new":"9.00"}
+        "#]],
+    );
+    let wrong = r#"{"changes":[{"table":"Item","op":"clear","key":{"id":1}}]}"#;
+    apply(
+        config,
+        wrong,
+        &[],
+        expect![[r#"
+        exit 1
+        --- stderr
+        error[E0464]: clear is of all rows, so it takes no `key`, `before` or `after`
+         --> in.jsonl:1:13
+          = next: thalweg explain E0464
     "#]],
     );
 }

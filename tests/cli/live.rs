@@ -43,6 +43,18 @@ fn a_file_is_followed_to_its_end_and_a_second_run_goes_on_behind_it() {
     assert!(log.lines().last().unwrap().contains("500.00"), "{log}");
 }
 
+/// A row that comes back behind a clear is a new one: its condition rises again; also where the clear was read by an earlier run.
+#[test]
+fn a_table_of_lines_is_emptied_by_a_clear() {
+    let clear = "{\"changes\":[{\"table\":\"Order\",\"op\":\"clear\"}]}\n";
+    let folder = Folder::new(&[("t.toml", LINES), ("in.jsonl", &(line(2, "150.00") + clear + &line(2, "160.00") + clear))]);
+    for fired in [2, 3] {
+        let ran = folder.run(&["run", "t.toml", "--until-idle", "0.3"]);
+        assert_eq!((ran.code, folder.read("big.log").lines().count()), (0, fired), "{ran}");
+        folder.append("in.jsonl", &line(2, "170.00"));
+    }
+}
+
 #[test]
 fn the_demo_sees_changes_effects_and_acknowledgements() {
     let ran = Folder::new(&[]).run(&["demo", "--seconds", "1.5", "--json"]);

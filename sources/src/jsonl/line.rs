@@ -162,6 +162,12 @@ fn change(c: &mut Cursor<'_>, tables: &mut dyn Tables) -> Result<Change, Fault> 
     let key = at(parts.key).map(|mut c| layout.key(&mut c)).transpose()?;
     let before = at(parts.before).map(|mut c| layout.row(&mut c, "an object with the row before")).transpose()?;
     let after = at(parts.after).map(|mut c| layout.row(&mut c, "an object with the row after")).transpose()?;
+    let Said::Rows(op) = op else {
+        return match (key, before, after) {
+            (None, None, None) => Ok(Change::clear(layout.seal())),
+            _ => Err(Fault::new(464, start, "clear is of all rows, so it takes no `key`, `before` or `after`")),
+        };
+    };
     if after.is_none() && op != Op::Delete {
         return Err(Fault::new(464, start, format!("{} needs `after`", op_name(op))));
     }
@@ -205,17 +211,26 @@ pub(super) fn of_derived(name: &str, at: usize) -> Fault {
     fault
 }
 
-fn op(c: &mut Cursor<'_>) -> Result<Op, Fault> {
+/// What a change says has happened.
+enum Said {
+    /// To a row.
+    Rows(Op),
+    /// Every row of the table went.
+    Clear,
+}
+
+fn op(c: &mut Cursor<'_>) -> Result<Said, Fault> {
     let at = c.place();
     let name = c.string()?;
     Ok(match &*name {
-        "insert" => Op::Insert,
-        "update" => Op::Update,
-        "delete" => Op::Delete,
-        "upsert" => Op::Upsert,
+        "insert" => Said::Rows(Op::Insert),
+        "update" => Said::Rows(Op::Update),
+        "delete" => Said::Rows(Op::Delete),
+        "upsert" => Said::Rows(Op::Upsert),
+        "clear" => Said::Clear,
         _ => {
             let mut fault = Fault::new(462, at, format!("unknown op `{name}`"));
-            fault.help = Some("write insert, update, delete or upsert".to_owned());
+            fault.help = Some("write insert, update, delete, upsert or clear".to_owned());
             return Err(fault);
         }
     })

@@ -206,7 +206,7 @@ fn what_is_wrong_is_said_with_line_and_column() {
         6:1 E0464: a line needs either `changes` or `schema`
         7:22 E0463: unknown table `Ordr` | did you mean `Order`?
         8:22 E0463: unknown table `Zzz` | declare it with [[table]] in the configuration, or with a `schema` line
-        9:35 E0462: unknown op `replace` | write insert, update, delete or upsert
+        9:35 E0462: unknown op `replace` | write insert, update, delete, upsert or clear
         10:13 E0464: insert needs `after`
         11:13 E0464: delete needs `key` or `before`
         12:13 E0464: a change needs `table`

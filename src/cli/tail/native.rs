@@ -3,18 +3,17 @@
 //! Invariants:
 //! - A row's values read back as the same values: by the type that the schema line tells, or, where the value is of another type or the
 //!   column is dynamic, by a tag.
-//! - Nothing is lost silently: a table that is emptied after rows of it were written ends the tail, because `apply` has no word for it.
+//! - Nothing is lost silently: a table that is emptied (TRUNCATE, DROP) is a change `{"table":…,"op":"clear"}`, for each table that was told.
 //!
-//! Cost: proportional to the text. It keeps one schema for each table, and whether rows of it were written.
+//! Cost: proportional to the text. It keeps one schema for each table.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use thalweg_formulas::{Type, Value, json, time};
-use thalweg_graph::transaction::Body;
 use thalweg_graph::{Change, Op, Schema, Transaction};
 
-use super::rows::{count, each, list, object};
+use super::rows::{all, list, object};
 use super::{Lines, Out};
 
 /// What was written so far.
@@ -22,8 +21,6 @@ use super::{Lines, Out};
 pub(super) struct Native {
     /// The last schema line of each table.
     told: HashMap<Arc<str>, Arc<Schema>>,
-    /// Tables of which the reader has rows.
-    filled: HashSet<Arc<str>>,
 }
 
 impl Lines for Native {
@@ -31,33 +28,35 @@ impl Lines for Native {
         schemas.iter().for_each(|schema| self.tell(schema, out));
     }
 
-    fn transaction(&mut self, transaction: &Transaction, position: &str, out: &mut Out<'_>) -> Result<(), String> {
-        if let Body::Changes(held) | Body::Fill(held) = &transaction.body
-            && let Some(emptied) = self.emptied(held)
-        {
-            return Err(format!(
-                "transaction {} empties {emptied} (TRUNCATE, DROP or the like), and no line can say that to `thalweg apply`\n  \
-                 = help: go on behind it with --from '{position}' and a new graph, or leave the table out with --tables",
-                transaction.origin
-            ));
-        }
-        if count(transaction) == 0 {
-            return Ok(());
-        }
+    fn transaction(&mut self, transaction: &Transaction, _: &str, out: &mut Out<'_>) -> Result<(), String> {
         // The schema lines stand before the line, so what is large is read twice.
-        each(transaction, out, |change, text| {
-            self.tell(&change.schema, text);
-            if !self.filled.contains(&change.schema.table) {
-                self.filled.insert(change.schema.table.clone());
+        let mut says = false;
+        all(transaction, out, |change, text| match change.is_clear() {
+            true => says |= self.emptied(change).next().is_some(),
+            false => {
+                self.tell(&change.schema, text);
+                says = true;
             }
         })?;
+        if !says {
+            return Ok(());
+        }
         begin(transaction, out.text);
         let mut is_first = true;
-        each(transaction, out, |change, text| {
-            if !std::mem::replace(&mut is_first, false) {
-                text.push(',');
+        all(transaction, out, |change, text| {
+            let mut next = |text: &mut String| {
+                if !std::mem::replace(&mut is_first, false) {
+                    text.push(',');
+                }
+            };
+            if !change.is_clear() {
+                next(text);
+                return self::change(change, text);
             }
-            self::change(change, text);
+            for table in self.emptied(change) {
+                next(text);
+                clear(table, text);
+            }
         })?;
         out.text.push_str("]}\n");
         Ok(())
@@ -75,17 +74,15 @@ impl Native {
         schema_line(schema, out);
     }
 
-    /// The first table that is emptied while the reader has rows of it.
-    fn emptied<'a>(&'a self, changes: &'a [Change]) -> Option<&'a str> {
-        changes.iter().enumerate().filter(|(_, change)| change.is_clear()).find_map(|(at, clear)| {
-            let before = changes[..at].iter().filter(|change| !change.is_clear()).map(|change| &change.schema.table);
-            let name: &str = &clear.schema.table;
-            let is_hit = |table: &&Arc<str>| match name.strip_suffix('*') {
-                Some(database) => table.starts_with(database),
-                None => &***table == name,
-            };
-            self.filled.iter().chain(before).find(is_hit).map(|table| &**table)
-        })
+    /// The tables that a clear empties, of those that the reader knows, by name.
+    fn emptied<'a>(&'a self, clear: &'a Change) -> impl Iterator<Item = &'a str> {
+        let name: &str = &clear.schema.table;
+        let mut tables: Vec<&str> = match name.strip_suffix('*') {
+            Some(database) => self.told.keys().map(|table| &**table).filter(|table| table.starts_with(database)).collect(),
+            None => self.told.contains_key(name).then_some(name).into_iter().collect(),
+        };
+        tables.sort_unstable();
+        tables.into_iter()
     }
 }
 
@@ -139,6 +136,13 @@ fn change(change: &Change, out: &mut String) {
         }
     }
     out.push('}');
+}
+
+/// Every row of a table goes.
+fn clear(table: &str, out: &mut String) {
+    out.push_str("{\"table\":");
+    json::write_text(table, out);
+    out.push_str(",\"op\":\"clear\"}");
 }
 
 /// A value of a column: plain where the type tells how to read it.

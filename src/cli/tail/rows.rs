@@ -10,7 +10,7 @@ use thalweg_graph::transaction::{Body, Row, Schema, SchemaColumn, Transaction};
 
 use super::Out;
 
-/// Every change of a transaction that is no clear, in order, with the text for it; what is written is passed on part by part.
+/// Every change of a transaction that is no clear, as [`all`] gives them.
 ///
 /// # Errors
 /// They cannot be read.
@@ -19,8 +19,24 @@ pub(super) fn each(
     out: &mut Out<'_>,
     mut write: impl FnMut(&Change, &mut String),
 ) -> Result<(), String> {
+    all(transaction, out, |change, text| {
+        if !change.is_clear() {
+            write(change, text);
+        }
+    })
+}
+
+/// Every change of a transaction, in order, with the text for it; what is written is passed on part by part.
+///
+/// # Errors
+/// They cannot be read.
+pub(super) fn all(
+    transaction: &Transaction,
+    out: &mut Out<'_>,
+    mut write: impl FnMut(&Change, &mut String),
+) -> Result<(), String> {
     transaction.parts(&mut |part| {
-        part.iter().filter(|change| !change.is_clear()).for_each(|change| write(change, out.text));
+        part.iter().for_each(|change| write(change, out.text));
         out.pass_on()
     })
 }

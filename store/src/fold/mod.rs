@@ -73,6 +73,11 @@ impl Fold {
         table.change(change).is_some()
     }
 
+    /// Takes out the tables whose names `wants`: their rows go, and they begin anew with the next change.
+    pub fn take_tables(&mut self, wants: impl Fn(&str) -> bool) -> Vec<TableRows> {
+        self.tables.extract_if(.., |name, _| wants(name)).map(|(_, table)| table.into_rows()).collect()
+    }
+
     /// The tables in the order of their names.
     pub fn into_tables(self) -> impl Iterator<Item = TableRows> {
         self.tables.into_values().map(Table::into_rows)

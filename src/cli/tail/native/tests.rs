@@ -171,21 +171,26 @@ fn a_table_is_told_before_its_rows_and_again_when_it_changes() {
 }
 
 #[test]
-fn a_table_that_is_emptied_ends_the_tail_only_if_the_reader_has_rows_of_it() {
+fn src_12_a_table_that_is_emptied_is_said_so_where_the_reader_knows_it() {
     let schema = schema([Type::Int]);
     let named = |table: &str| Arc::new(Schema { table: table.into(), columns: Vec::new(), key: Vec::new() });
-    let clear = |table: &str| of(vec![Change::clear(named(table))]);
+    let clear = |table: &str| Change::clear(named(table));
+    let row = || insert(&schema, [Some(Value::Int(1))].into());
     let mut native = Native::default();
-    assert_eq!(written(&mut native, &clear("shop.t")), "");
-    written(&mut native, &of(vec![insert(&schema, [Some(Value::Int(1))].into())]));
-    assert_eq!(written(&mut native, &clear("shop.other")), "");
-    assert_eq!(written(&mut native, &clear("sho.*")), "");
+    assert_eq!(written(&mut native, &of(vec![clear("shop.t")])), "");
+    written(&mut native, &of(vec![row()]));
+    for table in ["shop.other", "sho.*"] {
+        assert_eq!(written(&mut native, &of(vec![clear(table)])), "");
+    }
     for table in ["shop.t", "shop.*"] {
-        let why = write(&mut native, &clear(table), "0-1-9").unwrap_err();
+        let text = written(&mut native, &of(vec![row(), clear(table), row()]));
         expect_test::expect![[r#"
-            transaction 0-1-7 empties shop.t (TRUNCATE, DROP or the like), and no line can say that to `thalweg apply`
-              = help: go on behind it with --from '0-1-9' and a new graph, or leave the table out with --tables"#]]
-        .assert_eq(&why);
+            {"tx":"0-1-7","at":"2024-02-29T12:34:56.789012Z","changes":[{"table":"shop.t","op":"insert","after":{"c0 \"ü\"":1}},{"table":"shop.t","op":"clear"},{"table":"shop.t","op":"insert","after":{"c0 \"ü\"":1}}]}
+        "#]]
+        .assert_eq(&text);
+        let declared = r#"{"schema":{"table":"shop.t","key":["c0 \"ü\""],"columns":{"c0 \"ü\"":"int"}}}"#;
+        let back = read(&format!("{declared}\n{text}"));
+        assert_eq!(back.iter().map(Change::is_clear).collect::<Vec<_>>(), [false, true, false]);
     }
 }
 
