@@ -14,7 +14,7 @@ use thalweg_formulas::{Timestamp, Value};
 use thalweg_graph::Plan;
 use thalweg_graph::ids;
 use thalweg_graph::outcome::{Outcome, RuleId, TimerArmed, TimerOf};
-use thalweg_graph::plan::{Due, Effect, REMINDER, Rearm, SOONEST, Schedule};
+use thalweg_graph::plan::{Due, REMINDER, Rearm, SOONEST, Schedule};
 use thalweg_graph::ports::{Timer, TimerAct};
 use thalweg_graph::schedule::{LATE, Misfire};
 
@@ -24,6 +24,8 @@ type Place = (Timestamp, Arc<str>);
 /// What waits.
 pub(crate) struct Timers {
     plan: Arc<Plan>,
+    /// What a timer is of, by the name of its rule.
+    owners: HashMap<Arc<str>, Owner>,
     waiting: BTreeMap<Place, Timer>,
     /// What each rule has armed for each row; empty unless timers can be taken back.
     by_subject: HashMap<Box<[u8]>, Vec<Place>>,
@@ -38,6 +40,15 @@ pub(crate) struct Timers {
     unwound: HashSet<Arc<str>>,
     /// What is not yet part of a batch.
     moved: Moved,
+}
+
+/// Whose a timer is.
+#[derive(Clone, Copy, Debug)]
+enum Owner {
+    /// What arms timers of rows.
+    Row(TimerOf),
+    /// A schedule, by its place in the plan.
+    Schedule(u32),
 }
 
 /// Timers armed, and ids of timers that wait no more; one that came and went is in both.
@@ -58,13 +69,13 @@ impl Timers {
         let revocable = !plan.cancels.is_empty() || timers().any(|timer| timer.reset) || levels().next().is_some();
         let skips = plan.schedules.iter().any(|schedule| schedule.misfire == Misfire::Skip);
         let unwound = plan.schedules.iter().map(rule_name).collect();
+        let owners = owners(&plan);
         let (waiting, by_subject, late, moved) = Default::default();
-        let mut timers = Timers { plan, waiting, by_subject, revocable, late, soonest, skips, unwound, moved };
+        let mut timers = Timers { plan, owners, waiting, by_subject, revocable, late, soonest, skips, unwound, moved };
         for timer in before {
             timers.unwound.remove(&timer.rule);
-            let schedule_is_gone = is_scheduled(&timer.rule) && timers.schedule(&timer.rule).is_none();
-            let effect_is_gone = timer.rule.starts_with(REMINDER) && timers.reminded(&timer.rule).is_none();
-            if schedule_is_gone || effect_is_gone {
+            let needs_owner = is_scheduled(&timer.rule) || timer.rule.starts_with(REMINDER);
+            if needs_owner && !timers.owners.contains_key(&timer.rule) {
                 timers.moved.done.push(timer.id);
             } else {
                 timers.add(timer);
@@ -226,9 +237,7 @@ impl Timers {
 
     /// The effect that timers of this rule bring up again.
     fn reminded(&self, rule: &str) -> Option<u32> {
-        let name = rule.strip_prefix(REMINDER)?;
-        let named = |effect: &Effect| *effect.name == *name && effect.reminder().is_some();
-        self.plan.effects.iter().position(named).map(|at| at as u32)
+        if let Some(Owner::Row(TimerOf::Effect(effect))) = self.owners.get(rule) { Some(*effect) } else { None }
     }
 
     fn wind(&mut self, rule: &Arc<str>, after: Timestamp) {
@@ -242,8 +251,7 @@ impl Timers {
     }
 
     fn schedule(&self, rule: &str) -> Option<&Schedule> {
-        let named = rule.starts_with(SCHEDULE);
-        named.then(|| self.plan.schedules.iter().find(|schedule| *rule_name(schedule) == *rule)).flatten()
+        if let Some(Owner::Schedule(at)) = self.owners.get(rule) { self.plan.schedules.get(*at as usize) } else { None }
     }
 
     fn add(&mut self, timer: Timer) {
@@ -279,15 +287,21 @@ impl Timers {
         if !self.revocable {
             return None;
         }
-        let of = match self.reminded(&timer.rule) {
-            Some(effect) => TimerOf::Effect(effect),
-            None => TimerOf::Rule(self.plan.reactions.iter().find(|reaction| reaction.name == timer.rule)?.rule),
-        };
-        Some(subject(of, &timer.table, &timer.key))
+        match self.owners.get(&timer.rule)? {
+            Owner::Row(of) => Some(subject(*of, &timer.table, &timer.key)),
+            Owner::Schedule(_) => None,
+        }
     }
 }
 
 const SCHEDULE: &str = "schedule ";
+
+fn owners(plan: &Plan) -> HashMap<Arc<str>, Owner> {
+    let rules = plan.reactions.iter().map(|reaction| (reaction.name.clone(), Owner::Row(TimerOf::Rule(reaction.rule))));
+    let effects = (0..).zip(&plan.effects).filter_map(|(at, effect)| Some((effect.reminder()?, Owner::Row(TimerOf::Effect(at)))));
+    let schedules = (0..).zip(&plan.schedules).map(|(at, schedule)| (rule_name(schedule), Owner::Schedule(at)));
+    rules.chain(effects).chain(schedules).collect()
+}
 
 /// A schedule as the rule of its timers: one whose pattern or zone has changed is another.
 fn rule_name(schedule: &Schedule) -> Arc<str> {

@@ -45,7 +45,7 @@ actions = [{}]
 
 [[reactions]]
 event = "order.placed"
-timer = {{ delay = "3s", event = "order.reminder", cancel_when = "amount > 100" }}
+timer = {{ delay = "8s", event = "order.reminder", cancel_when = "amount > 100" }}
 actions = [{}]
 
 [[reactions]]
