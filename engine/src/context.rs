@@ -11,8 +11,9 @@ use thalweg_graph::transaction::Body;
 use thalweg_graph::{Epoch, Outcome, Plan, Transaction};
 
 use crate::edges::lookup::Seen;
-use crate::edges::mail::{Ask, AskKind, Given, Note, NoteKind, Parcel, ParcelKind, Referrer};
+use crate::edges::mail::{Ask, AskKind, Given, Meet, Note, NoteKind, Parcel, ParcelKind, Referrer};
 use crate::edges::members::{self, MemberTarget};
+use crate::edges::pairs::{self, JoinTarget};
 use crate::edges::sessions::Visit;
 use crate::intake::{Arrival, Mapping};
 use crate::memory::Memory;
@@ -102,13 +103,19 @@ pub struct Context {
     pub inboxes: Vec<Vec<Note>>,
     /// By lookup edge.
     pub asks: Vec<Vec<Ask>>,
+    /// By join edge.
+    pub meets: Vec<Vec<Meet>>,
+    /// By join edge: what must be equal.
+    pub join_keys: Vec<Directory>,
+    /// By join edge.
+    pub joins: Vec<JoinTarget>,
     /// For other workers.
     pub parcels: Vec<Parcel>,
     /// By group edge.
     pub groups: Vec<GroupTarget>,
     /// By lookup edge.
     pub lookups: Vec<LookupTarget>,
-    /// By membership edge.
+    /// By membership edge, then by join edge.
     pub members: Vec<MemberTarget>,
     /// By session edge: the region and the slot that are told.
     pub sessions: Vec<(u32, u32)>,
@@ -164,6 +171,9 @@ impl Context {
             arrivals: vec![Vec::new(); plan.regions.len()],
             inboxes: vec![Vec::new(); plan.regions.len()],
             asks: vec![Vec::new(); lookups.len()],
+            meets: vec![Vec::new(); plan.joins.len()],
+            join_keys: plan.joins.iter().map(|join| Directory::new(Some(&join.on_types))).collect(),
+            joins: pairs::targets(plan),
             parcels: Vec::new(),
             groups,
             lookups,
@@ -301,6 +311,9 @@ impl Context {
             ParcelKind::Member(edge, key, comes) => self.membership(epoch, edge, &key, KeyHash::of(&key), comes),
             ParcelKind::Visit(edge, key, at, row, comes) => self.visits[edge as usize].push(Visit { epoch, key, at, row, comes }),
             ParcelKind::InSession(edge, row, start) => self.in_session(epoch, edge, Referrer::new(self.me, row), start),
+            ParcelKind::Meet(join, key, is_right, row, what) => {
+                self.met(join, &key, KeyHash::of(&key), Meet { epoch, key: 0, is_right, row, what });
+            }
             ParcelKind::Looked(lookup, row, position, cell) => {
                 self.looked(epoch, lookup, Referrer::new(self.me, row), position, &Seen::Cell(cell.into()));
             }

@@ -16,6 +16,7 @@ use crate::context::{Batch, Context, GroupTarget, LookupTarget};
 use crate::edges::lookup::LookupIndex;
 use crate::edges::mail::{Note, NoteKind, Parcel};
 use crate::edges::members::Members;
+use crate::edges::pairs::PairIndex;
 use crate::edges::sessions::Sessions;
 use crate::engine::Standing;
 use crate::intake::{Arrival, Image, Mapping, MappingId, What};
@@ -23,7 +24,7 @@ use crate::memory::Memory;
 use crate::names::Target;
 use crate::region::layout::Layout;
 use crate::region::{Home, Region};
-use crate::state::{KeyHash, Kind};
+use crate::state::{Directory, KeyHash, Kind};
 
 /// What the driver hands to one worker: a batch, and the layouts that it has not seen.
 #[derive(Clone, Debug)]
@@ -44,6 +45,7 @@ pub struct Shard {
     regions: Vec<Region>,
     lookups: Vec<(u32, LookupIndex)>,
     sessions: Vec<(u32, Sessions)>,
+    joins: Vec<(u32, PairIndex)>,
     homes: Vec<Option<u32>>,
     levels: Vec<u32>,
     context: Context,
@@ -80,13 +82,15 @@ impl Shard {
         let regions: Vec<Region> = regions.collect();
         let lookups = plan.lookups.iter().map(|lookup| (lookup.level, LookupIndex::new(kinds_looked_up(&plan, lookup))));
         let lookups: Vec<_> = lookups.collect();
+        let joins: Vec<_> = plan.joins.iter().map(|join| (join.level, PairIndex::new(join))).collect();
         let sessions: Vec<(u32, Sessions)> = plan.sessions.iter().map(|edge| (edge.level, Sessions::new(edge.gap))).collect();
-        let edges = lookups.iter().map(|(level, _)| *level).chain(sessions.iter().map(|(level, _)| *level));
-        let mut levels: Vec<u32> = regions.iter().map(|region| region.layout.level).chain(edges).collect();
+        let indexes = lookups.iter().map(|(level, _)| *level).chain(joins.iter().map(|(level, _)| *level));
+        let indexes = indexes.chain(sessions.iter().map(|(level, _)| *level));
+        let mut levels: Vec<u32> = regions.iter().map(|region| region.layout.level).chain(indexes).collect();
         levels.sort_unstable();
         levels.dedup();
         let context = Context::new(&plan, group_targets(&plan), lookup_targets(&plan), me, workers);
-        Shard { regions, lookups, sessions, homes, levels, context, spare: None, started: false, plan }
+        Shard { regions, lookups, joins, sessions, homes, levels, context, spare: None, started: false, plan }
     }
 
     /// The levels, ascending; each is to be run once a batch.
@@ -173,6 +177,17 @@ impl Shard {
             self.context.asks[at] = asks;
         }
         self.run_sessions(level);
+        self.run_joins(level);
+    }
+
+    /// Runs the join edges of a level.
+    fn run_joins(&mut self, level: u32) {
+        for (at, (_, index)) in self.joins.iter_mut().enumerate().filter(|(_, (of, _))| *of == level) {
+            let mut meets = std::mem::take(&mut self.context.meets[at]);
+            index.run(&mut meets, self.context.joins[at], &mut self.context);
+            meets.shrink_to(ASKS_KEPT_MAX);
+            self.context.meets[at] = meets;
+        }
     }
 
     /// Runs the session edges of a level.
@@ -208,7 +223,8 @@ impl Shard {
 
     /// Ends the batch: what it has produced here, in no order.
     pub fn finish(&mut self) -> Outcome {
-        self.context.directories.iter_mut().for_each(|directory| directory.sweep());
+        let context = &mut self.context;
+        context.directories.iter_mut().chain(&mut context.join_keys).for_each(Directory::sweep);
         // Batches of one kind follow each other, so the next will have about as many deltas.
         let deltas = self.spare.take().unwrap_or_else(|| self.context.out.deltas.like(DELTAS_EXPECTED_MAX));
         std::mem::replace(&mut self.context.out, Outcome { deltas, ..Outcome::default() })
@@ -328,6 +344,12 @@ impl Shard {
             let (node, rows, state_bytes) = (format!("{table}: {slot}").into(), sessions.rows(), sessions.bytes());
             stats.push(NodeStats { node, region: None, rows, state_bytes, rows_touched: sessions.touched() });
         }
+        for (at, (planned, (_, index))) in self.plan.joins.iter().zip(&self.joins).enumerate() {
+            let node = join_name(&self.plan, planned);
+            let state_bytes = index.bytes() + self.context.join_keys[at].bytes();
+            let (rows, rows_touched) = (index.references(), index.touched());
+            stats.push(NodeStats { node, region: None, rows, state_bytes, rows_touched });
+        }
         stats
     }
 }
@@ -369,6 +391,15 @@ fn lookup_name(plan: &Plan, lookup: &thalweg_graph::plan::Lookup) -> Arc<str> {
     let via: Vec<&str> = lookup.via.iter().map(|slot| &*from.slots[slot.0 as usize].name).collect();
     let (from, to) = (&plan.tables[from.table.0 as usize].name, &plan.tables[to.table.0 as usize].name);
     format!("{from}.{} -> {to}", via.join(", ")).into()
+}
+
+/// What a join edge is called: `Order, Shipment -> Match`.
+fn join_name(plan: &Plan, join: &thalweg_graph::plan::Join) -> Arc<str> {
+    let name = |region: thalweg_graph::plan::RegionId| {
+        let table = plan.regions[region.0 as usize].table;
+        plan.tables[table.0 as usize].name.clone()
+    };
+    format!("{}, {} -> {}", name(join.sides[0].from), name(join.sides[1].from), name(join.to)).into()
 }
 
 impl Home {

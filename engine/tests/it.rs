@@ -17,6 +17,8 @@ mod derived;
 mod fills;
 #[path = "it/first_path.rs"]
 mod first_path;
+#[path = "it/joins.rs"]
+mod joins;
 #[path = "it/large.rs"]
 mod large;
 #[path = "it/owned.rs"]

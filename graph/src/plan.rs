@@ -7,6 +7,7 @@
 //! - A [`Group`] edge takes one contribution per child row to its parent's accumulator.
 //! - A [`Lookup`] edge takes fields of a document to every row that refers to it.
 //! - A [`Membership`] edge tells a derived table which of its documents a row is in; they live as long as a row is in them.
+//! - A [`Join`] edge tells a derived table of pairs which rows of two regions meet.
 //!
 //! Every edge goes from a lower level to a higher one, so the regions, level by level, are a topological order (asserted: INV-PLAN-LEVELS).
 //! Hidden fields do the rest: the body of an aggregate is a cell of the child's region, `customer.region.name` is a hidden field of `Customer`.
@@ -42,6 +43,8 @@ pub struct Plan {
     pub memberships: Vec<Membership>,
     /// Edges that tell rows which session they are in.
     pub sessions: Vec<Session>,
+    /// Edges that keep the documents of derived tables of pairs.
+    pub joins: Vec<Join>,
 }
 
 /// Position of a table in the plan.
@@ -72,6 +75,10 @@ pub struct MembershipId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u32);
 
+/// Position of a join edge in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JoinId(pub u32);
+
 /// Position of a slot in its region's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotId(pub u32);
@@ -97,6 +104,15 @@ pub struct Table {
     pub whole_rows: bool,
     /// The edge that keeps its documents; `None`: a source tells its rows. All columns of a derived table are key columns, in order.
     pub kept_by: Option<MembershipId>,
+    /// The same for a derived table of pairs; its key is the left row's and then the right row's.
+    pub paired_by: Option<JoinId>,
+}
+
+impl Table {
+    /// Whether its documents are kept by an edge: no source tells its rows.
+    pub fn is_derived(&self) -> bool {
+        self.kept_by.is_some() || self.paired_by.is_some()
+    }
 }
 
 /// A column.
@@ -502,4 +518,46 @@ pub struct Membership {
     pub key_types: Vec<Type>,
     /// The derived table's home region.
     pub to: RegionId,
+}
+
+/// A join edge: which rows of two regions meet. A pair is a document as long as both rows are there, all of their `on` is equal and the
+/// condition is true.
+#[derive(Clone, Debug)]
+pub struct Join {
+    /// The rows of each side, the left one first; both may be of one table.
+    pub sides: [JoinSide; 2],
+    /// The types of what must be equal, as in [`Group::key_types`].
+    pub on_types: Vec<Type>,
+    /// The condition on a pair: its inputs are the left row's `given`, then the right row's.
+    pub condition: Option<Expr>,
+    /// The level at which the rows by what must be equal live; above both sides, below `to`.
+    pub level: u32,
+    /// The derived table's home region.
+    pub to: RegionId,
+}
+
+/// One side of a join edge.
+#[derive(Clone, Debug)]
+pub struct JoinSide {
+    /// What a row of this side is called in its pair.
+    pub name: Arc<str>,
+    /// The region of the rows.
+    pub from: RegionId,
+    /// The slots there that must be equal to the other side's; a row is in no pair where one is NULL or in error.
+    pub on: Vec<SlotId>,
+    /// The slots there that the condition reads.
+    pub given: Vec<SlotId>,
+}
+
+impl Join {
+    /// What the condition reads, in the order of its inputs.
+    pub fn given(&self) -> Vec<(RegionId, SlotId)> {
+        self.sides.iter().flat_map(|side| side.given.iter().map(|slot| (side.from, *slot))).collect()
+    }
+
+    /// Everything that it reads: what must be equal, then what the condition reads.
+    pub fn reads(&self) -> Vec<(RegionId, SlotId)> {
+        let on = self.sides.iter().flat_map(|side| side.on.iter().map(|slot| (side.from, *slot)));
+        on.chain(self.given()).collect()
+    }
 }

@@ -44,6 +44,34 @@ pub struct TableSpec {
     pub relations: BTreeMap<String, RelationSpec>,
     /// Its rows are not read but kept: a document for each key that rows of another table have.
     pub group: Option<GroupSpec>,
+    /// Its rows are not read but kept: a document for each pair of rows of two tables that meet.
+    pub join: Option<JoinSpec>,
+}
+
+/// A derived table of pairs: its documents are the pairs of rows whose `on` is equal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JoinSpec {
+    /// The document type of the first row of a pair.
+    pub left: String,
+    /// That of the second; it may be the same.
+    pub right: String,
+    /// What is equal: a name or formula of both, or `a == b`, `a` read at the left row and `b` at the right one.
+    pub on: OneOrMany,
+    /// A condition over both rows, which are read by their names.
+    #[serde(rename = "where")]
+    pub filter: Option<String>,
+    /// What the two rows are called; without, their types in lower case.
+    #[serde(rename = "as")]
+    pub names: Option<Vec<String>>,
+}
+
+impl JoinSpec {
+    /// What the two rows are called.
+    pub fn side_names(&self) -> Vec<String> {
+        let own = |table: &String| table.rsplit('.').next().unwrap_or(table).to_lowercase();
+        self.names.clone().unwrap_or_else(|| [&self.left, &self.right].map(own).to_vec())
+    }
 }
 
 /// A derived table: its documents are the keys that rows of another table have.
@@ -143,6 +171,12 @@ pub enum OneOrMany {
     One(String),
     /// Several names.
     Many(Vec<String>),
+}
+
+impl Default for OneOrMany {
+    fn default() -> OneOrMany {
+        OneOrMany::Many(Vec::new())
+    }
 }
 
 impl OneOrMany {

@@ -73,6 +73,7 @@ impl<'a> Reader<'a> {
         let columns = self.columns(&mut section, index);
         let relations = self.relations(&mut section, index);
         let group = self.group(&mut section, index);
+        let join = self.join(&mut section, index);
         if name.is_none() && from.is_none() {
             section.required("name");
         }
@@ -87,6 +88,7 @@ impl<'a> Reader<'a> {
             closed: false,
             relations,
             group,
+            join,
         });
     }
 

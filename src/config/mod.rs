@@ -12,6 +12,7 @@ pub mod diag;
 
 mod definition;
 mod groups;
+mod joins;
 mod places;
 mod reader;
 mod secret;

@@ -152,6 +152,39 @@ pub enum AskKind {
     Value(u32, Cell),
 }
 
+/// To the index of a join edge, about a row of one side.
+#[derive(Clone, Debug)]
+pub struct Meet {
+    /// When.
+    pub epoch: Epoch,
+    /// The row of what must be equal, in the edge's directory.
+    pub key: u32,
+    /// Its side.
+    pub is_right: bool,
+    /// The row.
+    pub row: Referrer,
+    /// What becomes of it.
+    pub what: MeetKind,
+}
+
+/// What becomes of a row under a key of a join edge.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum MeetKind {
+    /// It is there no longer.
+    Leave,
+    /// It is there from now on.
+    Come(Shown),
+}
+
+/// What a join edge is told of a row.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Shown {
+    /// What the condition reads of it.
+    pub given: Box<[Cell]>,
+    /// Its key, for a worker that does not have its table's row.
+    pub name: Option<Key>,
+}
+
 /// A note or question to another worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Parcel {
@@ -176,6 +209,8 @@ pub enum ParcelKind {
     Visit(u32, Key, i64, Referrer, bool),
     /// Of session edge `.0`: when the session of a row of the receiver starts.
     InSession(u32, u32, i64),
+    /// Of join edge `.0`: under this key, on the right side (`true`) or the left one, this row comes or leaves.
+    Meet(u32, Key, bool, Referrer, MeetKind),
     /// Of lookup edge `.0`: the value at this position, for a row of the receiver.
     Looked(u32, u32, u32, Cell),
 }

@@ -26,13 +26,10 @@ pub struct MemberTarget {
     pub region: u32,
 }
 
-/// The targets of a plan's membership edges.
+/// The targets of a plan's membership edges, then those of its join edges, whose pairs are counted in the same way.
 pub fn targets(plan: &Plan) -> Vec<MemberTarget> {
-    let target = |edge: &thalweg_graph::plan::Membership| MemberTarget {
-        table: plan.regions[edge.to.0 as usize].table,
-        region: edge.to.0,
-    };
-    plan.memberships.iter().map(target).collect()
+    let to = plan.memberships.iter().map(|edge| edge.to).chain(plan.joins.iter().map(|join| join.to));
+    to.map(|to| MemberTarget { table: plan.regions[to.0 as usize].table, region: to.0 }).collect()
 }
 
 /// How many rows are in each document, by the document's row.

@@ -3,4 +3,5 @@
 pub mod lookup;
 pub mod mail;
 pub mod members;
+pub mod pairs;
 pub mod sessions;

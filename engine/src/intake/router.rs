@@ -34,7 +34,7 @@ impl Router {
     pub fn new(plan: Arc<Plan>) -> Router {
         let mut by_source: HashMap<Arc<str>, Vec<TableId>> = HashMap::new();
         // The global document and those of derived tables come from no source.
-        let is_read = |(_, table): &(usize, &thalweg_graph::plan::Table)| !table.name.is_empty() && table.kept_by.is_none();
+        let is_read = |(_, table): &(usize, &thalweg_graph::plan::Table)| !table.name.is_empty() && !table.is_derived();
         for (at, table) in plan.tables.iter().enumerate().filter(is_read) {
             by_source.entry(table.from.clone()).or_default().push(TableId(at as u32));
         }

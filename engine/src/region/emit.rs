@@ -17,10 +17,10 @@ use thalweg_graph::plan::Rearm;
 use thalweg_graph::transaction::TimerFired;
 
 use super::Region;
-use super::layout::{Consumer, EffectHere, Gives, GroupOut, KeySlots, ReferOut, Told};
+use super::layout::{Consumer, EffectHere, Gives, GroupOut, KeySlots, PairOut, ReferOut, Told};
 use super::pad::Moved;
 use crate::context::Context;
-use crate::edges::mail::{Ask, AskKind, Contribution, Given, Note, NoteKind};
+use crate::edges::mail::{Ask, AskKind, Contribution, Given, MeetKind, Note, NoteKind, Shown};
 use crate::intake::mapping::coerced;
 use crate::state::{KeyBuf, KeyHash, Raw, Tag};
 
@@ -122,6 +122,7 @@ impl Telling<'_> {
         layout.references.iter().for_each(|out| self.reference(out, context));
         layout.members_out.iter().for_each(|out| self.membership(out, context));
         layout.sessions_out.iter().for_each(|out| self.session(out, context));
+        layout.pairs_out.iter().for_each(|out| self.pairing(out, context));
     }
 
     /// The fields, at birth or death.
@@ -167,6 +168,12 @@ impl Telling<'_> {
                     self.session(out, context);
                 }
             }
+            Consumer::Pair(at) => {
+                let out = &layout.pairs_out[*at as usize];
+                if !told(&out.reads) {
+                    self.pairing(out, context);
+                }
+            }
             Consumer::Effect(at) => self.effect(&layout.effects[*at as usize], Some(entry.old), context),
         }
     }
@@ -191,6 +198,7 @@ impl Telling<'_> {
             | Consumer::Refer(_)
             | Consumer::Member(_)
             | Consumer::Session(_)
+            | Consumer::Pair(_)
             | Consumer::Effect(_) => {}
         }
     }
@@ -371,6 +379,25 @@ impl Telling<'_> {
             Some(to) => context.refer(self.epoch, out.lookup, to, self.row, true),
             None if self.lives => self.sees_nothing(out, context),
             None => {}
+        }
+    }
+
+    /// The rows of a join's other side that the row leaves, and those that it meets.
+    fn pairing(&self, out: &PairOut, context: &mut Context) {
+        let born = self.moved.is_none() && self.lives;
+        let dies = self.moved.is_none() && !self.lives;
+        let from = if born { None } else { self.old_key(&out.on) };
+        let to = if dies { None } else { self.new_key(&out.on) };
+        let shows_more = self.moved.is_some_and(|moved| moved.iter().any(|entry| out.given.contains(&entry.slot)));
+        if from == to && !shows_more {
+            return;
+        }
+        if let Some(from) = &from {
+            context.meet(self.epoch, out.join, out.is_right, from, self.row, MeetKind::Leave);
+        }
+        if let Some(to) = &to {
+            let shown = Shown { given: out.given.iter().map(|slot| self.new_cell(*slot)).collect(), name: None };
+            context.meet(self.epoch, out.join, out.is_right, to, self.row, MeetKind::Come(shown));
         }
     }
 

@@ -39,6 +39,8 @@ pub enum Consumer {
     Member(u32),
     /// A session edge that starts here (place in [`Layout::sessions_out`]).
     Session(u32),
+    /// A side of a join edge that starts here (place in [`Layout::pairs_out`]).
+    Pair(u32),
     /// An effect's condition (place in [`Layout::effects`]).
     Effect(u32),
 }
@@ -180,6 +182,21 @@ pub struct KeySlots {
     pub types: Vec<Type>,
 }
 
+/// One side of a join edge, whose rows are here.
+#[derive(Clone, Debug)]
+pub struct PairOut {
+    /// The join edge.
+    pub join: u32,
+    /// Which side.
+    pub is_right: bool,
+    /// What must be equal.
+    pub on: KeySlots,
+    /// What the condition reads.
+    pub given: Vec<u32>,
+    /// Every slot of these.
+    pub reads: Vec<u32>,
+}
+
 /// An effect whose condition is a cell here.
 #[derive(Clone, Debug)]
 pub struct EffectHere {
@@ -259,6 +276,8 @@ pub struct Layout {
     pub members_out: Vec<MemberOut>,
     /// Session edges that start here.
     pub sessions_out: Vec<SessionOut>,
+    /// Sides of join edges that start here.
+    pub pairs_out: Vec<PairOut>,
     /// Effects.
     pub effects: Vec<EffectHere>,
     /// For a home: the other regions of its table, which it tells of births and deaths.
@@ -318,10 +337,11 @@ impl Layout {
             references: references_from(plan, id),
             members_out: members_from(plan, id),
             sessions_out: sessions_from(plan, id),
+            pairs_out: pairs_from(plan, id),
             effects: effects_in(plan, id),
             followers: if is_home { followers(&plan.regions, id) } else { Vec::new() },
             columns: slots_of_columns(region),
-            is_derived: plan.tables[region.table.0 as usize].kept_by.is_some(),
+            is_derived: plan.tables[region.table.0 as usize].is_derived(),
             derived_key: derived_key(plan, region).filter(|_| is_home),
         };
         layout.connect(plan);
@@ -368,6 +388,9 @@ impl Layout {
             let out = &self.sessions_out[at];
             let slots: Vec<u32> = out.key.slots.iter().chain([&out.on]).copied().collect();
             slots.into_iter().for_each(|slot| self.want(slot, Consumer::Session(at as u32)));
+        }
+        for at in 0..self.pairs_out.len() {
+            self.pairs_out[at].reads.clone().into_iter().for_each(|slot| self.want(slot, Consumer::Pair(at as u32)));
         }
         for at in 0..self.effects.len() {
             self.want(self.effects[at].when, Consumer::Effect(at as u32));
@@ -544,9 +567,27 @@ fn members_from(plan: &Plan, id: u32) -> Vec<MemberOut> {
     .collect()
 }
 
+fn pairs_from(plan: &Plan, id: u32) -> Vec<PairOut> {
+    let sides = plan.joins.iter().enumerate().flat_map(|(at, join)| {
+        [false, true].map(|is_right| (at as u32, is_right, &join.sides[usize::from(is_right)], &join.on_types))
+    });
+    sides
+        .filter(|(_, _, side, _)| side.from.0 == id)
+        .map(|(join, is_right, side, types)| PairOut {
+            join,
+            is_right,
+            on: KeySlots { slots: side.on.iter().map(|slot| slot.0).collect(), types: types.clone(), parts: Vec::new() },
+            given: side.given.iter().map(|slot| slot.0).collect(),
+            reads: side.on.iter().chain(&side.given).map(|slot| slot.0).collect(),
+        })
+        .collect()
+}
+
 /// The slots of a derived table's columns, which all are key columns.
 fn derived_key(plan: &Plan, region: &PlannedRegion) -> Option<Vec<(u32, usize)>> {
-    plan.tables[region.table.0 as usize].kept_by?;
+    if !plan.tables[region.table.0 as usize].is_derived() {
+        return None;
+    }
     let place = |(slot, planned): (usize, &thalweg_graph::plan::Slot)| match planned.source {
         SlotSource::Column(column) => Some((slot as u32, column.0 as usize)),
         _ => None,

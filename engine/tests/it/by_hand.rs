@@ -33,6 +33,7 @@ pub fn table(name: &str, key: &[u32], columns: &[(&str, Type)], home: u32) -> Ta
         home: Some(RegionId(home)),
         whole_rows: false,
         kept_by: None,
+        paired_by: None,
     }
 }
 

@@ -113,7 +113,7 @@ impl Oracle {
 
     fn apply(&mut self, change: &Change) {
         for table in 0..self.plan.tables.len() {
-            let is_read = self.plan.tables[table].kept_by.is_none() && !self.plan.tables[table].name.is_empty();
+            let is_read = !self.plan.tables[table].is_derived() && !self.plan.tables[table].name.is_empty();
             if is_read && self.plan.tables[table].from == change.schema.table {
                 let (mut names, multiset) = self.key_names(table, change);
                 names.extend(multiset.then(|| Arc::from("#")));
@@ -355,10 +355,17 @@ impl Oracle {
 
     /// The documents of a derived table: the keys of all rows of another.
     fn keep_derived(&mut self, table: usize, all: &[BTreeMap<Key, Vec<Cell>>]) {
-        let Some(edge) = self.plan.tables[table].kept_by else { return };
-        let edge = &self.plan.memberships[edge.0 as usize];
-        let keys: BTreeSet<Key> =
-            all[edge.from.0 as usize].values().flat_map(|row| other_keys(row, &edge.key, &edge.key_types, &edge.parts)).collect();
+        let keys: BTreeSet<Key> = match (self.plan.tables[table].kept_by, self.plan.tables[table].paired_by) {
+            (Some(edge), _) => {
+                let edge = &self.plan.memberships[edge.0 as usize];
+                all[edge.from.0 as usize]
+                    .values()
+                    .flat_map(|row| other_keys(row, &edge.key, &edge.key_types, &edge.parts))
+                    .collect()
+            }
+            (None, Some(join)) => pairs(&self.plan.joins[join.0 as usize], all),
+            (None, None) => return,
+        };
         let names: Vec<Value> = self.keys[table].iter().cloned().map(Value::text).collect();
         self.tables[table] = keys.into_iter().map(|key| (key.clone(), names.iter().cloned().zip(key).collect())).collect();
     }
@@ -787,4 +794,24 @@ fn other_keys(row: &[Cell], slots: &[SlotId], types: &[Type], parts: &[Part]) ->
         keys = longer;
     }
     keys
+}
+
+/// Every row of one side with every row of the other, where all is equal and the condition true.
+fn pairs(join: &Join, all: &[BTreeMap<Key, Vec<Cell>>]) -> BTreeSet<Key> {
+    let [left, right] = &join.sides;
+    let mut pairs = BTreeSet::new();
+    for (one, a) in &all[left.from.0 as usize] {
+        for (other, b) in &all[right.from.0 as usize] {
+            let on = other_key(a, &left.on, &join.on_types);
+            let meets = on.is_some() && on == other_key(b, &right.on, &join.on_types);
+            let shown: Vec<Cell> = left.given.iter().map(|slot| a[slot.0 as usize].clone()).collect();
+            let shown: Vec<Cell> = shown.into_iter().chain(right.given.iter().map(|slot| b[slot.0 as usize].clone())).collect();
+            let holds =
+                |condition: &Expr| evaluate(condition, &|id| shown[id.0 as usize].clone()).is_ok_and(|value| value.is_true());
+            if meets && join.condition.as_ref().is_none_or(holds) {
+                pairs.insert([one.as_slice(), other].concat());
+            }
+        }
+    }
+    pairs
 }

@@ -9,7 +9,7 @@ use thalweg_graph::state::EngineState;
 use thalweg_graph::{Outcome, Plan, Transaction};
 
 use crate::oracle::Oracle;
-use crate::random::{GROUPS, History, Rng, random_plan};
+use crate::random::{GROUPS, History, JOINS, Rng, random_plan};
 
 /// One definition with its history.
 struct Case {
@@ -69,8 +69,10 @@ fn assert_same<T: PartialEq + std::fmt::Debug>(case: &Case, what: &str, engine: 
             case.spec.effects.iter().map(|effect| format!("{}: {:?} when {}", effect.name, effect.on, effect.when)).collect();
         let groups: Vec<String> =
             case.spec.tables.iter().filter_map(|table| Some(format!("{} {:?}", table.name, table.group.as_ref()?))).collect();
+        let joins: Vec<String> =
+            case.spec.tables.iter().filter_map(|table| Some(format!("{} {:?}", table.name, table.join.as_ref()?))).collect();
         panic!(
-            "seed {}, {what} {at}:\nengine {:#?}\noracle {:#?}\nfields {formulas:#?}\neffects {effects:#?}\ngroups {groups:#?}",
+            "seed {}, {what} {at}:\nengine {:#?}\noracle {:#?}\nfields {formulas:#?}\neffects {effects:#?}\ngroups {groups:#?}\njoins {joins:#?}",
             case.seed,
             engine.get(at),
             oracle.get(at)
@@ -88,7 +90,7 @@ fn seeds(default: u64) -> std::ops::Range<u64> {
 /// P1: at every closed epoch every field equals its formula on the inputs as of that epoch, for any batching.
 #[test]
 fn p1_prefix() {
-    let (mut deltas, mut derived) = (0, 0);
+    let (mut deltas, mut derived, mut paired) = (0, 0, 0);
     for seed in seeds(60) {
         let case = case(seed, 60);
         let (lines, documents) = expected(&case);
@@ -96,10 +98,13 @@ fn p1_prefix() {
         assert_same(&case, "delta", &engine.deltas.sorted(), &lines.deltas.sorted());
         assert_same(&case, "document", &finally, &documents);
         deltas += lines.deltas.len();
+        let of_pairs = |node: &str| JOINS.iter().any(|join| node.starts_with(join.0));
+        paired += lines.deltas.sorted().iter().filter(|delta| of_pairs(&delta.node)).count();
         derived +=
             lines.deltas.sorted().iter().filter(|delta| GROUPS.iter().any(|group| delta.node.starts_with(group.0))).count();
     }
     assert!(deltas > 2_000, "{deltas} deltas are too few to mean anything");
+    assert!(paired > 100, "{paired} deltas of pairs are too few to mean anything");
     assert!(derived > 250, "{derived} deltas of derived tables are too few to mean anything");
 }
 

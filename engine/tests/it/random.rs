@@ -7,8 +7,8 @@ use thalweg_formulas::decimal::Decimal;
 use thalweg_formulas::{Timestamp, Type, Value};
 use thalweg_graph::planning::plan;
 use thalweg_graph::spec::{
-    BySpec, ClassifySpec, EffectSpec, FieldSpec, GraphSpec, GroupSpec, OneOrMany, ReactionSpec, RelationSpec, ScheduleSpec,
-    TableSpec, TimerSpec, WindowSpec,
+    BySpec, ClassifySpec, EffectSpec, FieldSpec, GraphSpec, GroupSpec, JoinSpec, OneOrMany, ReactionSpec, RelationSpec,
+    ScheduleSpec, TableSpec, TimerSpec, WindowSpec,
 };
 use thalweg_graph::transaction::{Body, SchemaColumn, TimerFired};
 use thalweg_graph::{Change, Op, Plan, Row, Schema, Transaction};
@@ -77,6 +77,8 @@ pub struct Shape {
     relations: Vec<(&'static str, &'static str, &'static str, bool)>,
     /// Derived tables.
     groups: Vec<&'static str>,
+    /// The key columns of tables that have a key.
+    keys: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Shape {
@@ -86,7 +88,9 @@ impl Shape {
         };
         let columns = TABLES.iter().map(|(name, columns, _)| (*name, names(columns)));
         let relations = RELATIONS.iter().map(|(of, name, to, _, children)| (*of, *name, *to, *children));
-        Shape { columns: columns.collect(), relations: relations.collect(), ..Shape::default() }
+        let keyed = TABLES.iter().filter(|(_, _, key)| !key.is_empty());
+        let keys = keyed.map(|(name, _, key)| (*name, key.iter().map(|key| (*key).to_owned()).collect()));
+        Shape { columns: columns.collect(), relations: relations.collect(), keys: keys.collect(), ..Shape::default() }
     }
 
     fn tables(&self) -> Vec<&'static str> {
@@ -102,6 +106,10 @@ impl Shape {
 /// Derived tables, the relation to their rows, and the one back.
 pub const GROUPS: [(&str, &str, &str); 3] = [("Ga", "of_a", "in_a"), ("Gb", "of_b", "in_b"), ("Gc", "of_c", "in_c")];
 
+/// Derived tables of pairs, what their rows are called, and the relations back.
+pub const JOINS: [(&str, [&str; 2], [&str; 2]); 2] =
+    [("Ja", ["one", "other"], ["ja_one", "ja_other"]), ("Jb", ["left", "right"], ["jb_left", "jb_right"])];
+
 /// A random definition that is accepted, planned.
 pub fn random_plan(rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
     let mut spec = GraphSpec { tables: TABLES.iter().map(table_spec).collect(), ..GraphSpec::default() };
@@ -109,6 +117,10 @@ pub fn random_plan(rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
     random_fields(rng, &mut spec, &mut shape, 7);
     for group in GROUPS.iter().take(rng.below(4)) {
         random_group(rng, &mut spec, &mut shape, *group);
+    }
+    random_fields(rng, &mut spec, &mut shape, 3);
+    for join in JOINS.iter().take(rng.below(4).saturating_sub(1)) {
+        random_join(rng, &mut spec, &mut shape, *join);
     }
     random_fields(rng, &mut spec, &mut shape, 5);
     for number in 0..rng.below(6) {
@@ -258,12 +270,76 @@ fn random_group(
         if plan(spec, &[]).is_ok() {
             shape.relations.push((name, rows, of, true));
             shape.relations.extend(refers.then_some((of, back, name, false)));
+            shape.keys.insert(name, columns.clone());
             shape.columns.insert(name, columns);
             shape.groups.push(name);
             return;
         }
         spec.tables.pop();
         spec.tables[at].relations.remove(back);
+    }
+}
+
+/// A table of pairs of rows of two tables, which may be derived themselves, or of one; rows may refer to the pairs that they are in.
+fn random_join(
+    rng: &mut Rng,
+    spec: &mut GraphSpec,
+    shape: &mut Shape,
+    (name, sides, back): (&'static str, [&'static str; 2], [&'static str; 2]),
+) {
+    for _ in 0..12 {
+        let keyed: Vec<&'static str> = shape.keys.keys().copied().collect();
+        let of = [*rng.pick(&keyed), *rng.pick(&keyed)];
+        let on = match rng.below(6) {
+            0 => vec![rng.pick(&shape.columns[of[0]]).clone()],
+            // Whole numbers, which are often equal.
+            1 | 5 => vec![format!("{} == {}", rng.pick(&shape.columns[of[0]]), rng.pick(&shape.keys[of[1]]))],
+            2 => vec![format!("{} == {}", name_of(rng, of[0], shape), number_text(rng, of[1], shape, 1))],
+            3 => vec![
+                format!("{} == {}", rng.pick(&shape.columns[of[0]]), rng.pick(&shape.columns[of[1]])),
+                format!("{} == {}", name_of(rng, of[0], shape), name_of(rng, of[1], shape)),
+            ],
+            _ => vec![format!("{} == {}", name_of(rng, of[0], shape), name_of(rng, of[1], shape))],
+        };
+        let keys: Vec<Vec<String>> =
+            (0..2).map(|side| shape.keys[of[side]].iter().map(|column| format!("{}_{column}", sides[side])).collect()).collect();
+        let before = shape.relations.len();
+        shape.relations.extend((0..2).map(|side| (name, sides[side], of[side], false)));
+        shape.columns.insert(name, keys.concat());
+        let filter = rng.chance(60).then(|| bool_text(rng, name, shape));
+        let filter =
+            filter.map(|filter| if rng.chance(30) { format!("({filter}) && {}", bool_text(rng, name, shape)) } else { filter });
+        let join = JoinSpec {
+            left: of[0].to_owned(),
+            right: of[1].to_owned(),
+            on: OneOrMany::Many(on),
+            filter,
+            names: Some(sides.map(str::to_owned).to_vec()),
+        };
+        spec.tables.push(TableSpec { name: name.to_owned(), join: Some(join), ..TableSpec::default() });
+        let at = |of: &str| spec.tables.iter().position(|table| table.name == of).expect("a table");
+        let places = of.map(at);
+        for side in (0..2).filter(|_| rng.chance(70)) {
+            let key = OneOrMany::Many(keys[side].clone());
+            let children = RelationSpec::Children { table: name.to_owned(), key };
+            spec.tables[places[side]].relations.insert(back[side].to_owned(), children);
+            shape.relations.push((of[side], back[side], name, true));
+        }
+        if plan(spec, &[]).is_ok() {
+            shape.keys.insert(name, keys.concat());
+            shape.groups.push(name);
+            let field =
+                FieldSpec { name: format!("{name}.own"), formula: number_text(rng, name, shape, 2), ..FieldSpec::default() };
+            spec.fields.push(field);
+            if plan(spec, &[]).is_err() {
+                spec.fields.pop();
+            }
+            return;
+        }
+        spec.tables.pop();
+        shape.relations.truncate(before);
+        shape.columns.remove(name);
+        places.iter().zip(back).for_each(|(at, back)| drop(spec.tables[*at].relations.remove(back)));
     }
 }
 

@@ -14,7 +14,7 @@ use thalweg_graph::{Op, Plan, Schema, Transaction};
 use crate::by_hand::{change, row, schema, tx};
 use crate::random::Rng;
 
-type Updates<D> = Vec<(D, u64, isize)>;
+pub type Updates<D> = Vec<(D, u64, isize)>;
 
 /// (order, (item, x)).
 type Item = (i64, (i64, i64));
@@ -40,7 +40,7 @@ pub fn table(name: &str, columns: &[&str], relation: Option<(&str, RelationSpec)
 }
 
 /// Runs the engine in steps of `step` epochs; the deltas by epoch.
-fn deltas(plan: &Arc<Plan>, workers: usize, step: usize, history: &[Transaction]) -> BTreeMap<u64, Vec<Delta>> {
+pub fn deltas(plan: &Arc<Plan>, workers: usize, step: usize, history: &[Transaction]) -> BTreeMap<u64, Vec<Delta>> {
     let mut engine = Engine::new(plan.clone(), Options { workers, ..Options::default() });
     let mut by_epoch: BTreeMap<u64, Vec<Delta>> = BTreeMap::new();
     for batch in history.chunks(step) {
@@ -53,7 +53,7 @@ fn deltas(plan: &Arc<Plan>, workers: usize, step: usize, history: &[Transaction]
 }
 
 /// What a differential collection holds after each epoch.
-fn states<D: Ord + Clone>(mut updates: Updates<D>, epochs: u64) -> Vec<BTreeSet<D>> {
+pub fn states<D: Ord + Clone>(mut updates: Updates<D>, epochs: u64) -> Vec<BTreeSet<D>> {
     updates.sort_by_key(|(_, epoch, _)| *epoch);
     let mut held: BTreeMap<D, isize> = BTreeMap::new();
     let mut updates = updates.into_iter().peekable();
@@ -71,20 +71,20 @@ fn states<D: Ord + Clone>(mut updates: Updates<D>, epochs: u64) -> Vec<BTreeSet<
 const PARENTS: i64 = 8;
 
 /// Workers, and epochs in a step.
-const STEPS: [(usize, usize); 5] = [(1, 1), (1, 7), (1, 250), (2, 7), (4, 100)];
+pub const STEPS: [(usize, usize); 5] = [(1, 1), (1, 7), (1, 250), (2, 7), (4, 100)];
 
 /// What a twin has run; it is printed at the end.
-struct Cases {
+pub struct Cases {
     operator: &'static str,
     ran: BTreeMap<(usize, usize), usize>,
 }
 
 impl Cases {
-    fn new(operator: &'static str) -> Cases {
+    pub fn new(operator: &'static str) -> Cases {
         Cases { operator, ran: BTreeMap::new() }
     }
 
-    fn ran(&mut self, step: usize, workers: usize) {
+    pub fn ran(&mut self, step: usize, workers: usize) {
         *self.ran.entry((step, workers)).or_insert(0) += 1;
     }
 }

@@ -81,7 +81,14 @@ fn edges(plan: &Plan) -> Vec<Value> {
             "shows": plan.node_id(edge.into, edge.slot),
         })
     });
-    groups.chain(lookups).chain(memberships).chain(sessions).collect()
+    let joins = plan.joins.iter().map(|join| {
+        let from: Vec<u32> = join.sides.iter().map(|side| side.from.0).collect();
+        let by: Vec<Vec<String>> =
+            join.sides.iter().map(|side| side.on.iter().map(|slot| plan.node_id(side.from, *slot)).collect()).collect();
+        let reads: Vec<String> = join.given().into_iter().map(|(region, slot)| plan.node_id(region, slot)).collect();
+        json!({ "kind": "join", "from": from, "to": join.to.0, "index_level": join.level, "by": by, "where_reads": reads })
+    });
+    groups.chain(lookups).chain(memberships).chain(sessions).chain(joins).collect()
 }
 
 /// Indexes of keys and of references: state that belongs to no slot.

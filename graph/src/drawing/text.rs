@@ -8,8 +8,8 @@ use super::figures::Sheet;
 use super::view::{cancelled_by, kept, raised_by};
 use crate::outcome::NodeStats;
 use crate::plan::{
-    CellKind, Effect, EffectKind, EffectMode, Group, Lookup, Membership, Part, Plan, Reaction, Rearm, Region, RegionId, Schedule,
-    Session, SlotId, SlotSource, Table,
+    CellKind, Effect, EffectKind, EffectMode, Group, Join, JoinSide, Lookup, Membership, Part, Plan, Reaction, Rearm, Region,
+    RegionId, Schedule, Session, SlotId, SlotSource, Table,
 };
 use crate::show;
 use crate::spec::ActionSpec;
@@ -22,6 +22,9 @@ pub fn to_text(plan: &Plan, stats: &[NodeStats]) -> String {
         table_heading(&mut out, table);
         if let Some(edge) = table.kept_by {
             put(&mut out, format_args!("  {}", kept_by_text(plan, &plan.memberships[edge.0 as usize])));
+        }
+        if let Some(join) = table.paired_by {
+            put(&mut out, format_args!("  {}", paired_by_text(plan, &plan.joins[join.0 as usize])));
         }
         for (region_ix, region) in (0u32..).zip(&plan.regions).filter(|(_, region)| region.table.0 as usize == ix) {
             put(&mut out, format_args!("  region {region_ix}, level {}", region.level));
@@ -86,6 +89,34 @@ fn kept_by_text(plan: &Plan, edge: &Membership) -> String {
     let table = &plan.tables[from.table.0 as usize].name;
     let by = key_names(plan, edge.from, &edge.key, &edge.parts);
     format!("<- rows of {table} by {by}, region {}; a document lives as long as a row is in it", edge.from.0)
+}
+
+/// `<- pairs of Order by sku and Shipment by sku`, and what else must hold.
+fn paired_by_text(plan: &Plan, join: &Join) -> String {
+    let side = |side: &JoinSide| {
+        let table = plan.regions[side.from.0 as usize].table;
+        let by = slot_names(plan, side.from, &side.on);
+        format!("{} by {by}, region {}", plan.tables[table.0 as usize].name, side.from.0)
+    };
+    let [left, right] = &join.sides;
+    let given = join.sides.iter().flat_map(|side| side.given.iter().map(move |slot| (side, *slot)));
+    let given: Vec<String> = given.map(|(side, slot)| format!("{}.{}", side.name, own_name(plan, side.from, slot))).collect();
+    let condition = join.condition.as_ref().map(|condition| {
+        let name = |id: InputId| given[id.0 as usize].clone();
+        format!(" where {}", show::text(condition, &name))
+    });
+    let (left, right, condition) = (side(left), side(right), condition.unwrap_or_default());
+    format!(
+        "<- pairs of {left} and {right}, index at level {}{condition}; a row that comes or goes costs the rows it meets",
+        join.level
+    )
+}
+
+/// A slot's name within its table.
+fn own_name(plan: &Plan, region: RegionId, slot: SlotId) -> &str {
+    let place = &plan.regions[region.0 as usize];
+    let (table, name) = (&plan.tables[place.table.0 as usize].name, &place.slots[slot.0 as usize].name);
+    name.strip_prefix(&**table).and_then(|name| name.strip_prefix('.')).unwrap_or(name)
 }
 
 /// What the slot holds and has cost in this region.

@@ -81,7 +81,12 @@ fn slot_node(plan: &Plan, region: RegionId, slot: SlotId, regions: &[u32]) -> No
     let place = &plan.regions[region.0 as usize];
     let found = &place.slots[slot.0 as usize];
     let kept_by = plan.tables[place.table.0 as usize].kept_by.map(|edge| &plan.memberships[edge.0 as usize]);
+    let paired_by = plan.tables[place.table.0 as usize].paired_by.map(|join| &plan.joins[join.0 as usize]);
     let (kind, tier, maintenance, reads) = match found.source {
+        SlotSource::Column(_) if let Some(join) = paired_by => {
+            let kept = Maintenance::Incremental("a row that comes or goes costs the rows of the other side that it meets".into());
+            (Kind::Key, 2, Some(kept), join.reads())
+        }
         SlotSource::Column(column) if let Some(edge) = kept_by => {
             let kept = Maintenance::Incremental("rows in a document are counted, one step for each that comes or goes".into());
             (Kind::Key, 2, Some(kept), vec![(edge.from, edge.key[column.0 as usize])])

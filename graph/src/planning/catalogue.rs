@@ -13,6 +13,7 @@ use thalweg_formulas::{Problem, Type};
 
 use super::derived::GroupDef;
 use super::findings::{Findings, with_near_misses};
+use super::joins::{self, JoinDef};
 use super::language;
 use super::slips::{self, one_slip_apart};
 use crate::plan::Column;
@@ -37,6 +38,8 @@ pub(super) struct TableDef {
     pub(super) spec: Option<usize>,
     /// Its rows are kept, not read; all its columns are key columns.
     pub(super) derived: bool,
+    /// Its columns are known; a join's are not before those of its sides.
+    pub(super) settled: bool,
 }
 
 /// A relation, names resolved.
@@ -67,6 +70,7 @@ impl TableDef {
             relations: BTreeMap::new(),
             spec: None,
             derived: false,
+            settled: true,
         }
     }
 
@@ -123,15 +127,22 @@ pub(super) enum Mention {
 
 impl Catalogue {
     /// Tables, keys, columns and relations of the definition.
-    pub(super) fn build(spec: &GraphSpec, known: &[Arc<Schema>], findings: &mut Findings) -> (Catalogue, Vec<GroupDef>) {
+    pub(super) fn build(
+        spec: &GraphSpec,
+        known: &[Arc<Schema>],
+        findings: &mut Findings,
+    ) -> (Catalogue, Vec<GroupDef>, Vec<JoinDef>) {
         let open_world = spec.tables.is_empty() && known.is_empty();
         let mut catalogue = Catalogue { tables: Vec::new(), names: HashMap::new(), known: known.to_vec(), open_world };
         spec.tables.iter().enumerate().for_each(|(ix, table)| catalogue.declare(ix, table, &spec.tables, findings));
+        let joins = catalogue.declare_joins(spec, findings);
         spec.tables.iter().enumerate().for_each(|(ix, table)| catalogue.relate(ix, table, findings));
-        let groups = spec.tables.iter().enumerate().filter_map(|(ix, table)| Some((ix, table.group.as_ref()?)));
+        let only_group = |table: &'_ TableSpec| table.join.is_none();
+        let groups = spec.tables.iter().enumerate().filter(|(_, table)| only_group(table));
+        let groups = groups.filter_map(|(ix, table)| Some((ix, table.group.as_ref()?)));
         let groups = groups.filter_map(|(ix, group)| catalogue.relate_derived(ix, group, findings)).collect();
         catalogue.tables.iter_mut().for_each(|table| table.declared = table.columns.len());
-        (catalogue, groups)
+        (catalogue, groups, joins)
     }
 
     /// The table of global fields: one document with the empty key.
@@ -307,6 +318,15 @@ impl Catalogue {
         if self.tables.iter().any(|table| *table.name == *name) {
             let problem = Problem::new(233, format!("table `{name}` is declared twice"));
             findings.error(Place::Table(ix, "name".into()), problem.help("give one of them another name"));
+            return;
+        }
+        if spec.join.is_some() {
+            self.refuse_source(ix, spec, &name, findings);
+            if spec.group.is_some() {
+                let problem = Problem::new(256, format!("table `{name}` has both a `group` and a `join`"));
+                findings.error(Place::Table(ix, "group".into()), problem.help("make a table of each: a group may be of a join"));
+            }
+            self.add(joins::blank(ix, &name));
             return;
         }
         if let Some(group) = &spec.group {

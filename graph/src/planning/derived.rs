@@ -98,17 +98,19 @@ impl Catalogue {
     }
 
     /// A derived table has no source, nor anything that a source would tell.
-    fn refuse_source(&self, ix: usize, spec: &TableSpec, name: &str, findings: &mut Findings) {
-        let of = spec.group.as_ref().map_or("", |group| group.of.as_str());
+    pub(super) fn refuse_source(&self, ix: usize, spec: &TableSpec, name: &str, findings: &mut Findings) {
+        let (of, says_key) = match (&spec.group, &spec.join) {
+            (_, Some(join)) => (format!("pairs of rows of `{}` and `{}`", join.left, join.right), "it is the keys of both rows"),
+            (group, None) => (format!("rows of `{}`", group.as_ref().map_or("", |group| &group.of)), "`by` says it"),
+        };
         let given = [("from", spec.from.is_some()), ("key", spec.key.is_some()), ("columns", !spec.columns.is_empty())];
         for (key, _) in given.iter().filter(|(_, given)| *given) {
-            let problem =
-                Problem::new(256, format!("table `{name}` is kept from rows of `{of}`, so it has no `{key}` of its own"));
-            let help = if *key == "from" { "leave it out" } else { "leave it out: `by` says it" };
+            let problem = Problem::new(256, format!("table `{name}` is kept from {of}, so it has no `{key}` of its own"));
+            let help = if *key == "from" { "leave it out".to_owned() } else { format!("leave it out: {says_key}") };
             findings.error(Place::Table(ix, (*key).into()), problem.help(help));
         }
         if let Some(schema) = self.known_as(name).first() {
-            let message = format!("table `{name}` is kept from rows of `{of}`, but the source has a table `{}`", schema.table);
+            let message = format!("table `{name}` is kept from {of}, but the source has a table `{}`", schema.table);
             findings
                 .error(Place::Table(ix, "name".into()), Problem::new(257, message).help("give the derived table another name"));
         }
@@ -258,7 +260,7 @@ pub(super) fn check_group(world: &Shared, spec: &GraphSpec, group: usize, findin
 }
 
 /// A formula at rows of `of`, checked and lowered; `refuse` may have something against it.
-fn formula(
+pub(super) fn formula(
     world: &Shared,
     of: usize,
     ast: &Ast,
@@ -279,7 +281,7 @@ fn formula(
 }
 
 /// A part of the key of rows that meet the condition; NULL for others.
-fn only_where(filter: Expr, part: Expr) -> Expr {
+pub(super) fn only_where(filter: Expr, part: Expr) -> Expr {
     let ty = part.ty().clone();
     let none = Expr::new(ExprKind::Const(Value::Null), Type::Null);
     Expr::new(ExprKind::If(filter, part, none), ty)

@@ -11,6 +11,7 @@ use thalweg_formulas::{Expr, Problem, Type, Value};
 
 use super::derived;
 use super::findings::Findings;
+use super::joins;
 use super::lower;
 use super::order::{self, Reads, Unit};
 use super::places::located;
@@ -24,11 +25,13 @@ use crate::spec::{GraphSpec, Place};
 pub(super) fn check_fields(world: &Shared, spec: &GraphSpec, findings: &mut Findings) {
     read_names(world);
     derived::read_names(world);
+    joins::read_names(world);
     order::refuse_cycles(world, findings);
     for unit in order::order(world) {
         match unit {
             Unit::Field(field) => check_field(world, spec, field, findings),
             Unit::Group(group) => derived::check_group(world, spec, group, findings),
+            Unit::Join(join) => joins::check_join(world, spec, join, findings),
         }
     }
 }
@@ -104,6 +107,7 @@ pub(super) fn is_lowerable(world: &Shared, reading: &Reading) -> bool {
     let world = world.borrow();
     reads.fields.iter().all(|field| world.fields[*field].node.is_some())
         && reads.groups.iter().all(|group| world.groups[*group].key.is_some())
+        && reads.joins.iter().all(|join| world.joins[*join].met.is_some())
 }
 
 /// Checks a formula at documents of `table`; `itself` is the type of `self`.

@@ -1,6 +1,6 @@
 //! The invariants of a plan, asserted for every plan that is made.
 //!
-//! - INV-PLAN-LEVELS: every edge goes from a lower level to a higher one; a lookup's index stands between.
+//! - INV-PLAN-LEVELS: every edge goes from a lower level to a higher one; a lookup's or a join's index stands between.
 //! - INV-PLAN-CELLS: a cell reads slots of its own row that are there and, but for its own in a self-reference, computed before it.
 //! - INV-PLAN-SLOTS: every slot's source names that slot; columns live in the home region, values are carried from lower regions of the same table.
 
@@ -51,6 +51,10 @@ fn levels(plan: &Plan) -> Result<(), String> {
         require(up && same_table && session.key.len() == session.key_types.len(), || {
             format!("INV-PLAN-LEVELS: session edge {ix} goes up, and comes back to its table")
         })?;
+    }
+    for (ix, join) in plan.joins.iter().enumerate() {
+        let below = join.sides.iter().all(|side| level(side.from) < join.level && side.on.len() == join.on_types.len());
+        require(below && join.level < level(join.to), || format!("INV-PLAN-LEVELS: join edge {ix} goes up"))?;
     }
     for (ix, lookup) in plan.lookups.iter().enumerate() {
         let below = level(lookup.from).max(level(lookup.to));

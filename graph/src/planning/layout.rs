@@ -16,8 +16,9 @@ use super::nodes::{NodeId, SELF, Source};
 use super::rewrite::map_inputs;
 use super::world::World;
 use crate::plan::{
-    Cancel, Cell, CellKind, ColumnId, Effect, Field, FieldId, Group, GroupId, Lookup, LookupId, Membership, MembershipId, Plan,
-    Reaction, Region, RegionId, Schedule, Session, SessionId, Slot, SlotId, SlotSource, Table, TableId,
+    Cancel, Cell, CellKind, ColumnId, Effect, Field, FieldId, Group, GroupId, Join, JoinId, JoinSide, Lookup, LookupId,
+    Membership, MembershipId, Plan, Reaction, Region, RegionId, Schedule, Session, SessionId, Slot, SlotId, SlotSource, Table,
+    TableId,
 };
 use crate::spec::GraphSpec;
 
@@ -31,7 +32,8 @@ pub(super) struct Later {
 /// The plan of an accepted definition.
 pub(super) fn plan(mut world: World, spec: &GraphSpec, effects: &[EffectDef], later: Later) -> Plan {
     let roots = world.fields.iter().filter_map(|field| field.node).chain(effects.iter().map(|effect| effect.when));
-    let keys = world.nodes.ids().filter(|id| matches!(world.nodes.get(*id).source, Source::Key { .. }));
+    let is_key = |source: &Source| matches!(source, Source::Key { .. } | Source::Pair { .. });
+    let keys = world.nodes.ids().filter(|id| is_key(&world.nodes.get(*id).source));
     let levels = Levels::place(&world.nodes, roots.chain(keys).collect::<Vec<_>>());
     let tables = Tables::of(&world, &levels);
     let mut layout = Layout::new(&mut world, &levels, &tables);
@@ -44,6 +46,7 @@ pub(super) fn plan(mut world: World, spec: &GraphSpec, effects: &[EffectDef], la
     plan.lookups = layout.lookups(&world, &plan.regions);
     plan.memberships = layout.memberships(&world);
     plan.sessions = layout.sessions(&world, &plan.regions);
+    plan.joins = layout.joins(&world, &plan.regions);
     plan.fields = layout.fields(&world, spec, &tables);
     plan.effects = effects.iter().map(|effect| layout.effect(&world, spec, effect, &tables)).collect();
     let Later { mut reactions, mut cancels, mut schedules } = later;
@@ -89,6 +92,7 @@ impl Tables {
                 home: Some(layout.home(ix)),
                 whole_rows: reactions.iter().any(|reaction| reaction.table.0 as usize == ix),
                 kept_by: world.group_of(ix).map(|group| MembershipId(group as u32)),
+                paired_by: world.join_of(ix).map(|join| JoinId(join as u32)),
             })
             .collect()
     }
@@ -185,6 +189,12 @@ impl Layout {
                     let from = self.meeting(rows.iter().copied());
                     rows.iter().for_each(|read| self.need(from, *read));
                 }
+                Source::Pair { left, right, .. } => {
+                    for side in [left, right] {
+                        let from = self.meeting(side.iter().copied());
+                        side.iter().for_each(|read| self.need(from, *read));
+                    }
+                }
                 Source::Aggregate { .. } => {
                     self.group_of.insert(id, GroupId(self.group_of.len() as u32));
                     let from = self.meeting(node.inputs());
@@ -220,7 +230,7 @@ impl Layout {
             let region = RegionId(ix as u32);
             slots.sort_by_key(|id| match world.nodes.get(*id).source {
                 _ if self.region_of[id] != region => (1, id.0),
-                Source::Column(column) | Source::Key { column, .. } => (0, column as u32),
+                Source::Column(column) | Source::Key { column, .. } | Source::Pair { column, .. } => (0, column as u32),
                 Source::Aggregate { .. } => (2, id.0),
                 Source::Looked { .. } | Source::Session { .. } | Source::Cell { .. } => (3, id.0),
             });
@@ -253,7 +263,9 @@ impl Layout {
         let lives = self.region_of[&id];
         let source = match &node.source {
             _ if lives != region => SlotSource::Carried(lives, self.slot(lives, id)),
-            Source::Column(column) | Source::Key { column, .. } => SlotSource::Column(ColumnId(*column as u32)),
+            Source::Column(column) | Source::Key { column, .. } | Source::Pair { column, .. } => {
+                SlotSource::Column(ColumnId(*column as u32))
+            }
             Source::Aggregate { .. } => SlotSource::Aggregate(self.group_of[&id]),
             Source::Looked { .. } => SlotSource::Looked(self.lookup_of[&id].0, self.lookup_of[&id].1),
             Source::Session { .. } => SlotSource::Session(self.session_of[&id]),
@@ -332,6 +344,26 @@ impl Layout {
             }
         });
         sessions.collect()
+    }
+
+    fn joins(&self, world: &World, regions: &[Region]) -> Vec<Join> {
+        let joins = world.joins.iter().map(|join| {
+            let met = join.met.as_ref().expect("invariant: every join of an accepted definition has its nodes");
+            let sides = [0, 1].map(|side| {
+                let from = self.meeting(met.shown(side));
+                let slots = |nodes: &[NodeId]| nodes.iter().map(|node| self.slot(from, *node)).collect();
+                JoinSide {
+                    name: join.names[side].as_str().into(),
+                    from,
+                    on: slots(&met.on[side]),
+                    given: slots(&met.given[side]),
+                }
+            });
+            let level = sides.iter().map(|side| regions[side.from.0 as usize].level + 1).max().unwrap_or(0);
+            let to = self.home(join.table);
+            Join { sides, on_types: met.types.clone(), condition: met.condition.clone(), level, to }
+        });
+        joins.collect()
     }
 
     fn lookups(&self, world: &World, regions: &[Region]) -> Vec<Lookup> {

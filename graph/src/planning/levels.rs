@@ -4,7 +4,8 @@
 //! what it aggregates; a looked-up value stands two above its reference and its origin, so that the index of references has a
 //! level of its own between them. Within a table a cell stands at the level of its highest input.
 //!
-//! A document of a derived table stands above the rows that it is kept from, and so does everything that it holds.
+//! A document of a derived table stands above the rows that it is kept from, and so does everything that it holds; a pair stands two above
+//! its rows, since the index of what they have in common has a level of its own.
 //!
 //! Then regions of a table move up into the next region of the same table wherever every edge still leads upwards, so that
 //! for example an order's columns and the totals of its items are one region.
@@ -31,7 +32,7 @@ impl Levels {
         for id in nodes.ids().filter(|id| live.contains(id)) {
             let node = nodes.get(id);
             let level = levels.lowest(nodes, id).max(floors.get(&node.table).copied().unwrap_or(0));
-            if matches!(node.source, Source::Key { .. }) {
+            if matches!(node.source, Source::Key { .. } | Source::Pair { .. }) {
                 floors.insert(node.table, level);
             }
             levels.of.insert(id, level);
@@ -64,7 +65,7 @@ impl Levels {
             Source::Column(_) => 0,
             Source::Cell { .. } => inputs,
             Source::Aggregate { .. } | Source::Key { .. } => inputs + 1,
-            Source::Looked { .. } | Source::Session { .. } => inputs + 2,
+            Source::Looked { .. } | Source::Pair { .. } | Source::Session { .. } => inputs + 2,
         }
     }
 
@@ -104,7 +105,7 @@ fn consumers(nodes: &Nodes, live: impl Iterator<Item = NodeId>) -> BTreeMap<Node
         let height = match nodes.get(id).source {
             Source::Column(_) | Source::Cell { .. } => continue,
             Source::Aggregate { .. } | Source::Key { .. } => 1,
-            Source::Looked { .. } | Source::Session { .. } => 2,
+            Source::Looked { .. } | Source::Pair { .. } | Source::Session { .. } => 2,
         };
         for input in nodes.get(id).inputs() {
             consumers.entry(input).or_default().push((id, height));

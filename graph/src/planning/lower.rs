@@ -23,6 +23,14 @@ pub(super) fn lower(reading: &Reading, expr: &Expr) -> Result<Expr, Problem> {
     Lowering { reading }.expr(expr, 0)
 }
 
+/// The same for what reads no more than the row of `frame` and rows beyond it, with nodes of that row's table as inputs.
+///
+/// # Errors
+/// As [`lower`].
+pub(super) fn lower_at(reading: &Reading, expr: &Expr, frame: u32) -> Result<Expr, Problem> {
+    Lowering { reading }.expr(expr, frame)
+}
+
 /// The node in the home row of the row `frame`'s column or field.
 pub(super) fn lower_input(reading: &Reading, input: InputId) -> Result<NodeId, Problem> {
     Lowering { reading }.input(input, 0)

@@ -53,7 +53,7 @@ impl Parts {
         for input in node.inputs() {
             let read = world.nodes.get(input);
             match &read.source {
-                Source::Column(_) | Source::Key { .. } => {}
+                Source::Column(_) | Source::Key { .. } | Source::Pair { .. } => {}
                 Source::Aggregate { agg, .. } => drop(self.aggregates.insert(kept_aggregate(agg))),
                 Source::Looked { .. } => self.looked_up = true,
                 Source::Session { .. } => {}

@@ -2,7 +2,7 @@
 //!
 //! The steps, each in its module, in the order in which they run:
 //!
-//! 1. `catalogue`, `relations`, `derived`: tables, keys, columns and relations, from the definition and from discovered schemas.
+//! 1. `catalogue`, `relations`, `derived`, `joins`: tables, keys, columns and relations, from the definition and from discovered schemas.
 //! 2. `world`, `fields`, `order`: names and texts of derived fields; what each reads; cycles refused; types along the graph (`scope`, `selves`).
 //! 3. `lower`: formulas become nodes: hidden cells for the bodies of aggregates, looked-up values, one node for equal ones (`nodes`).
 //! 4. `effects`, `schedules`, `reactions`, `timers`: conditions, payloads, events, what comes later and what takes it back.
@@ -16,12 +16,14 @@ mod actions;
 mod catalogue;
 mod changes;
 mod common;
+mod conditions;
 mod delay;
 mod derived;
 mod effects;
 mod fields;
 mod findings;
 mod invariants;
+mod joins;
 mod language;
 mod layout;
 mod levels;
@@ -63,8 +65,8 @@ use crate::transaction::Schema;
 pub fn plan(spec: &GraphSpec, known: &[Arc<Schema>]) -> Result<(Plan, Vec<Finding>), Vec<Finding>> {
     let mut findings = Findings::default();
     names::check(spec, &mut findings);
-    let (catalogue, groups) = Catalogue::build(spec, known, &mut findings);
-    let world = Rc::new(RefCell::new(World::new(catalogue, groups)));
+    let (catalogue, groups, joins) = Catalogue::build(spec, known, &mut findings);
+    let world = Rc::new(RefCell::new(World::new(catalogue, groups, joins)));
     let classified = reactions::classify(&world, spec, &mut findings);
     world.borrow_mut().declare_fields(spec, &mut findings);
     fields::check_fields(&world, spec, &mut findings);

@@ -36,6 +36,8 @@ pub(super) enum Source {
     Column(usize),
     /// A key column of a derived table; `rows` are the nodes that hold the key at the rows it is kept from.
     Key { column: usize, rows: Vec<NodeId> },
+    /// A key column of a derived table of pairs; the nodes say at the rows of each side which of them meet.
+    Pair { column: usize, left: Vec<NodeId>, right: Vec<NodeId> },
     /// An aggregate of `contribution` over the rows of table `from` whose `parent_key` holds this document's key.
     /// With a `second` value of each row, where the aggregate takes one. `parts` as in [`crate::plan::Group::parts`].
     Aggregate { agg: Agg, from: usize, contribution: NodeId, second: Option<NodeId>, parent_key: Vec<NodeId>, parts: Vec<Part> },
@@ -67,6 +69,7 @@ impl Node {
         match &self.source {
             Source::Column(_) => vec![],
             Source::Key { rows, .. } => rows.clone(),
+            Source::Pair { left, right, .. } => [left.as_slice(), right].concat(),
             Source::Aggregate { contribution, second, parent_key, .. } => {
                 std::iter::once(contribution).chain(second).chain(parent_key).copied().collect()
             }

@@ -1,6 +1,6 @@
 //! The order in which formulas can be checked: what each reads comes before it, and cycles are refused.
 //!
-//! The units are the derived fields, by number, then the keys of derived tables. A formula that reads a document of a derived table
+//! The units are the derived fields, by number, then the keys of derived tables, those of pairs last. A formula that reads a document of a derived table
 //! reads that table's key, since without it there is no document.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -21,6 +21,8 @@ pub(super) struct Reads {
     pub(super) fields: BTreeSet<usize>,
     /// Derived tables, by their place among the groups.
     pub(super) groups: BTreeSet<usize>,
+    /// Derived tables of pairs, by their place among the joins.
+    pub(super) joins: BTreeSet<usize>,
 }
 
 impl Reads {
@@ -37,6 +39,7 @@ impl Reads {
         let world = reading.world.borrow();
         let tables = reading.frames.borrow();
         self.groups.extend(tables.iter().filter_map(|frame| world.group_of(frame.table)));
+        self.joins.extend(tables.iter().filter_map(|frame| world.join_of(frame.table)));
     }
 }
 
@@ -47,6 +50,8 @@ pub(super) enum Unit {
     Field(usize),
     /// The key of a derived table.
     Group(usize),
+    /// The key of a derived table of pairs.
+    Join(usize),
 }
 
 /// All units by number, and what each reads.
@@ -57,29 +62,40 @@ struct Units<'a> {
 
 impl<'a> Units<'a> {
     fn of(world: &'a World) -> Units<'a> {
-        let fields = world.fields.len();
-        let numbers =
-            |reads: &Reads| reads.fields.iter().copied().chain(reads.groups.iter().map(|group| fields + group)).collect();
+        let (fields, groups) = (world.fields.len(), world.groups.len());
+        let numbers = |reads: &Reads| {
+            let above = |of: &BTreeSet<usize>, first: usize| of.iter().map(|at| first + at).collect::<Vec<_>>();
+            let tables = [above(&reads.groups, fields), above(&reads.joins, fields + groups)].concat();
+            reads.fields.iter().copied().chain(tables).collect()
+        };
         let all = world.fields.iter().map(|field| &field.reads_of).chain(world.groups.iter().map(|group| &group.reads));
+        let all = all.chain(world.joins.iter().map(|join| &join.reads));
         Units { world, reads: all.map(numbers).collect() }
     }
 
     fn unit(&self, number: usize) -> Unit {
-        let fields = self.world.fields.len();
-        if number < fields { Unit::Field(number) } else { Unit::Group(number - fields) }
+        let (fields, groups) = (self.world.fields.len(), self.world.groups.len());
+        match number.checked_sub(fields) {
+            None => Unit::Field(number),
+            Some(group) if group < groups => Unit::Group(group),
+            Some(at) => Unit::Join(at - groups),
+        }
     }
 
     fn name(&self, number: usize) -> String {
-        match self.unit(number) {
-            Unit::Field(field) => self.world.fields[field].name.to_string(),
-            Unit::Group(group) => format!("the key of {}", self.world.catalogue.tables[self.world.groups[group].table].name),
-        }
+        let table = match self.unit(number) {
+            Unit::Field(field) => return self.world.fields[field].name.to_string(),
+            Unit::Group(group) => self.world.groups[group].table,
+            Unit::Join(join) => self.world.joins[join].table,
+        };
+        format!("the key of {}", self.world.catalogue.tables[table].name)
     }
 
     fn place(&self, number: usize) -> Place {
         match self.unit(number) {
             Unit::Field(field) => Place::Field(self.world.fields[field].spec, "formula"),
             Unit::Group(group) => Place::Table(self.world.groups[group].spec, "group".into()),
+            Unit::Join(join) => Place::Table(self.world.joins[join].spec, "join".into()),
         }
     }
 }

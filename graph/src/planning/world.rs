@@ -11,6 +11,7 @@ use thalweg_formulas::{Problem, Type};
 use super::catalogue::{Catalogue, Mention};
 use super::derived::GroupDef;
 use super::findings::Findings;
+use super::joins::JoinDef;
 use super::language;
 use super::nodes::{NodeId, Nodes, Source};
 use super::order::Reads;
@@ -30,6 +31,8 @@ pub(super) struct World {
     pub(super) nodes: Nodes,
     /// Derived tables.
     pub(super) groups: Vec<GroupDef>,
+    /// Derived tables of pairs.
+    pub(super) joins: Vec<JoinDef>,
 }
 
 /// Names near to others.
@@ -60,9 +63,9 @@ pub(super) struct FieldDef {
 
 impl World {
     /// A world without fields.
-    pub(super) fn new(catalogue: Catalogue, groups: Vec<GroupDef>) -> World {
+    pub(super) fn new(catalogue: Catalogue, groups: Vec<GroupDef>, joins: Vec<JoinDef>) -> World {
         let (fields, by_name, near) = Default::default();
-        World { catalogue, fields, by_name, near, nodes: Nodes::default(), groups }
+        World { catalogue, fields, by_name, near, nodes: Nodes::default(), groups, joins }
     }
 
     /// Reads the fields' names and texts.
@@ -90,7 +93,12 @@ impl World {
         let def = &self.catalogue.tables[table].columns[column];
         let (name, ty) = (def.name.clone(), def.ty.clone());
         let key = self.group_of(table).map(|group| self.groups[group].key.clone().unwrap_or_default());
-        let source = key.map_or(Source::Column(column), |rows| Source::Key { column, rows });
+        let pair = self.join_of(table).and_then(|join| self.joins[join].met.as_ref());
+        let source = match (key, pair) {
+            (Some(rows), _) => Source::Key { column, rows },
+            (None, Some(met)) => Source::Pair { column, left: met.shown(0), right: met.shown(1) },
+            (None, None) => Source::Column(column),
+        };
         self.nodes.shared(table, source, ty, || name.to_string())
     }
 

@@ -3,6 +3,7 @@
 mod derived;
 mod drawings;
 mod golden;
+mod joins;
 mod random;
 mod refused;
 mod scale;

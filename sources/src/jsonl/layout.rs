@@ -158,7 +158,7 @@ impl JsonTable {
             from: table.from.clone(),
             key: table.key.as_ref().map(|key| key.iter().map(|c| table.columns[c.0 as usize].name.clone()).collect()),
             columns: table.columns.iter().map(|column| (column.name.clone(), column.ty.clone())).collect(),
-            kept: table.kept_by.is_some(),
+            kept: table.is_derived(),
         };
         // The table called "" holds the global fields: no line speaks of it.
         plan.tables.iter().filter(|t| !t.name.is_empty()).map(table).collect()
