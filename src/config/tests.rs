@@ -308,6 +308,7 @@ fn every_section_is_read_in_the_order_written() {
                         },
                     },
                     group: None,
+                    join: None,
                 },
             ],
             fields: [

@@ -30,6 +30,7 @@ pub mod aggregates;
 mod changes;
 mod definition;
 mod groups;
+mod joins;
 pub mod trace;
 
 pub use crate::embed::{Handler, LiveGraph};
@@ -37,4 +38,5 @@ pub use aggregates::Pattern;
 pub use changes::Changes;
 pub use definition::{Accumulate, DefinitionError, Derived, Effect, Graph, State};
 pub use groups::Grouped;
+pub use joins::Joined;
 pub use trace::{Ctx, Traced, if_else};

@@ -202,3 +202,123 @@ fn a_group_is_read_strictly() {
         "#]],
     );
 }
+
+const MATCHES: &str = r#"
+[[table]]
+name = "Order"
+key = ["id"]
+columns = { id = "int", sku = "text", qty = "int" }
+[table.relations]
+matches = { table = "Match", key = "order_id" }
+
+[[table]]
+name = "Shipment"
+key = ["no"]
+columns = { no = "int", sku = "text", qty = "int" }
+
+[[table]]
+name = "Match"
+join = { left = "Order", right = "Shipment", on = "sku", where = "order.qty <= shipment.qty" }
+
+[fields]
+"Match.spare" = "shipment.qty - order.qty"
+"Order.served" = "count(matches[*]) > 0"
+"#;
+
+#[test]
+fn orders_meet_shipments() {
+    let lines = r#"{"changes":[{"table":"Order","op":"insert","after":{"id":1,"sku":"a","qty":2}},{"table":"Shipment","op":"insert","after":{"no":7,"sku":"a","qty":1}}]}
+{"changes":[{"table":"Shipment","op":"update","after":{"no":7,"qty":5}},{"table":"Order","op":"insert","after":{"id":2,"sku":"a","qty":5}}]}
+{"changes":[{"table":"Order","op":"update","after":{"id":1,"sku":"b"}}]}
+"#;
+    let folder = Folder::new(&[("t.toml", MATCHES), ("in.jsonl", lines)]);
+    let shown = folder.run(&["apply", "t.toml", "--input", "in.jsonl", "--final"]);
+    let one = shown.to_string();
+    shown.is(expect![[r#"
+        exit 0
+        --- stdout
+        {"epoch":1,"kind":"delta","node":"Order.served","key":{"id":1},"old":null,"new":false}
+        {"epoch":2,"kind":"delta","node":"Match.spare","key":{"order_id":1,"shipment_no":7},"old":null,"new":3}
+        {"epoch":2,"kind":"delta","node":"Match.spare","key":{"order_id":2,"shipment_no":7},"old":null,"new":0}
+        {"epoch":2,"kind":"delta","node":"Order.served","key":{"id":1},"old":false,"new":true}
+        {"epoch":2,"kind":"delta","node":"Order.served","key":{"id":2},"old":null,"new":true}
+        {"epoch":3,"kind":"delta","node":"Match.spare","key":{"order_id":1,"shipment_no":7},"old":3,"new":null,"gone":true}
+        {"epoch":3,"kind":"delta","node":"Order.served","key":{"id":1},"old":true,"new":false}
+        {"kind":"final","node":"Match.spare","key":{"order_id":2,"shipment_no":7},"value":0,"error":null}
+        {"kind":"final","node":"Order.served","key":{"id":1},"value":false,"error":null}
+        {"kind":"final","node":"Order.served","key":{"id":2},"value":true,"error":null}
+    "#]]);
+    for (workers, batch) in [("1", "3"), ("2", "2"), ("4", "1")] {
+        let all = ["apply", "t.toml", "--input", "in.jsonl", "--final", "--workers", workers, "--batch", batch];
+        assert_eq!(folder.run(&all).to_string(), one, "{workers} workers, steps of {batch}");
+    }
+}
+
+#[test]
+fn a_join_is_read_strictly() {
+    let before = &MATCHES[..MATCHES.find("join = ").expect("a join")];
+    let before = before.replace("matches = { table = \"Match\", key = \"order_id\" }\n", "");
+    let table = |join: &str| format!("{before}join = {join}\n");
+    check(
+        &[
+            ("keys", &table(r#"{ left = "Order", on = 1, kind = "left" }"#)),
+            ("names", &table(r#"{ left = "Order", right = "Shipment", on = "sku", as = ["one", "one"] }"#)),
+            (
+                "in a formula",
+                &table(
+                    r#"{ left = "Order", right = "Shipment", on = ["sku", "id = no"], where = "order.qty < shipment.quantity" }"#,
+                ),
+            ),
+        ],
+        expect![[r#"
+            === keys
+            exit 3
+            --- stderr
+            error[E0283]: `join` of section `[[table]]` has no `right`
+              --> t.toml:15:8
+               |
+            15 | join = { left = "Order", on = 1, kind = "left" }
+               |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `right` is missing
+
+            error[E0281]: `on` of `join` of section `[[table]]` must be a list of strings, found an integer
+              --> t.toml:15:31
+               |
+            15 | join = { left = "Order", on = 1, kind = "left" }
+               |                               ^ expected a list of strings
+
+            error[E0280]: unknown key `kind` in `join` of section `[[table]]`
+              --> t.toml:15:34
+               |
+            15 | join = { left = "Order", on = 1, kind = "left" }
+               |                                  ^^^^ no such key
+               |
+               = note: keys: left, right, on, where, as
+
+            t.toml: 3 errors
+            === names
+            exit 3
+            --- stderr
+            error[E0256]: both rows of a pair of `Match` are called `one`
+              --> t.toml:15:63
+               |
+            15 | join = { left = "Order", right = "Shipment", on = "sku", as = ["one", "one"] }
+               |                                                               ^^^^^^^^^^^^^^
+               |
+               = help: name them apart: as = ["one", "other"]
+
+            t.toml: 1 error
+            === in a formula
+            exit 3
+            --- stderr
+            error[E0104]: `=` is not an operator of this language
+              --> t.toml:15:63
+               |
+            15 | join = { left = "Order", right = "Shipment", on = ["sku", "id = no"], where = "order.qty < shipment.quantity" }
+               |                                                               ^ a comparison is written `==`
+               |
+               = help: write `==`
+
+            t.toml: 1 error
+        "#]],
+    );
+}

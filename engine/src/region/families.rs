@@ -57,6 +57,7 @@ impl Region {
             && layout.watched.is_empty()
             && layout.references.is_empty()
             && layout.members_out.is_empty()
+            && layout.sessions_out.is_empty()
             && layout.pairs_out.is_empty()
             && layout.singles.is_empty();
         for row in born {

@@ -302,6 +302,65 @@ fn the_join_edge_is_a_differential_join() {
     }
 }
 
+/// Rows of `L` to which a row of `R` refers, and those to which none does.
+#[test]
+fn exists_is_a_differential_semijoin() {
+    let children = RelationSpec::Children { table: "R".into(), key: OneOrMany::One("k".into()) };
+    let tables = vec![table("L", &["id", "k", "x"], Some(("rs", children))), table("R", &["id", "k", "x"], None)];
+    let plan =
+        planned(tables, &[("L.found", "count(rs[*]) > 0"), ("L.big", "any(rs[*].x > 2)"), ("L.alone", "count(rs[*]) == 0")]);
+    let mut cases = Cases::new("exists, not exists");
+    for seed in 300..304 {
+        let (history, updates) = history(&mut Rng(seed));
+        let epochs = history.len() as u64;
+        let (found, big) = (states(referred(updates.clone(), false), epochs), states(referred(updates.clone(), true), epochs));
+        let rows = states(updates[0].iter().map(|((_, id), epoch, diff)| (*id, *epoch, *diff)).collect(), epochs);
+        for (workers, step) in STEPS {
+            let by_epoch = deltas(&plan, workers, step, &history);
+            let mut shown: BTreeMap<&str, BTreeSet<i64>> =
+                ["L.found", "L.big", "L.alone"].map(|name| (name, BTreeSet::new())).into();
+            for epoch in 1..=epochs {
+                for delta in by_epoch.get(&epoch).into_iter().flatten() {
+                    let Value::Int(id) = delta.key[0] else { panic!("an int") };
+                    let held = shown.get_mut(&*delta.node).expect("a field");
+                    if delta.new.is_true() {
+                        held.insert(id)
+                    } else {
+                        held.remove(&id)
+                    };
+                }
+                let alone: BTreeSet<i64> = rows[epoch as usize].difference(&found[epoch as usize]).copied().collect();
+                let expected = [&found[epoch as usize], &big[epoch as usize], &alone];
+                for (name, expected) in ["L.found", "L.big", "L.alone"].iter().zip(expected) {
+                    assert_eq!(shown[name], *expected, "seed {seed}, {workers} workers, steps of {step}, epoch {epoch}, {name}");
+                }
+            }
+            cases.ran(step, workers);
+        }
+    }
+}
+
+fn referred([left, right]: Sides, only_big: bool) -> Updates<i64> {
+    timely::execute_directly(move |worker| {
+        let (mut lefts, mut rights) = (InputSession::new(), InputSession::new());
+        let (send, receive) = std::sync::mpsc::channel();
+        worker.dataflow(|scope| {
+            let right = rights.to_collection(scope).filter(move |(key, id): &(i64, i64)| *key != 7 && (!only_big || id % 5 > 2));
+            let keys = right.map(|(key, _)| key).distinct();
+            let found = lefts.to_collection(scope).map(|(_, id): (i64, i64)| (id, ())).semijoin(keys).map(|(id, ())| id);
+            found.inspect(move |update| send.send(*update).expect("the test listens"));
+        });
+        for (side, updates) in [(&mut lefts, left), (&mut rights, right)] {
+            for (data, epoch, diff) in updates {
+                side.update_at(data, epoch, diff);
+            }
+        }
+        drop((lefts, rights));
+        while worker.step() {}
+        receive.try_iter().collect()
+    })
+}
+
 fn joined([left, right]: Sides, filtered: bool) -> Updates<(i64, i64)> {
     timely::execute_directly(move |worker| {
         let (mut lefts, mut rights) = (InputSession::new(), InputSession::new());
