@@ -8,6 +8,7 @@ mod daemon {
     mod added;
     mod back;
     mod bar;
+    mod backup;
     mod crash;
     mod doctor;
     mod dolt;

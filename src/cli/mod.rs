@@ -18,6 +18,7 @@ mod hand;
 mod run;
 mod tail;
 mod timers;
+mod verify;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -69,6 +70,8 @@ enum Verb {
     Tail(tail::TailArgs),
     Effects(effects::EffectsArgs),
     Timers(timers::TimersArgs),
+    Verify(verify::VerifyArgs),
+    Backup(verify::BackupArgs),
     Explain(explain::ExplainArgs),
 }
 
@@ -95,6 +98,8 @@ pub fn main() -> std::process::ExitCode {
         Some(Verb::Tail(args)) => tail::run(&args, &mut console),
         Some(Verb::Effects(args)) => effects::run(&args, &mut console),
         Some(Verb::Timers(args)) => timers::run(&args, &mut console),
+        Some(Verb::Verify(args)) => verify::verify(&args, &mut console),
+        Some(Verb::Backup(args)) => verify::backup(&args, &mut console),
         Some(Verb::Explain(args)) => explain::run(&args, &mut console),
     };
     console.end(result).into()

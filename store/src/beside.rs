@@ -15,6 +15,7 @@ pub struct OutboxReader {
     conn: Connection,
     path: PathBuf,
     secret: String,
+    instance: String,
 }
 
 impl OutboxReader {
@@ -35,12 +36,25 @@ impl OutboxReader {
         conn.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
         conn.pragma_update(None, "query_only", 1).map_err(failed)?;
         let meta = open::read_current(&conn, &path)?;
-        Ok(OutboxReader { conn, path, secret: meta.secret })
+        Ok(OutboxReader { conn, path, secret: meta.secret, instance: meta.instance })
     }
 
     /// The secret of the instance, with which tokens of acknowledgement are made.
     pub fn instance_secret(&self) -> &str {
         &self.secret
+    }
+
+    pub(crate) fn conn(&self) -> &Connection {
+        &self.conn
+    }
+
+    /// The database.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn instance(&self) -> &str {
+        &self.instance
     }
 
     /// Deliveries that meet the filter, oldest first.

@@ -37,6 +37,7 @@ mod memory;
 mod schemas;
 mod snapshot;
 mod sqlite;
+mod verify;
 
 #[cfg(test)]
 mod test_data;
@@ -45,3 +46,4 @@ pub use beside::OutboxReader;
 pub use config::{LogRetention, StoreConfig};
 pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;
+pub use verify::Verified;

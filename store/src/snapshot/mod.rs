@@ -92,6 +92,14 @@ impl Snapshots {
         ))
     }
 
+    /// Reads all of a snapshot's files.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn check(&self, recorded: &Recorded) -> Result<(), String> {
+        self.usable(recorded).map(|_| ())
+    }
+
     fn usable(&self, recorded: &Recorded) -> Result<Manifest, String> {
         let manifest = read::verify(&self.place(recorded.epoch), &self.instance, recorded)?;
         for table in &manifest.tables {

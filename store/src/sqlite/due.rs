@@ -123,15 +123,22 @@ pub(crate) fn merge(fresh: Vec<PendingDelivery>, deferred: Vec<PendingDelivery>,
 }
 
 /// A delivery as it is stored.
-pub(super) struct Whole {
+pub(crate) struct Whole {
     pub delivery: PendingDelivery,
-    pub now: Mutable,
+    pub(super) now: Mutable,
     /// The hashes of its rule and its lane.
     pub place: (i64, i64),
 }
 
+impl Whole {
+    /// Its state.
+    pub(crate) fn state(&self) -> thalweg_graph::ports::OutboxState {
+        self.now.state
+    }
+}
+
 /// One delivery, whole; `None` if it is missing or contradicts one of its checksums.
-pub(super) fn load(conn: &Connection, seq: i64) -> rusqlite::Result<Option<Whole>> {
+pub(crate) fn load(conn: &Connection, seq: i64) -> rusqlite::Result<Option<Whole>> {
     let columns = Mutable::COLUMNS;
     let sql = format!(
         "SELECT id, epoch, node, action, key, version, fired_at, crc, rule, lane, settings, body, {columns} \

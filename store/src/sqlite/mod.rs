@@ -17,7 +17,7 @@ pub(crate) mod look;
 mod migrate;
 pub(crate) mod open;
 pub(crate) mod outbox;
-mod snapshots;
+pub(crate) mod snapshots;
 mod stage;
 pub(crate) mod state;
 pub(crate) mod tables;

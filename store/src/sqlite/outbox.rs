@@ -328,7 +328,7 @@ fn release_next(conn: &Connection, path: &Path, seq: i64) -> Result<(), StoreErr
 }
 
 /// Compares the counts with what can be counted in time that grows only with what is pending.
-pub(super) fn check(conn: &Connection, path: &Path, counts: &OutboxCounts) -> Result<(), StoreError> {
+pub(crate) fn check(conn: &Connection, path: &Path, counts: &OutboxCounts) -> Result<(), StoreError> {
     let one = |sql: &str| {
         conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|n| n as u64).map_err(|e| from_sqlite("read", path, &e))
     };

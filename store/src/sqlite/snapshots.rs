@@ -20,7 +20,7 @@ fn crc(recorded: &Recorded) -> i64 {
 }
 
 /// The recorded snapshots, newest first.
-pub(super) fn read(conn: &Connection, path: &Path) -> Result<Vec<Recorded>, StoreError> {
+pub(crate) fn read(conn: &Connection, path: &Path) -> Result<Vec<Recorded>, StoreError> {
     let read = || {
         let mut query = conn.prepare("SELECT epoch, manifest_crc, rows, bytes, crc FROM snapshots ORDER BY epoch DESC")?;
         let rows = query.query_map([], |row| {

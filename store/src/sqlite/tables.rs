@@ -44,7 +44,7 @@ fn expect_count(path: &Path, what: &str, found: u64, expected: u64) -> Result<()
 }
 
 /// The stored source positions.
-pub(super) fn read_positions(conn: &Connection, path: &Path, state: &State) -> Result<BTreeMap<Arc<str>, String>, StoreError> {
+pub(crate) fn read_positions(conn: &Connection, path: &Path, state: &State) -> Result<BTreeMap<Arc<str>, String>, StoreError> {
     let mut positions = BTreeMap::new();
     let n = read_all(conn, path, "source position", "SELECT source, position, crc FROM source_pos", &mut |row| {
         let (source, position): (String, String) = (row.get(0)?, row.get(1)?);
