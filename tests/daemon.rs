@@ -7,8 +7,8 @@ mod daemon {
 
     mod added;
     mod back;
-    mod bar;
     mod backup;
+    mod bar;
     mod crash;
     mod doctor;
     mod dolt;

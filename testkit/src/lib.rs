@@ -1,4 +1,4 @@
-//! For tests only: private MariaDB and MySQL servers on free ports, and a TCP proxy between a client and its server.
+//! For tests only: private MariaDB and MySQL servers on free ports, a TCP proxy between a client and its server, and a watched daemon.
 //!
 //! A server is a copy of a template data directory that is made once per build folder, so that a fresh one starts in about half a
 //! second (MySQL: two). It ends with its [`Server`], also when the test process is killed: a watchdog waits on a pipe that the process
@@ -10,6 +10,7 @@
 //! println!("{}", server.url_of("shop")); // mysql://root@127.0.0.1:41873/shop
 //! ```
 
+mod daemon;
 mod dolt;
 mod mariadb;
 mod mysql;
@@ -19,6 +20,7 @@ mod real_dolt;
 mod server;
 mod template;
 
+pub use daemon::{Daemon, Ended, until};
 pub use dolt::{Cell, DoltStandIn, Edit, Kind};
 pub use mariadb::MariaDb;
 pub use mysql::MySql;

@@ -1,21 +1,16 @@
 //! A daemon in a folder of its own, and the receivers it sends to.
 
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use tempfile::TempDir;
 use thalweg_graph::ports::{OutboxCounts, Store};
 use thalweg_sinks::receiver::Receiver;
 use thalweg_store::{OutboxReader, SqliteStore, StoreConfig};
+pub use thalweg_testkit::{Daemon, Ended, until};
 use thalweg_testkit::{MariaDb, Server, require};
 use tokio::runtime::Runtime;
-
-/// How long anything may take before a test fails.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What signs the webhooks of these tests.
 pub const SECRET: &str = "whsec_dGhhbHdlZy1kYWVtb24tdGVzdHMta2V5LTAwMDE=";
@@ -33,23 +28,6 @@ pub fn receiver() -> Receiver {
 
 pub fn receiver_at(address: &str, secret: &str) -> Receiver {
     runtime().block_on(Receiver::start(address, secret)).expect("a loopback port can be had")
-}
-
-/// Waits until it holds.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    patiently(|| holds().then_some(()), || what.to_owned());
-}
-
-/// Looks until there is something to see; `wanted` says in a failure what there was not.
-fn patiently<T>(mut look: impl FnMut() -> Option<T>, wanted: impl Fn() -> String) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} for: {}", wanted());
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// A folder with a configuration, where the daemon keeps its data.
@@ -118,88 +96,6 @@ impl Home {
     /// A run to where nothing moves any more.
     pub fn run_until_idle(&self, seconds: &str) -> Ended {
         Daemon::of(self.command(&["run", "thalweg.toml", "--until-idle", seconds])).wait()
-    }
-}
-
-/// A daemon that runs. Dropping it kills it.
-pub struct Daemon {
-    child: Child,
-    said: Arc<Mutex<String>>,
-    listener: Option<JoinHandle<()>>,
-}
-
-/// How a daemon ended, and what it had said on stderr.
-#[derive(Debug)]
-pub struct Ended {
-    pub status: ExitStatus,
-    pub said: String,
-}
-
-impl Ended {
-    /// It ended as it should.
-    pub fn well(&self) {
-        assert_eq!(self.status.code(), Some(0), "{}", self.said);
-    }
-}
-
-impl Daemon {
-    fn of(mut command: Command) -> Daemon {
-        let mut child = command.stdout(Stdio::null()).spawn().expect("the binary runs");
-        let lines = BufReader::new(child.stderr.take().expect("stderr is a pipe"));
-        let said = Arc::new(Mutex::new(String::new()));
-        let heard = said.clone();
-        let listener = std::thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                let mut said = heard.lock().unwrap();
-                said.push_str(&line);
-                said.push('\n');
-            }
-        });
-        Daemon { child, said, listener: Some(listener) }
-    }
-
-    /// Its process.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// What it has said on stderr so far.
-    pub fn said(&self) -> String {
-        self.said.lock().unwrap().clone()
-    }
-
-    /// Waits until it says so.
-    pub fn until_said(&self, text: &str) {
-        patiently(|| self.said().contains(text).then_some(()), || format!("`{text}`, and it said:\n{}", self.said()));
-    }
-
-    /// Waits for its own end.
-    pub fn wait(mut self) -> Ended {
-        let (child, said) = (&mut self.child, &self.said);
-        let end = || format!("its end, and it said:\n{}", said.lock().unwrap());
-        let status = patiently(|| child.try_wait().expect("it can be waited for"), end);
-        self.listener.take().expect("it ends once").join().expect("listening does not panic");
-        Ended { status, said: self.said() }
-    }
-
-    /// SIGKILL.
-    pub fn kill9(mut self) -> Ended {
-        self.child.kill().expect("it can be killed");
-        self.wait()
-    }
-
-    /// SIGTERM, and its orderly end.
-    pub fn stop(self) -> Ended {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(told.expect("`kill` runs").success(), "{}", self.said());
-        self.wait()
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }
 

@@ -1,0 +1,125 @@
+//! What strikes: `kill -9` at any moment of a start or of a run, at the n-th write or sync of one of the daemon's threads, and with the server
+//! at once.
+
+use std::fmt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use thalweg_testkit::{Daemon, Ended, MariaDb};
+
+use crate::scene::Scene;
+
+/// SplitMix64: a seed gives the same numbers everywhere.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Less than `limit`.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+}
+
+/// System calls at which a thread is struck, and how far into a run.
+const POINTS: [(&str, u64); 5] = [("fdatasync", 12), ("pwrite64", 150), ("fsync", 6), ("sendto", 60), ("recvfrom", 60)];
+/// A daemon that does not reach its point is killed then.
+const POINT_TIME: Duration = Duration::from_secs(3);
+const STRACE: &str = "/usr/bin/strace";
+
+/// Counts its blows.
+pub struct Nemesis {
+    has_strace: bool,
+    at_random: u64,
+    at_points: u64,
+    missed_points: u64,
+    with_server: u64,
+}
+
+impl Nemesis {
+    pub fn new() -> Nemesis {
+        let has_strace = Path::new(STRACE).exists();
+        if !has_strace {
+            eprintln!("skipped: kills at the n-th system call, since there is no {STRACE}");
+        }
+        Nemesis { has_strace, at_random: 0, at_points: 0, missed_points: 0, with_server: 0 }
+    }
+
+    /// Starts a daemon and strikes it once.
+    pub fn strike(&mut self, scene: &Scene, server: &mut MariaDb, random: &mut Random) -> Ended {
+        let (kind, (call, most), nth) = (random.below(10), POINTS[random.below(POINTS.len() as u64) as usize], random.next());
+        let wait = Duration::from_millis(20 + random.below(600));
+        match kind {
+            0..4 if self.has_strace => self.at_point(scene, call, 1 + nth % most),
+            4 => self.with_server(scene, server, wait),
+            _ => self.at_random(scene, wait, kind % 2 == 0),
+        }
+    }
+
+    /// Half of them at any moment of the start, half while it follows.
+    fn at_random(&mut self, scene: &Scene, wait: Duration, live: bool) -> Ended {
+        self.at_random += 1;
+        let daemon = Daemon::of(scene.thalweg(&["run", "thalweg.toml"]));
+        if live {
+            daemon.until_said(": live");
+        }
+        std::thread::sleep(wait);
+        daemon.kill9()
+    }
+
+    /// The first thread that makes the call for the n-th time does not return from it.
+    fn at_point(&mut self, scene: &Scene, call: &str, nth: u64) -> Ended {
+        let mut strace = Command::new(STRACE);
+        // The tracer is the grandchild (-D), so that the daemon is this process's child.
+        strace.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
+        strace.args(["-e", &format!("inject={call}:signal=SIGKILL:when={nth}")]);
+        let mut daemon = Daemon::of(scene.thalweg_by(strace, &["run", "thalweg.toml"]));
+        let begun = Instant::now();
+        while daemon.runs() && begun.elapsed() < POINT_TIME {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if !daemon.runs() {
+            self.at_points += 1;
+            return daemon.wait();
+        }
+        self.missed_points += 1;
+        daemon.kill9()
+    }
+
+    /// The server goes first; the daemon is struck while it looks for it, or when it is back.
+    fn with_server(&mut self, scene: &Scene, server: &mut MariaDb, wait: Duration) -> Ended {
+        self.with_server += 1;
+        let daemon = Daemon::of(scene.thalweg(&["run", "thalweg.toml"]));
+        std::thread::sleep(wait);
+        server.kill9();
+        if wait.as_millis().is_multiple_of(2) {
+            let ended = daemon.kill9();
+            server.restart();
+            return ended;
+        }
+        server.restart();
+        std::thread::sleep(wait / 2);
+        daemon.kill9()
+    }
+}
+
+impl fmt::Display for Nemesis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Nemesis { at_random, at_points, missed_points, with_server, .. } = self;
+        write!(
+            f,
+            "{at_random} kills at random, {at_points} at a system call, {missed_points} that did not reach theirs, {with_server} with the server"
+        )
+    }
+}
