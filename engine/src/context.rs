@@ -17,6 +17,7 @@ use crate::edges::pairs::{self, JoinTarget};
 use crate::edges::sessions::Visit;
 use crate::intake::{Arrival, Mapping};
 use crate::memory::Memory;
+use crate::region::closing::Latecomer;
 use crate::state::{Directory, KeyHash, Kind};
 use crate::triggers::Triggers;
 
@@ -121,6 +122,16 @@ pub struct Context {
     pub sessions: Vec<(u32, u32)>,
     /// By session edge.
     pub visits: Vec<Vec<Visit>>,
+    /// By watermark: the home regions of the tables that end by it.
+    pub gates: Vec<Vec<u32>>,
+    /// By watermark: the greatest time that this worker has told, or that a restart has brought.
+    pub greatest: Vec<Option<i64>>,
+    /// By region: greater times, and since when.
+    pub moves: Vec<Vec<(Epoch, i64)>>,
+    /// By region: rows that may be late.
+    pub latecomers: Vec<Vec<Latecomer>>,
+    /// The last epoch of earlier batches that was no fill.
+    pub last_live: Epoch,
     /// Layouts of rows, by number.
     pub mappings: Vec<Arc<Mapping>>,
     /// The names of each table's key columns, once they are known.
@@ -153,6 +164,12 @@ fn declared_key(table: &thalweg_graph::plan::Table) -> Option<Arc<[Arc<str>]>> {
     Some(columns.iter().map(|column| table.columns[column.0 as usize].name.clone()).collect())
 }
 
+/// The home regions of the tables that end by a watermark.
+fn gates(plan: &Plan, watermark: u32) -> Vec<u32> {
+    let ends = plan.memberships.iter().filter(|edge| edge.closing.is_some_and(|closing| closing.watermark == watermark));
+    ends.map(|edge| edge.to.0).collect()
+}
+
 impl Context {
     /// For worker `me` of `workers`.
     pub fn new(plan: &Plan, groups: Vec<GroupTarget>, lookups: Vec<LookupTarget>, me: usize, workers: usize) -> Context {
@@ -178,6 +195,11 @@ impl Context {
             groups,
             lookups,
             members: members::targets(plan),
+            gates: (0..plan.watermarks.len() as u32).map(|watermark| gates(plan, watermark)).collect(),
+            greatest: vec![None; plan.watermarks.len()],
+            moves: vec![Vec::new(); plan.regions.len()],
+            latecomers: vec![Vec::new(); plan.regions.len()],
+            last_live: 0,
             sessions: plan.sessions.iter().map(|edge| (edge.into.0, edge.slot.0)).collect(),
             visits: vec![Vec::new(); plan.sessions.len()],
             mappings: Vec::new(),
@@ -298,6 +320,36 @@ impl Context {
         }
     }
 
+    /// Tells every worker that a row has a time, if it is greater than those before.
+    pub fn advance(&mut self, epoch: Epoch, watermark: u32, at: i64) {
+        let greatest = &mut self.greatest[watermark as usize];
+        if greatest.is_some_and(|greatest| at <= greatest) {
+            return;
+        }
+        *greatest = Some(at);
+        self.advanced(epoch, watermark, at);
+        let others = (0..self.workers).filter(|worker| *worker != self.me);
+        let what = ParcelKind::Advance(watermark, at);
+        self.parcels.extend(others.map(|worker| Parcel { to: worker as u32, epoch, what: what.clone() }));
+    }
+
+    fn advanced(&mut self, epoch: Epoch, watermark: u32, at: i64) {
+        self.gates[watermark as usize].iter().for_each(|region| self.moves[*region as usize].push((epoch, at)));
+    }
+
+    /// The last epoch up to this one that is no fill.
+    pub fn live_until(&self, epoch: Epoch) -> Epoch {
+        let live = (self.batch.first..=epoch).rev().find(|epoch| !self.batch.info(*epoch).fill);
+        live.unwrap_or(self.last_live)
+    }
+
+    /// The batch is over.
+    pub fn end_batch(&mut self) {
+        if let Some(last) = self.batch.infos.len().checked_sub(1) {
+            self.last_live = self.live_until(self.batch.first + last as Epoch);
+        }
+    }
+
     /// Takes what another worker has sent.
     pub fn receive(&mut self, parcel: Parcel) {
         let epoch = parcel.epoch;
@@ -309,6 +361,7 @@ impl Context {
                 self.referred(epoch, lookup, &key, KeyHash::of(&key), referrer, refers);
             }
             ParcelKind::Member(edge, key, comes) => self.membership(epoch, edge, &key, KeyHash::of(&key), comes),
+            ParcelKind::Advance(watermark, at) => self.advanced(epoch, watermark, at),
             ParcelKind::Visit(edge, key, at, row, comes) => self.visits[edge as usize].push(Visit { epoch, key, at, row, comes }),
             ParcelKind::InSession(edge, row, start) => self.in_session(epoch, edge, Referrer::new(self.me, row), start),
             ParcelKind::Meet(join, key, is_right, row, what) => {

@@ -386,6 +386,11 @@ impl Driver {
         for (worker, part) in parts.into_iter().enumerate() {
             self.with(worker, move |shard| shard.import(part));
         }
+        if !self.plan.watermarks.is_empty() {
+            // Windows that do not change any more are there before the rows, which are told to them in vain.
+            let open = Open { infos: vec![filled()], ..Open::new(state.epoch, self.workers()) };
+            self.close(open, &mut Outcome::default());
+        }
     }
 
     /// What rows cannot rebuild, in no order.

@@ -32,8 +32,13 @@ impl Memory {
     }
 
     /// The value of a self-reference, for as long as rows come back.
-    pub fn self_of(&self, name: &str, key: &Key) -> Option<&Value> {
+    pub fn self_of(&self, name: &str, key: &[Value]) -> Option<&Value> {
         self.selves.get(name)?.get(key)
+    }
+
+    /// The documents of which there is a value of this name.
+    pub fn keys_of(&self, name: &str) -> impl Iterator<Item = &Key> {
+        self.selves.get(name).into_iter().flat_map(HashMap::keys)
     }
 
     /// The last good value of a self-reference whose last step failed.

@@ -22,6 +22,7 @@ use crate::engine::Standing;
 use crate::intake::{Arrival, Image, Mapping, MappingId, What};
 use crate::memory::Memory;
 use crate::names::Target;
+use crate::region::closing::Gate;
 use crate::region::layout::Layout;
 use crate::region::{Home, Region};
 use crate::state::{Directory, KeyHash, Kind};
@@ -225,6 +226,7 @@ impl Shard {
     pub fn finish(&mut self) -> Outcome {
         let context = &mut self.context;
         context.directories.iter_mut().chain(&mut context.join_keys).for_each(Directory::sweep);
+        context.end_batch();
         // Batches of one kind follow each other, so the next will have about as many deltas.
         let deltas = self.spare.take().unwrap_or_else(|| self.context.out.deltas.like(DELTAS_EXPECTED_MAX));
         std::mem::replace(&mut self.context.out, Outcome { deltas, ..Outcome::default() })
@@ -263,6 +265,7 @@ impl Shard {
         state.selves.into_iter().for_each(|(name, key, value)| self.context.memory.remember_self(name, key, value));
         state.held.into_iter().for_each(|(name, key, value)| self.context.memory.remember_held(name, key, value));
         state.triggers.into_iter().for_each(|(name, key, count)| self.context.triggers.import(&name, key, count));
+        self.regions.iter_mut().for_each(|region| region.import_gate(&mut self.context));
     }
 
     /// Whether fills report deltas.
@@ -410,6 +413,7 @@ impl Home {
             occurrences: hashbrown::HashMap::new(),
             reactions: crate::region::Reactions::new(plan, table),
             members: Members::default(),
+            gate: Gate::new(plan, table as usize),
         }
     }
 }

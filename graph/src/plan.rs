@@ -45,6 +45,8 @@ pub struct Plan {
     pub sessions: Vec<Session>,
     /// Edges that keep the documents of derived tables of pairs.
     pub joins: Vec<Join>,
+    /// The times that windows end by.
+    pub watermarks: Vec<Watermark>,
 }
 
 /// Position of a table in the plan.
@@ -505,6 +507,40 @@ pub struct Session {
     pub slot: SlotId,
 }
 
+/// A watermark: the greatest time that the rows of a table have had at the end of an epoch, less a lateness. It never goes back.
+#[derive(Clone, Debug)]
+pub struct Watermark {
+    /// The region of the rows.
+    pub from: RegionId,
+    /// The slot there that holds their time.
+    pub on: SlotId,
+    /// How far the watermark is behind, in microseconds.
+    pub lateness: i64,
+}
+
+/// How the documents of a derived table end by a watermark: a window is over once the watermark has reached its end. What an epoch brings is judged
+/// by the watermark as it stood before the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// Position in [`Plan::watermarks`].
+    pub watermark: u32,
+    /// Position in the key of the window's end.
+    pub end: u32,
+    /// What the documents are.
+    pub kind: ClosingKind,
+}
+
+/// What the documents of a table with a watermark are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClosingKind {
+    /// Windows that are over; they do not change.
+    Final,
+    /// Windows from their first row on; once they are over they do not change.
+    EarlyAndFinal,
+    /// Rows that came when their window was over.
+    Late,
+}
+
 /// A membership edge: which document of a derived table a row is in. A document lives as long as a row is in it.
 #[derive(Clone, Debug)]
 pub struct Membership {
@@ -516,6 +552,8 @@ pub struct Membership {
     pub parts: Vec<Part>,
     /// The types of the key columns, as in [`Group::key_types`].
     pub key_types: Vec<Type>,
+    /// Its documents are windows that end for good, or rows that came too late for one.
+    pub closing: Option<Closing>,
     /// The derived table's home region.
     pub to: RegionId,
 }

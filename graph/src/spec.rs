@@ -105,6 +105,13 @@ pub struct WindowSpec {
     pub offset: Option<String>,
     /// In place of `size`: how far apart rows of a session may be. A session has one key column, `window_start`, the time of its first row.
     pub gap: Option<String>,
+    /// How long rows are waited for: the watermark is so far behind the greatest time that was seen. Without, not at all.
+    pub lateness: Option<String>,
+    /// When documents are there: `updates` (from the first row on, and they follow every change), `final` (once the watermark has reached
+    /// their end, and they do not change any more), `early+final` (from the first row on, until then). Without, `updates`.
+    pub emit: Option<String>,
+    /// The name of the derived table of rows that came too late.
+    pub late: Option<String>,
 }
 
 /// The key columns of a derived table, and what they hold.

@@ -35,9 +35,11 @@ impl Reader<'_> {
         let slide = self.text(&mut section, "slide", place("slide"));
         let offset = self.text(&mut section, "offset", place("offset"));
         let gap = self.text(&mut section, "gap", place("gap"));
-        section.not_built(&["lateness", "emit", "late"]);
+        let lateness = self.text(&mut section, "lateness", place("lateness"));
+        let emit = self.text(&mut section, "emit", place("emit"));
+        let late = self.text(&mut section, "late", place("late"));
         section.finish();
-        Some(WindowSpec { on, size, slide, offset, gap })
+        Some(WindowSpec { on, size, slide, offset, gap, lateness, emit, late })
     }
 
     /// One name, a list of names, or formulas by name.

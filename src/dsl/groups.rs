@@ -21,6 +21,28 @@ use super::definition::State;
 /// assert_eq!(live.get("Region.total", [7]), None);
 /// # Ok::<(), DefinitionError>(())
 /// ```
+///
+/// Windows of time, which may end for good:
+///
+/// ```
+/// use thalweg::prelude::*;
+///
+/// let mut graph = Graph::new();
+/// graph.state(State::document("Click").key("id").column("at", "timestamp"));
+/// let minutes = State::grouped("Minute").of("Click").window("at", "1m").final_after("10s").late_rows("LateClick");
+/// graph.state(minutes.rows("clicks"));
+/// graph.derived("Minute.n", Derived::count(Pattern::new("Minute.clicks[*]")));
+/// graph.derived("late", Derived::count(Pattern::new("LateClick[*]")));
+///
+/// let mut live = graph.start()?;
+/// let at = |seconds: i64| Value::Timestamp(Timestamp(seconds * 1_000_000));
+/// for (id, seconds) in [(1, 5), (2, 75), (3, 30)] {
+///     live.apply(Changes::new("tx").insert("Click", [("id", Value::Int(id)), ("at", at(seconds))]));
+/// }
+/// assert_eq!(live.get("Minute.n", [at(0), at(60)]), Some(Ok(Value::Int(1))));
+/// assert_eq!(live.get("late", Vec::<Value>::new()), Some(Ok(Value::Int(1))));
+/// # Ok::<(), DefinitionError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Grouped {
     name: String,
@@ -77,6 +99,29 @@ impl Grouped {
     /// Sessions: rows of one key that follow each other within `gap`. They add the key column `window_start`, the time of the first row.
     pub fn sessions(mut self, on: &str, gap: &str) -> Grouped {
         self.group.window = Some(WindowSpec { on: on.into(), gap: Some(gap.into()), ..WindowSpec::default() });
+        self
+    }
+
+    /// A window's document is born once the greatest time seen so far, less `lateness`, has reached its end, and does not change any more.
+    pub fn final_after(self, lateness: &str) -> Grouped {
+        self.emit("final", lateness)
+    }
+
+    /// A window's document is there from its first row on, and does not change any more once the greatest time seen so far, less
+    /// `lateness`, has reached its end.
+    pub fn early_and_final_after(self, lateness: &str) -> Grouped {
+        self.emit("early+final", lateness)
+    }
+
+    /// Rows that come too late for their window are documents of a type of this name, by the window's key and their own.
+    pub fn late_rows(mut self, name: &str) -> Grouped {
+        self.group.window.get_or_insert_default().late = Some(name.into());
+        self
+    }
+
+    fn emit(mut self, emit: &str, lateness: &str) -> Grouped {
+        let window = self.group.window.get_or_insert_default();
+        (window.emit, window.lateness) = (Some(emit.into()), Some(lateness.into()));
         self
     }
 

@@ -19,10 +19,19 @@ fn spec() -> GraphSpec {
         { "name": "T", "key": ["a", "b"], "columns": { "a": "int", "b": "text", "x": "int", "y": "double", "z": "decimal(8,2)" },
           "relations": { "us": { "table": "U", "key": ["ta", "tb"] } } },
         { "name": "U", "columns": { "v": "int" }, "relations": { "t": { "to": "T", "key": ["ta", "tb"] } } },
-        { "name": "Bag", "key": [], "columns": { "n": "int", "s": "text" } }],
+        { "name": "Bag", "key": [], "columns": { "n": "int", "s": "text" } },
+        { "name": "V", "group": { "of": "U", "by": "v", "rows": "us" } },
+        { "name": "Each", "group": { "of": "T", "by": { "k": "marks[*]" }, "where": "y != 2", "rows": "ts" } },
+        { "name": "Run", "group": { "of": "T", "by": "b", "window": { "on": "timestamp(x)", "gap": "1s" }, "rows": "ts" } },
+        { "name": "Early", "group": { "of": "T", "by": "b",
+          "window": { "on": "timestamp(x)", "size": "2s", "lateness": "1s", "emit": "early+final" }, "rows": "ts" } },
+        { "name": "Span", "group": { "of": "T",
+          "window": { "on": "timestamp(x)", "size": "2s", "slide": "1s", "emit": "final", "late": "LateT" }, "rows": "ts" } }],
       "effects": [
         { "name": "many", "on": "T", "when": "sum > 1", "payload": ["a", "b", "sum", "note"] },
-        { "name": "once", "on": "U", "when": "t.x > 1", "rearm": "once" }],
+        { "name": "once", "on": "U", "when": "t.x > 1", "rearm": "once" },
+        { "name": "crowd", "on": "Early", "when": "n > 1" },
+        { "name": "missed", "on": "LateT", "when": "true" }],
       "classify": [{ "table": "T", "insert": "t.new", "update": "t.changed", "delete": "t.gone" }, { "table": "Bag", "insert": "bag.in" }],
       "reactions": [
         { "event": "t.changed", "condition": "old.x != new.x", "timer": { "delay": "2s", "event": "t.later" } },
@@ -43,6 +52,14 @@ fn spec() -> GraphSpec {
         ("U.of", "t.sum * 2"),
         ("all", "sum(Bag[*].n)"),
         ("rows", "count(T[*])"),
+        ("T.marks", "[x, 1]"),
+        ("V.n", "count(us[*])"),
+        ("Each.sum", "sum(ts[*].x)"),
+        ("Run.n", "count(ts[*])"),
+        ("Early.n", "count(ts[*])"),
+        ("Span.worth", "sum(ts[*].y) + rows"),
+        ("Span.steps", "self + sum(ts[*].x)"),
+        ("LateT.x", "max(ts[*].x)"),
     ];
     let mut spec: GraphSpec = serde_json::from_value(tables).unwrap();
     let field = |(name, formula): (&str, &str)| FieldSpec { name: name.into(), formula: formula.into(), ..FieldSpec::default() };
@@ -54,7 +71,7 @@ fn spec() -> GraphSpec {
 pub fn definition() -> (Arc<Plan>, StoreConfig) {
     let spec = spec();
     let mut config = StoreConfig::default();
-    for table in &spec.tables {
+    for table in spec.tables.iter().filter(|table| table.group.is_none()) {
         let types = table.columns.iter().map(|(name, ty)| (name.clone(), Type::parse(ty).unwrap()));
         config.types.insert(table.name.clone(), types.collect());
         config.keys.extend(table.key.clone().map(|key| (table.name.clone(), key)));

@@ -322,3 +322,239 @@ fn a_join_is_read_strictly() {
         "#]],
     );
 }
+
+const CLICKS: &str = r#"
+[[table]]
+name = "Click"
+key = ["id"]
+columns = { id = "int", page = "text", at = "timestamp" }
+
+[[table]]
+name = "Minute"
+group = { of = "Click", by = "page", window = { on = "at", size = "1m", lateness = "10s", emit = "final", late = "LateClick" }, rows = "clicks" }
+
+[[table]]
+name = "Stay"
+group = { of = "Click", window = { on = "at", gap = "30s" }, rows = "clicks" }
+
+[fields]
+"Minute.n" = "count(clicks[*])"
+"Stay.n" = "count(clicks[*])"
+"Stay.length" = "max(clicks[*].at) - window_start"
+
+[[effect]]
+name = "late"
+on = "LateClick"
+when = "true"
+"#;
+
+#[test]
+fn windows_end_and_sessions_grow() {
+    let lines = r#"{"changes":[{"table":"Click","op":"insert","after":{"id":1,"page":"a","at":"2026-03-01T10:00:05Z"}},{"table":"Click","op":"insert","after":{"id":2,"page":"b","at":"2026-03-01T10:00:50Z"}}]}
+{"changes":[{"table":"Click","op":"insert","after":{"id":3,"page":"a","at":"2026-03-01T10:01:09Z"}}]}
+{"changes":[{"table":"Click","op":"insert","after":{"id":4,"page":"a","at":"2026-03-01T10:01:10Z"}},{"table":"Click","op":"insert","after":{"id":5,"page":"a","at":"2026-03-01T10:00:30Z"}}]}
+{"changes":[{"table":"Click","op":"insert","after":{"id":6,"page":"b","at":"2026-03-01T10:00:59Z"}},{"table":"Click","op":"delete","key":{"id":1}}]}
+"#;
+    let folder = Folder::new(&[("t.toml", CLICKS), ("in.jsonl", lines)]);
+    folder.run(&["apply", "t.toml", "--input", "in.jsonl", "--final"]).is(expect![[r#"
+        exit 0
+        --- stdout
+        {"epoch":1,"kind":"delta","node":"Stay.length","key":{"window_start":"2026-03-01T10:00:05Z"},"old":null,"new":"0s"}
+        {"epoch":1,"kind":"delta","node":"Stay.length","key":{"window_start":"2026-03-01T10:00:50Z"},"old":null,"new":"0s"}
+        {"epoch":1,"kind":"delta","node":"Stay.n","key":{"window_start":"2026-03-01T10:00:05Z"},"old":null,"new":1}
+        {"epoch":1,"kind":"delta","node":"Stay.n","key":{"window_start":"2026-03-01T10:00:50Z"},"old":null,"new":1}
+        {"epoch":2,"kind":"delta","node":"Stay.length","key":{"window_start":"2026-03-01T10:00:50Z"},"old":"0s","new":"19s"}
+        {"epoch":2,"kind":"delta","node":"Stay.n","key":{"window_start":"2026-03-01T10:00:50Z"},"old":1,"new":2}
+        {"epoch":3,"kind":"delta","node":"Minute.n","key":{"page":"a","window_start":"2026-03-01T10:00:00Z","window_end":"2026-03-01T10:01:00Z"},"old":null,"new":2}
+        {"epoch":3,"kind":"delta","node":"Minute.n","key":{"page":"b","window_start":"2026-03-01T10:00:00Z","window_end":"2026-03-01T10:01:00Z"},"old":null,"new":1}
+        {"epoch":3,"kind":"delta","node":"Stay.length","key":{"window_start":"2026-03-01T10:00:05Z"},"old":"0s","new":"65s"}
+        {"epoch":3,"kind":"delta","node":"Stay.length","key":{"window_start":"2026-03-01T10:00:50Z"},"old":"19s","new":null,"gone":true}
+        {"epoch":3,"kind":"delta","node":"Stay.n","key":{"window_start":"2026-03-01T10:00:05Z"},"old":1,"new":5}
+        {"epoch":3,"kind":"delta","node":"Stay.n","key":{"window_start":"2026-03-01T10:00:50Z"},"old":2,"new":null,"gone":true}
+        {"epoch":4,"kind":"delta","node":"Stay.length","key":{"window_start":"2026-03-01T10:00:05Z"},"old":"65s","new":null,"gone":true}
+        {"epoch":4,"kind":"delta","node":"Stay.length","key":{"window_start":"2026-03-01T10:00:30Z"},"old":null,"new":"40s"}
+        {"epoch":4,"kind":"delta","node":"Stay.n","key":{"window_start":"2026-03-01T10:00:05Z"},"old":5,"new":null,"gone":true}
+        {"epoch":4,"kind":"delta","node":"Stay.n","key":{"window_start":"2026-03-01T10:00:30Z"},"old":null,"new":5}
+        {"epoch":4,"kind":"effect","node":"late","key":{"page":"b","window_start":"2026-03-01T10:00:00Z","window_end":"2026-03-01T10:01:00Z","id":6},"version":1,"state":"fired","id":"0000000000EN6M99X325Z364K8","payload":{"id":6,"page":"b","window_end":"2026-03-01T10:01:00Z","window_start":"2026-03-01T10:00:00Z"}}
+        {"kind":"final","node":"Minute.n","key":{"page":"a","window_start":"2026-03-01T10:00:00Z","window_end":"2026-03-01T10:01:00Z"},"value":2,"error":null}
+        {"kind":"final","node":"Minute.n","key":{"page":"b","window_start":"2026-03-01T10:00:00Z","window_end":"2026-03-01T10:01:00Z"},"value":1,"error":null}
+        {"kind":"final","node":"Stay.length","key":{"window_start":"2026-03-01T10:00:30Z"},"value":"40s","error":null}
+        {"kind":"final","node":"Stay.n","key":{"window_start":"2026-03-01T10:00:30Z"},"value":5,"error":null}
+    "#]]);
+}
+
+#[test]
+fn windows_are_read_strictly() {
+    let window = |text: &str| CLICKS.replace("on = \"at\", gap = \"30s\"", text);
+    let cases = [
+        ("keys", window("gap = \"30s\", every = \"1m\", emit = 1")),
+        ("emit", window("on = \"at\", size = \"30s\", emit = \"last\"")),
+        ("updates", window("on = \"at\", size = \"30s\", lateness = \"1s\", late = \"More\"")),
+        ("a session", window("on = \"at\", gap = \"30s\", emit = \"final\"")),
+        ("late and a session", CLICKS.replace("size = \"1m\", lateness = \"10s\"", "gap = \"1m\", lateness = \"soon\"")),
+        (
+            "no lateness",
+            CLICKS.replace("late = \"LateClick\"", "lateness = \"soon\", late = \"Click\"").replace("lateness = \"10s\", ", ""),
+        ),
+        ("late without a key", CLICKS.replace("key = [\"id\"]\n", "")),
+        ("late and a key of one name", CLICKS.replace("by = \"page\"", "by = { id = \"page\" }")),
+    ];
+    let cases: Vec<(&str, &str)> = cases.iter().map(|(name, text)| (*name, &**text)).collect();
+    check(
+        &cases,
+        expect![[r#"
+        === keys
+        exit 3
+        --- stderr
+        error[E0283]: `window` of `group` of section `[[table]]` has no `on`
+          --> t.toml:13:34
+           |
+        13 | group = { of = "Click", window = { gap = "30s", every = "1m", emit = 1 }, rows = "clicks" }
+           |                                  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `on` is missing
+
+        error[E0280]: unknown key `every` in `window` of `group` of section `[[table]]`
+          --> t.toml:13:49
+           |
+        13 | group = { of = "Click", window = { gap = "30s", every = "1m", emit = 1 }, rows = "clicks" }
+           |                                                 ^^^^^ no such key
+           |
+           = note: keys: on, size, slide, offset, gap, lateness, emit, late
+
+        error[E0281]: `emit` of `window` of `group` of section `[[table]]` must be a string, found an integer
+          --> t.toml:13:70
+           |
+        13 | group = { of = "Click", window = { gap = "30s", every = "1m", emit = 1 }, rows = "clicks" }
+           |                                                                      ^ expected a string
+
+        t.toml: 3 errors
+        === emit
+        exit 3
+        --- stderr
+        error[E0256]: windows are not emitted as `last`
+          --> t.toml:13:68
+           |
+        13 | group = { of = "Click", window = { on = "at", size = "30s", emit = "last" }, rows = "clicks" }
+           |                                                                    ^^^^^^
+           |
+           = help: write "updates", "final" or "early+final"
+
+        t.toml: 1 error
+        === updates
+        exit 3
+        --- stderr
+        error[E0256]: `lateness` counts only for windows that end, and these follow every change
+          --> t.toml:13:72
+           |
+        13 | group = { of = "Click", window = { on = "at", size = "30s", lateness = "1s", late = "More" }, rows = "clicks" }
+           |                                                                        ^^^^
+           |
+           = help: add emit = "final" or emit = "early+final", or leave it out
+
+        error[E0256]: `late` counts only for windows that end, and these follow every change
+          --> t.toml:13:85
+           |
+        13 | group = { of = "Click", window = { on = "at", size = "30s", lateness = "1s", late = "More" }, rows = "clicks" }
+           |                                                                                     ^^^^^^
+           |
+           = help: add emit = "final" or emit = "early+final", or leave it out
+
+        t.toml: 2 errors
+        === a session
+        exit 3
+        --- stderr
+        error[E0256]: sessions follow every change, so they are never final
+          --> t.toml:13:67
+           |
+        13 | group = { of = "Click", window = { on = "at", gap = "30s", emit = "final" }, rows = "clicks" }
+           |                                                                   ^^^^^^^
+           |
+           = help: leave `emit` out, or take windows of a `size`
+
+        t.toml: 1 error
+        === late and a session
+        exit 3
+        --- stderr
+        error[E0256]: sessions follow every change, so they are never final
+         --> t.toml:9:98
+          |
+        9 | group = { of = "Click", by = "page", window = { on = "at", gap = "1m", lateness = "soon", emit = "final", late = "LateClick" }, rows ...
+          |                                                                                                  ^^^^^^^
+          |
+          = help: leave `emit` out, or take windows of a `size`
+
+        error[E0230]: unknown table `LateClick` in effect `late`
+          --> t.toml:22:6
+           |
+        22 | on = "LateClick"
+           |      ^^^^^^^^^^^
+           |
+           = help: declare it: [[table]] name = "LateClick"
+           = note: tables: Click, Minute, Stay
+
+        t.toml: 2 errors
+        === no lateness
+        exit 3
+        --- stderr
+        error[E0256]: `soon` is no lateness of a window
+         --> t.toml:9:100
+          |
+        9 | group = { of = "Click", by = "page", window = { on = "at", size = "1m", emit = "final", lateness = "soon", late = "Click" }, rows = "...
+          |                                                                                                    ^^^^^^
+          |
+          = help: write a length such as 10s, 5m or 1d
+
+        error[E0230]: unknown table `LateClick` in effect `late`
+          --> t.toml:22:6
+           |
+        22 | on = "LateClick"
+           |      ^^^^^^^^^^^
+           |
+           = help: declare it: [[table]] name = "LateClick"
+           = note: tables: Click, Minute, Stay
+
+        t.toml: 2 errors
+        === late without a key
+        exit 3
+        --- stderr
+        error[E0256]: late rows need a key, and that of `Click` is not known here
+         --> t.toml:8:114
+          |
+        8 | group = { of = "Click", by = "page", window = { on = "at", size = "1m", lateness = "10s", emit = "final", late = "LateClick" }, rows ...
+          |                                                                                                                  ^^^^^^^^^^^
+          |
+          = help: declare it: key = ["id"] in [[table]] "Click"
+
+        error[E0230]: unknown table `LateClick` in effect `late`
+          --> t.toml:21:6
+           |
+        21 | on = "LateClick"
+           |      ^^^^^^^^^^^
+           |
+           = help: declare it: [[table]] name = "LateClick"
+           = note: tables: Click, Minute, Stay
+
+        t.toml: 2 errors
+        === late and a key of one name
+        exit 3
+        --- stderr
+        error[E0233]: column `id` would stand twice in the key of `LateClick`
+         --> t.toml:9:123
+          |
+        9 | ...at", size = "1m", lateness = "10s", emit = "final", late = "LateClick" }, rows = "clicks" }
+          |                                                               ^^^^^^^^^^^
+          |
+          = help: give the column of the windows another name: by = { name = "formula" }
+
+        error[E0230]: unknown table `LateClick` in effect `late`
+          --> t.toml:22:6
+           |
+        22 | on = "LateClick"
+           |      ^^^^^^^^^^^
+           |
+           = help: declare it: [[table]] name = "LateClick"
+           = note: tables: Click, Minute, Stay
+
+        t.toml: 2 errors
+    "#]],
+    );
+}

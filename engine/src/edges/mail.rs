@@ -39,6 +39,8 @@ pub enum NoteKind {
     Join,
     /// One row less is.
     Leave,
+    /// It does not change once this epoch is over; a restart brings it back so (`true`).
+    Freeze(Epoch, bool),
     /// Its self-references that a restart did not bring, or brought in error, step.
     Thaw,
     /// A carried or looked-up slot has the value of this word.
@@ -211,6 +213,8 @@ pub enum ParcelKind {
     InSession(u32, u32, i64),
     /// Of join edge `.0`: under this key, on the right side (`true`) or the left one, this row comes or leaves.
     Meet(u32, Key, bool, Referrer, MeetKind),
+    /// Of watermark `.0`: a row has this time.
+    Advance(u32, i64),
     /// Of lookup edge `.0`: the value at this position, for a row of the receiver.
     Looked(u32, u32, u32, Cell),
 }

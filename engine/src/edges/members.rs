@@ -9,11 +9,12 @@
 //!
 //! Cost: a message for each row that comes or goes, 4 B a document.
 
-use thalweg_graph::plan::TableId;
+use thalweg_graph::plan::{ClosingKind, TableId};
 use thalweg_graph::{Epoch, Plan};
 
 use super::mail::{Note, NoteKind, Parcel, ParcelKind};
 use crate::context::Context;
+use crate::region::closing::Latecomer;
 use crate::state::KeyHash;
 use thalweg_formulas::Value;
 
@@ -24,12 +25,18 @@ pub struct MemberTarget {
     pub table: TableId,
     /// Its home region.
     pub region: u32,
+    /// Its documents are rows that came too late: most rows are in none.
+    pub late: bool,
 }
 
 /// The targets of a plan's membership edges, then those of its join edges, whose pairs are counted in the same way.
 pub fn targets(plan: &Plan) -> Vec<MemberTarget> {
-    let to = plan.memberships.iter().map(|edge| edge.to).chain(plan.joins.iter().map(|join| join.to));
-    to.map(|to| MemberTarget { table: plan.regions[to.0 as usize].table, region: to.0 }).collect()
+    let kept = plan.memberships.iter().map(|edge| {
+        let late = edge.closing.is_some_and(|closing| closing.kind == ClosingKind::Late);
+        (edge.to, late)
+    });
+    let to = kept.chain(plan.joins.iter().map(|join| (join.to, false)));
+    to.map(|(to, late)| MemberTarget { table: plan.regions[to.0 as usize].table, region: to.0, late }).collect()
 }
 
 /// How many rows are in each document, by the document's row.
@@ -54,6 +61,11 @@ impl Members {
         *count == 0
     }
 
+    /// How many there are.
+    pub fn count(&self, row: u32) -> u32 {
+        self.0.get(row as usize).copied().unwrap_or(0)
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> u64 {
         self.0.capacity() as u64 * 4
@@ -76,6 +88,10 @@ impl Context {
     /// A membership has reached the document's worker.
     pub(crate) fn membership(&mut self, epoch: Epoch, edge: u32, key: &[Value], hash: KeyHash, comes: bool) {
         let target = self.members[edge as usize];
+        if target.late {
+            let latecomer = Latecomer { epoch, key: key.into(), comes };
+            return self.latecomers[target.region as usize].push(latecomer);
+        }
         let directory = &mut self.directories[target.table.0 as usize];
         let row = directory.intern(key, hash);
         let what = if comes {

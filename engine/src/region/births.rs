@@ -31,6 +31,9 @@ impl Region {
         if !self.layout.groups_in.is_empty() {
             born.iter().for_each(|row| self.show_all_aggregates(*row));
         }
+        if context.restoring && self.layout.freezes {
+            self.show_restored(born, context);
+        }
         if self.layout.selves.iter().any(|selves| *selves != 0) {
             born.iter().for_each(|row| self.start_selves(*row, context));
         }

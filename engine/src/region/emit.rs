@@ -123,6 +123,7 @@ impl Telling<'_> {
         layout.members_out.iter().for_each(|out| self.membership(out, context));
         layout.sessions_out.iter().for_each(|out| self.session(out, context));
         layout.pairs_out.iter().for_each(|out| self.pairing(out, context));
+        layout.times_out.iter().for_each(|(watermark, slot)| self.time(*watermark, *slot, context));
     }
 
     /// The fields, at birth or death.
@@ -162,6 +163,7 @@ impl Telling<'_> {
                     self.membership(out, context);
                 }
             }
+            Consumer::Time(watermark) => self.time(*watermark, entry.slot, context),
             Consumer::Session(at) => {
                 let out = &layout.sessions_out[*at as usize];
                 if !told(&out.key.slots) && !told(&[out.on]) {
@@ -199,6 +201,7 @@ impl Telling<'_> {
             | Consumer::Member(_)
             | Consumer::Session(_)
             | Consumer::Pair(_)
+            | Consumer::Time(_)
             | Consumer::Effect(_) => {}
         }
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use thalweg_formulas::eval::Program;
 use thalweg_formulas::{Agg, Type, Value};
 use thalweg_graph::Plan;
-use thalweg_graph::plan::{Cell as PlannedCell, CellKind, Part, Rearm, Region as PlannedRegion, SlotSource, TableId};
+use thalweg_graph::plan::{
+    Cell as PlannedCell, CellKind, ClosingKind, Part, Rearm, Region as PlannedRegion, SlotSource, TableId,
+};
 
 use super::code::{Assembler, Code, Straight};
 use super::families::families;
@@ -41,6 +43,8 @@ pub enum Consumer {
     Session(u32),
     /// A side of a join edge that starts here (place in [`Layout::pairs_out`]).
     Pair(u32),
+    /// A watermark that the slot moves.
+    Time(u32),
     /// An effect's condition (place in [`Layout::effects`]).
     Effect(u32),
 }
@@ -278,6 +282,14 @@ pub struct Layout {
     pub sessions_out: Vec<SessionOut>,
     /// Sides of join edges that start here.
     pub pairs_out: Vec<PairOut>,
+    /// Watermarks that start here, and the slots that hold the time.
+    pub times_out: Vec<(u32, u32)>,
+    /// The name of its table.
+    pub table_name: Arc<str>,
+    /// Its documents are windows that end for good.
+    pub freezes: bool,
+    /// Slots that other documents tell, by aggregates, lookups and sessions.
+    pub told_by_others: Vec<u32>,
     /// Effects.
     pub effects: Vec<EffectHere>,
     /// For a home: the other regions of its table, which it tells of births and deaths.
@@ -338,6 +350,10 @@ impl Layout {
             members_out: members_from(plan, id),
             sessions_out: sessions_from(plan, id),
             pairs_out: pairs_from(plan, id),
+            times_out: times_from(plan, id),
+            table_name: plan.tables[region.table.0 as usize].name.clone(),
+            freezes: freezes(plan, region.table),
+            told_by_others: told_by_others(region),
             effects: effects_in(plan, id),
             followers: if is_home { followers(&plan.regions, id) } else { Vec::new() },
             columns: slots_of_columns(region),
@@ -391,6 +407,9 @@ impl Layout {
         }
         for at in 0..self.pairs_out.len() {
             self.pairs_out[at].reads.clone().into_iter().for_each(|slot| self.want(slot, Consumer::Pair(at as u32)));
+        }
+        for (watermark, slot) in self.times_out.clone() {
+            self.want(slot, Consumer::Time(watermark));
         }
         for at in 0..self.effects.len() {
             self.want(self.effects[at].when, Consumer::Effect(at as u32));
@@ -540,6 +559,22 @@ fn references_from(plan: &Plan, id: u32) -> Vec<ReferOut> {
         slots: lookup.slots.iter().map(|slot| slot.0).collect(),
     })
     .collect()
+}
+
+fn times_from(plan: &Plan, id: u32) -> Vec<(u32, u32)> {
+    let numbered = (0..).zip(&plan.watermarks);
+    numbered.filter(|(_, watermark)| watermark.from.0 == id).map(|(at, watermark)| (at, watermark.on.0)).collect()
+}
+
+/// Whether the table's documents are windows that end for good.
+fn freezes(plan: &Plan, table: TableId) -> bool {
+    let kept_by = plan.tables[table.0 as usize].kept_by.map(|edge| &plan.memberships[edge.0 as usize]);
+    kept_by.and_then(|edge| edge.closing).is_some_and(|closing| closing.kind != ClosingKind::Late)
+}
+
+fn told_by_others(region: &PlannedRegion) -> Vec<u32> {
+    let told = |source: &SlotSource| matches!(source, SlotSource::Aggregate(_) | SlotSource::Looked(..) | SlotSource::Session(_));
+    (0..).zip(&region.slots).filter(|(_, slot)| told(&slot.source)).map(|(slot, _)| slot).collect()
 }
 
 fn sessions_from(plan: &Plan, id: u32) -> Vec<SessionOut> {

@@ -16,15 +16,18 @@ use crate::state::KeyBuf;
 impl Region {
     /// A row comes into the document, which the epoch touches.
     pub(super) fn join(&mut self, row: u32) {
-        if self.home.as_mut().is_some_and(|home| home.members.join(row)) {
+        let is_first = self.home.as_mut().is_some_and(|home| home.members.join(row));
+        if !self.note_at_gate(row, is_first) && is_first {
             self.set_alive(row, true);
         }
     }
 
     /// A row leaves the document, which the epoch touches.
     pub(super) fn leave(&mut self, row: u32) {
-        if self.home.as_mut().is_some_and(|home| home.members.leave(row)) {
-            self.set_alive(row, false);
+        let was_last = self.home.as_mut().is_some_and(|home| home.members.leave(row));
+        self.note_at_gate(row, was_last);
+        if was_last {
+            self.empty_window(row);
         }
     }
 
@@ -100,6 +103,13 @@ impl Telling<'_> {
                 context.inboxes[out.into as usize].push(Note { epoch: self.epoch, row: self.row, what });
             }
             None => {}
+        }
+    }
+
+    /// A row that is there has a time, which may move a watermark.
+    pub(super) fn time(&self, watermark: u32, slot: u32, context: &mut Context) {
+        if let (true, Ok(Value::Timestamp(at))) = (self.lives, self.new_cell(slot)) {
+            context.advance(self.epoch, watermark, at.0);
         }
     }
 

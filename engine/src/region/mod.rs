@@ -12,6 +12,7 @@
 mod aggregates;
 mod arrivals;
 mod births;
+pub mod closing;
 pub mod code;
 mod emit;
 mod families;
@@ -38,6 +39,7 @@ use crate::edges::members::Members;
 use crate::intake::RowMap;
 use crate::state::{Bits, Rows};
 use aggregates::Aggregates;
+use closing::{Freezer, Gate};
 use layout::Layout;
 use pad::{Moved, Pad};
 use propagate::Scratch;
@@ -64,6 +66,8 @@ pub struct Region {
     births_and_deaths: u64,
     /// After a restart: cells by row that must step once all rows are there.
     thawing: HashMap<u32, Vec<u32>>,
+    /// Documents that do not change any more, where there are such.
+    freezer: Option<Freezer>,
     /// Rows of a large staged epoch that are being settled.
     settling: Option<run::Settling>,
 }
@@ -80,4 +84,6 @@ pub struct Home {
     pub reactions: Reactions,
     /// Rows in each document, of a derived table.
     pub members: Members,
+    /// How its documents end by a watermark, if they do.
+    pub gate: Option<Gate>,
 }

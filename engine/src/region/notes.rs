@@ -118,6 +118,7 @@ impl Region {
             | NoteKind::Join
             | NoteKind::Leave
             | NoteKind::Thaw
+            | NoteKind::Freeze(..)
             | NoteKind::Set(..)
             | NoteKind::Bulk(_) => {
                 self.moved = moved;
@@ -153,8 +154,8 @@ impl Region {
             NoteKind::Death => self.set_alive(row, false),
             NoteKind::Join => self.join(row),
             NoteKind::Leave => self.leave(row),
-            // A bulk goes to the pad.
-            NoteKind::Thaw | NoteKind::Bulk(_) => {}
+            // A bulk goes to the pad, and so does whatever windows that end are told.
+            NoteKind::Thaw | NoteKind::Freeze(..) | NoteKind::Bulk(_) => {}
             NoteKind::Contribute(place, given) => {
                 self.aggregates.apply(row, place, &given);
                 touch.groups |= 1 << (place % 16);
@@ -182,6 +183,7 @@ impl Region {
             | NoteKind::Join
             | NoteKind::Leave
             | NoteKind::Thaw
+            | NoteKind::Freeze(..)
             | NoteKind::Contribute(..)
             | NoteKind::Bulk(_) => None,
         }
@@ -192,13 +194,16 @@ impl Region {
         if let NoteKind::Bulk(bulk) = &what {
             return self.take_bulk(bulk);
         }
+        if self.drops(row, &what) {
+            return;
+        }
         let at = self.touch(row);
         match what {
             NoteKind::Birth => self.set_alive(row, true),
             NoteKind::Death => self.set_alive(row, false),
             NoteKind::Join => self.join(row),
             NoteKind::Leave => self.leave(row),
-            NoteKind::Thaw | NoteKind::Bulk(_) => {}
+            NoteKind::Thaw | NoteKind::Freeze(..) | NoteKind::Bulk(_) => {}
             NoteKind::Contribute(place, given) => {
                 self.aggregates.apply(row, place, &given);
                 self.pad.get(at).groups |= 1 << (place % 16);

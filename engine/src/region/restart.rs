@@ -36,6 +36,7 @@ impl Region {
 
     /// All rows are there: asks the rows that must step to do so in `epoch`.
     pub(crate) fn thaw(&mut self, epoch: Epoch, context: &mut Context) {
+        self.end_restart();
         let inbox = &mut context.inboxes[self.layout.id as usize];
         inbox.extend(self.thawing.keys().map(|row| Note { epoch, row: *row, what: NoteKind::Thaw }));
     }

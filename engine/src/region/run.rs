@@ -6,6 +6,7 @@ use thalweg_graph::Epoch;
 
 use super::aggregates::Aggregates;
 use super::arrivals::Arrivals;
+use super::closing::Freezer;
 use super::layout::Layout;
 use super::notes::Notes;
 use super::pad::{Moved, Pad, Touch, net};
@@ -50,6 +51,7 @@ impl Region {
             touched: vec![0; slots],
             thawing: hashbrown::HashMap::new(),
             settling: None,
+            freezer: layout.freezes.then(Freezer::default),
             births_and_deaths: 0,
             layout,
         }
@@ -61,12 +63,17 @@ impl Region {
         let arrivals = std::mem::take(&mut context.arrivals[id]);
         let mut notes = Notes::new(std::mem::take(&mut context.inboxes[id]));
         self.expect_fills(&arrivals, context);
+        self.open_gate(context);
+        let is_gated = self.is_gated();
         let mappings = std::mem::take(&mut context.mappings);
         let mut arrivals = Arrivals::new(arrivals);
         // What was staged for a change of key belongs to the batch's only epoch.
         let mut staged = (!self.pad.is_empty()).then_some(context.batch.first);
         let mut timers = Vec::new();
-        while let Some(epoch) = next_epoch(&arrivals, &notes, staged.take()) {
+        while let Some(epoch) = next_epoch(&arrivals, &notes, staged.take().or(self.gate_epoch(context))) {
+            if is_gated {
+                self.promote(epoch, context);
+            }
             let untold = self.pad.is_empty() && notes.epoch() != Some(epoch);
             if untold && arrivals.is_alone() && self.run_alone(epoch, &mut arrivals, &mappings, context) {
                 continue;
@@ -78,12 +85,15 @@ impl Region {
                 }
             }
             // Many rows that are told at once may be any of those that are told by themselves.
-            if self.pad.is_empty() && !notes.has_bulk(epoch) {
+            if self.pad.is_empty() && !is_gated && !notes.has_bulk(epoch) {
                 self.run_notes(epoch, &mut notes, context);
             } else {
                 while let Some((row, what)) = notes.next_of(epoch) {
                     self.take_note(row, what);
                 }
+            }
+            if is_gated {
+                self.run_gate(epoch, context);
             }
             self.settle(epoch, context);
             timers.drain(..).for_each(|timer| {
@@ -111,7 +121,7 @@ impl Region {
     pub fn settle_ahead(&mut self, context: &mut Context) -> bool {
         let mut settling = match self.settling.take() {
             Some(settling) => settling,
-            None if self.pad.is_empty() => return false,
+            None if self.pad.is_empty() || self.is_gated() => return false,
             None => {
                 // All lower levels are done, so this is all that the rows are told.
                 self.take_ahead(context);
@@ -130,6 +140,9 @@ impl Region {
 
     /// Takes up what others have told this region so far in the batch's only epoch; it is settled when the region runs.
     pub fn take_ahead(&mut self, context: &mut Context) {
+        if self.is_gated() {
+            self.promote(context.batch.first, context);
+        }
         let mut notes = std::mem::take(&mut context.inboxes[self.layout.id as usize]);
         notes.drain(..).for_each(|note| self.take_note(note.row, note.what));
         context.inboxes[self.layout.id as usize] = notes;

@@ -61,6 +61,7 @@ impl Region {
             self.layout.cells.iter().zip(&self.layout.inits).map(|(cell, init)| (cell.slot, init.is_some())).collect();
         let watched: Vec<_> =
             cells.into_iter().filter(|(slot, is_self)| *is_self || !self.held_names(*slot).is_empty()).collect();
+        self.export_gate(context, state);
         if watched.is_empty() {
             return;
         }

@@ -403,3 +403,152 @@ fn sessions_grow_merge_and_fall_apart() {
         "#]],
     );
 }
+
+/// Windows of ten seconds over the order's number; the watermark is five seconds behind.
+fn ending(emit: &str) -> GraphSpec {
+    let mut spec = shop(
+        &[
+            ("Item.when", "timestamp(order)"),
+            ("Span.n", "count(items[*])"),
+            ("Span.worth", "sum(items[*].price)"),
+            ("Span.known", "sum(items[*].price) * rate"),
+            ("TooLate.price", "max(items[*].price)"),
+            ("rate", "max(Order[*].qty)"),
+        ],
+        &[("over", "Span", "n > 0"), ("missed", "TooLate", "true")],
+    );
+    let window = WindowSpec {
+        on: "when".into(),
+        size: Some("10s".into()),
+        lateness: Some("5s".into()),
+        emit: Some(emit.into()),
+        late: Some("TooLate".into()),
+        ..WindowSpec::default()
+    };
+    let group = GroupSpec { of: "Item".into(), window: Some(window), rows: Some("items".into()), ..GroupSpec::default() };
+    spec.tables.push(TableSpec { name: "Span".into(), group: Some(group), ..TableSpec::default() });
+    spec
+}
+
+const LATE_AND_IN_TIME: [&str; 10] = [
+    "+Order 1 1 10; +Item 1 3 1.00; +Item 2 12 2.00",
+    "+Item 3 14 2.00; +Item 4 5 5.00",
+    "+Item 5 15 1.00; +Item 6 1 7.00",
+    "+Item 7 2 9.00; ~Item 1 : _ _ 4.00; -Item 4 5 5.00; ~Order 1 : _ _ 20",
+    "~Item 7 : _ _ 9.50",
+    "~Item 7 : _ 16 _; ~Item 6 : _ 11 _",
+    "fill +Item 8 4 1.00; +Item 9 40 1.00",
+    "fill +Item 10 21 3.00",
+    "+Item 11 22 3.00",
+    "-Item 11 22 3.00",
+];
+
+#[test]
+fn a_final_window_is_born_when_it_is_over_and_does_not_change() {
+    check(
+        &ending("final"),
+        &LATE_AND_IN_TIME,
+        expect![[r#"
+        1 Item.when[1]: null -> 1970-01-01T00:00:03Z
+        1 Item.when[2]: null -> 1970-01-01T00:00:12Z
+        1 rate[]: null -> 10
+        2 Item.when[3]: null -> 1970-01-01T00:00:14Z
+        2 Item.when[4]: null -> 1970-01-01T00:00:05Z
+        3 Item.when[5]: null -> 1970-01-01T00:00:15Z
+        3 Item.when[6]: null -> 1970-01-01T00:00:01Z
+        3 Span.known[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z]: null -> 130.00
+        3 Span.n[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z]: null -> 3
+        3 Span.worth[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z]: null -> 13.00
+        3 over[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z] fires v1 {"n":3,"window_end":{"$timestamp":"1970-01-01T00:00:10Z"},"window_start":{"$timestamp":"1970-01-01T00:00:00Z"}}
+        4 Item.when[4]: 1970-01-01T00:00:05Z -> null gone
+        4 Item.when[7]: null -> 1970-01-01T00:00:02Z
+        4 TooLate.price[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z,7]: null -> 9.00
+        4 rate[]: 10 -> 20
+        4 missed[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z,7] fires v1 {"id":7,"window_end":{"$timestamp":"1970-01-01T00:00:10Z"},"window_start":{"$timestamp":"1970-01-01T00:00:00Z"}}
+        5 TooLate.price[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z,7]: 9.00 -> 9.50
+        6 Item.when[6]: 1970-01-01T00:00:01Z -> 1970-01-01T00:00:11Z
+        6 Item.when[7]: 1970-01-01T00:00:02Z -> 1970-01-01T00:00:16Z
+        6 TooLate.price[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z,7]: 9.50 -> null gone
+        7 Item.when[8]: null -> 1970-01-01T00:00:04Z
+        7 Item.when[9]: null -> 1970-01-01T00:00:40Z
+        7 Span.known[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: null -> 430.00
+        7 Span.n[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: null -> 5
+        7 Span.worth[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: null -> 21.50
+        7 TooLate.price[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z,8]: null -> 1.00
+        8 Item.when[10]: null -> 1970-01-01T00:00:21Z
+        8 Span.known[1970-01-01T00:00:20Z,1970-01-01T00:00:30Z]: null -> 60.00
+        8 Span.n[1970-01-01T00:00:20Z,1970-01-01T00:00:30Z]: null -> 1
+        8 Span.worth[1970-01-01T00:00:20Z,1970-01-01T00:00:30Z]: null -> 3.00
+        9 Item.when[11]: null -> 1970-01-01T00:00:22Z
+        9 TooLate.price[1970-01-01T00:00:20Z,1970-01-01T00:00:30Z,11]: null -> 3.00
+        9 missed[1970-01-01T00:00:20Z,1970-01-01T00:00:30Z,11] fires v1 {"id":11,"window_end":{"$timestamp":"1970-01-01T00:00:30Z"},"window_start":{"$timestamp":"1970-01-01T00:00:20Z"}}
+        10 Item.when[11]: 1970-01-01T00:00:22Z -> null gone
+        10 TooLate.price[1970-01-01T00:00:20Z,1970-01-01T00:00:30Z,11]: 3.00 -> null gone
+    "#]],
+    );
+}
+
+#[test]
+fn an_early_window_follows_its_rows_until_it_is_over() {
+    check(
+        &ending("early+final"),
+        &LATE_AND_IN_TIME,
+        expect![[r#"
+        1 Item.when[1]: null -> 1970-01-01T00:00:03Z
+        1 Item.when[2]: null -> 1970-01-01T00:00:12Z
+        1 Span.known[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z]: null -> 10.00
+        1 Span.known[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: null -> 20.00
+        1 Span.n[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z]: null -> 1
+        1 Span.n[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: null -> 1
+        1 Span.worth[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z]: null -> 1.00
+        1 Span.worth[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: null -> 2.00
+        1 rate[]: null -> 10
+        1 over[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z] fires v1 {"n":1,"window_end":{"$timestamp":"1970-01-01T00:00:10Z"},"window_start":{"$timestamp":"1970-01-01T00:00:00Z"}}
+        1 over[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z] fires v1 {"n":1,"window_end":{"$timestamp":"1970-01-01T00:00:20Z"},"window_start":{"$timestamp":"1970-01-01T00:00:10Z"}}
+        2 Item.when[3]: null -> 1970-01-01T00:00:14Z
+        2 Item.when[4]: null -> 1970-01-01T00:00:05Z
+        2 Span.known[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z]: 10.00 -> 60.00
+        2 Span.known[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: 20.00 -> 40.00
+        2 Span.n[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z]: 1 -> 2
+        2 Span.n[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: 1 -> 2
+        2 Span.worth[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z]: 1.00 -> 6.00
+        2 Span.worth[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: 2.00 -> 4.00
+        3 Item.when[5]: null -> 1970-01-01T00:00:15Z
+        3 Item.when[6]: null -> 1970-01-01T00:00:01Z
+        3 Span.known[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z]: 60.00 -> 130.00
+        3 Span.known[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: 40.00 -> 50.00
+        3 Span.n[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z]: 2 -> 3
+        3 Span.n[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: 2 -> 3
+        3 Span.worth[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z]: 6.00 -> 13.00
+        3 Span.worth[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: 4.00 -> 5.00
+        4 Item.when[4]: 1970-01-01T00:00:05Z -> null gone
+        4 Item.when[7]: null -> 1970-01-01T00:00:02Z
+        4 Span.known[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: 50.00 -> 100.00
+        4 TooLate.price[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z,7]: null -> 9.00
+        4 rate[]: 10 -> 20
+        4 missed[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z,7] fires v1 {"id":7,"window_end":{"$timestamp":"1970-01-01T00:00:10Z"},"window_start":{"$timestamp":"1970-01-01T00:00:00Z"}}
+        5 TooLate.price[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z,7]: 9.00 -> 9.50
+        6 Item.when[6]: 1970-01-01T00:00:01Z -> 1970-01-01T00:00:11Z
+        6 Item.when[7]: 1970-01-01T00:00:02Z -> 1970-01-01T00:00:16Z
+        6 Span.known[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: 100.00 -> 430.00
+        6 Span.n[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: 3 -> 5
+        6 Span.worth[1970-01-01T00:00:10Z,1970-01-01T00:00:20Z]: 5.00 -> 21.50
+        6 TooLate.price[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z,7]: 9.50 -> null gone
+        7 Item.when[8]: null -> 1970-01-01T00:00:04Z
+        7 Item.when[9]: null -> 1970-01-01T00:00:40Z
+        7 Span.known[1970-01-01T00:00:40Z,1970-01-01T00:00:50Z]: null -> 20.00
+        7 Span.n[1970-01-01T00:00:40Z,1970-01-01T00:00:50Z]: null -> 1
+        7 Span.worth[1970-01-01T00:00:40Z,1970-01-01T00:00:50Z]: null -> 1.00
+        7 TooLate.price[1970-01-01T00:00:00Z,1970-01-01T00:00:10Z,8]: null -> 1.00
+        8 Item.when[10]: null -> 1970-01-01T00:00:21Z
+        8 Span.known[1970-01-01T00:00:20Z,1970-01-01T00:00:30Z]: null -> 60.00
+        8 Span.n[1970-01-01T00:00:20Z,1970-01-01T00:00:30Z]: null -> 1
+        8 Span.worth[1970-01-01T00:00:20Z,1970-01-01T00:00:30Z]: null -> 3.00
+        9 Item.when[11]: null -> 1970-01-01T00:00:22Z
+        9 TooLate.price[1970-01-01T00:00:20Z,1970-01-01T00:00:30Z,11]: null -> 3.00
+        9 missed[1970-01-01T00:00:20Z,1970-01-01T00:00:30Z,11] fires v1 {"id":11,"window_end":{"$timestamp":"1970-01-01T00:00:30Z"},"window_start":{"$timestamp":"1970-01-01T00:00:20Z"}}
+        10 Item.when[11]: 1970-01-01T00:00:22Z -> null gone
+        10 TooLate.price[1970-01-01T00:00:20Z,1970-01-01T00:00:30Z,11]: 3.00 -> null gone
+    "#]],
+    );
+}

@@ -34,6 +34,14 @@ pub struct Oracle {
     shown: BTreeMap<(usize, Key, u32), Value>,
     triggers: BTreeMap<(Arc<str>, Key), u64>,
     pub out: Outcome,
+    /// The last epoch that was no fill.
+    last_live: Epoch,
+    /// By watermark: the greatest times, and since when.
+    greatest: Vec<Vec<(Epoch, i64)>>,
+    /// By table: windows that are over, and since when.
+    closed: Vec<BTreeMap<Key, Epoch>>,
+    /// By table of late rows: the keys that rows have, late or not.
+    keyed: Vec<BTreeSet<Key>>,
 }
 
 /// Walks an expression.
@@ -85,6 +93,10 @@ impl Oracle {
             shown: BTreeMap::new(),
             triggers: BTreeMap::new(),
             out: Outcome::default(),
+            last_live: 0,
+            greatest: vec![vec![(0, i64::MIN)]; plan.watermarks.len()],
+            closed: vec![BTreeMap::new(); plan.tables.len()],
+            keyed: vec![BTreeSet::new(); plan.tables.len()],
             plan,
         }
     }
@@ -94,12 +106,16 @@ impl Oracle {
         self.epoch += 1;
         let before = self.tables.clone();
         let fill = matches!(tx.body, Body::Fill(_));
+        if !fill {
+            self.last_live = self.epoch;
+        }
         let take = &mut |part: &[Change]| {
             part.iter().for_each(|change| self.apply(change));
             true
         };
         tx.parts(take).expect("changes that are held can be read");
         let cells = self.compute(&before);
+        self.move_watermarks(&cells);
         self.report(&before, &cells, fill, tx.at);
         self.react(&before, tx, fill);
         self.cells = cells;
@@ -319,6 +335,11 @@ impl Oracle {
                 .map(|(id, session)| (id, in_sessions(session, &all[session.from.0 as usize])))
                 .collect();
             for key in self.documents(table) {
+                if self.closed[table].get(&key).is_some_and(|since| self.counts(*since)) {
+                    let frozen = self.cells[at][&key].clone();
+                    all[at].insert(key, frozen);
+                    continue;
+                }
                 let mut slots: Vec<Cell> = Vec::new();
                 for slot in &region.slots {
                     slots.push(match &slot.source {
@@ -358,16 +379,79 @@ impl Oracle {
         let keys: BTreeSet<Key> = match (self.plan.tables[table].kept_by, self.plan.tables[table].paired_by) {
             (Some(edge), _) => {
                 let edge = &self.plan.memberships[edge.0 as usize];
-                all[edge.from.0 as usize]
-                    .values()
-                    .flat_map(|row| other_keys(row, &edge.key, &edge.key_types, &edge.parts))
-                    .collect()
+                let rows = all[edge.from.0 as usize].values();
+                let keys = rows.flat_map(|row| other_keys(row, &edge.key, &edge.key_types, &edge.parts)).collect();
+                match edge.closing {
+                    Some(closing) => self.in_time(table, closing, keys, all),
+                    None => keys,
+                }
             }
             (None, Some(join)) => pairs(&self.plan.joins[join.0 as usize], all),
             (None, None) => return,
         };
         let names: Vec<Value> = self.keys[table].iter().cloned().map(Value::text).collect();
         self.tables[table] = keys.into_iter().map(|key| (key.clone(), names.iter().cloned().zip(key).collect())).collect();
+    }
+
+    /// Whether what an epoch has closed or seen counts by now: a load is over once an epoch is no fill.
+    fn counts(&self, since: Epoch) -> bool {
+        since < self.epoch && self.last_live >= since
+    }
+
+    /// Of the keys that rows have: those of windows that are there, or of rows that are late.
+    fn in_time(
+        &mut self,
+        table: usize,
+        closing: Closing,
+        keys: BTreeSet<Key>,
+        all: &[BTreeMap<Key, Vec<Cell>>],
+    ) -> BTreeSet<Key> {
+        let watermark = self.plan.watermarks[closing.watermark as usize].clone();
+        let seen = &self.greatest[closing.watermark as usize];
+        let in_force = seen.iter().filter(|(since, _)| *since == 0 || self.counts(*since)).map(|(_, at)| *at).max();
+        let in_force = in_force.expect("there is a first").saturating_sub(watermark.lateness);
+        let now = greatest(&watermark, all).max(seen.last().expect("there is a first").1).saturating_sub(watermark.lateness);
+        let end = |key: &Key| match key[closing.end as usize] {
+            Value::Timestamp(end) => end.0,
+            _ => panic!("a window ends at a time"),
+        };
+        if closing.kind == ClosingKind::Late {
+            let known = std::mem::replace(&mut self.keyed[table], keys.clone());
+            let is_late = |key: &Key| match known.contains(key) {
+                true => self.tables[table].contains_key(key),
+                false => end(key) <= in_force,
+            };
+            return keys.into_iter().filter(is_late).collect();
+        }
+        let frozen: BTreeMap<Key, Epoch> = self.closed[table]
+            .iter()
+            .filter(|(_, since)| self.counts(**since))
+            .map(|(key, since)| (key.clone(), *since))
+            .collect();
+        let mut there: BTreeSet<Key> = frozen.keys().cloned().collect();
+        let mut closed = frozen;
+        for key in keys {
+            if there.contains(&key) || end(&key) <= in_force {
+                continue;
+            }
+            if end(&key) <= now {
+                closed.insert(key.clone(), self.epoch);
+                there.insert(key);
+            } else if closing.kind == ClosingKind::EarlyAndFinal {
+                there.insert(key);
+            }
+        }
+        self.closed[table] = closed;
+        there
+    }
+
+    fn move_watermarks(&mut self, cells: &[BTreeMap<Key, Vec<Cell>>]) {
+        for (at, watermark) in self.plan.watermarks.iter().enumerate() {
+            let now = greatest(watermark, cells);
+            if now > self.greatest[at].last().expect("there is a first").1 {
+                self.greatest[at].push((self.epoch, now));
+            }
+        }
     }
 
     /// The types of what the rows give: the value's, and that of the second value.
@@ -743,6 +827,15 @@ fn other_key(row: &[Cell], slots: &[SlotId], types: &[Type]) -> Option<Key> {
     let values = slots.iter().zip(types).map(|(slot, ty)| coerce(row[slot.0 as usize].clone().ok()?, ty).ok());
     let key: Key = values.collect::<Option<_>>()?;
     (!key.iter().any(Value::is_null)).then_some(key)
+}
+
+/// The greatest time that rows have.
+fn greatest(watermark: &Watermark, cells: &[BTreeMap<Key, Vec<Cell>>]) -> i64 {
+    let times = cells[watermark.from.0 as usize].values().filter_map(|row| match &row[watermark.on.0 as usize] {
+        Ok(Value::Timestamp(at)) => Some(at.0),
+        _ => None,
+    });
+    times.max().unwrap_or(i64::MIN)
 }
 
 /// When the session of each row starts.

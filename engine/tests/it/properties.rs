@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use thalweg_engine::{Engine, Options};
 use thalweg_graph::outcome::Document;
+use thalweg_graph::plan::ClosingKind;
 use thalweg_graph::spec::GraphSpec;
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Outcome, Plan, Transaction};
@@ -80,7 +81,8 @@ fn assert_same<T: PartialEq + std::fmt::Debug>(case: &Case, what: &str, engine: 
     }
 }
 
-fn seeds(default: u64) -> std::ops::Range<u64> {
+/// The seeds to run; `THALWEG_SEED` and `THALWEG_CASES` say others.
+pub fn seeds(default: u64) -> std::ops::Range<u64> {
     let first = std::env::var("THALWEG_SEED").ok().and_then(|seed| seed.parse().ok());
     let count = std::env::var("THALWEG_CASES").ok().and_then(|count| count.parse().ok());
     let first = first.unwrap_or(0);
@@ -90,7 +92,7 @@ fn seeds(default: u64) -> std::ops::Range<u64> {
 /// P1: at every closed epoch every field equals its formula on the inputs as of that epoch, for any batching.
 #[test]
 fn p1_prefix() {
-    let (mut deltas, mut derived, mut paired) = (0, 0, 0);
+    let (mut deltas, mut derived, mut paired, mut ended, mut late) = (0, 0, 0, 0, 0);
     for seed in seeds(60) {
         let case = case(seed, 60);
         let (lines, documents) = expected(&case);
@@ -100,11 +102,18 @@ fn p1_prefix() {
         deltas += lines.deltas.len();
         let of_pairs = |node: &str| JOINS.iter().any(|join| node.starts_with(join.0));
         paired += lines.deltas.sorted().iter().filter(|delta| of_pairs(&delta.node)).count();
+        let closing = case.plan.memberships.iter().filter_map(|edge| Some((edge.closing?.kind, edge.to)));
+        for (kind, home) in closing {
+            let table = &case.plan.tables[case.plan.regions[home.0 as usize].table.0 as usize].name;
+            let told = lines.deltas.sorted().iter().filter(|delta| delta.node.starts_with(&**table)).count();
+            *(if kind == ClosingKind::Late { &mut late } else { &mut ended }) += told;
+        }
         derived +=
             lines.deltas.sorted().iter().filter(|delta| GROUPS.iter().any(|group| delta.node.starts_with(group.0))).count();
     }
     assert!(deltas > 2_000, "{deltas} deltas are too few to mean anything");
     assert!(paired > 100, "{paired} deltas of pairs are too few to mean anything");
+    assert!(ended > 100 && late > 10, "{ended} deltas of windows that end and {late} of late rows are too few to mean anything");
     assert!(derived > 250, "{derived} deltas of derived tables are too few to mean anything");
 }
 

@@ -110,6 +110,9 @@ pub const GROUPS: [(&str, &str, &str); 3] = [("Ga", "of_a", "in_a"), ("Gb", "of_
 pub const JOINS: [(&str, [&str; 2], [&str; 2]); 2] =
     [("Ja", ["one", "other"], ["ja_one", "ja_other"]), ("Jb", ["left", "right"], ["jb_left", "jb_right"])];
 
+/// Derived tables, and those of rows that came too late for them.
+const LATE: [(&str, &str); 3] = [("Ga", "La"), ("Gb", "Lb"), ("Gc", "Lc")];
+
 /// A random definition that is accepted, planned.
 pub fn random_plan(rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
     let mut spec = GraphSpec { tables: TABLES.iter().map(table_spec).collect(), ..GraphSpec::default() };
@@ -228,10 +231,11 @@ fn random_group(
     (name, rows, back): (&'static str, &'static str, &'static str),
 ) {
     for _ in 0..8 {
-        let of = *rng.pick(&shape.tables());
+        let in_windows = rng.chance(35);
+        let of = if in_windows { "Item" } else { *rng.pick(&shape.tables()) };
         let column = rng.pick(&shape.columns[of]).clone();
         let mut window = None;
-        let by = match rng.below(7) {
+        let by = match if in_windows { 6 } else { rng.below(7) } {
             4 if of == "Order" => BySpec::Named([("k".to_owned(), "marks[*]".to_owned())].into()),
             5 if of == "Order" => {
                 BySpec::Named([("k".to_owned(), "marks[*]".to_owned()), ("l".to_owned(), name_of(rng, of, shape))].into())
@@ -245,7 +249,10 @@ fn random_group(
                         gap: Some(rng.pick(&["20us", "60us", "150us"]).to_string()),
                         ..WindowSpec::default()
                     },
-                    false => WindowSpec { on: "at".into(), size: Some("300us".into()), slide, offset, ..WindowSpec::default() },
+                    false => {
+                        let size = Some(rng.pick(&["300us", "120us"]).to_string());
+                        ending(rng, WindowSpec { on: "at".into(), size, slide, offset, ..WindowSpec::default() }, name)
+                    }
                 });
                 if rng.chance(50) { BySpec::Many(Vec::new()) } else { BySpec::One("order".into()) }
             }
@@ -257,26 +264,35 @@ fn random_group(
             }
         };
         let refers = window.is_none() && matches!(by, BySpec::One(_)) && rng.chance(60);
-        let filter = rng.chance(40).then(|| bool_text(rng, of, shape));
+        let filter = rng.chance(if in_windows { 20 } else { 40 }).then(|| bool_text(rng, of, shape));
         let columns: Vec<String> = by.columns().iter().map(|(name, _)| (*name).to_owned()).collect();
         let columns = if columns.is_empty() { vec!["window_start".to_owned()] } else { columns };
         let group = GroupSpec { of: of.to_owned(), by, filter, window, rows: Some(rows.to_owned()) };
         spec.tables.push(TableSpec { name: name.to_owned(), group: Some(group), ..TableSpec::default() });
-        let at = spec.tables.iter().position(|table| table.name == of).expect("a table");
-        if refers {
+        // Late rows have a table of their own without a word of it.
+        let at = spec.tables.iter().position(|table| table.name == of).filter(|_| refers);
+        if let Some(at) = at {
             let lookup = RelationSpec::Lookup { to: name.to_owned(), key: OneOrMany::One(column) };
             spec.tables[at].relations.insert(back.to_owned(), lookup);
         }
         if plan(spec, &[]).is_ok() {
             shape.relations.push((name, rows, of, true));
-            shape.relations.extend(refers.then_some((of, back, name, false)));
+            shape.relations.extend(at.map(|_| (of, back, name, false)));
             shape.keys.insert(name, columns.clone());
             shape.columns.insert(name, columns);
             shape.groups.push(name);
+            count_rows(spec, name, rows);
+            let group = spec.tables.last().and_then(|table| table.group.as_ref());
+            if group.and_then(|group| group.window.as_ref()?.late.as_ref()).is_some() {
+                let late = LATE.iter().find(|(windows, _)| *windows == name).expect("every group may have late rows").1;
+                count_rows(spec, late, rows);
+                shape.columns.insert(late, vec!["line".to_owned()]);
+                shape.relations.push((late, rows, of, true));
+            }
             return;
         }
         spec.tables.pop();
-        spec.tables[at].relations.remove(back);
+        at.and_then(|at| spec.tables[at].relations.remove(back));
     }
 }
 
@@ -341,6 +357,21 @@ fn random_join(
         shape.columns.remove(name);
         places.iter().zip(back).for_each(|(at, back)| drop(spec.tables[*at].relations.remove(back)));
     }
+}
+
+/// How many rows a document is kept from: so each that comes or goes is seen.
+fn count_rows(spec: &mut GraphSpec, table: &str, rows: &str) {
+    let (name, formula) = (format!("{table}.rows"), format!("count({rows}[*])"));
+    spec.fields.push(FieldSpec { name, formula, ..FieldSpec::default() });
+}
+
+/// The same windows, which perhaps end for good.
+fn ending(rng: &mut Rng, window: WindowSpec, name: &str) -> WindowSpec {
+    let emit = *rng.pick(&[None, Some("final"), Some("final"), Some("early+final")]);
+    let lateness = if emit.is_some() { *rng.pick(&[None, Some("40us"), Some("200us")]) } else { None };
+    let late = emit.and_then(|_| LATE.iter().find(|(of, _)| *of == name)).filter(|_| rng.chance(85));
+    let late = late.map(|(_, late)| (*late).to_owned());
+    WindowSpec { emit: emit.map(Into::into), lateness: lateness.map(Into::into), late, ..window }
 }
 
 fn table_spec((name, columns, key): &TableText) -> TableSpec {
@@ -565,7 +596,7 @@ impl History {
         let full = |row: &[Value]| -> Row { row.iter().cloned().map(Some).collect() };
         let make = |op, key, before, after| Change { schema: schema.clone(), op, key, before, after };
         if known == 0 || rng.chance(35) {
-            let row = random_row(rng, table);
+            let row = random_row(rng, table, self.at);
             self.rows[table].push(row.clone());
             let op = if rng.chance(25) { Op::Upsert } else { Op::Insert };
             return make(op, None, None, Some(full(&row)));
@@ -576,7 +607,7 @@ impl History {
             self.rows[table].swap_remove(at);
             return make(Op::Delete, None, Some(full(&old)), None);
         }
-        let fresh = random_row(rng, table);
+        let fresh = random_row(rng, table, self.at);
         let mut new = old.clone();
         let changes_key = rng.chance(12);
         let keys: Vec<usize> = schema.key.iter().map(|key| *key as usize).collect();
@@ -602,11 +633,11 @@ impl History {
     }
 }
 
-fn random_row(rng: &mut Rng, table: usize) -> Vec<Value> {
-    TABLES[table].1.iter().map(|(name, ty)| random_value(rng, name, ty)).collect()
+fn random_row(rng: &mut Rng, table: usize, now: i64) -> Vec<Value> {
+    TABLES[table].1.iter().map(|(name, ty)| random_value(rng, name, ty, now)).collect()
 }
 
-fn random_value(rng: &mut Rng, name: &str, ty: &str) -> Value {
+fn random_value(rng: &mut Rng, name: &str, ty: &str, now: i64) -> Value {
     let reference = matches!(name, "id" | "order" | "customer" | "up" | "boss" | "line");
     if rng.chance(if reference { 2 } else { 8 }) {
         return Value::Null;
@@ -640,7 +671,7 @@ fn random_value(rng: &mut Rng, name: &str, ty: &str) -> Value {
             f64::NEG_INFINITY,
             3.0,
         ])),
-        "timestamp" => Value::Timestamp(Timestamp(rng.below(1000) as i64)),
+        "timestamp" => Value::Timestamp(Timestamp(8 * now + rng.below(400) as i64)),
         "list(int)" => Value::list((0..rng.below(4)).map(|_| match rng.below(8) {
             0 => Value::Null,
             n => Value::Int(n as i64 % 4),

@@ -97,8 +97,17 @@ impl Drop for Cases {
     }
 }
 
+fn small(rng: &mut Rng, _: u64) -> i64 {
+    rng.below(20) as i64 - 9
+}
+
 /// Items that come, change, move to another order and go; every order exists.
-fn item_history(rng: &mut Rng, orders: &Arc<Schema>, items: &Arc<Schema>) -> (Vec<Transaction>, Updates<Item>) {
+fn item_history(
+    rng: &mut Rng,
+    orders: &Arc<Schema>,
+    items: &Arc<Schema>,
+    x: fn(&mut Rng, u64) -> i64,
+) -> (Vec<Transaction>, Updates<Item>) {
     let int = Value::Int;
     let mut all = vec![tx((0..PARENTS).map(|id| change(orders, Op::Insert, None, Some(row([int(id)])))).collect())];
     let mut held: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
@@ -108,11 +117,8 @@ fn item_history(rng: &mut Rng, orders: &Arc<Schema>, items: &Arc<Schema>) -> (Ve
         let changes = ids.into_iter().map(|id| {
             let image = |(order, x): (i64, i64)| Some(row([int(id), int(order), int(x)]));
             let old = held.get(&id).copied();
-            let new = if old.is_some() && rng.chance(30) {
-                None
-            } else {
-                Some((rng.below(PARENTS as usize) as i64, rng.below(20) as i64 - 9))
-            };
+            let new =
+                if old.is_some() && rng.chance(30) { None } else { Some((rng.below(PARENTS as usize) as i64, x(rng, epoch))) };
             updates.extend(old.map(|(order, x)| ((order, (id, x)), epoch, -1)));
             updates.extend(new.map(|(order, x)| ((order, (id, x)), epoch, 1)));
             match new {
@@ -144,7 +150,7 @@ fn the_group_edge_is_a_differential_reduce() {
         planned(vec![table("Order", &["id"], Some(("items", children))), table("Item", &["id", "order", "x"], None)], &fields);
     let (orders, items) = (schema("Order", &["id"], &[0]), schema("Item", &["id", "order", "x"], &[0]));
     for seed in 0..4 {
-        let (history, updates) = item_history(&mut Rng(seed), &orders, &items);
+        let (history, updates) = item_history(&mut Rng(seed), &orders, &items, small);
         let reduced = states(reduce(updates), history.len() as u64);
         for (workers, step) in STEPS {
             let by_epoch = deltas(&plan, workers, step, &history);
@@ -197,6 +203,16 @@ fn grouped(group: GroupSpec) -> Arc<Plan> {
 
 /// The documents of the derived table are the groups of the dataflow at every epoch, no more and no less.
 fn assert_groups(operator: &'static str, plan: &Arc<Plan>, twin: impl Fn(Updates<Item>) -> Updates<(Vec<i64>, Figures)>) {
+    assert_groups_over(operator, plan, small, twin);
+}
+
+/// The same over items whose `x` is drawn so.
+fn assert_groups_over(
+    operator: &'static str,
+    plan: &Arc<Plan>,
+    x: fn(&mut Rng, u64) -> i64,
+    twin: impl Fn(Updates<Item>) -> Updates<(Vec<i64>, Figures)>,
+) {
     let (orders, items) = (schema("Order", &["id"], &[0]), schema("Item", &["id", "order", "x"], &[0]));
     let mut cases = Cases::new(operator);
     let number = |value: &Value| match value {
@@ -205,7 +221,7 @@ fn assert_groups(operator: &'static str, plan: &Arc<Plan>, twin: impl Fn(Updates
         other => panic!("{other:?} is in no key here"),
     };
     for seed in 100..104 {
-        let (history, updates) = item_history(&mut Rng(seed), &orders, &items);
+        let (history, updates) = item_history(&mut Rng(seed), &orders, &items, x);
         let expected = states(twin(updates), history.len() as u64);
         assert!(expected.iter().map(BTreeSet::len).sum::<usize>() > 500, "the history has too few groups to mean anything");
         for (workers, step) in STEPS {
@@ -269,6 +285,40 @@ fn the_time_windows_are_a_differential_flat_map() {
             starts.map(|start| vec![order, start, start + 6]).collect()
         })
     });
+}
+
+/// Times that go on with the epochs, some of them far behind.
+fn later_and_later(rng: &mut Rng, epoch: u64) -> i64 {
+    epoch as i64 / 2 + rng.below(16) as i64
+}
+
+#[test]
+fn the_final_windows_are_a_differential_reduce_of_what_was_there_when_they_closed() {
+    let (size, emit, lateness) = (Some("6s".into()), Some("final".into()), Some("4s".into()));
+    let window = WindowSpec { on: "at".into(), size, emit, lateness, ..WindowSpec::default() };
+    let plan = grouped(GroupSpec { by: BySpec::One("order".into()), window: Some(window), ..GroupSpec::default() });
+    assert_groups_over("final windows", &plan, later_and_later, |updates| {
+        reduce_by(when_closed(updates), |order, x| {
+            let start = x.div_euclid(6) * 6;
+            vec![vec![order, start, start + 6]]
+        })
+    });
+}
+
+/// The items of each window as they were at the end of the epoch in which the watermark reached the window's end, at that epoch and for good.
+fn when_closed(mut updates: Updates<Item>) -> Updates<Item> {
+    updates.sort_by_key(|(_, epoch, _)| *epoch);
+    let (mut held, mut closed): (BTreeMap<Item, isize>, Updates<Item>) = Default::default();
+    let mut over = i64::MIN;
+    for epoch in updates.chunk_by(|a, b| a.1 == b.1) {
+        epoch.iter().for_each(|(item, _, diff)| *held.entry(*item).or_insert(0) += diff);
+        held.retain(|_, count| *count != 0);
+        let now = held.keys().map(|(_, (_, x))| x - 4).max().unwrap_or(over).max(over);
+        let closes = |x: i64| (over + 1..=now).contains(&(x.div_euclid(6) * 6 + 6));
+        closed.extend(held.keys().filter(|(_, (_, x))| closes(*x)).map(|item| (*item, epoch[0].1, 1)));
+        over = now;
+    }
+    closed
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::figures::Sheet;
 use super::view::{Node, kept, nodes};
 use crate::outcome::NodeStats;
-use crate::plan::{Plan, RegionId};
+use crate::plan::{ClosingKind, Plan, RegionId};
 
 /// The plan as indented JSON, ending in a line feed: nodes, regions, edges, and the indexes that stand in no region.
 pub fn to_json(plan: &Plan, stats: &[NodeStats]) -> String {
@@ -66,7 +66,19 @@ fn edges(plan: &Plan) -> Vec<Value> {
     });
     let memberships = plan.memberships.iter().map(|edge| {
         let by: Vec<String> = edge.key.iter().map(|slot| plan.node_id(edge.from, *slot)).collect();
-        json!({ "kind": "members", "from": edge.from.0, "to": edge.to.0, "by": by })
+        let mut shown = json!({ "kind": "members", "from": edge.from.0, "to": edge.to.0, "by": by });
+        if let Some(closing) = edge.closing {
+            let watermark = &plan.watermarks[closing.watermark as usize];
+            let kind = match closing.kind {
+                ClosingKind::Final => "final",
+                ClosingKind::EarlyAndFinal => "early+final",
+                ClosingKind::Late => "late",
+            };
+            shown["emit"] = kind.into();
+            shown["on"] = plan.node_id(watermark.from, watermark.on).into();
+            shown["lateness_us"] = watermark.lateness.into();
+        }
+        shown
     });
     let sessions = plan.sessions.iter().map(|edge| {
         let by: Vec<String> = edge.key.iter().map(|slot| plan.node_id(edge.from, *slot)).collect();

@@ -8,8 +8,8 @@ use super::figures::Sheet;
 use super::view::{cancelled_by, kept, raised_by};
 use crate::outcome::NodeStats;
 use crate::plan::{
-    CellKind, Effect, EffectKind, EffectMode, Group, Join, JoinSide, Lookup, Membership, Part, Plan, Reaction, Rearm, Region,
-    RegionId, Schedule, Session, SlotId, SlotSource, Table,
+    CellKind, Closing, ClosingKind, Effect, EffectKind, EffectMode, Group, Join, JoinSide, Lookup, Membership, Part, Plan,
+    Reaction, Rearm, Region, RegionId, Schedule, Session, SlotId, SlotSource, Table,
 };
 use crate::show;
 use crate::spec::ActionSpec;
@@ -88,7 +88,22 @@ fn kept_by_text(plan: &Plan, edge: &Membership) -> String {
     let from = &plan.regions[edge.from.0 as usize];
     let table = &plan.tables[from.table.0 as usize].name;
     let by = key_names(plan, edge.from, &edge.key, &edge.parts);
-    format!("<- rows of {table} by {by}, region {}; a document lives as long as a row is in it", edge.from.0)
+    let lives = match edge.closing {
+        None => "a document lives as long as a row is in it".into(),
+        Some(Closing { watermark, kind, .. }) => {
+            let watermark = &plan.watermarks[watermark as usize];
+            let on = slot_names(plan, watermark.from, &[watermark.on]);
+            let passed = format!("the greatest {on} less {} has reached window_end", show::delay(watermark.lateness));
+            match kind {
+                ClosingKind::Final => format!("a document is born once {passed}, and does not change"),
+                ClosingKind::EarlyAndFinal => {
+                    format!("a document lives as long as a row is in it; once {passed} it does not change")
+                }
+                ClosingKind::Late => format!("a document is a row that came when {passed}"),
+            }
+        }
+    };
+    format!("<- rows of {table} by {by}, region {}; {lives}", edge.from.0)
 }
 
 /// `<- pairs of Order by sku and Shipment by sku`, and what else must hold.

@@ -140,7 +140,11 @@ impl Catalogue {
         let only_group = |table: &'_ TableSpec| table.join.is_none();
         let groups = spec.tables.iter().enumerate().filter(|(_, table)| only_group(table));
         let groups = groups.filter_map(|(ix, table)| Some((ix, table.group.as_ref()?)));
-        let groups = groups.filter_map(|(ix, group)| catalogue.relate_derived(ix, group, findings)).collect();
+        let mut groups: Vec<GroupDef> = groups.filter_map(|(ix, group)| catalogue.relate_derived(ix, group, findings)).collect();
+        for at in 0..groups.len() {
+            let written = spec.tables[groups[at].spec].group.as_ref();
+            groups.extend(written.and_then(|written| catalogue.declare_late(at, &groups[at], written, findings)));
+        }
         catalogue.tables.iter_mut().for_each(|table| table.declared = table.columns.len());
         (catalogue, groups, joins)
     }
@@ -304,7 +308,7 @@ impl Catalogue {
         if taken || self.known_as(own).len() > 1 { schema.table.to_string() } else { own.to_owned() }
     }
 
-    fn add(&mut self, table: TableDef) -> usize {
+    pub(super) fn add(&mut self, table: TableDef) -> usize {
         let ix = self.tables.len();
         self.names.entry(table.from.clone()).or_insert(ix);
         self.names.insert(table.name.clone(), ix);

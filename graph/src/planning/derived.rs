@@ -14,12 +14,13 @@ use super::catalogue::{Catalogue, Relation, TableDef};
 use super::fields::{check_at, is_lowerable};
 use super::findings::Findings;
 use super::language;
+use super::late;
 use super::lower;
 use super::nodes::NodeId;
 use super::order::Reads;
 use super::scope::Reading;
 use super::slips;
-use super::windows::{self, Windows};
+use super::windows::{self, Ending, Windows};
 use super::world::{Shared, World};
 use crate::plan::Part;
 use crate::spec::{BySpec, GraphSpec, GroupSpec, Place, TableSpec};
@@ -41,6 +42,26 @@ pub(super) struct GroupDef {
     pub(super) reads: Reads,
     /// The nodes at the rows that hold the key, once they have been checked.
     pub(super) key: Option<Vec<NodeId>>,
+    /// Its windows end for good, or its documents are the rows that came too late for them.
+    pub(super) ending: Option<Ending>,
+    /// The node at the rows that holds their time, where windows end; once the key has been checked.
+    pub(super) watched: Option<NodeId>,
+    /// The group of the windows for which the documents came too late.
+    pub(super) late_for: Option<usize>,
+}
+
+impl GroupDef {
+    /// Of the rows that are too late for the windows of a group, which is at `at`.
+    pub(super) fn late(windows: &GroupDef, at: usize, table: usize) -> GroupDef {
+        let (spec, of, ending) = (windows.spec, windows.of, windows.ending);
+        let (keys, parts, filter, reads, key, watched) = Default::default();
+        GroupDef { spec, table, of, keys, parts, filter, reads, key, ending, watched, late_for: Some(at) }
+    }
+
+    /// The nodes at the rows that its documents need.
+    pub(super) fn rows(&self) -> Vec<NodeId> {
+        self.key.iter().flatten().copied().chain(self.watched).collect()
+    }
 }
 
 impl Catalogue {
@@ -86,6 +107,7 @@ impl Catalogue {
                 }
             }
             Windows::read(ix, window, findings);
+            Ending::read(ix, window, findings);
         }
         if group.by.columns().is_empty() && group.window.is_none() {
             let problem = Problem::new(256, format!("table `{name}` does not say by what its rows are grouped"));
@@ -170,7 +192,9 @@ impl Catalogue {
             let problem = Problem::new(256, message).help("group by a value, or take windows of a `size`");
             findings.error(group_place(ix, "by"), problem);
         }
-        Some(GroupDef { spec: ix, table, of: of?, keys, parts, filter, reads: Reads::default(), key: None })
+        let ending = group.window.as_ref().and_then(|window| Ending::read(ix, window, &mut Findings::default()));
+        let (reads, key, watched, late_for) = Default::default();
+        Some(GroupDef { spec: ix, table, of: of?, keys, parts, filter, reads, key, ending, watched, late_for })
     }
 }
 
@@ -192,6 +216,7 @@ pub(super) fn read_names(world: &Shared) {
             (def.of, asts)
         };
         let mut reads = Reads::default();
+        reads.groups.extend(world.borrow().groups[group].late_for);
         for ast in asts {
             let reading = Reading::new(world, of, None);
             // Its problems are found again in the second pass, with types.
@@ -202,14 +227,43 @@ pub(super) fn read_names(world: &Shared) {
     }
 }
 
+/// What was written of a derived table, checked and lowered: formulas at the rows.
+struct Checked {
+    /// The key columns; with windows, the time behind them.
+    exprs: Vec<Expr>,
+    filter: Option<Expr>,
+    windows: Option<Windows>,
+    /// How many of the columns `by` gives.
+    by: usize,
+}
+
 /// The second pass: the types of the key columns, and the nodes at the rows that hold the key.
 pub(super) fn check_group(world: &Shared, spec: &GraphSpec, group: usize, findings: &mut Findings) {
+    if late::check(world, group) {
+        return;
+    }
+    let Some(checked) = check_formulas(world, spec, group, findings) else { return };
+    let mut world = world.borrow_mut();
+    let table = world.groups[group].table;
+    let width = checked.windows.as_ref().map_or(0, |windows| windows.parts().len());
+    if checked.by + width != world.catalogue.tables[table].columns.len() {
+        return;
+    }
+    type_columns(&mut world, group, &checked.exprs[..checked.by]);
+    place_key(&mut world, group, checked);
+    for column in 0..world.catalogue.tables[table].columns.len() {
+        world.column_node(table, column);
+    }
+}
+
+/// The formulas of a derived table; `None` if one of them is refused.
+fn check_formulas(world: &Shared, spec: &GraphSpec, group: usize, findings: &mut Findings) -> Option<Checked> {
     let (ix, table, of, keys, parts, filter) = {
         let world = world.borrow();
         let def = &world.groups[group];
         (def.spec, def.table, def.of, def.keys.clone(), def.parts.clone(), def.filter.clone())
     };
-    let Some(written) = &spec.tables[ix].group else { return };
+    let written = spec.tables[ix].group.as_ref()?;
     let by = written.by.columns().len();
     let name = world.borrow().catalogue.tables[table].name.clone();
     let mut checked: Vec<Option<Expr>> = Vec::with_capacity(keys.len());
@@ -225,38 +279,42 @@ pub(super) fn check_group(world: &Shared, spec: &GraphSpec, group: usize, findin
         refused.then(|| Problem::new(240, format!("the `where` of `{name}` is {ty}, not bool")).help("compare it with something"))
     };
     let filter = filter.map(|ast| formula(world, of, ast.as_deref()?, &group_place(ix, "where"), findings, &condition));
-    let Some(mut exprs) = checked.into_iter().collect::<Option<Vec<Expr>>>() else { return };
+    let exprs = checked.into_iter().collect::<Option<Vec<Expr>>>()?;
     let windows = written.window.as_ref().map(|window| Windows::read(ix, window, &mut Findings::default()));
-    let (windows, filter) = match (windows, filter) {
-        (Some(None), _) | (_, Some(None)) => return,
-        (windows, filter) => (windows.flatten(), filter.flatten()),
-    };
-    let mut world = world.borrow_mut();
-    let width = windows.as_ref().map_or(0, |windows| windows.parts().len());
-    if by + width != world.catalogue.tables[table].columns.len() {
-        return;
+    match (windows, filter) {
+        (Some(None), _) | (_, Some(None)) => None,
+        (windows, filter) => Some(Checked { exprs, filter: filter.flatten(), windows: windows.flatten(), by }),
     }
-    for (at, (column, expr)) in world.catalogue.tables[table].columns.iter_mut().zip(&exprs[..by]).enumerate() {
+}
+
+/// The types of the columns that `by` gives.
+fn type_columns(world: &mut World, group: usize, exprs: &[Expr]) {
+    let (table, parts) = (world.groups[group].table, world.groups[group].parts.clone());
+    for (at, (column, expr)) in world.catalogue.tables[table].columns.iter_mut().zip(exprs).enumerate() {
         column.ty = match (parts.get(at), expr.ty()) {
             (Some(Part::Each), Type::List(item)) => (**item).clone(),
             (Some(Part::Each), _) | (_, Type::Null) => Type::Dyn,
             (_, ty) => ty.clone(),
         };
     }
-    // A row that does not count has NULL in one part of its key; where there is a time, in that, since it is in no session either.
+}
+
+/// The nodes at the rows that hold the key. A row that does not count has NULL in one part of it; where there is a time, in that, since it is
+/// in no session either.
+fn place_key(world: &mut World, group: usize, checked: Checked) {
+    let Checked { mut exprs, filter, windows, by } = checked;
+    let (of, ends) = (world.groups[group].of, world.groups[group].ending.is_some());
+    // Rows that do not count have seen their time all the same.
+    world.groups[group].watched = ends.then(|| lower::hidden(world, of, &exprs[by]));
     if let Some(filter) = filter {
         let at = if windows.is_some() { by } else { 0 };
         exprs[at] = only_where(filter, exprs[at].clone());
     }
-    let mut key: Vec<NodeId> = exprs[..by].iter().map(|expr| lower::hidden(&mut world, of, expr)).collect();
+    let mut key: Vec<NodeId> = exprs[..by].iter().map(|expr| lower::hidden(world, of, expr)).collect();
     if let Some(windows) = windows {
-        key.extend(windows.nodes(&mut world, of, &key, &exprs[by]));
+        key.extend(windows.nodes(world, of, &key, &exprs[by]));
     }
-    let columns = key.len();
     world.groups[group].key = Some(key);
-    for column in 0..columns {
-        world.column_node(table, column);
-    }
 }
 
 /// A formula at rows of `of`, checked and lowered; `refuse` may have something against it.

@@ -4,6 +4,8 @@
 //! - INV-PLAN-CELLS: a cell reads slots of its own row that are there and, but for its own in a self-reference, computed before it.
 //! - INV-PLAN-SLOTS: every slot's source names that slot; columns live in the home region, values are carried from lower regions of the same table.
 
+use thalweg_formulas::Type;
+
 use crate::plan::{CellKind, Part, Plan, Region, RegionId, SlotId, SlotSource};
 
 /// Panics, naming the invariant, if the plan is wrong.
@@ -44,6 +46,14 @@ fn levels(plan: &Plan) -> Result<(), String> {
         let (from, to) = (level(membership.from), level(membership.to));
         let keys = membership.key.len() == membership.key_types.len() && whole(&membership.parts, membership.key.len());
         require(from < to && keys, || format!("INV-PLAN-LEVELS: membership edge {ix} goes up"))?;
+    }
+    for closing in plan.memberships.iter().filter_map(|edge| Some((edge.closing?, edge))) {
+        let (closing, edge) = closing;
+        let watermark = plan.watermarks.get(closing.watermark as usize);
+        let up = watermark.is_some_and(|watermark| level(watermark.from) < level(edge.to));
+        require(up && edge.key_types.get(closing.end as usize) == Some(&Type::Timestamp), || {
+            "INV-PLAN-LEVELS: a watermark goes up to windows that have an end".into()
+        })?;
     }
     for (ix, session) in plan.sessions.iter().enumerate() {
         let up = level(session.from) < session.level && session.level < level(session.into);

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use thalweg_formulas::{ExprKind, InputId};
 
 use super::common;
+use super::derived::GroupDef;
 use super::effects::EffectDef;
 use super::levels::Levels;
 use super::maintenance::maintenance;
@@ -16,9 +17,9 @@ use super::nodes::{NodeId, SELF, Source};
 use super::rewrite::map_inputs;
 use super::world::World;
 use crate::plan::{
-    Cancel, Cell, CellKind, ColumnId, Effect, Field, FieldId, Group, GroupId, Join, JoinId, JoinSide, Lookup, LookupId,
-    Membership, MembershipId, Plan, Reaction, Region, RegionId, Schedule, Session, SessionId, Slot, SlotId, SlotSource, Table,
-    TableId,
+    Cancel, Cell, CellKind, Closing, ClosingKind, ColumnId, Effect, Field, FieldId, Group, GroupId, Join, JoinId, JoinSide,
+    Lookup, LookupId, Membership, MembershipId, Plan, Reaction, Region, RegionId, Schedule, Session, SessionId, Slot, SlotId,
+    SlotSource, Table, TableId, Watermark,
 };
 use crate::spec::GraphSpec;
 
@@ -47,6 +48,7 @@ pub(super) fn plan(mut world: World, spec: &GraphSpec, effects: &[EffectDef], la
     plan.memberships = layout.memberships(&world);
     plan.sessions = layout.sessions(&world, &plan.regions);
     plan.joins = layout.joins(&world, &plan.regions);
+    plan.watermarks = layout.watermarks(&world);
     plan.fields = layout.fields(&world, spec, &tables);
     plan.effects = effects.iter().map(|effect| layout.effect(&world, spec, effect, &tables)).collect();
     let Later { mut reactions, mut cancels, mut schedules } = later;
@@ -311,18 +313,29 @@ impl Layout {
     }
 
     fn memberships(&self, world: &World) -> Vec<Membership> {
-        let memberships = world.groups.iter().map(|group| {
+        let memberships = world.groups.iter().enumerate().map(|(at, group)| {
             let key = group.key.as_ref().expect("invariant: every derived table of an accepted definition has its key");
-            let from = self.meeting(key.iter().copied());
+            let from = self.meeting(group.rows());
             Membership {
                 from,
                 key: key.iter().map(|node| self.slot(from, *node)).collect(),
                 parts: group.parts.clone(),
+                closing: closing(world, at),
                 key_types: world.catalogue.tables[group.table].key_types(key.len()),
                 to: self.home(group.table),
             }
         });
         memberships.collect()
+    }
+
+    fn watermarks(&self, world: &World) -> Vec<Watermark> {
+        let ends = world.groups.iter().filter(|group| group.late_for.is_none());
+        let ends = ends.filter_map(|group| Some((group, group.ending?, group.watched?)));
+        let watermarks = ends.map(|(group, ending, watched)| {
+            let from = self.meeting(group.rows());
+            Watermark { from, on: self.slot(from, watched), lateness: ending.lateness }
+        });
+        watermarks.collect()
     }
 
     fn sessions(&self, world: &World, regions: &[Region]) -> Vec<Session> {
@@ -422,4 +435,19 @@ impl Layout {
             actions: written.actions.clone(),
         }
     }
+}
+
+/// How the documents of the group at `at` end, if they do.
+fn closing(world: &World, at: usize) -> Option<Closing> {
+    let group = &world.groups[at];
+    let (ending, windows) = (group.ending?, group.late_for.unwrap_or(at));
+    let with_watermark = |group: &GroupDef| group.ending.is_some() && group.late_for.is_none();
+    let watermark = world.groups[..windows].iter().filter(|group| with_watermark(group)).count() as u32;
+    let end = world.catalogue.tables[world.groups[windows].table].columns.len() as u32 - 1;
+    let kind = match (group.late_for, ending.early) {
+        (Some(_), _) => ClosingKind::Late,
+        (None, true) => ClosingKind::EarlyAndFinal,
+        (None, false) => ClosingKind::Final,
+    };
+    Some(Closing { watermark, end, kind })
 }

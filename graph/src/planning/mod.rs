@@ -25,6 +25,7 @@ mod findings;
 mod invariants;
 mod joins;
 mod language;
+mod late;
 mod layout;
 mod levels;
 mod lower;

@@ -34,7 +34,7 @@ impl NodeId {
 pub(super) enum Source {
     /// A column of the table.
     Column(usize),
-    /// A key column of a derived table; `rows` are the nodes that hold the key at the rows it is kept from.
+    /// A key column of a derived table; `rows` are the nodes that hold the key at the rows it is kept from, and their time where windows end.
     Key { column: usize, rows: Vec<NodeId> },
     /// A key column of a derived table of pairs; the nodes say at the rows of each side which of them meet.
     Pair { column: usize, left: Vec<NodeId>, right: Vec<NodeId> },

@@ -90,6 +90,48 @@ impl Windows {
     }
 }
 
+/// Windows that end for good.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ending {
+    /// How far the watermark is behind the greatest time, in microseconds.
+    pub(super) lateness: i64,
+    /// Documents are there from the first row on.
+    pub(super) early: bool,
+}
+
+impl Ending {
+    /// Reads `emit`, `lateness` and `late` in the window of `[[table]]` number `ix`; `None` where windows follow every change.
+    pub(super) fn read(ix: usize, window: &WindowSpec, findings: &mut Findings) -> Option<Ending> {
+        let place = |key: &str| group_place(ix, &format!("window.{key}"));
+        let early = match window.emit.as_deref() {
+            None | Some("updates") => {
+                for (key, _) in
+                    [("lateness", &window.lateness), ("late", &window.late)].iter().filter(|(_, given)| given.is_some())
+                {
+                    let problem =
+                        Problem::new(256, format!("`{key}` counts only for windows that end, and these follow every change"));
+                    findings.error(place(key), problem.help("add emit = \"final\" or emit = \"early+final\", or leave it out"));
+                }
+                return None;
+            }
+            Some("final") => false,
+            Some("early+final") => true,
+            Some(other) => {
+                let problem = Problem::new(256, format!("windows are not emitted as `{other}`"));
+                findings.error(place("emit"), problem.help("write \"updates\", \"final\" or \"early+final\""));
+                return None;
+            }
+        };
+        if window.gap.is_some() {
+            let problem = Problem::new(256, "sessions follow every change, so they are never final");
+            findings.error(place("emit"), problem.help("leave `emit` out, or take windows of a `size`"));
+            return None;
+        }
+        let lateness = window.lateness.as_deref().map_or(Some(0), |text| length(ix, "lateness", text, 0, findings));
+        Some(Ending { lateness: lateness?, early })
+    }
+}
+
 /// A length of at least so many microseconds.
 fn length(ix: usize, key: &str, text: &str, least: i64, findings: &mut Findings) -> Option<i64> {
     let read = parse_delay(text).filter(|length| *length >= least);

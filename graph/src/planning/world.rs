@@ -92,7 +92,7 @@ impl World {
     pub(super) fn column_node(&mut self, table: usize, column: usize) -> NodeId {
         let def = &self.catalogue.tables[table].columns[column];
         let (name, ty) = (def.name.clone(), def.ty.clone());
-        let key = self.group_of(table).map(|group| self.groups[group].key.clone().unwrap_or_default());
+        let key = self.group_of(table).map(|group| self.groups[group].rows());
         let pair = self.join_of(table).and_then(|join| self.joins[join].met.as_ref());
         let source = match (key, pair) {
             (Some(rows), _) => Source::Key { column, rows },

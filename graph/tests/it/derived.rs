@@ -578,3 +578,72 @@ fn lists_and_windows_are_refused_by_name() {
     "#]]
     .assert_eq(&text.collect::<String>());
 }
+
+#[test]
+fn edges_say_how_documents_come_and_end() {
+    let visits = json!([
+        { "name": "Visit", "key": ["id"], "columns": { "id": "int", "at": "timestamp", "page": "text" } },
+        { "name": "Minute", "group": { "of": "Visit", "by": "page", "rows": "visits",
+            "window": { "on": "at", "size": "1m", "lateness": "10s", "emit": "final", "late": "Late" } } },
+        { "name": "Hour", "group": { "of": "Visit", "where": "id > 0", "window": { "on": "at", "size": "1h", "emit": "early+final" } } },
+        { "name": "Stay", "group": { "of": "Visit", "by": "page", "window": { "on": "at", "gap": "30m" }, "rows": "visits" } },
+    ]);
+    let definition = json!({ "tables": visits, "fields": { "Minute.n": "count(visits[*])", "Late.n": "count(visits[*])" } });
+    check(
+        definition.clone(),
+        expect![[r#"
+        Visit, key id
+          region 0, level 0
+            0  at: timestamp  column
+            1  id: int  column
+            2  page: text  column
+            3  window(at, duration('60s')): timestamp  = window(at, duration('60s'))
+            4  window(at, duration('60s')) + duration('60s'): timestamp  = `window(at, duration('60s'))` + duration('60s')
+            5  true: bool  = true
+            6  window(id > 0 ? at : null, duration('3600s')): timestamp  = window(id > 0 ? at : null, duration('3600s'))
+            7  window(id > 0 ? at : null, duration('3600s')) + duration('3600s'): timestamp  = `window(id > 0 ? at : null, duration('3600s'))` + duration('3600s')
+          region 4, level 2
+            0  page: text  from region 0
+            1  session(at): timestamp  <- start of the session over at by page, gap 30m, region 0, index at level 1
+        Minute, key page, window_start, window_end
+          <- rows of Visit by page, window(at, duration('60s')), window(at, duration('60s')) + duration('60s'), region 0; a document is born once the greatest at less 10s has reached window_end, and does not change
+          region 1, level 1
+            0  page: text  column
+            1  window_start: timestamp  column
+            2  window_end: timestamp  column
+            3  count(visits[*]): int  <- count of Visit `true` by page, window(at, duration('60s')), window(at, duration('60s')) + duration('60s'), region 0
+            4  Minute.n: int  = `count(visits[*])`
+               incremental: count is an accumulator, one step for each changed row
+        Hour, key window_start, window_end
+          <- rows of Visit by window(id > 0 ? at : null, duration('3600s')), window(id > 0 ? at : null, duration('3600s')) + duration('3600s'), region 0; a document lives as long as a row is in it; once the greatest at less 0s has reached window_end it does not change
+          region 2, level 1
+            0  window_start: timestamp  column
+            1  window_end: timestamp  column
+        Stay, key page, window_start
+          <- rows of Visit by page, session(at), region 4; a document lives as long as a row is in it
+          region 5, level 3
+            0  page: text  column
+            1  window_start: timestamp  column
+        Late, key page, window_start, window_end, id
+          <- rows of Visit by page, window(at, duration('60s')), window(at, duration('60s')) + duration('60s'), id, region 0; a document is a row that came when the greatest at less 10s has reached window_end
+          region 3, level 1
+            0  page: text  column
+            1  window_start: timestamp  column
+            2  window_end: timestamp  column
+            3  id: int  column
+            4  count(visits[*]): int  <- count of Visit `true` by page, window(at, duration('60s')), window(at, duration('60s')) + duration('60s'), id, region 0
+            5  Late.n: int  = `count(visits[*])`
+               incremental: count is an accumulator, one step for each changed row
+    "#]],
+    );
+    let drawn: Value = serde_json::from_str(&to_json(&planned(definition), &[])).expect("it is JSON");
+    let edges = drawn["edges"].as_array().expect("edges").iter().filter(|edge| edge["kind"] != "group");
+    let edges: Vec<String> = edges.map(|edge| format!("{edge}\n")).collect();
+    expect![[r#"
+        {"kind":"members","from":0,"to":1,"by":["Visit.page","Visit: window(at, duration('60s'))","Visit: window(at, duration('60s')) + duration('60s')"],"emit":"final","on":"Visit.at","lateness_us":10000000}
+        {"kind":"members","from":0,"to":2,"by":["Visit: window(id > 0 ? at : null, duration('3600s'))","Visit: window(id > 0 ? at : null, duration('3600s')) + duration('3600s')"],"emit":"early+final","on":"Visit.at","lateness_us":0}
+        {"kind":"members","from":4,"to":5,"by":["Visit.page","Visit: session(at)"]}
+        {"kind":"members","from":0,"to":3,"by":["Visit.page","Visit: window(at, duration('60s'))","Visit: window(at, duration('60s')) + duration('60s')","Visit.id"],"emit":"late","on":"Visit.at","lateness_us":10000000}
+        {"kind":"session","from":0,"to":4,"index_level":1,"by":["Visit.page"],"on":"Visit.at","gap_us":1800000000,"shows":"Visit: session(at)"}
+    "#]].assert_eq(&edges.concat());
+}
