@@ -199,7 +199,7 @@ name = "price"
               | ^^^^ no such key
               |
               = help: did you mean `key`?
-              = note: keys: name, from, key, columns, relations, group
+              = note: keys: name, from, key, columns, relations, group, join
 
             t.toml: 1 error
             === a key of a field

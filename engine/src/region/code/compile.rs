@@ -206,8 +206,9 @@ impl Compiler<'_> {
         if condition.kind != Kind::Bool || yes.kind != no.kind {
             return None;
         }
-        let base = self.region.base();
-        let computed = |instr: &Instr| !matches!(instr.op, Op::Jump | Op::Unless) && base + instr.out == condition.at;
+        // `None` for one that stands in a slot; an instruction that ended a branch before has no word of the frame either.
+        let out = condition.at.checked_sub(self.region.base());
+        let computed = |instr: &Instr| !matches!(instr.op, Op::Jump | Op::Unless) && Some(instr.out) == out;
         if !self.code.last().is_some_and(computed) {
             self.emit(Op::Copy, condition, condition, Kind::Bool)?;
         }

@@ -80,7 +80,7 @@ fn expression(rng: &mut Rng, slots: &[Type], depth: usize) -> Expr {
         let slot = rng.below(slots.len());
         Expr::new(ExprKind::Input(InputId(slot as u32)), slots[slot].clone())
     };
-    if depth == 0 {
+    if depth == 0 || rng.below(6) == 0 {
         return leaf(rng);
     }
     const OPS: [BinaryOp; 13] = [
@@ -104,7 +104,7 @@ fn expression(rng: &mut Rng, slots: &[Type], depth: usize) -> Expr {
                 let (op, a) = ([UnaryOp::Neg, UnaryOp::Not][rng.below(2)], expression(rng, slots, depth - 1));
                 unary_type(op, a.ty()).ok().map(|ty| Expr::new(ExprKind::Unary(op, a), ty))
             }
-            1 | 2 => {
+            1..=4 => {
                 let [c, a, b] = [(); 3].map(|()| expression(rng, slots, depth - 1));
                 let ty = a.ty().clone();
                 (*c.ty() == Type::Bool && ty == *b.ty()).then(|| Expr::new(ExprKind::If(c, a, b), ty))
@@ -119,6 +119,31 @@ fn expression(rng: &mut Rng, slots: &[Type], depth: usize) -> Expr {
         }
     }
     leaf(rng)
+}
+
+/// The branch before such a choice has ended with its answer: its condition stands in a slot and not in the value last computed.
+#[test]
+fn a_choice_by_a_slot_looks_at_the_slot_and_not_at_the_branch_before() {
+    let slots = [Type::Int, Type::Bool, Type::Int];
+    let input = |at: u32| Expr::new(ExprKind::Input(InputId(at)), slots[at as usize].clone());
+    let one = Expr::new(ExprKind::Const(Value::Int(1)), Type::Int);
+    let choice = |condition, yes, no| Expr::new(ExprKind::If(condition, yes, no), Type::Int);
+    let sum = Expr::new(ExprKind::Binary(BinaryOp::Add, input(0), one.clone()), Type::Int);
+    let expr = choice(input(1), sum, choice(input(1), input(0), one));
+    let kinds: Vec<Kind> = slots.iter().map(Kind::of_type).collect();
+    let mut assembler = Assembler::new(kinds.clone());
+    let cell = assembler.compile(&expr, 2).expect("words only");
+    let code = assembler.finish();
+    let mut rows = Rows::new(kinds);
+    rows.ensure(0);
+    for (flag, expected) in [(true, 8), (false, 1)] {
+        for (slot, value) in [(0, Value::Int(7)), (1, Value::Bool(flag))] {
+            if let Some(old) = rows.set(0, slot, Ok(value)) {
+                rows.release(old);
+            }
+        }
+        assert_eq!(code.run::<false>(&cell, rows.row(0), &mut code.frame()), Answer::Word(expected), "{code:?}");
+    }
 }
 
 #[test]
