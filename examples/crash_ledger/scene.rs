@@ -78,8 +78,8 @@ impl Scene {
 
     /// The checker, as a process of its own.
     pub fn check(&self) -> ExitStatus {
-        let own = std::env::current_exe().expect("a program knows its path");
-        Command::new(own).arg("check").arg(self.dir.path()).status().expect("the checker runs")
+        // This program as it was started, even where its file has been built anew since.
+        Command::new("/proc/self/exe").arg("check").arg(self.dir.path()).status().expect("the checker runs")
     }
 }
 

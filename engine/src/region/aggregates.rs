@@ -11,7 +11,7 @@
 use thalweg_formulas::aggregate::Accumulator;
 use thalweg_formulas::{Agg, Cell, Type, Value};
 
-use super::layout::GroupIn;
+use super::ends::GroupIn;
 use crate::edges::mail::Given;
 use crate::state::Kind;
 use crate::state::arena::Arena;

@@ -17,7 +17,8 @@ use thalweg_graph::plan::Rearm;
 use thalweg_graph::transaction::TimerFired;
 
 use super::Region;
-use super::layout::{Consumer, EffectHere, Gives, GroupOut, KeySlots, PairOut, ReferOut, Told};
+use super::ends::{Gives, GroupOut, KeySlots, PairOut, ReferOut};
+use super::layout::{Consumer, EffectHere, Told};
 use super::pad::Moved;
 use crate::context::Context;
 use crate::edges::mail::{Ask, AskKind, Contribution, Given, MeetKind, Note, NoteKind, Shown};

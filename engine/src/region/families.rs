@@ -8,7 +8,7 @@ use thalweg_formulas::Agg;
 use thalweg_graph::Epoch;
 
 use super::Region;
-use super::layout::{Family, GroupOut};
+use super::ends::{Family, GroupOut};
 use crate::context::Context;
 use crate::edges::mail::{Bulk, Note, NoteKind};
 use crate::state::{Kind, Tag};

@@ -6,7 +6,7 @@ use thalweg_graph::plan::Part;
 
 use super::Region;
 use super::emit::Telling;
-use super::layout::{GroupOut, KeySlots, MemberOut, SessionOut};
+use super::ends::{GroupOut, KeySlots, MemberOut, SessionOut};
 use crate::context::Context;
 use crate::edges::mail::{Contribution, Given, Note, NoteKind};
 use crate::intake::RowMap;

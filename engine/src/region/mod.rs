@@ -15,6 +15,7 @@ mod births;
 pub mod closing;
 pub mod code;
 mod emit;
+pub mod ends;
 mod families;
 mod fill;
 mod fold;
