@@ -40,7 +40,7 @@ use super::definition::State;
 ///     live.apply(Changes::new("tx").insert("Click", [("id", Value::Int(id)), ("at", at(seconds))]));
 /// }
 /// assert_eq!(live.get("Minute.n", [at(0), at(60)]), Some(Ok(Value::Int(1))));
-/// assert_eq!(live.get("late", Vec::<Value>::new()), Some(Ok(Value::Int(1))));
+/// assert_eq!(live.get("late", [Value::Null; 0]), Some(Ok(Value::Int(1))));
 /// # Ok::<(), DefinitionError>(())
 /// ```
 #[derive(Clone, Debug)]

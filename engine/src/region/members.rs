@@ -1,6 +1,8 @@
 //! The home region of a derived table: its documents live as long as rows are in them, and their columns are their key. And the rows: what
 //! they tell of the documents that they are in, of which there may be several.
 
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
 use thalweg_formulas::{Cell, Timestamp, Value};
 use thalweg_graph::plan::Part;
 
@@ -12,6 +14,9 @@ use crate::edges::mail::{Contribution, Given, Note, NoteKind};
 use crate::intake::RowMap;
 use crate::intake::mapping::coerced;
 use crate::state::KeyBuf;
+
+/// Keys of the documents that a row is in.
+type Keys = HashSet<KeyBuf, FixedState>;
 
 impl Region {
     /// A row comes into the document, which the epoch touches.
@@ -54,9 +59,8 @@ impl Telling<'_> {
     pub(super) fn membership(&self, out: &MemberOut, context: &mut Context) {
         if !out.key.parts.is_empty() {
             let (from, to) = self.old_and_new_keys(&out.key);
-            let (left, come) = (from.iter().filter(|key| !to.contains(key)), to.iter().filter(|key| !from.contains(key)));
-            left.for_each(|key| context.member(self.epoch, out.edge, key, false));
-            come.for_each(|key| context.member(self.epoch, out.edge, key, true));
+            from.difference(&to).for_each(|key| context.member(self.epoch, out.edge, key, false));
+            to.difference(&from).for_each(|key| context.member(self.epoch, out.edge, key, true));
             return;
         }
         let from = if self.is_born() { None } else { self.old_key(&out.key) };
@@ -73,7 +77,7 @@ impl Telling<'_> {
         let (from, to) = self.old_and_new_keys(&out.parent);
         let (remove, add) = self.given_before_and_now(out, context);
         let cells = |remove, add| Given::Cells(Contribution { remove, add }.into());
-        for key in from.iter().filter(|key| !to.contains(key)) {
+        for key in from.difference(&to) {
             self.contribute(out, Some(key.clone()), cells(remove.clone(), None), context);
         }
         for key in to {
@@ -121,23 +125,23 @@ impl Telling<'_> {
         self.moved.is_none() && !self.lives
     }
 
-    fn old_and_new_keys(&self, slots: &KeySlots) -> (Vec<KeyBuf>, Vec<KeyBuf>) {
-        let old = if self.is_born() { Vec::new() } else { slots.read_all(|slot| self.old_cell(slot)) };
-        let new = if self.dies() { Vec::new() } else { slots.read_all(|slot| self.new_cell(slot)) };
+    fn old_and_new_keys(&self, slots: &KeySlots) -> (Keys, Keys) {
+        let old = if self.is_born() { Keys::default() } else { slots.read_all(|slot| self.old_cell(slot)) };
+        let new = if self.dies() { Keys::default() } else { slots.read_all(|slot| self.new_cell(slot)) };
         (old, new)
     }
 }
 
 impl KeySlots {
-    /// The keys of all documents that the slots name, each once; a key with a part that is NULL, in error or not of its type is none.
+    /// The keys of all documents that the slots name; a key with a part that is NULL, in error or not of its type is none.
     ///
     /// Cost: the product of the lengths of the lists among them.
-    fn read_all(&self, cell: impl Fn(u32) -> Cell) -> Vec<KeyBuf> {
+    fn read_all(&self, cell: impl Fn(u32) -> Cell) -> Keys {
         let mut keys = vec![KeyBuf::new()];
         for ((slot, ty), part) in self.slots.iter().zip(&self.types).zip(&self.parts) {
-            let Ok(value) = cell(*slot) else { return Vec::new() };
+            let Ok(value) = cell(*slot) else { return Keys::default() };
             let typed = |value: Value| coerced(value, ty).ok().filter(|value| !value.is_null());
-            let mut values: Vec<Value> = match (part, value) {
+            let values: Vec<Value> = match (part, value) {
                 (Part::One, value) => typed(value).into_iter().collect(),
                 (Part::Each, Value::List(items)) => items.iter().cloned().filter_map(typed).collect(),
                 (Part::Each, _) => Vec::new(),
@@ -146,12 +150,10 @@ impl KeySlots {
                     continue;
                 }
             };
-            let mut seen = hashbrown::HashSet::new();
-            values.retain(|value| seen.insert(value.clone()));
             let with = |key: &KeyBuf, value: &Value| key.iter().chain([value]).cloned().collect::<KeyBuf>();
             keys = keys.iter().flat_map(|key| values.iter().map(move |value| with(key, value))).collect();
         }
-        keys
+        keys.into_iter().collect()
     }
 }
 
