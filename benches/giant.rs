@@ -70,10 +70,10 @@ fn until(child: &mut Child, what: &str, mut done: impl FnMut(&mut Child) -> bool
     }
 }
 
-/// The resident size once it has not fallen for a second: memory is given back late.
+/// The resident size once it has not fallen for five seconds: memory is given back late.
 fn settled(child: &Child) -> f64 {
     let (begin, mut least, mut since) = (Instant::now(), f64::INFINITY, Instant::now());
-    while since.elapsed() < Duration::from_secs(1) && begin.elapsed() < PATIENCE {
+    while since.elapsed() < Duration::from_secs(5) && begin.elapsed() < PATIENCE {
         let now = megabytes(child, "VmRSS:");
         if now < least {
             (least, since) = (now, Instant::now());
