@@ -4,7 +4,7 @@
 mod by_hand;
 #[path = "it/groups.rs"]
 mod groups;
-#[path = "it/oracle.rs"]
+#[path = "it/oracle/mod.rs"]
 mod oracle;
 #[path = "it/random.rs"]
 mod random;

@@ -1,0 +1,95 @@
+//! What rows tell along an edge: keys, sessions, watermarks and pairs.
+
+use super::*;
+
+/// The names of a declared key.
+pub(super) fn declared(table: &Table) -> Vec<Arc<str>> {
+    table.key.iter().flatten().map(|at| table.columns[at.0 as usize].name.clone()).collect()
+}
+
+/// The key in some slots of a row, where it is one.
+pub(super) fn other_key(row: &[Cell], slots: &[SlotId], types: &[Type]) -> Option<Key> {
+    let values = slots.iter().zip(types).map(|(slot, ty)| coerce(row[slot.0 as usize].clone().ok()?, ty).ok());
+    let key: Key = values.collect::<Option<_>>()?;
+    (!key.iter().any(Value::is_null)).then_some(key)
+}
+
+/// The greatest time that rows have.
+pub(super) fn greatest(watermark: &Watermark, cells: &[BTreeMap<Key, Vec<Cell>>]) -> i64 {
+    let times = cells[watermark.from.0 as usize].values().filter_map(|row| match &row[watermark.on.0 as usize] {
+        Ok(Value::Timestamp(at)) => Some(at.0),
+        _ => None,
+    });
+    times.max().unwrap_or(i64::MIN)
+}
+
+/// When the session of each row starts.
+pub(super) fn in_sessions(session: &Session, rows: &BTreeMap<Key, Vec<Cell>>) -> BTreeMap<Key, Value> {
+    let mut by_key: BTreeMap<Key, Vec<(i64, Key)>> = BTreeMap::new();
+    for (key, row) in rows {
+        if let (Some(of), Ok(Value::Timestamp(at))) =
+            (other_key(row, &session.key, &session.key_types), &row[session.on.0 as usize])
+        {
+            by_key.entry(of).or_default().push((at.0, key.clone()));
+        }
+    }
+    let mut starts = BTreeMap::new();
+    for mut rows in by_key.into_values() {
+        rows.sort();
+        let (mut start, mut last) = (rows[0].0, rows[0].0);
+        for (at, key) in rows {
+            start = if at - last > session.gap { at } else { start };
+            last = at;
+            starts.insert(key, Value::Timestamp(Timestamp(start)));
+        }
+    }
+    starts
+}
+
+/// The keys in some slots of a row, where it may be in several documents.
+pub(super) fn other_keys(row: &[Cell], slots: &[SlotId], types: &[Type], parts: &[Part]) -> BTreeSet<Key> {
+    if parts.is_empty() {
+        return other_key(row, slots, types).into_iter().collect();
+    }
+    let mut keys = BTreeSet::from([Key::new()]);
+    for ((slot, ty), part) in slots.iter().zip(types).zip(parts) {
+        let here = &row[slot.0 as usize];
+        let values = |key: &Key| match (part, here) {
+            (_, Err(_)) => Vec::new(),
+            (Part::One, Ok(value)) => vec![value.clone()],
+            (Part::Each, Ok(Value::List(items))) => items.to_vec(),
+            (Part::Each, Ok(_)) => Vec::new(),
+            (Part::Later(by), Ok(_)) => match key.last() {
+                Some(Value::Timestamp(start)) => vec![Value::Timestamp(Timestamp(start.0 + by))],
+                _ => Vec::new(),
+            },
+        };
+        let mut longer = BTreeSet::new();
+        for key in &keys {
+            let typed = values(key).into_iter().filter_map(|value| coerce(value, ty).ok()).filter(|value| !value.is_null());
+            longer.extend(typed.map(|value| key.iter().cloned().chain([value]).collect::<Key>()));
+        }
+        keys = longer;
+    }
+    keys
+}
+
+/// Every row of one side with every row of the other, where all is equal and the condition true.
+pub(super) fn pairs(join: &Join, all: &[BTreeMap<Key, Vec<Cell>>]) -> BTreeSet<Key> {
+    let [left, right] = &join.sides;
+    let mut pairs = BTreeSet::new();
+    for (one, a) in &all[left.from.0 as usize] {
+        for (other, b) in &all[right.from.0 as usize] {
+            let on = other_key(a, &left.on, &join.on_types);
+            let meets = on.is_some() && on == other_key(b, &right.on, &join.on_types);
+            let shown: Vec<Cell> = left.given.iter().map(|slot| a[slot.0 as usize].clone()).collect();
+            let shown: Vec<Cell> = shown.into_iter().chain(right.given.iter().map(|slot| b[slot.0 as usize].clone())).collect();
+            let holds =
+                |condition: &Expr| evaluate(condition, &|id| shown[id.0 as usize].clone()).is_ok_and(|value| value.is_true());
+            if meets && join.condition.as_ref().is_none_or(holds) {
+                pairs.insert([one.as_slice(), other].concat());
+            }
+        }
+    }
+    pairs
+}
