@@ -11,8 +11,9 @@ use thalweg_graph::transaction::Body;
 use thalweg_graph::{Epoch, Outcome, Plan, Transaction};
 
 use crate::edges::lookup::Seen;
-use crate::edges::mail::{Ask, AskKind, Given, Meet, Note, NoteKind, Parcel, ParcelKind, Referrer};
+use crate::edges::mail::{Ask, AskKind, Given, Meet, Note, NoteKind, Parcel, ParcelKind, Referrer, Stand};
 use crate::edges::members::{self, MemberTarget};
+use crate::edges::nearest::{self, NearestTarget};
 use crate::edges::pairs::{self, JoinTarget};
 use crate::edges::sessions::Visit;
 use crate::intake::{Arrival, Mapping};
@@ -110,6 +111,12 @@ pub struct Context {
     pub join_keys: Vec<Directory>,
     /// By join edge.
     pub joins: Vec<JoinTarget>,
+    /// By as-of edge.
+    pub stands: Vec<Vec<Stand>>,
+    /// By as-of edge: what must be equal.
+    pub line_keys: Vec<Directory>,
+    /// By as-of edge.
+    pub nearest: Vec<NearestTarget>,
     /// For other workers.
     pub parcels: Vec<Parcel>,
     /// By group edge.
@@ -191,6 +198,9 @@ impl Context {
             meets: vec![Vec::new(); plan.joins.len()],
             join_keys: plan.joins.iter().map(|join| Directory::new(Some(&join.on_types))).collect(),
             joins: pairs::targets(plan),
+            stands: vec![Vec::new(); plan.nearest.len()],
+            line_keys: plan.nearest.iter().map(|edge| Directory::new(Some(&edge.types[..edge.types.len() - 1]))).collect(),
+            nearest: nearest::targets(plan),
             parcels: Vec::new(),
             groups,
             lookups,
@@ -367,6 +377,10 @@ impl Context {
             ParcelKind::Meet(join, key, is_right, row, what) => {
                 self.met(join, &key, KeyHash::of(&key), Meet { epoch, key: 0, is_right, row, what });
             }
+            ParcelKind::Stand(edge, by, who, comes, time) => {
+                self.stood(edge, &by, KeyHash::of(&by), Stand { epoch, line: 0, who, comes, time });
+            }
+            ParcelKind::Nearest(edge, row, key) => self.seen(epoch, edge, row, key.as_ref()),
             ParcelKind::Looked(lookup, row, position, cell) => {
                 self.looked(epoch, lookup, Referrer::new(self.me, row), position, &Seen::Cell(cell.into()));
             }

@@ -16,6 +16,7 @@ use crate::context::{Batch, Context, GroupTarget, LookupTarget};
 use crate::edges::lookup::LookupIndex;
 use crate::edges::mail::{Note, NoteKind, Parcel};
 use crate::edges::members::Members;
+use crate::edges::nearest::NearestIndex;
 use crate::edges::pairs::PairIndex;
 use crate::edges::sessions::Sessions;
 use crate::engine::Standing;
@@ -47,6 +48,7 @@ pub struct Shard {
     lookups: Vec<(u32, LookupIndex)>,
     sessions: Vec<(u32, Sessions)>,
     joins: Vec<(u32, PairIndex)>,
+    nearest: Vec<(u32, NearestIndex)>,
     homes: Vec<Option<u32>>,
     levels: Vec<u32>,
     context: Context,
@@ -85,13 +87,15 @@ impl Shard {
         let lookups: Vec<_> = lookups.collect();
         let joins: Vec<_> = plan.joins.iter().map(|join| (join.level, PairIndex::new(join))).collect();
         let sessions: Vec<(u32, Sessions)> = plan.sessions.iter().map(|edge| (edge.level, Sessions::new(edge.gap))).collect();
+        let nearest: Vec<_> = plan.nearest.iter().map(|edge| (edge.level, NearestIndex::default())).collect();
         let indexes = lookups.iter().map(|(level, _)| *level).chain(joins.iter().map(|(level, _)| *level));
+        let indexes = indexes.chain(nearest.iter().map(|(level, _)| *level));
         let indexes = indexes.chain(sessions.iter().map(|(level, _)| *level));
         let mut levels: Vec<u32> = regions.iter().map(|region| region.layout.level).chain(indexes).collect();
         levels.sort_unstable();
         levels.dedup();
         let context = Context::new(&plan, group_targets(&plan), lookup_targets(&plan), me, workers);
-        Shard { regions, lookups, joins, sessions, homes, levels, context, spare: None, started: false, plan }
+        Shard { regions, lookups, joins, nearest, sessions, homes, levels, context, spare: None, started: false, plan }
     }
 
     /// The levels, ascending; each is to be run once a batch.
@@ -189,6 +193,12 @@ impl Shard {
             meets.shrink_to(ASKS_KEPT_MAX);
             self.context.meets[at] = meets;
         }
+        for (at, (_, index)) in self.nearest.iter_mut().enumerate().filter(|(_, (of, _))| *of == level) {
+            let mut stands = std::mem::take(&mut self.context.stands[at]);
+            index.run(&mut stands, |epoch, row, key| self.context.sees(epoch, at as u32, row, key));
+            stands.shrink_to(ASKS_KEPT_MAX);
+            self.context.stands[at] = stands;
+        }
     }
 
     /// Runs the session edges of a level.
@@ -225,7 +235,7 @@ impl Shard {
     /// Ends the batch: what it has produced here, in no order.
     pub fn finish(&mut self) -> Outcome {
         let context = &mut self.context;
-        context.directories.iter_mut().chain(&mut context.join_keys).for_each(Directory::sweep);
+        context.directories.iter_mut().chain(&mut context.join_keys).chain(&mut context.line_keys).for_each(Directory::sweep);
         context.end_batch();
         // Batches of one kind follow each other, so the next will have about as many deltas.
         let deltas = self.spare.take().unwrap_or_else(|| self.context.out.deltas.like(DELTAS_EXPECTED_MAX));
@@ -353,6 +363,12 @@ impl Shard {
             let (rows, rows_touched) = (index.references(), index.touched());
             stats.push(NodeStats { node, region: None, rows, state_bytes, rows_touched });
         }
+        for (at, (planned, (_, index))) in self.plan.nearest.iter().zip(&self.nearest).enumerate() {
+            let node = nearest_name(&self.plan, planned);
+            let state_bytes = index.bytes() + self.context.line_keys[at].bytes();
+            let (rows, rows_touched) = (index.references(), index.touched());
+            stats.push(NodeStats { node, region: None, rows, state_bytes, rows_touched });
+        }
         stats
     }
 }
@@ -403,6 +419,14 @@ fn join_name(plan: &Plan, join: &thalweg_graph::plan::Join) -> Arc<str> {
         plan.tables[table.0 as usize].name.clone()
     };
     format!("{}, {} -> {}", name(join.sides[0].from), name(join.sides[1].from), name(join.to)).into()
+}
+
+/// What an as-of edge is called: `Trade.symbol, at -> newest Quote`.
+fn nearest_name(plan: &Plan, edge: &thalweg_graph::plan::Nearest) -> Arc<str> {
+    let (from, of) = (&plan.regions[edge.from.0 as usize], &plan.regions[edge.of.0 as usize]);
+    let near: Vec<&str> = edge.near.iter().map(|slot| &*from.slots[slot.0 as usize].name).collect();
+    let (from, of) = (&plan.tables[from.table.0 as usize].name, &plan.tables[of.table.0 as usize].name);
+    format!("{from}.{} -> newest {of}", near.join(", ")).into()
 }
 
 impl Home {

@@ -1,5 +1,7 @@
 //! The engine from outside: one binary for all of its tests.
 
+#[path = "it/asof.rs"]
+mod asof;
 #[path = "it/by_hand.rs"]
 mod by_hand;
 #[path = "it/groups.rs"]

@@ -40,7 +40,9 @@ impl Plan {
                     (None, None) => hidden(table, &found.name),
                 }
             }
-            SlotSource::Aggregate(_) | SlotSource::Looked(..) | SlotSource::Session(_) => hidden(table, &found.name),
+            SlotSource::Aggregate(_) | SlotSource::Looked(..) | SlotSource::Nearest(..) | SlotSource::Session(_) => {
+                hidden(table, &found.name)
+            }
         }
     }
 

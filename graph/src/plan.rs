@@ -7,6 +7,7 @@
 //! - A [`Group`] edge takes one contribution per child row to its parent's accumulator.
 //! - A [`Lookup`] edge takes fields of a document to every row that refers to it.
 //! - A [`Membership`] edge tells a derived table which of its documents a row is in; they live as long as a row is in them.
+//! - A [`Nearest`] edge tells a row the key of the newest row of another table at its time; a lookup follows.
 //! - A [`Join`] edge tells a derived table of pairs which rows of two regions meet.
 //!
 //! Every edge goes from a lower level to a higher one, so the regions, level by level, are a topological order (asserted: INV-PLAN-LEVELS).
@@ -47,6 +48,8 @@ pub struct Plan {
     pub joins: Vec<Join>,
     /// The times that windows end by.
     pub watermarks: Vec<Watermark>,
+    /// Edges that find the newest row at a time.
+    pub nearest: Vec<Nearest>,
 }
 
 /// Position of a table in the plan.
@@ -80,6 +83,10 @@ pub struct SessionId(pub u32);
 /// Position of a join edge in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JoinId(pub u32);
+
+/// Position of an as-of edge in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NearestId(pub u32);
 
 /// Position of a slot in its region's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -396,6 +403,8 @@ pub enum SlotSource {
     Carried(RegionId, SlotId),
     /// The accumulator of a group edge that ends here.
     Aggregate(GroupId),
+    /// A key column of the row that an as-of edge finds (its position in `Nearest::slots`).
+    Nearest(NearestId, u32),
     /// A value of a lookup edge that ends here (its position in `Lookup::values`).
     Looked(LookupId, u32),
     /// When the row's session starts, of a session edge that ends here.
@@ -598,4 +607,26 @@ impl Join {
         let on = self.sides.iter().flat_map(|side| side.on.iter().map(|slot| (side.from, *slot)));
         on.chain(self.given()).collect()
     }
+}
+
+/// An as-of edge: the key of the newest row of another table that is no later than this one, among those with equal `by`. Of rows of one
+/// time the one with the greatest key is the newest. A row sees NULL where there is none, and where its time or a part of `by` is NULL.
+#[derive(Clone, Debug)]
+pub struct Nearest {
+    /// The region of the rows that look.
+    pub from: RegionId,
+    /// The slots there that must be equal, then the time.
+    pub near: Vec<SlotId>,
+    /// The region of the rows that are found.
+    pub of: RegionId,
+    /// The slots there that must be equal, then the time.
+    pub line: Vec<SlotId>,
+    /// The types as which both are compared.
+    pub types: Vec<Type>,
+    /// The level at which the rows stand in the order of time; above `from` and `of`, below `into`.
+    pub level: u32,
+    /// The region, of `from`'s table, that receives the key.
+    pub into: RegionId,
+    /// Positions in the key, and the slots that show them.
+    pub slots: Vec<(u32, SlotId)>,
 }

@@ -161,6 +161,19 @@ pub enum RelationSpec {
         /// This table's columns that hold the other's key.
         key: OneOrMany,
     },
+    /// Lookup by time: of the rows of the other table with equal `by`, the newest whose `on` is no later than this row's `asof`.
+    AsOf {
+        /// The other document type.
+        to: String,
+        /// This table's column that holds the time.
+        asof: String,
+        /// The other table's column that holds the time; without, it has the same name.
+        #[serde(default)]
+        on: Option<String>,
+        /// Columns that are equal in both: a name, or `mine == theirs`; without, there is one line of rows.
+        #[serde(default)]
+        by: OneOrMany,
+    },
     /// Elements of a JSON array column.
     Json {
         /// The column.

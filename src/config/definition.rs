@@ -134,15 +134,23 @@ impl<'a> Reader<'a> {
                 Some(names) => Some(RelationSpec::Children { table, key: one_or_many(names) }),
                 None => missing_key(&mut section).and(None),
             },
-            (None, Some(to), None) => match key {
-                Some(names) => Some(RelationSpec::Lookup { to, key: one_or_many(names) }),
-                None => missing_key(&mut section).and(None),
+            (None, Some(to), None) => match (key, self.text(&mut section, "asof", place("asof"))) {
+                (None, Some(asof)) => Some(self.as_of(&mut section, to, asof, place)),
+                (Some(names), None) => Some(RelationSpec::Lookup { to, key: one_or_many(names) }),
+                (None, None) => missing_key(&mut section).and(None),
+                (Some(_), Some(_)) => {
+                    let diag = Diag::error(282, format!("relation `{}` has both `key` and `asof`", entry.key))
+                        .help("write `by` for what must be equal: { to = \"Quote\", by = \"symbol\", asof = \"at\" }");
+                    self.out.report(diag, &origin, "either a key leads to the other document, or a time");
+                    None
+                }
             },
             (None, None, Some(json)) => Some(RelationSpec::Json { json, key: key.and_then(|names| names.into_iter().next()) }),
             _ => {
                 let diag = Diag::error(282, format!("relation `{}` needs exactly one of `table`, `to` and `json`", entry.key))
                     .note("{ table = \"Item\", key = \"order_id\" }: child rows whose `order_id` is this key")
                     .note("{ to = \"Customer\", key = \"customer_id\" }: the document that this row's `customer_id` names")
+                    .note("{ to = \"Quote\", by = \"symbol\", asof = \"at\" }: the newest one whose `at` is no later than this row's")
                     .note("{ json = \"lines\", key = \"sku\" }: the elements of a JSON array column");
                 self.out.report(diag, &origin, "neither child rows, nor a lookup, nor a JSON array");
                 None
@@ -150,6 +158,13 @@ impl<'a> Reader<'a> {
         };
         section.finish();
         relation
+    }
+
+    /// A relation by time.
+    fn as_of(&mut self, section: &mut Section<'_>, to: String, asof: String, place: impl Fn(&str) -> Place) -> RelationSpec {
+        let on = self.text(section, "on", place("on"));
+        let by = one_or_many(self.names(section, "by", place("by")).unwrap_or_default());
+        RelationSpec::AsOf { to, asof, on, by }
     }
 
     // ---- [fields] ----------------------------------------------------------------------------------------

@@ -49,6 +49,35 @@ impl State {
         self.0.relations.insert(name.into(), relation);
         self
     }
+
+    /// A reference by time: of `table`'s documents with equal `by`, the newest whose column `on` is no later than this row's `asof`. `by` is a
+    /// column of both, or `"mine == theirs"`; empty, there is one line of documents. Where there is none, what is read of it is NULL.
+    ///
+    /// ```
+    /// use thalweg::prelude::*;
+    ///
+    /// let mut graph = Graph::new();
+    /// graph.state(State::document("Quote").key("id"));
+    /// graph.state(State::document("Trade").key("id").as_of("quote", "Quote", "symbol", "sold_at", "at"));
+    /// graph.derived("Trade.gain", Derived::formula("price - quote.bid"));
+    ///
+    /// let mut live = graph.start()?;
+    /// let quote = |id: i64, at: i64, bid: i64| [("id", Value::Int(id)), ("symbol", "eel".into()), ("at", at.into()), ("bid", bid.into())];
+    /// live.apply(Changes::new("tx-1").insert("Quote", quote(1, 10, 30)));
+    /// let trade = [("id", Value::Int(7)), ("symbol", "eel".into()), ("sold_at", 15.into()), ("price", 34.into())];
+    /// live.apply(Changes::new("tx-2").insert("Trade", trade));
+    /// assert_eq!(live.get("Trade.gain", [7]), Some(Ok(Value::Int(4))));
+    /// // A quote that comes late, and is newer as of the trade.
+    /// live.apply(Changes::new("tx-3").insert("Quote", quote(2, 15, 33)));
+    /// assert_eq!(live.get("Trade.gain", [7]), Some(Ok(Value::Int(1))));
+    /// # Ok::<(), DefinitionError>(())
+    /// ```
+    pub fn as_of(mut self, name: &str, table: &str, by: &str, asof: &str, on: &str) -> State {
+        let by = if by.is_empty() { OneOrMany::default() } else { OneOrMany::One(by.into()) };
+        let relation = RelationSpec::AsOf { to: table.into(), asof: asof.into(), on: Some(on.into()), by };
+        self.0.relations.insert(name.into(), relation);
+        self
+    }
 }
 
 /// A field that is computed.

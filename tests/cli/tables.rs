@@ -277,6 +277,36 @@ columns = { id = "int", order_id = "int", shop = "text" }
 }
 
 #[test]
+fn a_relation_by_time_has_its_own_keys() {
+    const TABLES: &str = r#"[[table]]
+name = "Trade"
+key = ["id"]
+columns = { id = "int", symbol = "text", at = "timestamp" }
+[table.relations]
+RELATION
+
+[[table]]
+name = "Quote"
+key = ["id"]
+columns = { id = "int", symbol = "text", seen_at = "timestamp", bid = "int" }
+
+[fields]
+"Trade.bid" = "quote.bid"
+"#;
+    let with = |relation: &str| TABLES.replacen("RELATION", relation, 1);
+    check(
+        &[
+            ("by time", &with(r#"quote = { to = "Quote", by = ["symbol == symbol"], asof = "at", on = "seen_at" }"#)),
+            ("by a key as well", &with(r#"quote = { to = "Quote", key = "symbol", asof = "at" }"#)),
+            ("of child rows", &with(r#"quote = { table = "Quote", key = "symbol", asof = "at" }"#)),
+            ("a slip beside it", &with(r#"quote = { to = "Quote", bye = "symbol", asof = "at", on = "seen_at" }"#)),
+            ("another type", &with(r#"quote = { to = "Quote", by = "symbol", asof = "at", on = "bid" }"#)),
+        ],
+        expect![[r#""#]],
+    );
+}
+
+#[test]
 fn relations_may_go_round_and_fields_along_them_may_not() {
     const RING: &str = r#"[[table]]
 name = "A"

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
-use thalweg_formulas::Cell;
+use thalweg_formulas::{Cell, Value};
 use thalweg_graph::Epoch;
 use thalweg_graph::outcome::Key;
 
@@ -187,6 +187,30 @@ pub struct Shown {
     pub name: Option<Key>,
 }
 
+/// To the index of an as-of edge.
+#[derive(Clone, Debug)]
+pub struct Stand {
+    /// When.
+    pub epoch: Epoch,
+    /// The row of what must be equal, in the edge's directory.
+    pub line: u32,
+    /// Who stands there, or no longer does.
+    pub who: Who,
+    /// It comes, or it goes.
+    pub comes: bool,
+    /// At which time.
+    pub time: Value,
+}
+
+/// Who stands on the line of an as-of edge.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Who {
+    /// A row that looks.
+    Near(Referrer),
+    /// The row with this key, which may be found.
+    Of(Key),
+}
+
 /// A note or question to another worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Parcel {
@@ -215,6 +239,10 @@ pub enum ParcelKind {
     Meet(u32, Key, bool, Referrer, MeetKind),
     /// Of watermark `.0`: a row has this time.
     Advance(u32, i64),
+    /// Of as-of edge `.0`: with this in common, somebody comes (`true`) or goes, at this time.
+    Stand(u32, Key, Who, bool, Value),
+    /// Of as-of edge `.0`: for this row of the receiver, the key of the newest row; `None`: there is none.
+    Nearest(u32, u32, Option<Key>),
     /// Of lookup edge `.0`: the value at this position, for a row of the receiver.
     Looked(u32, u32, u32, Cell),
 }

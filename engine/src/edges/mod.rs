@@ -3,5 +3,6 @@
 pub mod lookup;
 pub mod mail;
 pub mod members;
+pub mod nearest;
 pub mod pairs;
 pub mod sessions;

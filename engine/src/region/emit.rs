@@ -17,11 +17,11 @@ use thalweg_graph::plan::Rearm;
 use thalweg_graph::transaction::TimerFired;
 
 use super::Region;
-use super::ends::{Gives, GroupOut, KeySlots, PairOut, ReferOut};
+use super::ends::{Gives, GroupOut, KeySlots, PairOut, ReferOut, StandOut};
 use super::layout::{Consumer, EffectHere, Told};
 use super::pad::Moved;
 use crate::context::Context;
-use crate::edges::mail::{Ask, AskKind, Contribution, Given, MeetKind, Note, NoteKind, Shown};
+use crate::edges::mail::{Ask, AskKind, Contribution, Given, MeetKind, Note, NoteKind, Referrer, Shown, Who};
 use crate::intake::mapping::coerced;
 use crate::state::{KeyBuf, KeyHash, Raw, Tag};
 
@@ -125,6 +125,7 @@ impl Telling<'_> {
         layout.sessions_out.iter().for_each(|out| self.session(out, context));
         layout.pairs_out.iter().for_each(|out| self.pairing(out, context));
         layout.times_out.iter().for_each(|(watermark, slot)| self.time(*watermark, *slot, context));
+        layout.stands_out.iter().for_each(|out| self.standing(out, context));
     }
 
     /// The fields, at birth or death.
@@ -177,6 +178,12 @@ impl Telling<'_> {
                     self.pairing(out, context);
                 }
             }
+            Consumer::Stand(at) => {
+                let out = &layout.stands_out[*at as usize];
+                if !told(&out.place.slots) {
+                    self.standing(out, context);
+                }
+            }
             Consumer::Effect(at) => self.effect(&layout.effects[*at as usize], Some(entry.old), context),
         }
     }
@@ -203,6 +210,7 @@ impl Telling<'_> {
             | Consumer::Session(_)
             | Consumer::Pair(_)
             | Consumer::Time(_)
+            | Consumer::Stand(_)
             | Consumer::Effect(_) => {}
         }
     }
@@ -381,7 +389,7 @@ impl Telling<'_> {
         }
         match &to {
             Some(to) => context.refer(self.epoch, out.lookup, to, self.row, true),
-            None if self.lives => self.sees_nothing(out, context),
+            None if self.lives => self.sees_nothing(out.into, &out.slots, context),
             None => {}
         }
     }
@@ -405,11 +413,33 @@ impl Telling<'_> {
         }
     }
 
+    /// Where the row stands on the line of an as-of edge, and where it no longer does.
+    fn standing(&self, out: &StandOut, context: &mut Context) {
+        let born = self.moved.is_none() && self.lives;
+        let dies = self.moved.is_none() && !self.lives;
+        let from = if born { None } else { self.old_key(&out.place) };
+        let to = if dies { None } else { self.new_key(&out.place) };
+        if from == to {
+            return;
+        }
+        if let (None, true, Some((into, slots))) = (&to, self.lives, &out.looks) {
+            self.sees_nothing(*into, slots, context);
+        }
+        for (place, comes) in [(from, false), (to, true)] {
+            let Some((time, by)) = place.as_ref().and_then(|place| place.split_last()) else { continue };
+            let who = match &out.looks {
+                Some(_) => Who::Near(Referrer::new(context.me, self.row)),
+                None => Who::Of(self.key(context)),
+            };
+            context.stand(self.epoch, out.edge, by, who, comes, time.clone());
+        }
+    }
+
     /// A row that refers to nothing sees NULL.
-    fn sees_nothing(&self, out: &ReferOut, context: &mut Context) {
-        for slot in &out.slots {
+    fn sees_nothing(&self, into: u32, slots: &[u32], context: &mut Context) {
+        for slot in slots {
             let what = NoteKind::Set(*slot, Ok(Value::Null).into());
-            context.inboxes[out.into as usize].push(Note { epoch: self.epoch, row: self.row, what });
+            context.inboxes[into as usize].push(Note { epoch: self.epoch, row: self.row, what });
         }
     }
 

@@ -127,6 +127,17 @@ pub struct PairOut {
     pub reads: Vec<u32>,
 }
 
+/// One end of an as-of edge.
+#[derive(Clone, Debug)]
+pub struct StandOut {
+    /// The as-of edge.
+    pub edge: u32,
+    /// What must be equal, then the time.
+    pub place: KeySlots,
+    /// For rows that look: the region and the slots that show whom they see. Without, the rows may be found.
+    pub looks: Option<(u32, Vec<u32>)>,
+}
+
 impl KeySlots {
     /// Where a row names one document at most.
     fn one(slots: &[SlotId], types: &[Type]) -> KeySlots {
@@ -226,6 +237,18 @@ pub(super) fn pairs_from(plan: &Plan, id: u32) -> Vec<PairOut> {
             given: side.given.iter().map(|slot| slot.0).collect(),
             reads: side.on.iter().chain(&side.given).map(|slot| slot.0).collect(),
         })
+        .collect()
+}
+
+/// The ends of as-of edges whose rows are in a region.
+pub(super) fn stands_from(plan: &Plan, id: u32) -> Vec<StandOut> {
+    let ends = (0..).zip(&plan.nearest).flat_map(|(at, edge)| {
+        let slots = edge.slots.iter().map(|(_, slot)| slot.0).collect();
+        let looks = Some((edge.into.0, slots));
+        [(at, edge.from, &edge.near, &edge.types, looks), (at, edge.of, &edge.line, &edge.types, None)]
+    });
+    ends.filter(|end| end.1.0 == id)
+        .map(|(edge, _, slots, types, looks)| StandOut { edge, place: KeySlots::one(slots, types), looks })
         .collect()
 }
 

@@ -59,6 +59,7 @@ impl Region {
             && layout.members_out.is_empty()
             && layout.sessions_out.is_empty()
             && layout.pairs_out.is_empty()
+            && layout.stands_out.is_empty()
             && layout.singles.is_empty();
         for row in born {
             // Errors are always told.

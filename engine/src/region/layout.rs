@@ -10,8 +10,8 @@ use thalweg_graph::plan::{Cell as PlannedCell, CellKind, ClosingKind, Rearm, Reg
 
 use super::code::{Assembler, Code, Straight};
 use super::ends::{
-    Family, GroupIn, GroupOut, MemberOut, PairOut, ReferOut, SessionOut, groups_from, groups_into, members_from, pairs_from,
-    references_from, sessions_from, times_from,
+    Family, GroupIn, GroupOut, MemberOut, PairOut, ReferOut, SessionOut, StandOut, groups_from, groups_into, members_from,
+    pairs_from, references_from, sessions_from, stands_from, times_from,
 };
 use super::families::families;
 use crate::state::Kind;
@@ -47,6 +47,8 @@ pub enum Consumer {
     Pair(u32),
     /// A watermark that the slot moves.
     Time(u32),
+    /// One end of an as-of edge (place in [`Layout::stands_out`]).
+    Stand(u32),
     /// An effect's condition (place in [`Layout::effects`]).
     Effect(u32),
 }
@@ -171,6 +173,8 @@ pub struct Layout {
     pub freezes: bool,
     /// Slots that other documents tell, by aggregates, lookups and sessions.
     pub told_by_others: Vec<u32>,
+    /// Ends of as-of edges that are here.
+    pub stands_out: Vec<StandOut>,
     /// Effects.
     pub effects: Vec<EffectHere>,
     /// For a home: the other regions of its table, which it tells of births and deaths.
@@ -235,6 +239,7 @@ impl Layout {
             table_name: plan.tables[region.table.0 as usize].name.clone(),
             freezes: freezes(plan, region.table),
             told_by_others: told_by_others(region),
+            stands_out: stands_from(plan, id),
             effects: effects_in(plan, id),
             followers: if is_home { followers(&plan.regions, id) } else { Vec::new() },
             columns: slots_of_columns(region),
@@ -291,6 +296,9 @@ impl Layout {
         }
         for (watermark, slot) in self.times_out.clone() {
             self.want(slot, Consumer::Time(watermark));
+        }
+        for at in 0..self.stands_out.len() {
+            self.stands_out[at].place.slots.clone().into_iter().for_each(|slot| self.want(slot, Consumer::Stand(at as u32)));
         }
         for at in 0..self.effects.len() {
             self.want(self.effects[at].when, Consumer::Effect(at as u32));
@@ -397,7 +405,9 @@ fn freezes(plan: &Plan, table: TableId) -> bool {
 }
 
 fn told_by_others(region: &PlannedRegion) -> Vec<u32> {
-    let told = |source: &SlotSource| matches!(source, SlotSource::Aggregate(_) | SlotSource::Looked(..) | SlotSource::Session(_));
+    let told = |source: &SlotSource| {
+        matches!(source, SlotSource::Aggregate(_) | SlotSource::Looked(..) | SlotSource::Nearest(..) | SlotSource::Session(_))
+    };
     (0..).zip(&region.slots).filter(|(_, slot)| told(&slot.source)).map(|(slot, _)| slot).collect()
 }
 

@@ -1,16 +1,17 @@
 //! The promises, each as one property on random definitions and histories. A failure names its seed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use thalweg_engine::{Engine, Options};
 use thalweg_graph::outcome::Document;
 use thalweg_graph::plan::ClosingKind;
-use thalweg_graph::spec::GraphSpec;
+use thalweg_graph::spec::{FieldSpec, GraphSpec};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Outcome, Plan, Transaction};
 
 use crate::oracle::Oracle;
-use crate::random::{GROUPS, History, JOINS, Rng, random_plan};
+use crate::random::{AS_OF, GROUPS, History, JOINS, Rng, random_plan};
 
 /// One definition with its history.
 struct Case {
@@ -92,7 +93,7 @@ pub fn seeds(default: u64) -> std::ops::Range<u64> {
 /// P1: at every closed epoch every field equals its formula on the inputs as of that epoch, for any batching.
 #[test]
 fn p1_prefix() {
-    let (mut deltas, mut derived, mut paired, mut ended, mut late) = (0, 0, 0, 0, 0);
+    let (mut deltas, mut derived, mut paired, mut ended, mut late, mut by_time) = (0, 0, 0, 0, 0, 0);
     for seed in seeds(60) {
         let case = case(seed, 60);
         let (lines, documents) = expected(&case);
@@ -102,6 +103,9 @@ fn p1_prefix() {
         deltas += lines.deltas.len();
         let of_pairs = |node: &str| JOINS.iter().any(|join| node.starts_with(join.0));
         paired += lines.deltas.sorted().iter().filter(|delta| of_pairs(&delta.node)).count();
+        let reads_by_time = |field: &&FieldSpec| AS_OF.iter().any(|relation| field.formula.contains(&format!("{}.", relation.1)));
+        let read: BTreeSet<&str> = case.spec.fields.iter().filter(reads_by_time).map(|field| field.name.as_str()).collect();
+        by_time += lines.deltas.sorted().iter().filter(|delta| read.contains(&*delta.node)).count();
         let closing = case.plan.memberships.iter().filter_map(|edge| Some((edge.closing?.kind, edge.to)));
         for (kind, home) in closing {
             let table = &case.plan.tables[case.plan.regions[home.0 as usize].table.0 as usize].name;
@@ -113,6 +117,7 @@ fn p1_prefix() {
     }
     assert!(deltas > 2_000, "{deltas} deltas are too few to mean anything");
     assert!(paired > 100, "{paired} deltas of pairs are too few to mean anything");
+    assert!(by_time > 300, "{by_time} deltas of what is read by time are too few to mean anything");
     assert!(ended > 100 && late > 10, "{ended} deltas of windows that end and {late} of late rows are too few to mean anything");
     assert!(derived > 300, "{derived} deltas of derived tables are too few to mean anything");
 }

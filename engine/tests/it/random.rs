@@ -69,6 +69,17 @@ const RELATIONS: [(&str, &str, &str, &str, bool); 9] = [
     ("Note", "of", "Order", "order", false),
 ];
 
+/// A relation by time: of a table, its name, to which, what is equal, this row's time and the other's.
+type AsOfText = (&'static str, &'static str, &'static str, Option<&'static str>, &'static str, &'static str);
+
+/// Relations by time.
+pub const AS_OF: [AsOfText; 4] = [
+    ("Order", "near", "Node", None, "qty", "x"),
+    ("Item", "prior", "Item", Some("order"), "n", "line"),
+    ("Customer", "lately", "Order", Some("id == customer"), "boss", "qty"),
+    ("Node", "past", "Order", Some("up == customer"), "x", "qty"),
+];
+
 /// What formulas can name: columns and fields by table, relations with `true` for children.
 #[derive(Default)]
 pub struct Shape {
@@ -90,6 +101,7 @@ impl Shape {
         let relations = RELATIONS.iter().map(|(of, name, to, _, children)| (*of, *name, *to, *children));
         let keyed = TABLES.iter().filter(|(_, _, key)| !key.is_empty());
         let keys = keyed.map(|(name, _, key)| (*name, key.iter().map(|key| (*key).to_owned()).collect()));
+        let relations = relations.chain(AS_OF.iter().map(|(of, name, to, ..)| (*of, *name, *to, false)));
         Shape { columns: columns.collect(), relations: relations.collect(), keys: keys.collect(), ..Shape::default() }
     }
 
@@ -282,6 +294,7 @@ fn random_group(
             shape.columns.insert(name, columns);
             shape.groups.push(name);
             count_rows(spec, name, rows);
+            relate_by_time(rng, spec, shape, name);
             let group = spec.tables.last().and_then(|table| table.group.as_ref());
             if group.and_then(|group| group.window.as_ref()?.late.as_ref()).is_some() {
                 let late = LATE.iter().find(|(windows, _)| *windows == name).expect("every group may have late rows").1;
@@ -359,6 +372,25 @@ fn random_join(
     }
 }
 
+/// Relations by time of a derived table's documents, and to them.
+fn relate_by_time(rng: &mut Rng, spec: &mut GraphSpec, shape: &mut Shape, name: &'static str) {
+    let key = shape.keys[name][0].clone();
+    for (from, relation, to, asof, on) in
+        [(name, "lately", "Order", key.clone(), "qty".to_owned()), ("Customer", "found", name, "boss".to_owned(), key)]
+    {
+        if rng.chance(30) && !shape.relations.iter().any(|known| (known.0, known.1) == (from, relation)) {
+            let asof = RelationSpec::AsOf { to: to.to_owned(), asof, on: Some(on), by: OneOrMany::default() };
+            let at = spec.tables.iter().position(|table| table.name == from).expect("a table");
+            spec.tables[at].relations.insert(relation.to_owned(), asof);
+            if plan(spec, &[]).is_ok() {
+                shape.relations.push((from, relation, to, false));
+            } else {
+                spec.tables[at].relations.remove(relation);
+            }
+        }
+    }
+}
+
 /// How many rows a document is kept from: so each that comes or goes is seen.
 fn count_rows(spec: &mut GraphSpec, table: &str, rows: &str) {
     let (name, formula) = (format!("{table}.rows"), format!("count({rows}[*])"));
@@ -383,11 +415,16 @@ fn table_spec((name, columns, key): &TableText) -> TableSpec {
         };
         ((*relation).to_owned(), to)
     });
+    let by_time = AS_OF.iter().filter(|relation| relation.0 == *name).map(|(_, relation, to, by, asof, on)| {
+        let by = by.map_or_else(OneOrMany::default, |by| OneOrMany::One(by.to_owned()));
+        let asof = RelationSpec::AsOf { to: (*to).to_owned(), asof: (*asof).to_owned(), on: Some((*on).to_owned()), by };
+        ((*relation).to_owned(), asof)
+    });
     TableSpec {
         name: (*name).to_owned(),
         key: Some(key.iter().map(|key| (*key).to_owned()).collect()),
         columns: columns.iter().map(|(name, ty)| ((*name).to_owned(), (*ty).to_owned())).collect(),
-        relations: relations.collect(),
+        relations: relations.chain(by_time).collect(),
         closed: true,
         ..TableSpec::default()
     }

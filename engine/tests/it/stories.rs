@@ -15,7 +15,7 @@ use thalweg_graph::spec::{
 use thalweg_graph::transaction::{Body, SchemaColumn, TimerFired};
 use thalweg_graph::{Change, Op, Outcome, Plan, Row, Schema, Transaction};
 
-fn table(name: &str, columns: &[(&str, &str)], key: &[&str], relations: &[(&str, RelationSpec)]) -> TableSpec {
+pub fn table(name: &str, columns: &[(&str, &str)], key: &[&str], relations: &[(&str, RelationSpec)]) -> TableSpec {
     TableSpec {
         name: name.into(),
         key: Some(key.iter().map(|key| (*key).into()).collect()),

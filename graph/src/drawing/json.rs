@@ -100,7 +100,19 @@ fn edges(plan: &Plan) -> Vec<Value> {
         let reads: Vec<String> = join.given().into_iter().map(|(region, slot)| plan.node_id(region, slot)).collect();
         json!({ "kind": "join", "from": from, "to": join.to.0, "index_level": join.level, "by": by, "where_reads": reads })
     });
-    groups.chain(lookups).chain(memberships).chain(sessions).chain(joins).collect()
+    let nearest = plan.nearest.iter().map(|edge| {
+        let near: Vec<String> = edge.near.iter().map(|slot| plan.node_id(edge.from, *slot)).collect();
+        let line: Vec<String> = edge.line.iter().map(|slot| plan.node_id(edge.of, *slot)).collect();
+        json!({
+            "kind": "as-of",
+            "from": edge.from.0,
+            "of": edge.of.0,
+            "to": edge.into.0,
+            "index_level": edge.level,
+            "by": [near, line],
+        })
+    });
+    groups.chain(lookups).chain(memberships).chain(sessions).chain(joins).chain(nearest).collect()
 }
 
 /// Indexes of keys and of references: state that belongs to no slot.

@@ -8,8 +8,8 @@ use super::figures::Sheet;
 use super::view::{cancelled_by, kept, raised_by};
 use crate::outcome::NodeStats;
 use crate::plan::{
-    CellKind, Closing, ClosingKind, Effect, EffectKind, EffectMode, Group, Join, JoinSide, Lookup, Membership, Part, Plan,
-    Reaction, Rearm, Region, RegionId, Schedule, Session, SlotId, SlotSource, Table,
+    CellKind, Closing, ClosingKind, Effect, EffectKind, EffectMode, Group, Join, JoinSide, Lookup, Membership, Nearest, Part,
+    Plan, Reaction, Rearm, Region, RegionId, Schedule, Session, SlotId, SlotSource, Table,
 };
 use crate::show;
 use crate::spec::ActionSpec;
@@ -70,6 +70,7 @@ fn slot_line(out: &mut String, plan: &Plan, sheet: &Sheet<'_>, at: RegionId, slo
         SlotSource::Column(_) => "column".into(),
         SlotSource::Carried(from, _) => format!("from region {}", from.0),
         SlotSource::Aggregate(group) => group_text(plan, &plan.groups[group.0 as usize]),
+        SlotSource::Nearest(edge, _) => nearest_text(plan, &plan.nearest[edge.0 as usize]),
         SlotSource::Looked(lookup, position) => lookup_text(plan, &plan.lookups[lookup.0 as usize], position as usize),
         SlotSource::Session(session) => session_text(plan, &plan.sessions[session.0 as usize]),
         SlotSource::Cell(cell) => cell_text(region, cell as usize),
@@ -216,6 +217,13 @@ fn lookup_text(plan: &Plan, lookup: &Lookup, position: usize) -> String {
         via => format!(" by {}", slot_names(plan, lookup.from, via)),
     };
     format!("<- {table} `{value}`{via}, region {}, index at level {}", lookup.to.0, lookup.level)
+}
+
+/// `<- newest Quote by symbol at, region 1, at symbol, at`.
+fn nearest_text(plan: &Plan, edge: &Nearest) -> String {
+    let table = &plan.tables[plan.regions[edge.of.0 as usize].table.0 as usize].name;
+    let (near, line) = (slot_names(plan, edge.from, &edge.near), slot_names(plan, edge.of, &edge.line));
+    format!("<- newest {table} by {line} as of {near}, region {}, index at level {}", edge.of.0, edge.level)
 }
 
 fn effect_lines(out: &mut String, plan: &Plan, effect: &Effect) {

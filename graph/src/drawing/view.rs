@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::figures::{Figures, Sheet};
 use crate::plan::{Cancel, Maintenance, Plan, Reaction, ReactionInput, RegionId, SlotId, SlotSource, Trigger};
-use crate::planning::kept_aggregate;
+use crate::planning::{NEAREST, kept_aggregate};
 
 /// What a node is to a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +104,11 @@ fn slot_node(plan: &Plan, region: RegionId, slot: SlotId, regions: &[u32]) -> No
             let reads = session.key.iter().chain([&session.on]).map(|slot| (session.from, *slot));
             let why = "rows stand in the order of their times, O(log n) for each that comes or goes; one step for each row whose session has another start";
             (Kind::Hidden, 2, Some(Maintenance::Incremental(why.into())), reads.collect())
+        }
+        SlotSource::Nearest(edge, _) => {
+            let edge = &plan.nearest[edge.0 as usize];
+            let reads = edge.near.iter().map(|slot| (edge.from, *slot)).chain(edge.line.iter().map(|slot| (edge.of, *slot)));
+            (Kind::Hidden, 2, Some(Maintenance::Incremental(NEAREST.into())), reads.collect())
         }
         SlotSource::Looked(lookup, position) => {
             let lookup = &plan.lookups[lookup.0 as usize];

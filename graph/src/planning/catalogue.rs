@@ -51,10 +51,22 @@ pub(super) enum Relation {
     Members { table: usize },
     /// The row of `to` whose key this table's `columns` hold.
     Lookup { to: usize, columns: Vec<usize> },
+    /// The newest row of a table at this row's time.
+    AsOf(AsOf),
     /// The elements of an array column.
     Json { column: usize },
     /// Refused already; nothing more is said about what reads it.
     Broken,
+}
+
+/// A relation by time, names resolved: columns of both tables.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct AsOf {
+    pub(super) to: usize,
+    /// This table's columns that must be equal, then its time.
+    pub(super) near: Vec<usize>,
+    /// The other table's.
+    pub(super) line: Vec<usize>,
 }
 
 impl TableDef {

@@ -66,6 +66,11 @@ fn levels(plan: &Plan) -> Result<(), String> {
         let below = join.sides.iter().all(|side| level(side.from) < join.level && side.on.len() == join.on_types.len());
         require(below && join.level < level(join.to), || format!("INV-PLAN-LEVELS: join edge {ix} goes up"))?;
     }
+    for (ix, edge) in plan.nearest.iter().enumerate() {
+        let up = level(edge.from).max(level(edge.of)) < edge.level && edge.level < level(edge.into);
+        let paired = edge.near.len() == edge.types.len() && edge.line.len() == edge.types.len();
+        require(up && paired, || format!("INV-PLAN-LEVELS: as-of edge {ix} goes up"))?;
+    }
     for (ix, lookup) in plan.lookups.iter().enumerate() {
         let below = level(lookup.from).max(level(lookup.to));
         let up = below < lookup.level && lookup.level < level(lookup.into);
@@ -106,6 +111,10 @@ fn slot_source(plan: &Plan, at: RegionId, slot: SlotId) -> Result<(), String> {
         SlotSource::Aggregate(group) => plan.groups.get(group.0 as usize).is_some_and(|edge| edge.to == at && edge.slot == slot),
         SlotSource::Session(session) => {
             plan.sessions.get(session.0 as usize).is_some_and(|edge| (edge.into, edge.slot) == (at, slot))
+        }
+        SlotSource::Nearest(edge, position) => {
+            let edge = plan.nearest.get(edge.0 as usize);
+            edge.is_some_and(|edge| edge.into == at && edge.slots.get(*position as usize).is_some_and(|(_, of)| *of == slot))
         }
         SlotSource::Looked(lookup, position) => plan
             .lookups

@@ -343,7 +343,7 @@ fn equal_types(
 }
 
 /// The type as which values of two types are compared: numbers on one number line.
-fn equal_type(left: &Type, right: &Type) -> Option<Type> {
+pub(super) fn equal_type(left: &Type, right: &Type) -> Option<Type> {
     let scale = |ty: &Type| match ty {
         Type::Decimal { scale, .. } => *scale,
         _ => 0,

@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use thalweg_formulas::{ExprKind, InputId};
+use thalweg_formulas::{ExprKind, InputId, Type};
 
 use super::common;
 use super::derived::GroupDef;
 use super::effects::EffectDef;
+use super::joins::equal_type;
 use super::levels::Levels;
 use super::maintenance::maintenance;
 use super::nodes::{NodeId, SELF, Source};
@@ -18,8 +19,8 @@ use super::rewrite::map_inputs;
 use super::world::World;
 use crate::plan::{
     Cancel, Cell, CellKind, Closing, ClosingKind, ColumnId, Effect, Field, FieldId, Group, GroupId, Join, JoinId, JoinSide,
-    Lookup, LookupId, Membership, MembershipId, Plan, Reaction, Region, RegionId, Schedule, Session, SessionId, Slot, SlotId,
-    SlotSource, Table, TableId, Watermark,
+    Lookup, LookupId, Membership, MembershipId, Nearest, NearestId, Plan, Reaction, Region, RegionId, Schedule, Session,
+    SessionId, Slot, SlotId, SlotSource, Table, TableId, Watermark,
 };
 use crate::spec::GraphSpec;
 
@@ -49,6 +50,7 @@ pub(super) fn plan(mut world: World, spec: &GraphSpec, effects: &[EffectDef], la
     plan.sessions = layout.sessions(&world, &plan.regions);
     plan.joins = layout.joins(&world, &plan.regions);
     plan.watermarks = layout.watermarks(&world);
+    plan.nearest = layout.nearest(&world, &plan.regions);
     plan.fields = layout.fields(&world, spec, &tables);
     plan.effects = effects.iter().map(|effect| layout.effect(&world, spec, effect, &tables)).collect();
     let Later { mut reactions, mut cancels, mut schedules } = later;
@@ -103,6 +105,9 @@ impl Tables {
 /// A lookup edge before its slots are numbered: from where, by what, at which document's region, into where.
 type LookupEdge = (RegionId, Vec<NodeId>, RegionId, RegionId);
 
+/// An as-of edge before its slots are numbered: from where, by what, of which region, by what there, into where.
+type NearestEdge = (RegionId, Vec<NodeId>, RegionId, Vec<NodeId>, RegionId);
+
 /// Regions and what lives in them.
 struct Layout {
     /// (level, table) of each region.
@@ -119,6 +124,9 @@ struct Layout {
     /// The looked-up nodes of each lookup edge.
     lookup_edges: BTreeMap<LookupEdge, Vec<NodeId>>,
     lookup_of: BTreeMap<NodeId, (LookupId, u32)>,
+    /// The parts of the key that each as-of edge tells.
+    nearest_edges: BTreeMap<NearestEdge, Vec<NodeId>>,
+    nearest_of: BTreeMap<NodeId, (NearestId, u32)>,
     group_of: BTreeMap<NodeId, GroupId>,
     session_of: BTreeMap<NodeId, SessionId>,
     /// The nodes of each region in slot order.
@@ -144,6 +152,8 @@ impl Layout {
             carried: vec![BTreeSet::new(); regions.len()],
             lookup_edges: BTreeMap::new(),
             lookup_of: BTreeMap::new(),
+            nearest_edges: BTreeMap::new(),
+            nearest_of: BTreeMap::new(),
             group_of: BTreeMap::new(),
             session_of: BTreeMap::new(),
             slots: Vec::new(),
@@ -207,6 +217,12 @@ impl Layout {
                     let from = self.meeting(node.inputs());
                     node.inputs().into_iter().for_each(|read| self.need(from, read));
                 }
+                Source::Nearest { near, of, .. } => {
+                    let (from, line) = (self.meeting(near.iter().copied()), self.meeting(of.iter().copied()));
+                    near.iter().for_each(|read| self.need(from, *read));
+                    of.iter().for_each(|read| self.need(line, *read));
+                    self.nearest_edges.entry((from, near.clone(), line, of.clone(), region)).or_default().push(id);
+                }
                 Source::Looked { via, value, .. } => {
                     let from = self.meeting(via.iter().chain(&node.beside).copied());
                     via.iter().for_each(|read| self.need(from, *read));
@@ -218,6 +234,10 @@ impl Layout {
         for (edge, looked) in self.lookup_edges.values().enumerate() {
             let position = |(position, id): (usize, &NodeId)| (*id, (LookupId(edge as u32), position as u32));
             self.lookup_of.extend(looked.iter().enumerate().map(position));
+        }
+        for (edge, parts) in self.nearest_edges.values().enumerate() {
+            let position = |(position, id): (usize, &NodeId)| (*id, (NearestId(edge as u32), position as u32));
+            self.nearest_of.extend(parts.iter().enumerate().map(position));
         }
         for effect in effects {
             let region = self.region_of[&effect.when];
@@ -234,7 +254,7 @@ impl Layout {
                 _ if self.region_of[id] != region => (1, id.0),
                 Source::Column(column) | Source::Key { column, .. } | Source::Pair { column, .. } => (0, column as u32),
                 Source::Aggregate { .. } => (2, id.0),
-                Source::Looked { .. } | Source::Session { .. } | Source::Cell { .. } => (3, id.0),
+                Source::Nearest { .. } | Source::Looked { .. } | Source::Session { .. } | Source::Cell { .. } => (3, id.0),
             });
             slots.extend(&self.cells[ix]);
             let numbered = slots.iter().enumerate().map(|(slot, id)| ((region, *id), SlotId(slot as u32)));
@@ -269,6 +289,7 @@ impl Layout {
                 SlotSource::Column(ColumnId(*column as u32))
             }
             Source::Aggregate { .. } => SlotSource::Aggregate(self.group_of[&id]),
+            Source::Nearest { .. } => SlotSource::Nearest(self.nearest_of[&id].0, self.nearest_of[&id].1),
             Source::Looked { .. } => SlotSource::Looked(self.lookup_of[&id].0, self.lookup_of[&id].1),
             Source::Session { .. } => SlotSource::Session(self.session_of[&id]),
             Source::Cell { .. } => SlotSource::Cell(self.cell_of[&id]),
@@ -377,6 +398,30 @@ impl Layout {
             Join { sides, on_types: met.types.clone(), condition: met.condition.clone(), level, to }
         });
         joins.collect()
+    }
+
+    fn nearest(&self, world: &World, regions: &[Region]) -> Vec<Nearest> {
+        let level = |region: RegionId| regions[region.0 as usize].level;
+        let edges = self.nearest_edges.iter().map(|((from, near, of, line, into), parts)| {
+            let ty = |id: &NodeId| &world.nodes.get(*id).ty;
+            let slots = |region: RegionId, ids: &[NodeId]| ids.iter().map(|id| self.slot(region, *id)).collect();
+            let shown = |id: &NodeId| match &world.nodes.get(*id).source {
+                Source::Nearest { at, .. } => (*at as u32, self.slot(*into, *id)),
+                _ => unreachable!("invariant: only parts of keys have as-of edges"),
+            };
+            Nearest {
+                from: *from,
+                near: slots(*from, near),
+                of: *of,
+                line: slots(*of, line),
+                // Derived columns whose types do not fit are never equal.
+                types: near.iter().zip(line).map(|(a, b)| equal_type(ty(a), ty(b)).unwrap_or(Type::Dyn)).collect(),
+                level: level(*from).max(level(*of)) + 1,
+                into: *into,
+                slots: parts.iter().map(shown).collect(),
+            }
+        });
+        edges.collect()
     }
 
     fn lookups(&self, world: &World, regions: &[Region]) -> Vec<Lookup> {

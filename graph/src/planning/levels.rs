@@ -65,7 +65,7 @@ impl Levels {
             Source::Column(_) => 0,
             Source::Cell { .. } => inputs,
             Source::Aggregate { .. } | Source::Key { .. } => inputs + 1,
-            Source::Looked { .. } | Source::Pair { .. } | Source::Session { .. } => inputs + 2,
+            Source::Looked { .. } | Source::Nearest { .. } | Source::Pair { .. } | Source::Session { .. } => inputs + 2,
         }
     }
 
@@ -105,7 +105,7 @@ fn consumers(nodes: &Nodes, live: impl Iterator<Item = NodeId>) -> BTreeMap<Node
         let height = match nodes.get(id).source {
             Source::Column(_) | Source::Cell { .. } => continue,
             Source::Aggregate { .. } | Source::Key { .. } => 1,
-            Source::Looked { .. } | Source::Pair { .. } | Source::Session { .. } => 2,
+            Source::Looked { .. } | Source::Nearest { .. } | Source::Pair { .. } | Source::Session { .. } => 2,
         };
         for input in nodes.get(id).inputs() {
             consumers.entry(input).or_default().push((id, height));

@@ -112,6 +112,12 @@ impl Lowering<'_> {
             let looked = self.look_up(frame.outer, via, frame.table, node, Some(&frame));
             return self.bring(looked, frame.outer, at);
         }
+        if let Step::AsOf(asof) = &frame.step {
+            let table = self.reading.frame(frame.outer).table;
+            let via = self.reading.world.borrow_mut().nearest(table, asof, last_step(&frame.path));
+            let looked = self.look_up(frame.outer, via, frame.table, node, Some(&frame));
+            return self.bring(looked, frame.outer, at);
+        }
         let inner = self.reading.frame(at);
         let Some(parent_key) = self.own_parent_key(&inner).and_then(|(key, parts)| parts.is_empty().then_some(key)) else {
             return Err(self.not_determined(node, &frame, &inner));
@@ -136,7 +142,7 @@ impl Lowering<'_> {
                 let key = group.and_then(|group| Some((group.key.clone()?, group.parts.clone())));
                 Some(key.expect("invariant: formulas are lowered after the derived tables that they read"))
             }
-            Step::Home | Step::Lookup(_) => None,
+            Step::Home | Step::Lookup(_) | Step::AsOf(_) => None,
         }
     }
 

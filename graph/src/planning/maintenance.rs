@@ -23,6 +23,9 @@ pub(super) fn maintenance(world: &World, node: NodeId) -> Maintenance {
     if parts.looked_up {
         said.push("a looked-up value follows its document, one step for each row that refers to it".into());
     }
+    if parts.by_time {
+        said.push(NEAREST.into());
+    }
     if parts.itself {
         said.push("one step for each epoch in which an input changes".into());
     }
@@ -32,11 +35,16 @@ pub(super) fn maintenance(world: &World, node: NodeId) -> Maintenance {
     Maintenance::Incremental(said.join("; "))
 }
 
+/// What a change costs an as-of edge.
+pub(crate) const NEAREST: &str =
+    "rows stand in the order of time, so a change costs O(log n) and one step for each row between it and the next";
+
 /// What a field is made of, down to the nodes of its own row that have a name.
 #[derive(Default)]
 struct Parts {
     aggregates: BTreeSet<String>,
     looked_up: bool,
+    by_time: bool,
     itself: bool,
     /// A list that is read whole, by its name if it has one.
     list: Option<Option<String>>,
@@ -55,7 +63,11 @@ impl Parts {
             match &read.source {
                 Source::Column(_) | Source::Key { .. } | Source::Pair { .. } => {}
                 Source::Aggregate { agg, .. } => drop(self.aggregates.insert(kept_aggregate(agg))),
-                Source::Looked { .. } => self.looked_up = true,
+                Source::Looked { via, .. } => {
+                    self.looked_up = true;
+                    self.by_time |= via.iter().any(|id| matches!(world.nodes.get(*id).source, Source::Nearest { .. }));
+                }
+                Source::Nearest { .. } => self.by_time = true,
                 Source::Session { .. } => {}
                 // Another field says for itself how it is kept.
                 Source::Cell { .. } if read.field.is_some() => {}

@@ -2,7 +2,7 @@
 //!
 //! The steps, each in its module, in the order in which they run:
 //!
-//! 1. `catalogue`, `relations`, `derived`, `joins`: tables, keys, columns and relations, from the definition and from discovered schemas.
+//! 1. `catalogue`, `relations`, `asof`, `derived`, `joins`: tables, keys, columns and relations, from the definition and from discovered schemas.
 //! 2. `world`, `fields`, `order`: names and texts of derived fields; what each reads; cycles refused; types along the graph (`scope`, `selves`).
 //! 3. `lower`: formulas become nodes: hidden cells for the bodies of aggregates, looked-up values, one node for equal ones (`nodes`).
 //! 4. `effects`, `schedules`, `reactions`, `timers`: conditions, payloads, events, what comes later and what takes it back.
@@ -13,6 +13,7 @@
 //! gives the same plan, byte for byte.
 
 mod actions;
+mod asof;
 mod catalogue;
 mod changes;
 mod common;
@@ -51,7 +52,7 @@ use std::sync::Arc;
 
 use self::catalogue::Catalogue;
 use self::findings::Findings;
-pub(crate) use self::maintenance::kept_aggregate;
+pub(crate) use self::maintenance::{NEAREST, kept_aggregate};
 use self::world::World;
 use crate::plan::Plan;
 use crate::spec::{Finding, GraphSpec};

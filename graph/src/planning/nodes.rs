@@ -41,6 +41,8 @@ pub(super) enum Source {
     /// An aggregate of `contribution` over the rows of table `from` whose `parent_key` holds this document's key.
     /// With a `second` value of each row, where the aggregate takes one. `parts` as in [`crate::plan::Group::parts`].
     Aggregate { agg: Agg, from: usize, contribution: NodeId, second: Option<NodeId>, parent_key: Vec<NodeId>, parts: Vec<Part> },
+    /// Part `at` of the key of the newest row at this row's time: what must be equal, then the time, of this row and of the other table's.
+    Nearest { at: usize, near: Vec<NodeId>, of: Vec<NodeId> },
     /// `value` of the document of table `to` whose key `via` holds.
     Looked { via: Vec<NodeId>, to: usize, value: NodeId },
     /// When the row's session starts, among the rows of its table that have the same key; they are no further apart than `gap` microseconds.
@@ -69,6 +71,7 @@ impl Node {
         match &self.source {
             Source::Column(_) => vec![],
             Source::Key { rows, .. } => rows.clone(),
+            Source::Nearest { near, of, .. } => [near.as_slice(), of].concat(),
             Source::Pair { left, right, .. } => [left.as_slice(), right].concat(),
             Source::Aggregate { contribution, second, parent_key, .. } => {
                 std::iter::once(contribution).chain(second).chain(parent_key).copied().collect()

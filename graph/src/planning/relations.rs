@@ -4,25 +4,30 @@
 
 use thalweg_formulas::{Problem, Type};
 
+use super::asof::Written;
 use super::catalogue::{Catalogue, Relation, unknown_column};
 use super::findings::Findings;
 use super::slips;
 use crate::spec::{OneOrMany, Place, RelationSpec, TableSpec};
 
 /// The relation that is being read.
-struct Subject<'a> {
+pub(super) struct Subject<'a> {
     /// Its `[[table]]`, in the definition and in the catalogue.
     spec: usize,
-    table: usize,
+    pub(super) table: usize,
     name: &'a str,
 }
 
 impl Subject<'_> {
-    fn place(&self) -> Place {
+    fn asof<'a>(&'a self, to: &'a str, asof: &'a str, on: Option<&'a str>, by: &'a OneOrMany) -> Written<'a> {
+        Written { subject: self, to, asof, on: on.unwrap_or(asof), by }
+    }
+
+    pub(super) fn place(&self) -> Place {
         Place::Table(self.spec, format!("relations.{}", self.name))
     }
 
-    fn part(&self, key: &str) -> Place {
+    pub(super) fn part(&self, key: &str) -> Place {
         Place::Table(self.spec, format!("relations.{}.{key}", self.name))
     }
 }
@@ -44,7 +49,7 @@ impl Catalogue {
     }
 
     /// The relation as messages call it.
-    fn described(&self, subject: &Subject<'_>) -> String {
+    pub(super) fn described(&self, subject: &Subject<'_>) -> String {
         format!("relation `{}` of `{}`", subject.name, self.tables[subject.table].name)
     }
 
@@ -63,6 +68,7 @@ impl Catalogue {
                 self.matches_key(to, &columns, subject.table, subject, findings)?;
                 Some(Relation::Lookup { to, columns })
             }
+            RelationSpec::AsOf { to, asof, on, by } => self.relate_asof(&subject.asof(to, asof, on.as_deref(), by), findings),
             RelationSpec::Json { json, key: _ } => self.json_relation(json, subject, findings),
         }
     }

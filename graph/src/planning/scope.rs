@@ -14,7 +14,7 @@ use std::rc::Rc;
 use thalweg_formulas::check::{Binding, Scope};
 use thalweg_formulas::{InputId, Type};
 
-use super::catalogue::{Mention, Relation};
+use super::catalogue::{AsOf, Mention, Relation};
 use super::world::Shared;
 
 /// Names that only reactions know.
@@ -27,6 +27,8 @@ pub(super) enum Step {
     Home,
     /// The document whose key these columns of the outer row hold; none: the global document.
     Lookup(Vec<usize>),
+    /// The newest row at the outer row's time.
+    AsOf(AsOf),
     /// The rows whose columns hold the outer row's key; none: all rows of the table, for the global document.
     Children(Vec<usize>),
     /// The rows that are in the outer row, a document of this derived table.
@@ -158,7 +160,7 @@ impl Reading {
         let path = match &step {
             Step::Lookup(_) if name.is_empty() => frames[outer as usize].path.clone(),
             Step::Children(_) | Step::Members(_) => format!("{}{name}[*].", frames[outer as usize].path),
-            Step::Lookup(_) | Step::Home => format!("{}{name}.", frames[outer as usize].path),
+            Step::Lookup(_) | Step::AsOf(_) | Step::Home => format!("{}{name}.", frames[outer as usize].path),
         };
         let same = |frame: &Frame| frame.outer == outer && frame.step == step && frame.table == table && frame.path == path;
         if let Some(known) = frames.iter().skip(1).position(same) {
@@ -215,6 +217,10 @@ impl RowScope {
             }
             Relation::Lookup { to, columns } => {
                 let frame = self.reading.enter(self.frame, to, Step::Lookup(columns), name);
+                Binding::Record { scope: self.at(frame), whole: None }
+            }
+            Relation::AsOf(asof) => {
+                let frame = self.reading.enter(self.frame, asof.to, Step::AsOf(asof), name);
                 Binding::Record { scope: self.at(frame), whole: None }
             }
             Relation::Json { column } => self.reading.read_column(self.frame, self.table(), column),

@@ -1,5 +1,6 @@
 //! Definitions and their plans: golden plans, refused definitions, random definitions.
 
+mod asof;
 mod derived;
 mod drawings;
 mod golden;

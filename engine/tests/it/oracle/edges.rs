@@ -93,3 +93,18 @@ pub(super) fn pairs(join: &Join, all: &[BTreeMap<Key, Vec<Cell>>]) -> BTreeSet<K
     }
     pairs
 }
+
+/// The key of the newest of all rows that are no later than `row`, among those that have the same in common.
+pub(super) fn newest(edge: &Nearest, row: &[Cell], all: &BTreeMap<Key, Vec<Cell>>) -> Option<Key> {
+    let place = other_key(row, &edge.near, &edge.types)?;
+    let (time, by) = place.split_last()?;
+    let stands = all.iter().filter_map(|(key, other)| Some((other_key(other, &edge.line, &edge.types)?, key)));
+    let mut found: Vec<(Value, &Key)> = Vec::new();
+    for (other, key) in stands {
+        let (at, has) = other.split_last()?;
+        if has == by && at <= time {
+            found.push((at.clone(), key));
+        }
+    }
+    found.into_iter().max().map(|(_, key)| key.clone())
+}

@@ -176,6 +176,12 @@ impl Oracle {
                             aggregate(&plan.groups[group.0 as usize], &self.types(group.0), given)
                         }
                         SlotSource::Session(session) => sessions[&session.0].get(&key).cloned().map_or(Ok(Value::Null), Ok),
+                        SlotSource::Nearest(edge, position) => {
+                            let edge = &plan.nearest[edge.0 as usize];
+                            let at = edge.slots[*position as usize].0 as usize;
+                            let found = newest(edge, &all[edge.from.0 as usize][&key], &all[edge.of.0 as usize]);
+                            Ok(found.map_or(Value::Null, |found| found[at].clone()))
+                        }
                         SlotSource::Looked(lookup, position) => {
                             let lookup = &plan.lookups[lookup.0 as usize];
                             let row = &all[lookup.from.0 as usize][&key];
