@@ -302,7 +302,61 @@ columns = { id = "int", symbol = "text", seen_at = "timestamp", bid = "int" }
             ("a slip beside it", &with(r#"quote = { to = "Quote", bye = "symbol", asof = "at", on = "seen_at" }"#)),
             ("another type", &with(r#"quote = { to = "Quote", by = "symbol", asof = "at", on = "bid" }"#)),
         ],
-        expect![[r#""#]],
+        expect![[r#"
+            === by time
+            exit 0
+            --- stdout
+            t.toml: 8 fields, 1 formula, 0 effects, 0 reactions, 0 sources
+            === by a key as well
+            exit 3
+            --- stderr
+            error[E0282]: relation `quote` has both `key` and `asof`
+             --> t.toml:6:9
+              |
+            6 | quote = { to = "Quote", key = "symbol", asof = "at" }
+              |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ either a key leads to the other document, or a time
+              |
+              = help: write `by` for what must be equal: { to = "Quote", by = "symbol", asof = "at" }
+
+            t.toml: 1 error
+            === of child rows
+            exit 3
+            --- stderr
+            error[E0280]: unknown key `asof` in relation `quote`
+             --> t.toml:6:44
+              |
+            6 | quote = { table = "Quote", key = "symbol", asof = "at" }
+              |                                            ^^^^ no such key
+              |
+              = note: keys: key, table, to, json
+
+            t.toml: 1 error
+            === a slip beside it
+            exit 3
+            --- stderr
+            error[E0280]: unknown key `bye` in relation `quote`
+             --> t.toml:6:25
+              |
+            6 | quote = { to = "Quote", bye = "symbol", asof = "at", on = "seen_at" }
+              |                         ^^^ no such key
+              |
+              = help: did you mean `by`?
+              = note: keys: key, table, to, json, asof, on, by
+
+            t.toml: 1 error
+            === another type
+            exit 3
+            --- stderr
+            error[E0234]: relation `quote` of `Trade` cannot compare its columns: `at` is timestamp and `bid` of `Quote` is int
+             --> t.toml:6:9
+              |
+            6 | quote = { to = "Quote", by = "symbol", asof = "at", on = "bid" }
+              |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = help: name columns of one type
+
+            t.toml: 1 error
+        "#]],
     );
 }
 
