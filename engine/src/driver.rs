@@ -18,6 +18,7 @@ use thalweg_graph::{Change, Epoch, Op, Outcome, Plan, Transaction};
 
 use crate::context::{Batch, EpochInfo};
 use crate::engine::{Options, Standing};
+use crate::fit;
 use crate::intake::mapping::verb;
 use crate::intake::{Arrival, Mapping, MappingId, Router, What, errors};
 use crate::memory::condition_name;
@@ -365,8 +366,10 @@ impl Driver {
     }
 
     /// Gives every worker what it must remember of its documents. Where the key alone does not tell the worker, as for the rows of a table
-    /// without a key, every worker gets it: only the one that has the document uses it.
-    pub fn import(&mut self, state: EngineState) {
+    /// without a key, every worker gets it: only the one that has the document uses it. What the plan has no place for is left out: the state may
+    /// be that of another definition.
+    pub fn import(&mut self, mut state: EngineState) {
+        fit::fit(&self.plan, &mut state);
         self.restoring = true;
         let (workers, keyed) = (self.workers(), keyed_rules(&self.plan));
         let owners = |name: &Arc<str>, key: &[Value]| match keyed.get(name) {

@@ -44,6 +44,7 @@ mod context;
 mod driver;
 mod edges;
 mod engine;
+mod fit;
 mod intake;
 mod memory;
 mod names;

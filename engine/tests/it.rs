@@ -31,5 +31,7 @@ mod properties;
 mod restart;
 #[path = "it/stories.rs"]
 mod stories;
+#[path = "it/swap.rs"]
+mod swap;
 #[path = "it/twins.rs"]
 mod twins;

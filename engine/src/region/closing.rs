@@ -79,7 +79,6 @@ impl Gate {
     pub fn new(plan: &Plan, table: usize) -> Option<Gate> {
         let Closing { watermark, end, kind } = plan.memberships[plan.tables[table].kept_by?.0 as usize].closing?;
         let name = &plan.tables[table].name;
-        let kept = if kind == ClosingKind::Late { "late" } else { "final" };
         Some(Gate {
             kind,
             watermark,
@@ -87,7 +86,7 @@ impl Gate {
             lateness: plan.watermarks[watermark as usize].lateness,
             watermark_name: format!("watermark of {name}").into(),
             in_force_name: format!("watermark in force of {name}").into(),
-            kept_name: format!("{kept} {name}").into(),
+            kept_name: kept_name(kind, name),
             waiting: BTreeMap::new(),
             fresh: Vec::new(),
             in_force: i64::MIN,
@@ -349,7 +348,7 @@ impl Region {
     }
 
     fn frozen_name(&self, slot: u32) -> String {
-        format!("final {}.{}", self.layout.table_name, self.layout.names[slot as usize])
+        frozen_name(&self.layout.table_name, &self.layout.names[slot as usize])
     }
 
     /// All rows of a restart are there. What they have closed counts once an epoch is no fill.
@@ -416,6 +415,17 @@ impl Region {
             }
         }
     }
+}
+
+/// The name under which the documents of a table that closes are kept.
+pub fn kept_name(kind: ClosingKind, table: &str) -> Arc<str> {
+    let kept = if kind == ClosingKind::Late { "late" } else { "final" };
+    format!("{kept} {table}").into()
+}
+
+/// The name under which the value in a slot of a frozen document is kept.
+pub fn frozen_name(table: &str, slot: &str) -> String {
+    format!("final {table}.{slot}")
 }
 
 /// The name under which the error in a frozen slot is kept.

@@ -4,6 +4,7 @@
 //! rows are there, those **thaw** that are new, and those whose last step had failed: they step on the inputs as they are, so an
 //! error is there again. Then the last good values are put behind the errors.
 
+use hashbrown::HashMap;
 use thalweg_formulas::Value;
 use thalweg_graph::Epoch;
 
@@ -56,8 +57,13 @@ impl Region {
         let living: Vec<u32> = self.alive.ones().collect();
         for at in 0..self.layout.cells.len() {
             let slot = self.layout.cells[at].slot;
-            let Some(name) = self.held_names(slot).pop() else { continue };
-            let mut held = context.memory.take_all_held(&name);
+            // The definition before may have had it under another one of its names.
+            let names = self.held_names(slot);
+            if names.is_empty() {
+                continue;
+            }
+            let mut held = HashMap::new();
+            names.iter().for_each(|name| held.extend(context.memory.take_all_held(name)));
             for row in living.iter().copied() {
                 if self.rows.failure(self.rows.raw(row, slot)).is_some() {
                     let last = held.remove(&self.key(row, context)).unwrap_or(Value::Null);

@@ -12,7 +12,7 @@ use crate::properties::seeds;
 use crate::random::{History, Rng, random_plan};
 
 /// The rows of every table as fills of a few rows each, in an order that is not the order of their making.
-fn fills(plan: &Plan, oracle: &Oracle, schemas: &[Arc<Schema>], rng: &mut Rng) -> Vec<Transaction> {
+pub fn fills(plan: &Plan, oracle: &Oracle, schemas: &[Arc<Schema>], rng: &mut Rng) -> Vec<Transaction> {
     let mut changes = Vec::new();
     for (at, table) in plan.tables.iter().enumerate() {
         let Some(schema) = schemas.iter().find(|schema| schema.table == table.from) else { continue };
