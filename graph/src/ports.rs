@@ -2,12 +2,13 @@
 //!
 //! Futures are plain `std` futures, so this room needs no async runtime.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use thalweg_formulas::{Timestamp, Value};
+use thalweg_formulas::{Timestamp, Type, Value};
 
 pub use crate::outbox::{Act, Acted, Listed, Manner, NEVER, Note, NoteKind, OutboxFilter, OutboxState, Paused, Shown, TimerAct};
 use crate::outcome::Key;
@@ -16,6 +17,12 @@ use crate::transaction::{Change, Epoch, Schema, Transaction};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Declared key columns by source table.
+pub type DeclaredKeys = BTreeMap<String, Vec<String>>;
+
+/// Declared column types by source table and column.
+pub type DeclaredTypes = BTreeMap<String, BTreeMap<String, Type>>;
 
 // ---- store ---------------------------------------------------------------------------------------------------
 
@@ -195,6 +202,11 @@ pub trait Store: Send {
     fn stage(&mut self, epoch: Epoch, transaction: &Transaction, from: u64, changes: &[Change]) -> Result<(), StoreError> {
         let _ = (epoch, transaction, from, changes);
         Ok(())
+    }
+    /// Takes what a changed definition declares of its tables: key columns, and column types by table and column, as rows are folded by from
+    /// the next snapshot on. A store that folds nothing does nothing.
+    fn declare(&mut self, keys: DeclaredKeys, types: DeclaredTypes) {
+        drop((keys, types));
     }
     /// Makes a batch durable: everything in it or nothing. An outbox row whose id is already there is left as it is.
     ///

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{
-    Act, Acted, CommitBatch, Listed, LogPart, OutboxCounts, OutboxFilter, OutboxRow, OutboxUpdate, Paused, PendingDelivery,
-    Recovered, Shown, Store, StoreError, Timer,
+    Act, Acted, CommitBatch, DeclaredKeys, DeclaredTypes, Listed, LogPart, OutboxCounts, OutboxFilter, OutboxRow, OutboxUpdate,
+    Paused, PendingDelivery, Recovered, Shown, Store, StoreError, Timer,
 };
 use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Body, Change, Epoch, Op, Schema, Transaction};
@@ -105,6 +105,10 @@ fn changes_of(transaction: &Transaction) -> &[Change] {
 }
 
 impl Store for MemoryStore {
+    fn declare(&mut self, keys: DeclaredKeys, types: DeclaredTypes) {
+        self.config = Arc::new(StoreConfig { keys, types, ..StoreConfig::clone(&self.config) });
+    }
+
     fn recovered(&self) -> Recovered {
         Recovered {
             epoch: self.epoch(),

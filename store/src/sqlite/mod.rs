@@ -30,8 +30,8 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, TransactionBehavior};
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{
-    Act, Acted, CommitBatch, Listed, LogPart, OutboxCounts, OutboxFilter, OutboxUpdate, Paused, PendingDelivery, Recovered,
-    Shown, Store, StoreError, Timer,
+    Act, Acted, CommitBatch, DeclaredKeys, DeclaredTypes, Listed, LogPart, OutboxCounts, OutboxFilter, OutboxUpdate, Paused,
+    PendingDelivery, Recovered, Shown, Store, StoreError, Timer,
 };
 use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Change, Epoch, Transaction};
@@ -147,9 +147,11 @@ impl SqliteStore {
 
     /// Records a snapshot that is ready. One that failed for want of room is reported and done without: the log is the authority.
     fn settle_snapshot(&mut self) -> Result<(), StoreError> {
-        if !self.writing.as_ref().is_some_and(JoinHandle::is_finished) {
-            return Ok(());
-        }
+        if self.writing.as_ref().is_some_and(JoinHandle::is_finished) { self.await_snapshot() } else { Ok(()) }
+    }
+
+    /// The same for one that is still being written.
+    fn await_snapshot(&mut self) -> Result<(), StoreError> {
         match self.finish_snapshot() {
             Err(StoreError::Retry { code, message }) => {
                 tracing::warn!("{code}: a snapshot was not written: {message}");
@@ -219,6 +221,10 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
+    fn declare(&mut self, keys: DeclaredKeys, types: DeclaredTypes) {
+        self.snapshots.config = Arc::new(StoreConfig { keys, types, ..StoreConfig::clone(&self.snapshots.config) });
+    }
+
     fn recovered(&self) -> Recovered {
         Recovered {
             epoch: self.state.epoch,
@@ -229,7 +235,7 @@ impl Store for SqliteStore {
     }
 
     fn snapshot_state(&mut self) -> Result<Option<EngineState>, StoreError> {
-        self.finish_snapshot()?;
+        self.await_snapshot()?;
         self.chosen = self.snapshots.newest_usable()?;
         self.chosen.as_ref().map(|manifest| self.snapshots.state(manifest)).transpose()
     }
