@@ -20,6 +20,7 @@ mod daemon {
     mod outside;
     mod pile;
     mod programs;
+    mod reload;
     mod scripted;
     mod seed;
     mod status;

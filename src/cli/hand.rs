@@ -28,9 +28,7 @@ pub(super) enum Hand {
 
 impl Hand {
     pub(super) fn open(data: &Path) -> Result<Hand, Failure> {
-        let socket = socket_of(data).map_err(|error| {
-            Failure::Said(Exit::Missing, format!("error: E0604: there is no store in {}: {error}", data.display()))
-        })?;
+        let socket = socket_of(data).map_err(|error| missing(data, &error.to_string()))?;
         if UnixStream::connect(&socket).is_ok() {
             return Ok(Hand::Process(socket));
         }
@@ -50,6 +48,11 @@ impl Hand {
     }
 }
 
+/// There is no such directory.
+pub(super) fn missing(data: &Path, error: &str) -> Failure {
+    Failure::Said(Exit::Missing, format!("error: E0604: there is no store in {}: {error}", data.display()))
+}
+
 /// The store is not there, or cannot be read.
 pub(super) fn unreadable(error: StoreError) -> Failure {
     Failure::Said(Exit::Missing, format!("error: {error}"))
@@ -65,7 +68,8 @@ pub(super) fn ask<A: DeserializeOwned>(socket: &Path, question: &impl Serialize)
     answer_of(socket, question).map_err(|why| Failure::Said(Exit::Failed, format!("error: {why}")))
 }
 
-fn answer_of<A: DeserializeOwned>(socket: &Path, question: &impl Serialize) -> Result<A, String> {
+/// The same, with what went wrong as it was said.
+pub(super) fn answer_of<A: DeserializeOwned>(socket: &Path, question: &impl Serialize) -> Result<A, String> {
     let lost = |error: std::io::Error| format!("E0613: the process that has the store did not answer: {error}");
     let mut stream = UnixStream::connect(socket).map_err(lost)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(lost)?;

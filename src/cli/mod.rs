@@ -15,6 +15,7 @@ mod eval;
 mod explain;
 mod graph;
 mod hand;
+mod reload;
 mod run;
 mod tail;
 mod timers;
@@ -63,6 +64,7 @@ enum Verb {
     Demo(demo::DemoArgs),
     Check(check::CheckArgs),
     Run(run::RunArgs),
+    Reload(reload::ReloadArgs),
     Graph(graph::GraphArgs),
     Apply(apply::ApplyArgs),
     Eval(eval::EvalArgs),
@@ -90,6 +92,7 @@ pub fn main() -> std::process::ExitCode {
         None => greet(&mut console),
         Some(Verb::Demo(args)) => demo::run(&args, &mut console),
         Some(Verb::Run(args)) => run::run(&args, &mut console),
+        Some(Verb::Reload(args)) => reload::run(&args, &mut console),
         Some(Verb::Check(args)) => check::run(&args, &mut console),
         Some(Verb::Graph(args)) => graph::run(&args, &mut console),
         Some(Verb::Apply(args)) => apply::run(&args, &mut console),

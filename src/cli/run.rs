@@ -8,12 +8,16 @@ use std::time::Duration;
 use clap::Args;
 use thalweg::config::Config;
 use thalweg::runtime::launch::{Launch, LaunchError, setup};
+use thalweg::runtime::reload::{Refused, Reloaded, Reloader};
 use thalweg::runtime::{self, RunError, reading};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use super::bar::{self, Screen};
-use super::{Console, Exit, Failure, definition};
+use super::{Console, Exit, Failure, definition, reload};
+
+/// How often the file is looked at where a change of it is to be taken.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Follow the sources, keep the fields, fire the effects
 #[derive(Debug, Args)]
@@ -22,6 +26,7 @@ Examples:
   thalweg run thalweg.toml
   thalweg run thalweg.toml --data /var/lib/thalweg
   thalweg run thalweg.toml --until-idle 5        end when nothing has happened for 5 seconds
+  thalweg reload                                 the changed file, while it runs (also: kill -HUP, or `[engine] reload = true`)
 
 Exit: 0 stopped or idle, 1 failed while running, 3 the definition has errors, 4 something outside is missing, 130 interrupted")]
 pub struct RunArgs {
@@ -62,6 +67,7 @@ pub fn run(args: &RunArgs, console: &mut Console) -> Result<Exit, Failure> {
         if let Some(address) = running.address {
             tracing::info!("status at http://{address}/status");
         }
+        follow_definition(&config, running.reloader.clone());
         let _bar = has_bar.then(|| bar::show(running.board.clone(), screen));
         let report = running.wait().await.map_err(|error| failed(&config, error))?;
         tracing::info!(
@@ -76,6 +82,45 @@ pub fn run(args: &RunArgs, console: &mut Console) -> Result<Exit, Failure> {
         );
         Ok(if by_hand.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::Ok })
     })
+}
+
+/// Reloads on SIGHUP and, where the configuration says so, when its file changes; what it came to is logged.
+fn follow_definition(config: &Config, reloader: Reloader) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hang_up = signal(SignalKind::hangup()).expect("a signal handler can be set");
+    let by_signal = reloader.clone();
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            log_reload(by_signal.reload().await);
+        }
+    });
+    if config.engine.reload {
+        let path = PathBuf::from(&config.source.path);
+        let seen = config.source.text.clone();
+        tokio::spawn(reload_on_change(path, seen, reloader));
+    }
+}
+
+/// Reloads whenever the file has another text, and has had it for a look: an editor may write it in pieces.
+async fn reload_on_change(path: PathBuf, mut seen: String, reloader: Reloader) {
+    let mut before: Option<String> = None;
+    loop {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        // An editor that replaces the file may have taken it away for a moment.
+        let Ok(text) = tokio::fs::read_to_string(&path).await else { continue };
+        if text != seen && before.as_deref() == Some(text.as_str()) {
+            log_reload(reloader.reload().await);
+            seen.clone_from(&text);
+        }
+        before = Some(text);
+    }
+}
+
+fn log_reload(came_to: Result<Reloaded, Refused>) {
+    match came_to {
+        Ok(reloaded) => tracing::info!("{}", reload::told(&reloaded)),
+        Err(refused) => tracing::error!("the definition was not reloaded, the one before runs on:\n{}", refused.0.trim_end()),
+    }
 }
 
 /// Runs a verb that waits.

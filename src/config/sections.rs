@@ -20,6 +20,8 @@ pub struct EngineConfig {
     pub workers: usize,
     /// Where the store keeps its files; default `.thalweg` beside the configuration.
     pub data_dir: Option<PathBuf>,
+    /// Take the file again whenever it changes; default: on SIGHUP and `thalweg reload` only.
+    pub reload: bool,
 }
 
 /// `[http]`.
@@ -44,7 +46,7 @@ impl Default for App {
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        EngineConfig { workers: 1, data_dir: None }
+        EngineConfig { workers: 1, data_dir: None, reload: false }
     }
 }
 
@@ -58,9 +60,10 @@ pub(super) fn app(mut section: Section<'_>) -> App {
 pub(super) fn engine(mut section: Section<'_>) -> EngineConfig {
     let workers = section.integer("workers", 1..=256).map_or(1, |n| n as usize);
     let data_dir = section.text("data_dir").map(|(dir, _)| PathBuf::from(dir));
+    let reload = section.boolean("reload").unwrap_or(false);
     section.not_built(&["tick", "branch"]);
     section.finish();
-    EngineConfig { workers, data_dir }
+    EngineConfig { workers, data_dir, reload }
 }
 
 pub(super) fn http(mut section: Section<'_>) -> HttpConfig {

@@ -209,6 +209,7 @@ fn every_section_is_read_in_the_order_written() {
                 data_dir: Some(
                     "data",
                 ),
+                reload: false,
             },
             HttpConfig {
                 listen: Some(
@@ -469,7 +470,7 @@ actions = [{ url = "x" }, { type = "webhook", url = "https://x", secret = "s3cre
               | ^^^^^^^ no such key
               |
               = help: did you mean `workers`?
-              = note: keys: workers, data_dir
+              = note: keys: workers, data_dir, reload
 
             error[E0282]: `listen` may only be a loopback address, found 0.0.0.0:80
              --> t.toml:8:10

@@ -26,7 +26,6 @@ use super::actions::{Action, Actions};
 use super::clock::Clock;
 use super::commit::{Outbox, Without};
 use super::endpoints::Endpoints;
-use super::raised;
 use super::status::Board;
 use super::verdict::{self, Before};
 
@@ -45,7 +44,16 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// How long deliveries that are due may take after the run was asked to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
-/// Delivers until `stop` turns true; then drains, for `DRAIN_MAX` at most.
+/// How a dispatcher ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With what is due: nobody will come after it for a while.
+    Drain,
+    /// With what is under way: another one goes on at once.
+    Settle,
+}
+
+/// Delivers until it is told to end; that takes it `DRAIN_MAX` at most.
 pub struct Dispatcher {
     outbox: Outbox,
     actions: Arc<Actions>,
@@ -80,13 +88,13 @@ impl Dispatcher {
     }
 
     /// Runs to the end.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    pub async fn run(mut self, mut stop: watch::Receiver<Option<End>>) {
         let added = self.outbox.added.clone();
-        loop {
+        let end = loop {
             let Some(pause) = self.take_due().await else { return };
             tokio::select! {
                 biased;
-                () = raised(&mut stop) => break,
+                end = told(&mut stop) => break end,
                 Some(done) = self.attempts.join_next_with_id() => {
                     if self.record(done).await.is_none() {
                         return;
@@ -95,10 +103,26 @@ impl Dispatcher {
                 () = added.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
-        }
+        };
         // Whoever drains this long has receivers that hang: what is left stays pending.
-        if tokio::time::timeout(DRAIN_MAX, self.drain()).await.is_err() {
+        if tokio::time::timeout(DRAIN_MAX, self.end(end)).await.is_err() {
             tracing::info!("{} deliveries are left for the next start", self.in_flight.len());
+        }
+    }
+
+    async fn end(&mut self, end: End) {
+        match end {
+            End::Drain => self.drain().await,
+            End::Settle => self.settle().await,
+        }
+    }
+
+    /// Waits for what is under way.
+    async fn settle(&mut self) {
+        while let Some(done) = self.attempts.join_next_with_id().await {
+            if self.record(done).await.is_none() {
+                return;
+            }
         }
     }
 
@@ -269,4 +293,9 @@ fn tell(row: &OutboxRow, update: &OutboxUpdate) {
         }
         OutboxState::Pending | OutboxState::Acked | OutboxState::Cancelled => {}
     }
+}
+
+/// Waits to be told how to end; whoever is gone wants no more than a stop.
+async fn told(stop: &mut watch::Receiver<Option<End>>) -> End {
+    stop.wait_for(Option::is_some).await.ok().and_then(|end| *end).unwrap_or(End::Drain)
 }

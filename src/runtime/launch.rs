@@ -1,8 +1,8 @@
 //! From a configuration to a [`Setup`]: opens the store, builds the sources, tells the sinks what they may know.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use thalweg_graph::GraphSpec;
@@ -17,6 +17,7 @@ use thalweg_store::{SqliteStore, StoreConfig};
 use tokio::sync::watch;
 
 use super::clock::{Clock, SystemClock};
+use super::reread::Rereading;
 use super::{Setup, SourceSetup};
 use crate::config::{self, Config, Environment, SourceKind, Unresolved};
 
@@ -65,10 +66,15 @@ pub fn setup(launch: Launch) -> Result<Setup, LaunchError> {
     let store = SqliteStore::open(&directory, store_config(&config.spec))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let env = Environment::process();
-    let sinks = sink_context(&config, &env, secrets, store.instance_secret())?;
-    let common = Common { share: share(&config), spooling: Spooling { directory: directory.clone(), ..Spooling::default() } };
-    let setup = |source| source_setup(source, &config.spec, &env, clock.as_ref(), &common);
-    let sources = config.sources.iter().map(setup).collect::<Result<_, _>>()?;
+    let sinks = sink_context(&config, &env, secrets.clone(), store.instance_secret())?;
+    let sources = sources_of(&config, &env, clock.as_ref(), &directory)?;
+    let reread = Rereading {
+        secrets,
+        instance_secret: store.instance_secret().to_owned(),
+        clock: clock.clone(),
+        directory: directory.clone(),
+        running: Arc::new(Mutex::new(config.clone())),
+    };
     Ok(Setup {
         spec: config.spec,
         sources,
@@ -81,7 +87,19 @@ pub fn setup(launch: Launch) -> Result<Setup, LaunchError> {
         until_idle,
         clock,
         stop,
+        reread: Some(reread.into_reread()),
     })
+}
+
+/// The sources of a configuration, not yet running.
+pub(super) fn sources_of(
+    config: &Config,
+    env: &Environment,
+    clock: &dyn Clock,
+    directory: &Path,
+) -> Result<Vec<SourceSetup>, LaunchError> {
+    let common = Common { share: share(config), spooling: Spooling { directory: directory.into(), ..Spooling::default() } };
+    config.sources.iter().map(|source| source_setup(source, &config.spec, env, clock, &common)).collect()
 }
 
 /// Where a run of this configuration keeps its data, unless it is told otherwise.
@@ -112,7 +130,7 @@ pub fn store_config(spec: &GraphSpec) -> StoreConfig {
     store
 }
 
-fn sink_context(
+pub(super) fn sink_context(
     config: &Config,
     env: &Environment,
     secrets: Resolver,
@@ -218,7 +236,7 @@ pub fn mysql_config(name: &str, url: String, from: &config::MysqlConfig, spec: &
 }
 
 /// Whether a formula may read its own last value, which steps once for the whole snapshot.
-fn refers_to_self(formula: &str) -> bool {
+pub(super) fn refers_to_self(formula: &str) -> bool {
     formula.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "self")
 }
 
@@ -235,7 +253,7 @@ fn binlog_file_config(name: &str, from: &config::BinlogFileConfig, spec: &GraphS
 }
 
 /// The tables that a definition names, where the source does not list any: classified ones, and those behind document types.
-fn watched(spec: &GraphSpec) -> Vec<String> {
+pub(super) fn watched(spec: &GraphSpec) -> Vec<String> {
     let classified = spec.classify.iter().map(|c| match &c.database {
         Some(database) => format!("{database}.{}", c.table),
         None => c.table.clone(),
@@ -247,7 +265,7 @@ fn watched(spec: &GraphSpec) -> Vec<String> {
 }
 
 /// The tables that lines may speak of before any schema line: those of the definition, as it plans without a server.
-fn jsonl_tables(spec: &GraphSpec) -> Vec<JsonTable> {
+pub(super) fn jsonl_tables(spec: &GraphSpec) -> Vec<JsonTable> {
     thalweg_graph::planning::plan(spec, &[]).map(|(plan, _)| JsonTable::all(&plan)).unwrap_or_default()
 }
 

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The pump's thread lives in *sessions*: plan, recover from the store, run. When a source's tables change, the session ends, the store
-//! comes back, and the next session plans with the new tables and recovers; sources stay connected and nothing fires.
+//! comes back, and the next session plans with the new tables and recovers; sources stay connected and nothing fires. So does a changed definition ([`reload`]).
 //!
 //! Next to read: `pump`, [`commit`], [`dispatch`], [`recover`].
 
@@ -25,9 +25,12 @@ mod pump;
 pub mod queue;
 pub mod reading;
 pub mod recover;
+pub mod reload;
 pub mod status;
 mod verdict;
 
+mod following;
+mod reread;
 mod session;
 
 use std::net::SocketAddr;
@@ -36,20 +39,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thalweg_graph::GraphSpec;
-use thalweg_graph::ports::{BoxFuture, Outlet, Source, SourceMessage, SourceStatus, Store, StoreError};
+use thalweg_graph::ports::{Source, SourceStatus, Store, StoreError};
 use thalweg_graph::spec::Finding;
 use thalweg_sinks::SinkContext;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use clock::Clock;
 use desk::Desk;
-use pump::Arrival;
-use queue::Gate;
+use following::Following;
+use reload::{Reloader, Reread};
 use session::Sessions;
 use status::{Board, Report};
-
-/// Messages that may wait for the pump before the sources wait; what they may hold stands in `queue`.
-const QUEUE: usize = 4_096;
 
 /// Everything that a run needs, chosen by the caller: nothing here reads a configuration file.
 pub struct Setup {
@@ -75,6 +75,8 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
     /// Turns true when the run is to end.
     pub stop: watch::Receiver<bool>,
+    /// How the definition is read again for a reload; `None`: it is not.
+    pub reread: Option<Reread>,
 }
 
 /// One source.
@@ -121,6 +123,8 @@ pub struct Running {
     pub address: Option<SocketAddr>,
     /// Acknowledges, replays, withdraws, pauses.
     pub desk: Desk,
+    /// Lets a changed definition take the place of the one that runs.
+    pub reloader: Reloader,
     main: tokio::task::JoinHandle<Result<(), RunError>>,
 }
 
@@ -151,6 +155,7 @@ pub async fn start(setup: Setup) -> Result<Running, RunError> {
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
     let desk = Desk::new(setup.clock.clone(), setup.sinks.secret.clone());
+    let (reloader, reloads) = Reloader::new(setup.reread, setup.sinks.handlers.clone());
     let address = match setup.listen {
         Some(address) => Some(listen(address, &board, &desk, setup.clock.clone(), stopped.clone()).await?),
         None => None,
@@ -158,20 +163,13 @@ pub async fn start(setup: Setup) -> Result<Running, RunError> {
     if let Some(directory) = control {
         // Without it the run is as good; only nobody can act on its deliveries from outside.
         match control::listen(&directory) {
-            Ok(listener) => drop(tokio::spawn(control::serve(listener, desk.clone(), stopped.clone()))),
+            Ok(listener) => drop(tokio::spawn(control::serve(listener, desk.clone(), reloader.clone(), stopped.clone()))),
             Err(error) => tracing::warn!("no control socket in {}: {error}", directory.display()),
         }
     }
-    let (arrivals, queue) = mpsc::channel(QUEUE);
-    let gate = Gate::default();
     let recovered = setup.store.recovered();
-    let waits_for = setup.sources.iter().zip(&names).filter(|(s, _)| s.announces).map(|(_, name)| name.clone()).collect();
-    for (source, name) in setup.sources.into_iter().zip(names) {
-        let position = recovered.positions.iter().find(|(known, _)| *known == name).map(|(_, position)| position.clone());
-        let outlet = Arc::new(Queue { name, gate: gate.clone(), arrivals: arrivals.clone() });
-        tokio::spawn(source.source.run(position, outlet));
-    }
-    drop(arrivals);
+    let tokio = tokio::runtime::Handle::current();
+    let sources = Following::start(setup.sources, &recovered.positions, &tokio);
     let sessions = Sessions {
         rows: launch::store_config(&setup.spec),
         spec: setup.spec,
@@ -180,16 +178,15 @@ pub async fn start(setup: Setup) -> Result<Running, RunError> {
         snapshot_every: setup.snapshot_every,
         clock: setup.clock,
         board: board.clone(),
-        waits_for,
         schemas: recovered.schemas,
         stop: stopped,
         desk: desk.clone(),
-        tokio: tokio::runtime::Handle::current(),
+        tokio,
     };
     let (done, mut ended) = tokio::sync::oneshot::channel();
     std::thread::Builder::new()
         .name("thalweg-engine".into())
-        .spawn(move || done.send(sessions.run(setup.store, queue)))
+        .spawn(move || done.send(sessions.run(setup.store, sources, reloads)))
         .expect("a thread can be started");
     let (mut ask, watched, idle) = (setup.stop, board.clone(), setup.until_idle);
     let main = tokio::spawn(async move {
@@ -206,7 +203,7 @@ pub async fn start(setup: Setup) -> Result<Running, RunError> {
         ended.await.expect("invariant: the engine thread answers")?;
         early.map_or(Ok(()), Err)
     });
-    Ok(Running { board, address, desk, main })
+    Ok(Running { board, address, desk, reloader, main })
 }
 
 async fn listen(
@@ -266,20 +263,4 @@ fn stopped_source(board: &Board) -> Option<RunError> {
         SourceStatus::Stopped(reason) => Some(RunError::SourceStopped { source_name, reason }),
         _ => None,
     })
-}
-
-/// A source's end of the queue.
-struct Queue {
-    name: Arc<str>,
-    gate: Gate,
-    arrivals: mpsc::Sender<Arrival>,
-}
-
-impl Outlet for Queue {
-    fn send(&self, message: SourceMessage) -> BoxFuture<'_, bool> {
-        Box::pin(async move {
-            let held = self.gate.enter(&message).await;
-            self.arrivals.send(Arrival { source: self.name.clone(), message, held }).await.is_ok()
-        })
-    }
 }

@@ -31,6 +31,7 @@ use super::desk::TimerAsk;
 use super::queue::Held;
 use super::raised;
 use super::reading::{self, Reading};
+use super::reload;
 use super::session::Arrivals;
 use super::status::Board;
 use crate::sequencer::{Batch, Halted, Sequencer};
@@ -56,6 +57,8 @@ pub(super) enum Ended {
     Schemas(Arc<str>, Vec<Arc<Schema>>),
     /// A table was emptied: what is held here goes on when the store has told its rows.
     Clear(Box<Arrival>),
+    /// Another definition is to take the place of this one, which has left a snapshot.
+    Reload(Box<reload::Ask>),
     /// The commit thread has ended.
     StoreClosed,
     /// A large transaction of a source cannot be read; nothing of it is committed.
@@ -108,7 +111,12 @@ pub(super) struct Pump {
 
 impl Pump {
     /// Runs until asked to stop, or until the plan must be made again.
-    pub async fn run(&mut self, arrivals: &mut Arrivals, stop: &mut watch::Receiver<bool>) -> Ended {
+    pub async fn run(
+        &mut self,
+        arrivals: &mut Arrivals,
+        reloads: &mut mpsc::Receiver<reload::Ask>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Ended {
         let mut sources_open = true;
         // What a fill moves is told nobody.
         self.sequencer.engine().report_fills(false);
@@ -117,6 +125,11 @@ impl Pump {
             tokio::select! {
                 biased;
                 () = raised(stop) => return self.finish(),
+                Some(ask) = reloads.recv() => {
+                    if let Some(ended) = self.give_way(ask) {
+                        return ended;
+                    }
+                }
                 arrival = arrivals.recv(), if sources_open => match arrival {
                     Some(first) => {
                         if let Some(ended) = self.take(first, arrivals) {
@@ -180,6 +193,12 @@ impl Pump {
         let acted = if self.sequencer.act(&act, self.clock.now()) { Acted::Done } else { Acted::Unknown };
         self.step_all()?;
         if self.committer.tell(reply, acted) { Ok(()) } else { Err(Ended::StoreClosed) }
+    }
+
+    /// Gives way to another definition, if that is right: closes what is taken, and leaves a snapshot for it to begin with.
+    fn give_way(&mut self, ask: reload::Ask) -> Option<Ended> {
+        let ask = ask.check(&self.schemas)?;
+        Some(self.step_all().and_then(|()| self.snapshot()).err().unwrap_or_else(|| Ended::Reload(Box::new(ask))))
     }
 
     /// Whether any of these tables is other than the plan knows it.

@@ -1,7 +1,8 @@
-//! Sessions of the engine's thread: plan, recover, run; again when the tables change.
+//! Sessions of the engine's thread: plan, recover, run; again when the tables or the definition change.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thalweg_graph::plan::Plan;
 use thalweg_graph::ports::{SourceMessage, Store};
@@ -11,18 +12,24 @@ use thalweg_sinks::SinkContext;
 use thalweg_store::StoreConfig;
 use tokio::sync::{mpsc, watch};
 
-use super::RunError;
 use super::actions::Actions;
 use super::clears;
 use super::clock::Clock;
 use super::commit;
 use super::desk::{Desk, Hall};
-use super::dispatch::Dispatcher;
+use super::dispatch::{Dispatcher, End};
+use super::following::Following;
+use super::launch;
 use super::lost;
 use super::pump::{Arrival, Ended, Pump};
 use super::raised;
 use super::recover::recover;
+use super::reload::{self, Accepted, Renewed, Taking};
 use super::status::Board;
+use super::{RunError, SourceSetup};
+
+/// How long a reload waits for its sources' tables; nothing is computed meanwhile.
+const TELLING: Duration = Duration::from_secs(10);
 
 /// What every session of a run shares.
 pub(super) struct Sessions {
@@ -32,8 +39,6 @@ pub(super) struct Sessions {
     pub snapshot_every: u64,
     pub clock: Arc<dyn Clock>,
     pub board: Arc<Board>,
-    /// Sources whose schemas planning needs.
-    pub waits_for: BTreeSet<Arc<str>>,
     /// The tables as known so far.
     pub schemas: Vec<Arc<Schema>>,
     /// Declared keys and types, for rows that are taken from the store.
@@ -46,17 +51,23 @@ pub(super) struct Sessions {
 
 impl Sessions {
     /// Runs sessions until one ends for good.
-    pub(super) fn run(mut self, mut store: Box<dyn Store>, queue: mpsc::Receiver<Arrival>) -> Result<(), RunError> {
+    pub(super) fn run(
+        mut self,
+        mut store: Box<dyn Store>,
+        sources: Following,
+        mut reloads: mpsc::Receiver<reload::Ask>,
+    ) -> Result<(), RunError> {
         let local = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be built");
         local.block_on(async {
-            let mut queue = Arrivals { early: VecDeque::new(), queue };
+            let mut queue = Arrivals { early: VecDeque::new(), sources };
+            let mut taking = None;
             // A definition may name tables that the store has not seen: its sources tell them.
             let is_known = !self.schemas.is_empty() && lost::plan(&self.spec, &self.schemas).is_ok();
             if !is_known && !self.first_schemas(&mut queue).await {
                 return Ok(());
             }
             loop {
-                let (ended, back) = self.session(store, &mut queue).await?;
+                let (ended, back) = self.session(store, &mut queue, &mut reloads, taking.take()).await?;
                 store = back;
                 match ended {
                     Ended::Clear(held) => {
@@ -69,6 +80,9 @@ impl Sessions {
                         tracing::info!("source {source}: tables changed, planning again");
                         self.learn(schemas);
                     }
+                    Ended::Reload(ask) => {
+                        taking = self.reload(*ask, store.as_mut(), &mut queue).await;
+                    }
                     Ended::Unreadable(source_name, reason) => return Err(RunError::SourceStopped { source_name, reason }),
                     Ended::Stopped | Ended::StoreClosed => return Ok(()),
                 }
@@ -76,13 +90,48 @@ impl Sessions {
         })
     }
 
+    /// Goes on with another definition. `None`: its sources show tables that do not bear it, so all is as it was.
+    async fn reload(&mut self, mut ask: reload::Ask, store: &mut dyn Store, arrivals: &mut Arrivals) -> Option<Taking> {
+        if let Some(Renewed { sources, before }) = ask.definition.sources.take() {
+            let schemas = self.schemas.clone();
+            self.connect(sources, store, arrivals).await;
+            let checked = match tokio::time::timeout(TELLING, self.first_schemas(arrivals)).await {
+                Ok(true) => ask.check(&self.schemas),
+                _ => {
+                    ask.refuse(format!("E0620: the sources did not tell their tables within {TELLING:?}; look at the log, or restart `thalweg run`"));
+                    None
+                }
+            };
+            let Some(checked) = checked else {
+                self.schemas = schemas;
+                self.connect(before, store, arrivals).await;
+                return None;
+            };
+            ask = checked;
+        }
+        let (Accepted { spec, sinks, workers }, taking) = ask.accept(&self.spec);
+        self.rows = launch::store_config(&spec);
+        store.declare(self.rows.keys.clone(), self.rows.types.clone());
+        (self.spec, self.sinks, self.workers) = (spec, sinks, workers);
+        Some(taking)
+    }
+
+    /// Sources take the place of those that run, from the last commit on.
+    async fn connect(&mut self, sources: Vec<SourceSetup>, store: &mut dyn Store, arrivals: &mut Arrivals) {
+        let none = Following::start(Vec::new(), &[], &self.tokio);
+        std::mem::replace(&mut arrivals.sources, none).end().await;
+        arrivals.early.clear();
+        arrivals.sources = Following::start(sources, &store.recovered().positions, &self.tokio);
+        self.board.follow(&arrivals.sources.names);
+    }
+
     /// Waits until every source that announces its tables has done so. `false`: asked to stop before.
     async fn first_schemas(&mut self, arrivals: &mut Arrivals) -> bool {
-        let mut missing = self.waits_for.clone();
+        let mut missing = arrivals.sources.announcing.clone();
         while !missing.is_empty() {
             let arrival = tokio::select! {
                 () = raised(&mut self.stop) => return false,
-                arrival = arrivals.queue.recv() => arrival,
+                arrival = arrivals.sources.queue.recv() => arrival,
             };
             let Some(Arrival { source, message, held }) = arrival else { return false };
             match message {
@@ -119,7 +168,13 @@ impl Sessions {
         Ok((plan, warnings))
     }
 
-    async fn session(&self, mut store: Box<dyn Store>, arrivals: &mut Arrivals) -> Result<(Ended, Box<dyn Store>), RunError> {
+    async fn session(
+        &self,
+        mut store: Box<dyn Store>,
+        arrivals: &mut Arrivals,
+        reloads: &mut mpsc::Receiver<reload::Ask>,
+        taking: Option<Taking>,
+    ) -> Result<(Ended, Box<dyn Store>), RunError> {
         let (plan, warnings) = self.plan(store.recovered().epoch > 0)?;
         for finding in &warnings {
             tracing::warn!("{}", finding.problem);
@@ -134,10 +189,13 @@ impl Sessions {
             report.nodes = (plan.fields.len() + plan.effects.len() + plan.reactions.len()) as u64;
             (report.timers, report.next_timer) = (sequencer.timers() as u64, sequencer.next_due());
         });
+        if let Some(taking) = taking {
+            taking.done(epoch);
+        }
         let (committer, outbox, thread) = commit::start(store, self.board.clone());
         let (timers, timer_asks) = mpsc::channel(1);
         self.desk.serve(Some(Hall { outbox: outbox.clone(), timers }));
-        let (hush, quiet) = watch::channel(false);
+        let (hush, quiet) = watch::channel(None);
         let dispatcher = self.tokio.spawn(Dispatcher::new(outbox, actions, self.clock.clone(), self.board.clone()).run(quiet));
         let mut pump = Pump {
             sequencer,
@@ -153,20 +211,21 @@ impl Sessions {
             since_snapshot: 0,
             timer_asks,
         };
-        let ended = pump.run(arrivals, &mut self.stop.clone()).await;
+        let ended = pump.run(arrivals, reloads, &mut self.stop.clone()).await;
         self.desk.serve(None);
         drop(pump);
-        hush.send_replace(true);
+        let goes_on = !matches!(ended, Ended::Stopped | Ended::StoreClosed | Ended::Unreadable(..));
+        hush.send_replace(Some(if goes_on { End::Settle } else { End::Drain }));
         dispatcher.await.expect("invariant: the dispatcher does not panic");
         let store = thread.join().expect("invariant: the commit thread does not panic")?;
         Ok((ended, store))
     }
 }
 
-/// The queue, with what arrived while the first plan was waited for.
+/// The sources' queue, with what arrived while the first plan was waited for.
 pub(super) struct Arrivals {
     early: VecDeque<Arrival>,
-    queue: mpsc::Receiver<Arrival>,
+    sources: Following,
 }
 
 impl Arrivals {
@@ -174,12 +233,12 @@ impl Arrivals {
     pub(super) async fn recv(&mut self) -> Option<Arrival> {
         match self.early.pop_front() {
             Some(arrival) => Some(arrival),
-            None => self.queue.recv().await,
+            None => self.sources.queue.recv().await,
         }
     }
 
     /// The next arrival, if it is there.
     pub(super) fn try_recv(&mut self) -> Option<Arrival> {
-        self.early.pop_front().or_else(|| self.queue.try_recv().ok())
+        self.early.pop_front().or_else(|| self.sources.queue.try_recv().ok())
     }
 }

@@ -90,6 +90,10 @@ pub struct SourceReport {
 }
 
 impl SourceReport {
+    fn new() -> SourceReport {
+        SourceReport { status: SourceStatus::Connecting { error: None }, position: None, ended: false, reading: None }
+    }
+
     /// The rows that it is reading in, if it is.
     pub fn reading(&self) -> Option<&Reading> {
         self.reading.as_ref()
@@ -127,8 +131,6 @@ pub struct Board {
 impl Board {
     /// An empty board for these sources and this data directory.
     pub fn new(sources: impl IntoIterator<Item = Arc<str>>, directory: PathBuf) -> Self {
-        let source =
-            || SourceReport { status: SourceStatus::Connecting { error: None }, position: None, ended: false, reading: None };
         let report = Report {
             started: Instant::now(),
             epoch: 0,
@@ -139,7 +141,7 @@ impl Board {
             batches: BatchSizes::default(),
             attempts: (0, 0),
             outbox: OutboxCounts::default(),
-            sources: sources.into_iter().map(|name| (name, source())).collect(),
+            sources: sources.into_iter().map(|name| (name, SourceReport::new())).collect(),
             store_problem: None,
             lost: Vec::new(),
             paused: Vec::new(),
@@ -178,6 +180,16 @@ impl Board {
     /// Rings when something is reported.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+
+    /// Other sources take the place of those that ran; one of the same name stands where it stood.
+    pub(super) fn follow(&self, names: &[Arc<str>]) {
+        self.update(|report| {
+            let mut before = std::mem::take(&mut report.sources);
+            let position = |name: &Arc<str>| before.remove(name).and_then(|source| source.position);
+            let sources = names.iter().cloned().zip(names.iter().map(position));
+            report.sources = sources.map(|(name, position)| (name, SourceReport { position, ..SourceReport::new() })).collect();
+        });
     }
 
     /// A batch is durable.

@@ -127,6 +127,7 @@ fn run(folder: &Path, rows: Rows, workers: usize, then: impl FnOnce(&Report)) ->
         until_idle: None,
         clock: Arc::new(SystemClock),
         stop: stopped,
+        reread: None,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {
