@@ -24,7 +24,7 @@ pub use daemon::{Daemon, Ended, until};
 pub use dolt::{Cell, DoltStandIn, Edit, Kind};
 pub use mariadb::MariaDb;
 pub use mysql::MySql;
-pub use programs::{require, require_dolt, require_mysql};
+pub use programs::{require, require_dolt, require_mariadb11, require_mysql};
 pub use proxy::Proxy;
 pub use real_dolt::RealDolt;
 pub use server::{Client, Server};

@@ -1,8 +1,8 @@
-//! A private Oracle MySQL server, from the folder that `get-mysql.sh` fills.
+//! A private Oracle MySQL server, from the folder that `get-server.sh` fills.
 
 use std::ops::{Deref, DerefMut};
 
-use crate::programs::{Programs, mysqld};
+use crate::programs::{Private, Programs};
 use crate::server::{Manner, Recipe, Server};
 use crate::template;
 
@@ -43,7 +43,7 @@ impl MySql {
     /// # Panics
     /// As [`MySql::start`].
     pub fn start_with(options: &[&str]) -> MySql {
-        let program = mysqld().unwrap_or_else(|| panic!("no MySQL server is there; run ./test once"));
+        let program = Private::MySql.program().unwrap_or_else(|| panic!("no MySQL server is there; run ./test once"));
         let programs = Programs::find().unwrap_or_else(|name| panic!("`{name}` is not installed"));
         let recipe = Recipe {
             template: template::mysql(&program),

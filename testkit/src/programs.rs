@@ -46,16 +46,15 @@ pub fn require() -> bool {
 /// # Panics
 /// If no server is there, with how to get one, unless `THALWEG_NO_SERVERS=1` says that this is wanted.
 pub fn require_mysql() -> bool {
-    if !require() {
-        return false;
-    }
-    if mysqld().is_none() {
-        let folder = mysql_folder().display().to_string();
-        panic!(
-            "no MySQL server in {folder}; run\n  testkit/get-mysql.sh {folder}\nor ./test, which does that, or leaves these tests out"
-        );
-    }
-    true
+    require() && Private::MySql.require()
+}
+
+/// As [`require_mysql`] for MariaDB 11.8; the names of such tests contain `mariadb11`.
+///
+/// # Panics
+/// As [`require_mysql`].
+pub fn require_mariadb11() -> bool {
+    require() && Private::MariaDb11.require()
 }
 
 /// Whether tests against a real Dolt can run here. Their names contain `real_dolt`: `./test` leaves them out and counts them where there is
@@ -74,17 +73,44 @@ pub(crate) fn dolt() -> Option<PathBuf> {
     own.or_else(|| find_program("dolt"))
 }
 
-/// Where `get-mysql.sh` puts the server: `$THALWEG_MYSQL`, else in the user's cache.
-fn mysql_folder() -> PathBuf {
-    let own = std::env::var_os("THALWEG_MYSQL").map(PathBuf::from);
-    let cache = || std::env::var_os("XDG_CACHE_HOME").filter(|v| !v.is_empty()).map(PathBuf::from);
-    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
-    own.unwrap_or_else(|| cache().unwrap_or_else(home).join("thalweg/mysql"))
+/// A server that `get-server.sh` fetches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Private {
+    MySql,
+    MariaDb11,
 }
 
-/// MySQL's server, if it is there.
-pub(crate) fn mysqld() -> Option<PathBuf> {
-    Some(mysql_folder().join("mysqld")).filter(|p| p.is_file())
+impl Private {
+    /// Its name for the script and in the user's cache, the variable that names another folder, and its program.
+    fn names(self) -> [&'static str; 3] {
+        match self {
+            Private::MySql => ["mysql", "THALWEG_MYSQL", "mysqld"],
+            Private::MariaDb11 => ["mariadb11", "THALWEG_MARIADB11", "mariadbd"],
+        }
+    }
+
+    fn folder(self) -> PathBuf {
+        let [name, variable, _] = self.names();
+        let own = std::env::var_os(variable).map(PathBuf::from);
+        let cache = || std::env::var_os("XDG_CACHE_HOME").filter(|v| !v.is_empty()).map(PathBuf::from);
+        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
+        own.unwrap_or_else(|| cache().unwrap_or_else(home).join("thalweg").join(name))
+    }
+
+    /// Its program, if it is there.
+    pub(crate) fn program(self) -> Option<PathBuf> {
+        Some(self.folder().join(self.names()[2])).filter(|p| p.is_file())
+    }
+
+    fn require(self) -> bool {
+        if self.program().is_none() {
+            let (name, folder) = (self.names()[0], self.folder().display().to_string());
+            panic!(
+                "no {name} server in {folder}; run\n  testkit/get-server.sh {name} {folder}\nor ./test, which does that, or leaves these tests out"
+            );
+        }
+        true
+    }
 }
 
 fn find_program(name: &str) -> Option<PathBuf> {

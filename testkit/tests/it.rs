@@ -1,4 +1,4 @@
-//! The kit itself: a server starts, keeps its data over a crash, and ends; what `./test` does where no MySQL can be had.
+//! The kit itself: a server starts, keeps its data over a crash, and ends; what `./test` does where a server cannot be had.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -61,39 +61,67 @@ const NO_NETWORK: &str = r#"case "$*" in
 esac"#;
 
 #[test]
-fn a_mysql_that_cannot_be_fetched_is_said_and_leaves_nothing_half() {
+fn a_server_that_cannot_be_fetched_is_said_and_leaves_nothing_half() {
+    for kind in ["mysql", "mariadb11"] {
+        cannot_be_fetched(kind);
+    }
+}
+
+fn cannot_be_fetched(kind: &str) {
     let (bin, prefix) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let path = programs(bin.path(), &[("apt-get", NO_NETWORK)]);
-    let (code, _, said) = script("testkit/get-mysql.sh", &[prefix.path()], &path, &[]);
+    let (code, _, said) = script("testkit/get-server.sh", &[Path::new(kind), prefix.path()], &path, &[]);
     assert_eq!(
         (code, said.trim()),
         (100, "E: Failed to fetch http://mirror.test/debian/dists/sid: could not resolve mirror.test")
     );
     let path = programs(bin.path(), &[("apt-get", "true")]);
-    let (code, _, said) = script("testkit/get-mysql.sh", &[prefix.path()], &path, &[]);
+    let (code, _, said) = script("testkit/get-server.sh", &[Path::new(kind), prefix.path()], &path, &[]);
     assert_eq!((code, said.trim()), (1, "no Debian mirror is configured"));
     assert_eq!(fs::read_dir(prefix.path()).unwrap().count(), 0, "nothing is left");
 }
 
-#[test]
-fn without_a_mysql_the_other_tests_run_and_those_left_out_are_counted() {
-    let (bin, prefix) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    // Three tests have the name of a MySQL, two that of a Dolt.
+/// `./test` on a machine without a network, with these folders for the servers: its last command, and what it says.
+fn test_with(mysql: &Path, mariadb11: &Path) -> (String, String) {
+    let bin = tempfile::tempdir().unwrap();
+    // Three tests have the name of a MySQL, four that of a MariaDB 11, two that of a Dolt.
     let cargo = r#"case "$*" in
       "nextest list"*mysql9*) printf 'a\nb\nc\n' ;;
+      "nextest list"*mariadb11*) printf 'a\nb\nc\nd\n' ;;
       "nextest list"*real_dolt*) printf 'd\ne\n' ;;
       *) echo "cargo $*" ;;
     esac"#;
     let path = programs(bin.path(), &[("apt-get", NO_NETWORK), ("mariadbd", "true"), ("cargo", cargo)]);
-    let (code, ran, said) = script("test", &[], &path, &[("THALWEG_MYSQL", prefix.path()), ("HOME", prefix.path())]);
-    let said = said.replace(&prefix.path().display().to_string(), "PREFIX");
-    assert_eq!(
-        said,
-        "test: fetching a private MySQL server into PREFIX (50 MB, once)\n\
-         test: no MySQL server could be had: E: Failed to fetch http://mirror.test/debian/dists/sid: could not resolve mirror.test\n\
-         test: skipped: 3 tests that need a MySQL server\n\
-         test: skipped: 2 tests that need a Dolt server (its stand-in is tested)\n"
+    let (code, ran, said) =
+        script("test", &[], &path, &[("THALWEG_MYSQL", mysql), ("THALWEG_MARIADB11", mariadb11), ("HOME", bin.path())]);
+    assert_eq!(code, 0, "{said}");
+    let said = said.replace(&mysql.display().to_string(), "MYSQL").replace(&mariadb11.display().to_string(), "MARIADB11");
+    (ran.lines().last().unwrap().into(), said)
+}
+
+const DOLT: &str = "test: skipped: 2 tests that need a Dolt server (its stand-in is tested)\n";
+
+#[test]
+fn without_private_servers_the_other_tests_run_and_those_left_out_are_counted() {
+    let [none, also_none, here] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let (ran, said) = test_with(none.path(), also_none.path());
+    let reason = "E: Failed to fetch http://mirror.test/debian/dists/sid: could not resolve mirror.test";
+    let want = format!(
+        "test: fetching a private MySQL server into MYSQL (50 MB, once)\n\
+         test: no MySQL server could be had: {reason}\n\
+         test: fetching a private MariaDB 11.8 server into MARIADB11 (20 MB, once)\n\
+         test: no MariaDB 11.8 server could be had: {reason}\n\
+         test: skipped: 3 tests that need a server of mysql9\n\
+         test: skipped: 4 tests that need a server of mariadb11\n{DOLT}"
     );
-    let last = ran.lines().last().unwrap();
-    assert_eq!((code, last), (0, "cargo nextest run --workspace --no-fail-fast --profile without-mysql"));
+    assert_eq!(said, want);
+    assert_eq!(ran, "cargo nextest run --workspace --no-fail-fast --profile without-mysql9-mariadb11");
+
+    programs(here.path(), &[("mysqld", "true"), ("mariadbd", "true")]);
+    for (mysql, mariadb11, profile) in
+        [(&here, &none, "without-mariadb11"), (&none, &here, "without-mysql9"), (&here, &here, "default")]
+    {
+        let (ran, said) = test_with(mysql.path(), mariadb11.path());
+        assert_eq!(ran, format!("cargo nextest run --workspace --no-fail-fast --profile {profile}"), "{said}");
+    }
 }

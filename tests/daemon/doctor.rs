@@ -1,7 +1,7 @@
 //! `thalweg doctor` against real servers: what it says, and that what it says to run mends what is wrong.
 
 use expect_test::{Expect, expect};
-use thalweg_testkit::{MariaDb, MySql, Server, require, require_mysql};
+use thalweg_testkit::{MariaDb, MySql, Server, require, require_mariadb11, require_mysql};
 
 use super::harness::{Home, SECRET, SHOP, purge, shop, shop_server};
 
@@ -47,17 +47,26 @@ fn block(text: &str) -> String {
 
 #[test]
 fn what_it_says_to_run_on_a_wrongly_set_server_makes_it_pass() {
-    if !require() {
-        return;
+    if require() {
+        passes_once_mended(&MariaDb::start_with(&WRONG));
     }
-    let server = MariaDb::start_with(&WRONG);
+}
+
+#[test]
+fn what_it_says_to_run_on_a_wrongly_set_mariadb11_makes_it_pass() {
+    if require_mariadb11() {
+        passes_once_mended(&MariaDb::start_11(&WRONG));
+    }
+}
+
+fn passes_once_mended(server: &MariaDb) {
     server.exec(SHOP);
     server.exec("CREATE USER reader@'%' IDENTIFIED BY 'open-sesame'");
     let url = format!("mysql://reader:${{PASSWORD}}@127.0.0.1:{}", server.port());
     let home = Home::new(&shop(&url, LOG)).env("PASSWORD", "open-sesame");
     says(
         &home,
-        &server,
+        server,
         4,
         expect![[r#"
             definition
@@ -109,7 +118,7 @@ fn what_it_says_to_run_on_a_wrongly_set_server_makes_it_pass() {
     server.exec(&block(&text));
     says(
         &home,
-        &server,
+        server,
         0,
         expect![[r#"
             definition
@@ -144,7 +153,7 @@ fn what_it_says_to_run_on_a_wrongly_set_server_makes_it_pass() {
     // And it is true: a run works.
     server.exec("INSERT INTO shop.orders VALUES (1, 150)");
     home.run_until_idle("0.3").well();
-    let (exit, text) = doctor(&home, &["thalweg.toml"], Some(&server));
+    let (exit, text) = doctor(&home, &["thalweg.toml"], Some(server));
     assert_eq!(exit, 0, "{text}");
     for said in ["and the log has all that follows", "at epoch ", "of this instance: ••••"] {
         assert!(text.contains(said), "{said}: {text}");

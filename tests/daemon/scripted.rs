@@ -7,7 +7,7 @@
 mod play;
 mod shadow;
 
-use thalweg_testkit::{MariaDb, MySql, require, require_mysql};
+use thalweg_testkit::{MariaDb, MySql, require, require_mariadb11, require_mysql};
 
 use play::{Accident, Play, Print, Step};
 use shadow::Shadow;
@@ -125,6 +125,8 @@ const MARIADB: &[Column] = &[
     ("INET6", ["'::1'", "'2001:db8::ff00:42:8329'"], "@", "@", Print::Text),
 ];
 
+const MARIADB11: &[Column] = &[("VECTOR(3)", ["VEC_FromText('[1,2.5,-3]')", "NULL"], "@", "TO_BASE64(@)", Print::Text)];
+
 const MYSQL: &[Column] = &[("VECTOR(3)", ["STRING_TO_VECTOR('[1,2.5,-3]')", "NULL"], "@", "TO_BASE64(@)", Print::Text)];
 
 const TABLES: &str = "CREATE DATABASE shop; USE shop;
@@ -204,6 +206,14 @@ fn a_tail_of_mariadb_through_a_scripted_history_applied_equals_sql() {
     if require() {
         let types = [EVERYWHERE, SERVERS, MARIADB].concat();
         Play::new(MariaDb::start(), &types).run();
+    }
+}
+
+#[test]
+fn a_tail_of_mariadb11_through_a_scripted_history_applied_equals_sql() {
+    if require_mariadb11() {
+        let types = [EVERYWHERE, SERVERS, MARIADB, MARIADB11].concat();
+        Play::new(MariaDb::start_11(&[]), &types).run();
     }
 }
 

@@ -115,7 +115,7 @@ pub struct Assembler {
     position: Position,
     /// What this reader itself has passed.
     read: GtidState,
-    /// Where reading began, until the log's own beginning was compared with it.
+    /// Where reading began, until the log's own beginning was compared with it, or a transaction came first.
     unchecked_start: Option<GtidState>,
     /// The first thing that the log says to have come before it is the position.
     from_anywhere: bool,

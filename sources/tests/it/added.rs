@@ -113,7 +113,7 @@ fn numbers(server: &Server, doublings: u32) {
 }
 
 /// A big table comes while writers change it, and the source is cut off and started again all the time.
-fn under_writers(server: &Server) {
+pub fn under_writers(server: &Server) {
     server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY); INSERT INTO shop.a VALUES (1)");
     numbers(server, 12);
     server.exec("CREATE TABLE shop.b (id INT PRIMARY KEY, n INT NOT NULL, note VARCHAR(99)); INSERT INTO shop.b SELECT n * 3, 0, REPEAT('x', 99) FROM shop.numbers");
@@ -349,7 +349,7 @@ fn src_26_an_added_table_comes_in_one_where_that_is_asked_for() {
 }
 
 /// After the snapshot no row is asked for: whoever may read the log follows on.
-fn without_select(server: &Server, privileges: &str) {
+pub fn without_select(server: &Server, privileges: &str) {
     server.exec(&format!(
         "CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY, note TEXT); INSERT INTO shop.a VALUES (1, 'x');
          CREATE USER reader@'%' IDENTIFIED BY ''; GRANT {privileges} ON *.* TO reader@'%'; GRANT SELECT, LOCK TABLES ON shop.* TO reader@'%'"

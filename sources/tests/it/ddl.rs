@@ -17,7 +17,7 @@ fn next(source: &mut Running) -> String {
 }
 
 /// What is emptied is told as such, in its place, and what comes behind it goes on.
-fn emptied(server: &Server) {
+pub fn emptied(server: &Server) {
     server.exec("CREATE DATABASE shop; USE shop; CREATE TABLE a (id INT PRIMARY KEY); INSERT INTO a VALUES (1), (2); CREATE TABLE b (id INT PRIMARY KEY)");
     let mut source = start(clearing(server, &["shop.*"]), None);
     assert_eq!(next(&mut source), "+a(1) +a(2)");
@@ -40,7 +40,7 @@ fn emptied(server: &Server) {
 }
 
 /// Where rows come from elsewhere, the tables are read anew: afterwards the receiver has what the server has.
-fn swapped(server: &Server) {
+pub fn swapped(server: &Server) {
     server.exec("CREATE DATABASE swap; USE swap; CREATE TABLE a (id INT PRIMARY KEY); INSERT INTO a VALUES (1), (2)");
     let mut source = start(clearing(server, &["swap.a"]), None);
     assert_eq!(next(&mut source), "+a(1) +a(2)");

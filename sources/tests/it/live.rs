@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use thalweg_graph::ports::{RowsRead, SourceStatus};
-use thalweg_testkit::{MariaDb, require};
+use thalweg_testkit::{MariaDb, Server, require};
 
 use crate::harness::{config, line, shared, start};
 
@@ -74,12 +74,8 @@ fn unwatched_changes_move_the_position_and_domains_stand_side_by_side() {
     source.until_live();
 }
 
-#[test]
-fn src_6_rotation_and_a_change_of_checksums_are_transparent() {
-    if !require() {
-        return;
-    }
-    let server = MariaDb::start();
+/// Files of the log and checksums change between transactions.
+pub fn rotation(server: &Server) {
     server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY)");
     let mut source = start(config(&server.url(), &["shop.a"]), None);
     source.transaction();
@@ -98,11 +94,18 @@ fn src_6_rotation_and_a_change_of_checksums_are_transparent() {
 }
 
 #[test]
-fn compressed_events_are_unpacked() {
+fn src_6_rotation_and_a_change_of_checksums_are_transparent() {
     if !require() {
         return;
     }
-    let server = MariaDb::start_with(&["--log-bin-compress=ON", "--log-bin-compress-min-len=10"]);
+    rotation(&MariaDb::start());
+}
+
+/// The options of a server that does it.
+pub const COMPRESSED: &[&str] = &["--log-bin-compress=ON", "--log-bin-compress-min-len=10"];
+
+/// The server compresses every statement and change of more than ten bytes.
+pub fn compressed(server: &Server) {
     server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY, note TEXT)");
     let mut source = start(config(&server.url(), &["shop.a"]), None);
     source.transaction();
@@ -115,11 +118,15 @@ fn compressed_events_are_unpacked() {
 }
 
 #[test]
-fn rows_are_read_with_the_layout_of_their_time() {
+fn compressed_events_are_unpacked() {
     if !require() {
         return;
     }
-    let server = MariaDb::start();
+    compressed(&MariaDb::start_with(COMPRESSED));
+}
+
+/// The layout of a table changes between rows.
+pub fn layouts(server: &Server) {
     server.exec(
         "CREATE DATABASE shop; USE shop; CREATE TABLE a (id INT PRIMARY KEY, x INT, y VARCHAR(9)); INSERT INTO a VALUES (1, 10, 'old');
          ALTER TABLE a DROP COLUMN x; INSERT INTO a VALUES (2, 'two');
@@ -151,11 +158,15 @@ fn rows_are_read_with_the_layout_of_their_time() {
 }
 
 #[test]
-fn src_14_changes_of_an_xa_transaction_happen_at_its_commit() {
+fn rows_are_read_with_the_layout_of_their_time() {
     if !require() {
         return;
     }
-    let server = MariaDb::start();
+    layouts(&MariaDb::start());
+}
+
+/// Transactions that are prepared, and committed or not in another session.
+pub fn xa(server: &Server) {
     server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY)");
     let mut source = start(config(&server.url(), &["shop.a"]), None);
     source.transaction();
@@ -175,6 +186,14 @@ fn src_14_changes_of_an_xa_transaction_happen_at_its_commit() {
     assert_eq!(source.position.as_deref(), Some("0-1-7"));
     assert_eq!(line(&source.transaction()), "0-1-8: +a(5)");
     source.nothing_for(Duration::from_millis(700));
+}
+
+#[test]
+fn src_14_changes_of_an_xa_transaction_happen_at_its_commit() {
+    if !require() {
+        return;
+    }
+    xa(&MariaDb::start());
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod faults;
 mod harness;
 mod hostile;
 mod live;
+mod mariadb11;
 mod marks;
 mod mysql9;
 mod rare_columns;

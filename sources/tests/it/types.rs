@@ -8,7 +8,7 @@ use crate::harness::{changes, config, shared, show, start};
 
 /// How SQL's own text is compared with a value.
 #[derive(Clone, Copy)]
-enum Print {
+pub enum Print {
     /// As it is: numbers, decimals, text.
     Plain,
     /// By value, since SQL shows a FLOAT with six digits.
@@ -26,7 +26,7 @@ enum Print {
 }
 
 /// A column: its declaration, how SQL prints it, and the values to try.
-type Column = (&'static str, Print, &'static [&'static str]);
+pub type Column = (&'static str, Print, &'static [&'static str]);
 
 /// What both servers have.
 const COMMON: &[Column] = &[
@@ -112,7 +112,7 @@ const COMMON: &[Column] = &[
 ];
 
 /// What only MariaDB has.
-const MARIADB: &[Column] = &[
+pub const MARIADB: &[Column] = &[
     ("VARCHAR(10) CHARACTER SET latin1 COLLATE latin1_swedish_nopad_ci", Print::Plain, &["'é'"]),
     ("VARCHAR(10) COLLATE utf8mb4_uca1400_german2_ai_ci", Print::Plain, &["'grün €'"]),
     (
@@ -255,7 +255,7 @@ fn cells(row: &Row) -> Vec<Value> {
 }
 
 /// Fills a table on the server and compares snapshot, log and SQL; the JSON values as text.
-fn compare(server: &Server, own: &[Column]) -> Vec<String> {
+pub fn compare(server: &Server, own: &[Column]) -> Vec<String> {
     let table = Table::of(own);
     server.exec(&table.create());
     server.exec(&table.insert());

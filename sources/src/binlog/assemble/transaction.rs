@@ -17,6 +17,9 @@ use super::{Assembler, Group, Prepared, Step, TABLE_MAPS_MAX};
 
 impl Assembler {
     pub(super) fn begin(&mut self, header: Header, event: GtidEvent) -> Result<(), LogError> {
+        // Where a server finds the place by an index (MariaDB from 11.4 on), it sends no list of what came before it, and the next list is
+        // that of a later file.
+        self.unchecked_start = None;
         if self.maps.len() > TABLE_MAPS_MAX {
             self.maps.clear();
         }
