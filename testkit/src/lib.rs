@@ -17,6 +17,7 @@ mod mysql;
 mod programs;
 mod proxy;
 mod real_dolt;
+mod replay;
 mod server;
 mod template;
 
@@ -27,4 +28,5 @@ pub use mysql::MySql;
 pub use programs::{require, require_dolt, require_mariadb11, require_mysql};
 pub use proxy::Proxy;
 pub use real_dolt::RealDolt;
+pub use replay::{Recorder, Replay, Tape};
 pub use server::{Client, Server};

@@ -25,7 +25,7 @@ use crate::binlog::Watch;
 /// More tables than these are counted, not listed.
 const LISTED_MAX: usize = 20;
 /// The versions that the tests run against.
-const TESTED: [(Flavour, &str); 2] = [(Flavour::MariaDb, "10.11."), (Flavour::MySql, "9.7.")];
+const TESTED: [(Flavour, &str); 3] = [(Flavour::MariaDb, "10.11."), (Flavour::MariaDb, "11.8."), (Flavour::MySql, "9.7.")];
 
 /// What is known of where a source stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +121,7 @@ fn version(server: &Server) -> Finding {
     if TESTED.iter().any(|(flavour, begin)| *flavour == server.flavour && server.version.starts_with(begin)) {
         return Finding::ok("version", shown);
     }
-    let cure = "none is needed: it reads MariaDB from 10.5, MySQL from 8.0 and Dolt; tests run against MariaDB 10.11, MySQL 9.7 and a \
+    let cure = "none is needed: it reads MariaDB from 10.5, MySQL from 8.0 and Dolt; tests run against MariaDB 10.11 and 11.8, MySQL 9.7 and a \
                 stand-in of Dolt";
     Finding::warn("version", format!("{shown}, which no test runs against"), cure)
 }

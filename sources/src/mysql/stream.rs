@@ -264,8 +264,9 @@ pub(crate) fn checked(event: &Event) -> Result<(Header, &[u8]), Failure> {
     let is_description = header.kind == kind::FORMAT_DESCRIPTION;
     if let (Some(crc), Some(1)) = (event.checksum(), algorithm) {
         // What stands in no file has no checksum that the library could know: it is made up for this connection, or was part of a
-        // compressed transaction, whose checksum was verified for the whole.
-        let known = header.flags & FLAG_ARTIFICIAL == 0 && header.end != 0 || is_description;
+        // compressed transaction, whose checksum was verified for the whole. That it says no place is no sign: from 11 on MariaDB's events
+        // within a transaction say none.
+        let known = header.flags & FLAG_ARTIFICIAL == 0 && event.footer().get_checksum_enabled() || is_description;
         if known {
             verify(header, event.data(), algorithm.filter(|_| is_description), crc).map_err(crate::binlog::LogError::from)?;
         }

@@ -3,6 +3,8 @@
 mod accidents;
 mod added;
 mod binlog_file;
+mod charsets;
+mod cuts;
 mod ddl;
 mod decoder;
 mod dolt;
@@ -19,5 +21,6 @@ mod refusals;
 mod share;
 mod snapshot;
 mod spooled;
+mod storm;
 mod tls;
 mod types;

@@ -105,6 +105,14 @@ fn src_11_two_readers_with_one_server_id_are_told() {
     }
 }
 
+/// Its events within a transaction say no place, and have checksums all the same.
+#[test]
+fn src_22_a_byte_damaged_on_the_way_is_found_and_read_again() {
+    if require_mariadb11() {
+        faults::damaged(&shop("id INT PRIMARY KEY, note TEXT"));
+    }
+}
+
 #[test]
 fn src_23_a_certificate_of_an_own_authority_is_verified() {
     if require_mariadb11() {
