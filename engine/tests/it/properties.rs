@@ -94,7 +94,7 @@ pub fn seeds(default: u64) -> std::ops::Range<u64> {
 #[test]
 fn p1_prefix() {
     let (mut deltas, mut derived, mut paired, mut ended, mut late, mut by_time) = (0, 0, 0, 0, 0, 0);
-    for seed in seeds(60) {
+    for seed in seeds(75) {
         let case = case(seed, 60);
         let (lines, documents) = expected(&case);
         let (engine, finally, _) = run(&case, 1, |rng| rng.below(7) + 1);

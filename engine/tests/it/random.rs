@@ -243,7 +243,7 @@ fn random_group(
     (name, rows, back): (&'static str, &'static str, &'static str),
 ) {
     for _ in 0..8 {
-        let in_windows = rng.chance(35);
+        let in_windows = rng.chance(65);
         let of = if in_windows { "Item" } else { *rng.pick(&shape.tables()) };
         let column = rng.pick(&shape.columns[of]).clone();
         let mut window = None;
