@@ -17,6 +17,7 @@ use mysql_common::binlog::events::EventData;
 use mysql_common::binlog::value::BinlogValue;
 use mysql_common::value::Value as Sql;
 use thalweg_benches::clock::{Figure, cpu_ns_of, median, quantile};
+use thalweg_benches::recording::record;
 use thalweg_benches::{Effort, Table, Target, Unit};
 use thalweg_formulas::Value;
 use thalweg_formulas::time::Civil;
@@ -25,7 +26,6 @@ use thalweg_graph::transaction::Body;
 use thalweg_sources::binlog::frame::FileEvents;
 use thalweg_sources::binlog::plan::Hints;
 use thalweg_sources::binlog::{Assembler, Step, Watch};
-use thalweg_testkit::MariaDb;
 
 /// The allocator of the program; the peer has it too.
 #[global_allocator]
@@ -96,17 +96,6 @@ fn typed(rows: u64, each: u64) -> Recording {
     };
     let statements: Vec<String> = (1..=rows).step_by(each as usize).map(statement).collect();
     Recording { name: "typed", file: record(TYPED, &statements), changes: rows, each }
-}
-
-/// The file that a fresh server writes for these statements.
-fn record(create: &str, statements: &[String]) -> Vec<u8> {
-    let server = MariaDb::start_with(&["--innodb-buffer-pool-size=256M", "--innodb-flush-log-at-trx-commit=0"]);
-    let set = "SET time_zone = '+00:00'";
-    server.exec(&format!("CREATE DATABASE bench; USE bench; {create}; FLUSH BINARY LOGS"));
-    server.exec(&format!("{set}; USE bench; {}; FLUSH BINARY LOGS", statements.join(";")));
-    let newest = server.query("SHOW BINARY LOGS");
-    let file = &newest[newest.len() - 2][0];
-    std::fs::read(server.data().join(file)).expect("the server's log can be read")
 }
 
 /// Reads a whole file as the source does, checksums verified, and hands every change to `each`.

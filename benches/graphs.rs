@@ -6,7 +6,7 @@ use thalweg_engine::{Engine, Options};
 use thalweg_formulas::decimal::Decimal;
 use thalweg_formulas::{Timestamp, Type, Value};
 use thalweg_graph::planning::plan;
-use thalweg_graph::spec::{FieldSpec, GraphSpec, OneOrMany, RelationSpec, TableSpec};
+use thalweg_graph::spec::{BySpec, FieldSpec, GraphSpec, GroupSpec, JoinSpec, OneOrMany, RelationSpec, TableSpec, WindowSpec};
 use thalweg_graph::transaction::{Body, SchemaColumn};
 use thalweg_graph::{Change, Op, Row, Schema, Transaction};
 
@@ -35,6 +35,45 @@ impl Doc {
         Doc { spec, schema: Arc::new(schema) }
     }
 
+    /// The table behind it, `db.table`.
+    pub fn from(mut self, table: &str) -> Doc {
+        self.spec.from = Some(table.into());
+        self
+    }
+
+    /// A document type that is kept, not read: one document for each key that rows of `of` have, whose rows are its relation `rows`.
+    /// `by` names the key columns and what they hold.
+    pub fn group(name: &str, of: &str, by: &[(&str, &str)], rows: &str) -> Doc {
+        let by = by.iter().map(|(column, formula)| ((*column).into(), (*formula).into())).collect();
+        let group = GroupSpec { of: of.into(), by: BySpec::Named(by), rows: Some(rows.into()), ..GroupSpec::default() };
+        Doc::kept(TableSpec { name: name.into(), group: Some(group), ..TableSpec::default() })
+    }
+
+    /// A document type that is kept: one document for each two rows whose `on` is equal.
+    pub fn join(name: &str, left: &str, right: &str, on: &[&str]) -> Doc {
+        let on = OneOrMany::Many(on.iter().map(|part| (*part).into()).collect());
+        let join = JoinSpec { left: left.into(), right: right.into(), on, ..JoinSpec::default() };
+        Doc::kept(TableSpec { name: name.into(), join: Some(join), ..TableSpec::default() })
+    }
+
+    fn kept(spec: TableSpec) -> Doc {
+        let schema = Schema { table: spec.name.as_str().into(), columns: Vec::new(), key: Vec::new() };
+        Doc { spec, schema: Arc::new(schema) }
+    }
+
+    /// Of a group: windows of time over the rows' `on`, so long and so far apart, both as delays are written.
+    pub fn windows(mut self, on: &str, size: &str, slide: Option<&str>) -> Doc {
+        let window = WindowSpec { on: on.into(), size: Some(size.into()), slide: slide.map(Into::into), ..WindowSpec::default() };
+        self.spec.group.get_or_insert_default().window = Some(window);
+        self
+    }
+
+    /// Of a group: the condition that its rows meet.
+    pub fn only(mut self, filter: &str) -> Doc {
+        self.spec.group.get_or_insert_default().filter = Some(filter.into());
+        self
+    }
+
     /// Child rows: `table`'s column `key` holds this document's key.
     pub fn children(mut self, name: &str, table: &str, key: &str) -> Doc {
         let relation = RelationSpec::Children { table: table.into(), key: OneOrMany::One(key.into()) };
@@ -43,8 +82,14 @@ impl Doc {
     }
 
     /// A reference: this document's column `key` holds `table`'s key.
-    pub fn lookup(mut self, name: &str, table: &str, key: &str) -> Doc {
-        let relation = RelationSpec::Lookup { to: table.into(), key: OneOrMany::One(key.into()) };
+    pub fn lookup(self, name: &str, table: &str, key: &str) -> Doc {
+        self.lookup_by(name, table, &[key])
+    }
+
+    /// The same with a key of several columns.
+    pub fn lookup_by(mut self, name: &str, table: &str, key: &[&str]) -> Doc {
+        let key = OneOrMany::Many(key.iter().map(|column| (*column).into()).collect());
+        let relation = RelationSpec::Lookup { to: table.into(), key };
         self.spec.relations.insert(name.into(), relation);
         self
     }

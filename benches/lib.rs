@@ -13,6 +13,7 @@
 pub mod clock;
 pub mod dataflow;
 pub mod graphs;
+pub mod recording;
 pub mod suite;
 mod table;
 

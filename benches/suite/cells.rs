@@ -294,11 +294,7 @@ fn measure<C: Cells>(mut runner: Runner<'_>, shape: Shape, size: Size, make: fn(
 
 macro_rules! entries {
     ($($shape:ident $name:literal: $($engine:literal $make:ident),*;)*) => {
-        vec![$($(Entry {
-            workload: $name,
-            engine: $engine,
-            run: |runner, size| measure(runner, Shape::$shape, size, $make),
-        }),*),*]
+        vec![$($(Entry::new($name, $engine, |runner, size| measure(runner, Shape::$shape, size, $make))),*),*]
     };
 }
 

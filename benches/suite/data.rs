@@ -12,9 +12,40 @@ pub fn mix(x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// What one value of one node of one document adds to a checksum.
-pub fn shown(node: u64, key: u64, value: i64) -> u64 {
-    mix(mix(key.wrapping_mul(8).wrapping_add(node)) ^ value as u64)
+/// What one value of one node of one document adds to a checksum. Key and value are words: a number as it is, [`text`], or [`fold`] of several.
+/// Zero, which is also NULL and the empty list, adds nothing: some contestants show a count of none and others do not.
+pub fn shown(node: u64, key: u64, value: u64) -> u64 {
+    if value == 0 { 0 } else { mix(mix(key.wrapping_mul(32).wrapping_add(node)) ^ value) }
+}
+
+/// Several words as one; one stays what it is.
+pub fn fold(words: impl IntoIterator<Item = u64>) -> u64 {
+    words.into_iter().reduce(|all, word| mix(all) ^ word).unwrap_or(0)
+}
+
+/// A text as a word.
+pub fn text(text: &str) -> u64 {
+    let word = |bytes: &[u8]| bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    text.as_bytes().chunks(8).map(word).fold(text.len() as u64, |all, word| mix(all) ^ word)
+}
+
+/// An average of whole numbers as a word.
+pub fn average(sum: i64, count: i64) -> u64 {
+    (sum as f64 / count as f64).to_bits()
+}
+
+/// Rows that are there at the start, and their changes.
+pub trait Source {
+    /// A row.
+    type Row;
+    /// How many rows at the start.
+    fn rows(&self) -> u64;
+    /// Rows at the start.
+    fn start(&self, ids: std::ops::Range<u64>) -> Vec<Self::Row>;
+    /// The next changes.
+    fn edits(&mut self, n: usize) -> Vec<Edit<Self::Row>>;
+    /// The right answer now.
+    fn checksum(&self) -> u64;
 }
 
 /// A row that changes: what it was, what it is.
@@ -76,24 +107,25 @@ impl W2 {
         W2 { orders, versions: vec![0; orders as usize * 10], walk: Walk::new(orders * 10) }
     }
 
-    /// How many rows at the start.
-    pub fn rows(&self) -> u64 {
-        self.versions.len() as u64
-    }
-
     /// An item as it is after so many changes. Neighbours belong to different orders, so that loading is random access.
     fn item(&self, id: u64, version: u32) -> Item {
         let seed = mix(id << 20 | u64::from(version));
         Item { id, order: id % self.orders, price: 1 + (seed % 10_000) as i64, qty: 1 + ((seed >> 32) % 9) as i64 }
     }
+}
 
-    /// Rows at the start.
-    pub fn start(&self, ids: std::ops::Range<u64>) -> Vec<Item> {
+impl Source for W2 {
+    type Row = Item;
+
+    fn rows(&self) -> u64 {
+        self.versions.len() as u64
+    }
+
+    fn start(&self, ids: std::ops::Range<u64>) -> Vec<Item> {
         ids.map(|id| self.item(id, 0)).collect()
     }
 
-    /// The next changes.
-    pub fn edits(&mut self, n: usize) -> Vec<Edit<Item>> {
+    fn edits(&mut self, n: usize) -> Vec<Edit<Item>> {
         let mut edit = || {
             let id = self.walk.step();
             self.versions[id as usize] += 1;
@@ -103,8 +135,7 @@ impl W2 {
         (0..n).map(|_| edit()).collect()
     }
 
-    /// The right answer now.
-    pub fn checksum(&self) -> u64 {
+    fn checksum(&self) -> u64 {
         let mut orders = vec![(0i64, 0i64, 0i64); self.orders as usize];
         for (id, version) in self.versions.iter().enumerate() {
             let item = self.item(id as u64, *version);
@@ -118,7 +149,8 @@ impl W2 {
 
 /// One order's part of the answer.
 pub fn w2_shown(order: u64, sum: i64, count: i64, max: i64) -> u64 {
-    shown(0, order, sum).wrapping_add(shown(1, order, count)).wrapping_add(shown(2, order, max))
+    let parts = [sum, count, max].into_iter().enumerate();
+    parts.map(|(node, value)| shown(node as u64, order, value as u64)).fold(0, u64::wrapping_add)
 }
 
 /// A row of w3: one order of a customer.
@@ -160,11 +192,6 @@ impl W3 {
         W3 { versions: vec![0; customers as usize * 10], regions, walk: Walk::new(customers * 10), moves: Walk::new(customers) }
     }
 
-    /// How many rows at the start.
-    pub fn rows(&self) -> u64 {
-        self.versions.len() as u64
-    }
-
     /// Customers as they are now.
     pub fn customers(&self) -> Vec<Customer> {
         self.regions.iter().enumerate().map(|(id, region)| Customer { id: id as u64, region: u64::from(*region) }).collect()
@@ -173,22 +200,6 @@ impl W3 {
     fn sale(&self, id: u64, version: u32) -> Sale {
         let customer = if id.is_multiple_of(10) { 0 } else { mix(id) % self.regions.len() as u64 };
         Sale { id, customer, amount: 1 + (mix(id << 20 | u64::from(version)) % 100_000) as i64 }
-    }
-
-    /// Rows at the start.
-    pub fn start(&self, ids: std::ops::Range<u64>) -> Vec<Sale> {
-        ids.map(|id| self.sale(id, 0)).collect()
-    }
-
-    /// The next changes of amounts.
-    pub fn edits(&mut self, n: usize) -> Vec<Edit<Sale>> {
-        let mut edit = || {
-            let id = self.walk.step();
-            self.versions[id as usize] += 1;
-            let version = self.versions[id as usize];
-            Edit { old: self.sale(id, version - 1), new: self.sale(id, version) }
-        };
-        (0..n).map(|_| edit()).collect()
     }
 
     /// Other customers than the hot one that move to another region.
@@ -218,9 +229,31 @@ impl W3 {
         *region = (*region + 1) % REGIONS as u32;
         Edit { old: Customer { id, region: old }, new: Customer { id, region: u64::from(*region) } }
     }
+}
 
-    /// The right answer now.
-    pub fn checksum(&self) -> u64 {
+impl Source for W3 {
+    type Row = Sale;
+
+    fn rows(&self) -> u64 {
+        self.versions.len() as u64
+    }
+
+    fn start(&self, ids: std::ops::Range<u64>) -> Vec<Sale> {
+        ids.map(|id| self.sale(id, 0)).collect()
+    }
+
+    /// The next changes of amounts.
+    fn edits(&mut self, n: usize) -> Vec<Edit<Sale>> {
+        let mut edit = || {
+            let id = self.walk.step();
+            self.versions[id as usize] += 1;
+            let version = self.versions[id as usize];
+            Edit { old: self.sale(id, version - 1), new: self.sale(id, version) }
+        };
+        (0..n).map(|_| edit()).collect()
+    }
+
+    fn checksum(&self) -> u64 {
         let mut regions = vec![(0i64, 0i64); REGIONS as usize];
         for (id, version) in self.versions.iter().enumerate() {
             let sale = self.sale(id as u64, *version);
@@ -233,7 +266,135 @@ impl W3 {
 
 /// One region's part of the answer.
 pub fn w3_shown(region: u64, sum: i64, count: i64) -> u64 {
-    shown(0, region, sum).wrapping_add(shown(1, region, count))
+    shown(0, region, sum as u64).wrapping_add(shown(1, region, count as u64))
+}
+
+/// A row of w4a: a point of a series. They only come, one series after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// Its key, which is its place in time.
+    pub id: u64,
+    /// The series.
+    pub series: u64,
+    /// From 1 to 100,000.
+    pub value: i64,
+}
+
+/// How many points of a series are averaged.
+pub const LAST: u64 = 30;
+
+/// w4a: points of so many series, in turn; of each the average of the last [`LAST`].
+#[derive(Clone, Debug)]
+pub struct W4a {
+    series: u64,
+    points: u64,
+}
+
+impl W4a {
+    /// No points yet.
+    pub fn new(series: u64) -> W4a {
+        W4a { series, points: 0 }
+    }
+
+    /// The next points.
+    pub fn next(&mut self, n: usize) -> Vec<Point> {
+        let first = self.points;
+        self.points += n as u64;
+        (first..self.points).map(|id| point(id, self.series)).collect()
+    }
+
+    /// The right answer now.
+    pub fn checksum(&self) -> u64 {
+        let of = |series: u64| {
+            let points = (self.points + self.series - 1 - series) / self.series;
+            let count = points.min(LAST);
+            let value = |nth: u64| point(series + nth * self.series, self.series).value;
+            w4a_shown(series, (points - count..points).map(value).sum(), count as i64)
+        };
+        (0..self.series.min(self.points)).map(of).fold(0, u64::wrapping_add)
+    }
+}
+
+/// A point by its number.
+pub fn point(id: u64, series: u64) -> Point {
+    Point { id, series: id % series, value: 1 + (mix(id) % 100_000) as i64 }
+}
+
+/// One series' part of the answer.
+pub fn w4a_shown(series: u64, sum: i64, count: i64) -> u64 {
+    shown(0, series, average(sum, count))
+}
+
+/// A row of w4b: a player of a board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Player {
+    /// Its key.
+    pub id: u64,
+    /// Never changes.
+    pub board: u64,
+    /// No two are equal.
+    pub score: i64,
+}
+
+/// w4b: so many boards with so many players each; of each board the ten with the greatest scores, the best first.
+#[derive(Clone, Debug)]
+pub struct W4b {
+    /// How many boards.
+    pub boards: u64,
+    versions: Vec<u32>,
+    walk: Walk,
+}
+
+/// How many players of a board are shown.
+pub const BEST: usize = 10;
+
+impl W4b {
+    /// The start.
+    pub fn new(boards: u64, players: u64) -> W4b {
+        W4b { boards, versions: vec![0; (boards * players) as usize], walk: Walk::new(boards * players) }
+    }
+
+    fn player(&self, id: u64, version: u32) -> Player {
+        let score = (mix(id << 20 | u64::from(version)) % 1_000_000) << 20 | id;
+        Player { id, board: id % self.boards, score: score as i64 }
+    }
+}
+
+impl Source for W4b {
+    type Row = Player;
+
+    fn rows(&self) -> u64 {
+        self.versions.len() as u64
+    }
+
+    fn start(&self, ids: std::ops::Range<u64>) -> Vec<Player> {
+        ids.map(|id| self.player(id, 0)).collect()
+    }
+
+    fn edits(&mut self, n: usize) -> Vec<Edit<Player>> {
+        let mut edit = || {
+            let id = self.walk.step();
+            self.versions[id as usize] += 1;
+            let version = self.versions[id as usize];
+            Edit { old: self.player(id, version - 1), new: self.player(id, version) }
+        };
+        (0..n).map(|_| edit()).collect()
+    }
+
+    fn checksum(&self) -> u64 {
+        let best = |board: u64| {
+            let ids = (board..self.rows()).step_by(self.boards as usize);
+            let mut players: Vec<Player> = ids.map(|id| self.player(id, self.versions[id as usize])).collect();
+            players.sort_by_key(|player| std::cmp::Reverse(player.score));
+            w4b_shown(board, players.iter().take(BEST).map(|player| player.id))
+        };
+        (0..self.boards).map(best).fold(0, u64::wrapping_add)
+    }
+}
+
+/// One board's part of the answer.
+pub fn w4b_shown(board: u64, best: impl Iterator<Item = u64>) -> u64 {
+    shown(0, board, fold(best))
 }
 
 #[cfg(test)]

@@ -1,23 +1,12 @@
-//! The same by hand, for differential dataflow: typed rows of the least width, one worker in the caller's thread, one time for each step.
+//! The same by hand, for differential dataflow: typed rows of the least width, one time for each step.
+//!
+//! The first worker lives in the caller's thread and takes all input; what is keyed finds its worker by an exchange.
 
-use std::cell::Cell;
-use std::rc::Rc;
-use std::time::Instant;
-
-use differential_dataflow::input::InputSession;
 use differential_dataflow::operators::CountTotal;
-use differential_dataflow::{Data, VecCollection};
-use timely::WorkerConfig;
-use timely::communication::Allocator;
-use timely::dataflow::operators::Probe as _;
-use timely::dataflow::operators::probe::Handle as Probe;
-use timely::worker::Worker;
 
-use super::data::{Customer, Edit, Item, Sale, w2_shown, w3_shown};
-use super::workloads::{Contestant, GroupBy, Join};
-
-/// Rows that come and go.
-type Rows<D> = Vec<(D, isize)>;
+use super::data::{BEST, Customer, Edit, Item, LAST, Player, Point, Sale, point, w2_shown, w3_shown, w4a_shown, w4b_shown};
+use super::flow::{Collection, Flow, Input, Inputs, Output, changes, inserts};
+use super::workloads::Takes;
 
 /// An item as it travels: order, then price and quantity.
 type ItemRow = (u32, (u32, u32));
@@ -28,88 +17,16 @@ type SaleRow = (u32, u32);
 /// A customer: key, region.
 type CustomerRow = (u32, u32);
 
-/// A worker with one or two inputs, and the sum of what its output shows.
-pub struct Dataflow<A: Data, B: Data> {
-    worker: Worker,
-    first: InputSession<u32, A, isize>,
-    second: InputSession<u32, B, isize>,
-    probe: Probe<u32>,
-    shown: Rc<Cell<u64>>,
-}
+/// A point: series, then value. The difference holds the sum.
+type PointRow = (u32, u32);
 
-/// Input of either side.
-pub enum Input<A, B> {
-    /// Of the first.
-    First(Rows<A>),
-    /// Of the second.
-    Second(Rows<B>),
-}
-
-impl<A: Data, B: Data> Dataflow<A, B> {
-    fn new() -> Self {
-        let worker = Worker::new(WorkerConfig::default(), Allocator::Thread(Default::default()), Some(Instant::now()));
-        let (first, second) = (InputSession::new(), InputSession::new());
-        Dataflow { worker, first, second, probe: Probe::new(), shown: Rc::default() }
-    }
-
-    fn give(&mut self, input: Input<A, B>) {
-        match input {
-            Input::First(rows) => rows.into_iter().for_each(|(row, diff)| self.first.update(row, diff)),
-            Input::Second(rows) => rows.into_iter().for_each(|(row, diff)| self.second.update(row, diff)),
-        }
-    }
-
-    fn close(&mut self) {
-        let time = self.first.time() + 1;
-        self.first.advance_to(time);
-        self.second.advance_to(time);
-        self.first.flush();
-        self.second.flush();
-        while self.probe.less_than(&time) {
-            self.worker.step();
-        }
-    }
-}
-
-/// Adds up what is shown as it comes and goes.
-fn note<'scope, D: Data>(
-    output: VecCollection<'scope, u32, D, isize>,
-    shown: &Rc<Cell<u64>>,
-    part: impl Fn(&D) -> u64 + 'static,
-) -> VecCollection<'scope, u32, D, isize> {
-    let shown = shown.clone();
-    output.inspect(move |(data, _, diff)| shown.set(shown.get().wrapping_add(part(data).wrapping_mul(*diff as u64))))
-}
-
-impl<A: Data, B: Data> Contestant for Dataflow<A, B> {
-    type Input = Input<A, B>;
-
-    fn load(&mut self, rows: Self::Input) {
-        self.give(rows);
-    }
-
-    fn loaded(&mut self) {
-        self.close();
-    }
-
-    fn step(&mut self, changes: Self::Input) {
-        self.give(changes);
-        self.close();
-    }
-
-    fn checksum(&mut self) -> u64 {
-        self.shown.get()
-    }
-}
+/// A player: board, then score, which holds the key too.
+type PlayerRow = (u32, u64);
 
 /// One `reduce` over an order's items.
-pub fn w2(_orders: u64) -> Dataflow<ItemRow, ()> {
-    let mut flow = Dataflow::new();
-    let (first, second, probe, shown) = (&mut flow.first, &mut flow.second, &flow.probe, &flow.shown);
-    flow.worker.dataflow::<u32, _, _>(|scope| {
-        // Nothing comes here; it ends with the others.
-        let _: VecCollection<'_, u32, (), isize> = second.to_collection(scope);
-        let orders = first.to_collection(scope).reduce(|_order, items: &[(&(u32, u32), isize)], out: &mut Vec<(_, isize)>| {
+pub fn w2(workers: usize) -> Flow<ItemRow> {
+    Flow::new(workers, |inputs: Inputs<'_, ItemRow>, output| {
+        let orders = inputs.a.reduce(|_order, items: &[(&(u32, u32), isize)], out: &mut Vec<(_, isize)>| {
             let mut all = (0i64, 0i64, 0i64);
             for ((price, qty), diff) in items {
                 let (price, diff) = (i64::from(*price), *diff as i64);
@@ -117,10 +34,8 @@ pub fn w2(_orders: u64) -> Dataflow<ItemRow, ()> {
             }
             out.push((all, 1));
         });
-        let part = |(order, (sum, count, max)): &(u32, (i64, i64, i64))| w2_shown(u64::from(*order), *sum, *count, *max);
-        note(orders, shown, part).inner.probe_with(probe);
-    });
-    flow
+        output.note(orders, |(order, (sum, count, max))| w2_shown(u64::from(*order), *sum, *count, *max));
+    })
 }
 
 /// What a region shows.
@@ -129,32 +44,71 @@ fn w3_part((region, (sum, count)): &(u32, (isize, isize))) -> u64 {
 }
 
 /// Orders joined with customers, then summed up by region.
-pub fn w3(_customers: u64) -> Dataflow<SaleRow, CustomerRow> {
-    let mut flow = Dataflow::new();
-    let (first, second, probe, shown) = (&mut flow.first, &mut flow.second, &flow.probe, &flow.shown);
-    flow.worker.dataflow::<u32, _, _>(|scope| {
-        let (sales, customers) = (first.to_collection(scope).arrange_by_key(), second.to_collection(scope).arrange_by_key());
+pub fn w3(workers: usize) -> Flow<SaleRow, CustomerRow> {
+    Flow::new(workers, |inputs: Inputs<'_, SaleRow, CustomerRow>, output| {
+        let (sales, customers) = (inputs.a.arrange_by_key(), inputs.b.arrange_by_key());
         let amounts = sales.join_core(customers, |_, amount, region| Some((*region, *amount)));
         let regions = amounts.explode(|(region, amount): (u32, u32)| Some((region, (amount as isize, 1isize))));
-        note(regions.count_total_core::<isize>(), shown, w3_part).inner.probe_with(probe);
-    });
-    flow
+        output.note(regions.count_total_core::<isize>(), w3_part);
+    })
 }
 
 /// The same with orders summed up by customer before the join, as somebody would write it who knows that it pays.
-pub fn w3_pushed(_customers: u64) -> Dataflow<SaleRow, CustomerRow> {
-    let mut flow = Dataflow::new();
-    let (first, second, probe, shown) = (&mut flow.first, &mut flow.second, &flow.probe, &flow.shown);
-    flow.worker.dataflow::<u32, _, _>(|scope| {
-        let sales =
-            first.to_collection(scope).explode(|(customer, amount): (u32, u32)| Some((customer, (amount as isize, 1isize))));
-        let customers = second.to_collection(scope).arrange_by_key();
+pub fn w3_pushed(workers: usize) -> Flow<SaleRow, CustomerRow> {
+    Flow::new(workers, |inputs: Inputs<'_, SaleRow, CustomerRow>, output| {
+        let sales = inputs.a.explode(|(customer, amount): (u32, u32)| Some((customer, (amount as isize, 1isize))));
+        let customers = inputs.b.arrange_by_key();
         let totals = sales.count_total_core::<isize>().arrange_by_key();
         let totals = totals.join_core(customers, |_, total, region| Some((*region, *total)));
         let regions = totals.explode(|(region, total): (u32, (isize, isize))| Some((region, total)));
-        note(regions.count_total_core::<isize>(), shown, w3_part).inner.probe_with(probe);
+        output.note(regions.count_total_core::<isize>(), w3_part);
+    })
+}
+
+/// Sum and count of a series in the difference; the points that leave are told to it, outside the clock.
+pub struct Averages {
+    flow: Flow<PointRow>,
+    series: u64,
+}
+
+/// `series` is how many there are.
+pub fn w4a(series: u64) -> Averages {
+    let flow = Flow::new(1, |inputs: Inputs<'_, PointRow>, output: &Output| {
+        let sums = inputs.a.explode(|(series, value): (u32, u32)| Some((series, (value as isize, 1isize))));
+        output.note(sums.count_total_core::<isize>(), |(series, (sum, count))| {
+            w4a_shown(u64::from(*series), *sum as i64, *count as i64)
+        });
     });
-    flow
+    Averages { flow, series }
+}
+
+/// The ten greatest of each group, the best first.
+pub fn best<'scope>(rows: Collection<'scope, (u32, u64)>) -> Collection<'scope, (u32, Vec<u64>)> {
+    rows.reduce(|_, rows: &[(&u64, isize)], out: &mut Vec<(Vec<u64>, isize)>| {
+        out.push((rows.iter().rev().take(BEST).map(|(row, _)| **row).collect(), 1));
+    })
+}
+
+/// What a board shows; a score ends with the player's key.
+fn w4b_part((board, scores): &(u32, Vec<u64>)) -> u64 {
+    w4b_shown(u64::from(*board), scores.iter().map(|score| score & 0xf_ffff))
+}
+
+/// One `reduce` over a board's players.
+pub fn w4b(_boards: u64) -> Flow<PlayerRow> {
+    Flow::new(1, |inputs: Inputs<'_, PlayerRow>, output| output.note(best(inputs.a), w4b_part))
+}
+
+/// The same in two layers, as somebody would write it who knows that it pays: the ten greatest of each of 32 parts of a board, then of them.
+pub fn w4b_layers(_boards: u64) -> Flow<PlayerRow> {
+    Flow::new(1, |inputs: Inputs<'_, PlayerRow>, output| {
+        let parts = inputs.a.map(|(board, score)| ((board << 5) | ((score & 0xf_ffff) as u32 / 1_000 % 32), score));
+        let some = parts.reduce(|_, players: &[(&u64, isize)], out: &mut Vec<(u64, isize)>| {
+            out.extend(players.iter().rev().take(BEST).map(|(score, _)| (**score, 1)));
+        });
+        let some = some.map(|(part, score)| (part >> 5, score));
+        output.note(best(some), w4b_part);
+    })
 }
 
 fn item_row(item: &Item) -> ItemRow {
@@ -169,38 +123,82 @@ fn customer_row(customer: &Customer) -> CustomerRow {
     (customer.id as u32, customer.region as u32)
 }
 
-fn inserts<R, D>(rows: &[R], row: fn(&R) -> D) -> Rows<D> {
-    rows.iter().map(|r| (row(r), 1)).collect()
+fn point_row(point: &Point) -> PointRow {
+    (point.series as u32, point.value as u32)
 }
 
-fn changes<R, D>(edits: &[Edit<R>], row: fn(&R) -> D) -> Rows<D> {
-    edits.iter().flat_map(|edit| [(row(&edit.old), -1), (row(&edit.new), 1)]).collect()
+fn player_row(player: &Player) -> PlayerRow {
+    (player.board as u32, player.score as u64)
 }
 
-impl GroupBy for Dataflow<ItemRow, ()> {
-    fn items(&mut self, rows: &[Item]) -> Self::Input {
-        Input::First(inserts(rows, item_row))
+impl Takes<Item> for Flow<ItemRow> {
+    fn inserts(&mut self, rows: &[Item]) -> Self::Input {
+        Input { a: inserts(rows, item_row), ..Input::default() }
     }
 
-    fn item_edits(&mut self, edits: &[Edit<Item>]) -> Self::Input {
-        Input::First(changes(edits, item_row))
+    fn edits(&mut self, edits: &[Edit<Item>]) -> Self::Input {
+        Input { a: changes(edits, item_row), ..Input::default() }
     }
 }
 
-impl Join for Dataflow<SaleRow, CustomerRow> {
-    fn customers(&mut self, rows: &[Customer]) -> Self::Input {
-        Input::Second(inserts(rows, customer_row))
+impl Takes<Sale> for Flow<SaleRow, CustomerRow> {
+    fn inserts(&mut self, rows: &[Sale]) -> Self::Input {
+        Input { a: inserts(rows, sale_row), ..Input::default() }
     }
 
-    fn sales(&mut self, rows: &[Sale]) -> Self::Input {
-        Input::First(inserts(rows, sale_row))
+    fn edits(&mut self, edits: &[Edit<Sale>]) -> Self::Input {
+        Input { a: changes(edits, sale_row), ..Input::default() }
+    }
+}
+
+impl Takes<Customer> for Flow<SaleRow, CustomerRow> {
+    fn inserts(&mut self, rows: &[Customer]) -> Self::Input {
+        Input { b: inserts(rows, customer_row), ..Input::default() }
     }
 
-    fn sale_edits(&mut self, edits: &[Edit<Sale>]) -> Self::Input {
-        Input::First(changes(edits, sale_row))
+    fn edits(&mut self, edits: &[Edit<Customer>]) -> Self::Input {
+        Input { b: changes(edits, customer_row), ..Input::default() }
+    }
+}
+
+impl Takes<Player> for Flow<PlayerRow> {
+    fn inserts(&mut self, rows: &[Player]) -> Self::Input {
+        Input { a: inserts(rows, player_row), ..Input::default() }
     }
 
-    fn customer_edits(&mut self, edits: &[Edit<Customer>]) -> Self::Input {
-        Input::Second(changes(edits, customer_row))
+    fn edits(&mut self, edits: &[Edit<Player>]) -> Self::Input {
+        Input { a: changes(edits, player_row), ..Input::default() }
+    }
+}
+
+impl super::workloads::Contestant for Averages {
+    type Input = Input<PointRow>;
+
+    fn load(&mut self, rows: Self::Input) {
+        self.flow.load(rows);
+    }
+
+    fn loaded(&mut self) {
+        self.flow.loaded();
+    }
+
+    fn step(&mut self, changes: Self::Input) {
+        self.flow.step(changes);
+    }
+
+    fn checksum(&mut self) -> u64 {
+        self.flow.checksum()
+    }
+}
+
+impl Takes<Point> for Averages {
+    fn inserts(&mut self, rows: &[Point]) -> Self::Input {
+        let left = |row: &Point| row.id.checked_sub(LAST * self.series).map(|id| (point_row(&point(id, self.series)), -1));
+        let a = rows.iter().flat_map(|row| [Some((point_row(row), 1)), left(row)]).flatten().collect();
+        Input { a, ..Input::default() }
+    }
+
+    fn edits(&mut self, edits: &[Edit<Point>]) -> Self::Input {
+        Input { a: changes(edits, point_row), ..Input::default() }
     }
 }

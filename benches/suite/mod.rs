@@ -5,19 +5,23 @@
 //!
 //! Next to read: [`workloads`], what is run; [`harness`], how it is measured; [`ours`], the graphs.
 
+mod binlog;
 pub mod cells;
 pub mod data;
 pub mod differential;
+pub mod flow;
 pub mod harness;
+pub mod nexmark;
 pub mod ours;
 mod report;
+pub mod tpch;
 pub mod workloads;
 
 use std::process::{Command, Stdio};
 
 use self::harness::{Figure, Runner};
 use self::ours::Ours;
-use self::workloads::{Size, w2, w3};
+use self::workloads::{Size, w2, w3, w4a, w4b};
 
 /// One contestant of one workload.
 pub struct Entry {
@@ -25,11 +29,18 @@ pub struct Entry {
     pub workload: &'static str,
     /// `thalweg`.
     pub engine: &'static str,
-    /// Runs all phases.
-    pub run: fn(Runner<'_>, Size),
+    run: Box<Run>,
 }
 
+/// Runs all phases.
+type Run = dyn Fn(Runner<'_>, Size);
+
 impl Entry {
+    /// `run` runs all phases.
+    pub fn new(workload: &'static str, engine: &'static str, run: impl Fn(Runner<'_>, Size) + 'static) -> Entry {
+        Entry { workload, engine, run: Box::new(run) }
+    }
+
     /// Runs all phases, and hands over each figure as it is there.
     fn run(&self, size: Size, take: &mut dyn FnMut(Figure)) {
         (self.run)(Runner { workload: self.workload, engine: self.engine, take }, size);
@@ -43,14 +54,24 @@ impl Entry {
 /// Ours and the light peers.
 pub fn entries() -> Vec<Entry> {
     let mut all = vec![
-        Entry { workload: "w2", engine: "thalweg", run: |runner, size| w2(runner, size, |orders| Ours::w2(orders, 1)) },
-        Entry { workload: "w2", engine: "differential", run: |runner, size| w2(runner, size, differential::w2) },
-        Entry { workload: "w3", engine: "thalweg", run: |runner, size| w3(runner, size, |_| Ours::w3(1)) },
-        Entry { workload: "w3", engine: "differential", run: |runner, size| w3(runner, size, differential::w3) },
-        Entry { workload: "w3", engine: "differential-push", run: |runner, size| w3(runner, size, differential::w3_pushed) },
-        Entry { workload: "w2-2workers", engine: "thalweg", run: |runner, size| w2(runner, size, |orders| Ours::w2(orders, 2)) },
-        Entry { workload: "w3-2workers", engine: "thalweg", run: |runner, size| w3(runner, size, |_| Ours::w3(2)) },
+        Entry::new("w2", "thalweg", |runner, size| w2(runner, size, |orders| Ours::w2(orders, 1))),
+        Entry::new("w2", "differential", |runner, size| w2(runner, size, |_| differential::w2(1))),
+        Entry::new("w3", "thalweg", |runner, size| w3(runner, size, |_| Ours::w3(1))),
+        Entry::new("w3", "differential", |runner, size| w3(runner, size, |_| differential::w3(1))),
+        Entry::new("w3", "differential-push", |runner, size| w3(runner, size, |_| differential::w3_pushed(1))),
+        Entry::new("w4a", "thalweg", |runner, size| w4a(runner, size, Ours::w4a)),
+        Entry::new("w4a", "differential", |runner, size| w4a(runner, size, differential::w4a)),
+        Entry::new("w4b", "thalweg", |runner, size| w4b(runner, size, Ours::w4b)),
+        Entry::new("w4b", "differential", |runner, size| w4b(runner, size, differential::w4b)),
+        Entry::new("w4b", "differential-layers", |runner, size| w4b(runner, size, differential::w4b_layers)),
+        Entry::new("w2-2workers", "thalweg", |runner, size| w2(runner, size, |orders| Ours::w2(orders, 2))),
+        Entry::new("w2-2workers", "differential", |runner, size| w2(runner, size, |_| differential::w2(2))),
+        Entry::new("w3-2workers", "thalweg", |runner, size| w3(runner, size, |_| Ours::w3(2))),
+        Entry::new("w3-2workers", "differential", |runner, size| w3(runner, size, |_| differential::w3(2))),
     ];
+    all.extend(nexmark::entries());
+    all.extend(tpch::entries());
+    all.extend(binlog::entries());
     all.extend(cells::entries());
     all
 }
