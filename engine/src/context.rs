@@ -163,6 +163,8 @@ pub struct Context {
     pub reports_fills: bool,
     /// A restart is bringing rows back; see [`crate::region`].
     pub restoring: bool,
+    /// The rows are there, and what had failed fails again.
+    pub thawing: bool,
 }
 
 /// The names of the key that the plan declares; a multiset's come with its first schema.
@@ -224,6 +226,7 @@ impl Context {
             memory: Memory::default(),
             reports_fills: true,
             restoring: false,
+            thawing: false,
         }
     }
 

@@ -108,6 +108,7 @@ impl Shard {
         self.learn(ingress.mappings);
         self.context.batch = ingress.batch;
         self.sort_by_home(ingress.arrivals);
+        self.context.thawing = ingress.thaw;
         if ingress.thaw {
             self.context.restoring = false;
             self.regions.iter_mut().for_each(|region| region.thaw(self.context.batch.first, &mut self.context));

@@ -19,12 +19,14 @@ pub struct Scratch {
     pub dirty: Vec<u64>,
     /// Straight code's scratch and constants.
     pub frame: Vec<u64>,
+    /// The cells that stand still with `FROZEN`, by word of dirty bits: the self-references, less those of the row that thaw.
+    pub frozen: Vec<u64>,
 }
 
 /// Runs every dirty cell of a row, and those that become dirty by it. Gives the number of cells run. `deltas` gets the changes of
 /// fields that go from word to word, `moved` the others, and all where somebody besides wants to know.
 ///
-/// With `FROZEN`, self-references do not step: a restart has brought their values, and rows are still coming.
+/// With `FROZEN`, self-references do not step: a restart has brought their values, and rows are still coming, or the errors behind them.
 pub fn propagate<const FROZEN: bool>(
     layout: &Layout,
     rows: &mut Rows,
@@ -34,7 +36,7 @@ pub fn propagate<const FROZEN: bool>(
     deltas: Option<&mut Deltas>,
 ) -> u64 {
     let mut told = ToldBy { layout, moved, deltas };
-    let mut front = Front::new(layout, &mut scratch.dirty);
+    let mut front = Front::new(layout, &scratch.frozen, &mut scratch.dirty);
     loop {
         let is_plain = rows.is_plain(row);
         let (here, frame) = (rows.row_mut(row), &mut scratch.frame);
@@ -75,6 +77,7 @@ fn stretch<const FROZEN: bool, const PLAIN: bool>(
 /// The dirty cells, lowest first.
 struct Front<'a> {
     layout: &'a Layout,
+    frozen: &'a [u64],
     dirty: &'a mut [u64],
     word: usize,
     bits: u64,
@@ -84,9 +87,9 @@ struct Front<'a> {
 
 impl<'a> Front<'a> {
     #[inline]
-    fn new(layout: &'a Layout, dirty: &'a mut [u64]) -> Front<'a> {
+    fn new(layout: &'a Layout, frozen: &'a [u64], dirty: &'a mut [u64]) -> Front<'a> {
         let bits = dirty.first_mut().map_or(0, std::mem::take);
-        Front { layout, dirty, word: 0, bits, count: 0 }
+        Front { layout, frozen, dirty, word: 0, bits, count: 0 }
     }
 
     #[inline(always)]
@@ -99,7 +102,7 @@ impl<'a> Front<'a> {
             let at = self.word * 64 + self.bits.trailing_zeros() as usize;
             let lowest = self.bits & self.bits.wrapping_neg();
             self.bits ^= lowest;
-            if !FROZEN || self.layout.selves[self.word] & lowest == 0 {
+            if !FROZEN || self.frozen[self.word] & lowest == 0 {
                 self.count += 1;
                 return Some(at);
             }

@@ -2,7 +2,8 @@
 //!
 //! While rows come back, self-references stand still at the values from before; their inputs are not yet what they were. When all
 //! rows are there, those **thaw** that are new, and those whose last step had failed: they step on the inputs as they are, so an
-//! error is there again. Then the last good values are put behind the errors.
+//! error is there again. The others stand still meanwhile: that an error of their inputs is there again is no change. Then the last good
+//! values are put behind the errors.
 
 use hashbrown::HashMap;
 use thalweg_formulas::Value;
@@ -49,7 +50,13 @@ impl Region {
         }
         for cell in self.thawing.remove(&row).unwrap_or_default() {
             self.scratch.dirty[cell as usize / 64] |= 1 << (cell % 64);
+            self.scratch.frozen[cell as usize / 64] &= !(1 << (cell % 64));
         }
+    }
+
+    /// The next row's self-references stand still, all of them.
+    pub(super) fn freeze_again(&mut self) {
+        self.scratch.frozen.copy_from_slice(&self.layout.selves);
     }
 
     /// Puts the last good values from before behind the errors that are there again; where none is known there was none.
@@ -58,7 +65,10 @@ impl Region {
         for at in 0..self.layout.cells.len() {
             let slot = self.layout.cells[at].slot;
             // The definition before may have had it under another one of its names.
-            let names = self.held_names(slot);
+            let mut names = self.held_names(slot);
+            if names.is_empty() && self.layout.inits[at].is_some() {
+                names.push(self.node_name(slot));
+            }
             if names.is_empty() {
                 continue;
             }

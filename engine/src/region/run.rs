@@ -44,7 +44,7 @@ impl Region {
             aggregates: Aggregates::new(&layout.groups_in),
             home,
             pad: Pad::default(),
-            scratch: Scratch { dirty: vec![0; layout.dirty_words], frame: layout.code.frame() },
+            scratch: Scratch { dirty: vec![0; layout.dirty_words], frame: layout.code.frame(), frozen: layout.selves.clone() },
             moved: Vec::new(),
             born: Vec::new(),
             news: Vec::new(),
@@ -273,6 +273,9 @@ impl Region {
             self.mark_thawed(row);
         }
         self.run_change(epoch, row, moved, context);
+        if context.thawing {
+            self.freeze_again();
+        }
         if self.home.is_some() {
             self.react_to_change(epoch, touch, context);
         }
@@ -289,12 +292,12 @@ impl Region {
         moved.iter().for_each(|entry| self.rows.release(entry.old));
     }
 
-    /// Runs the dirty cells of a row; self-references stand still while a restart brings rows. Of a row that lives on, `tells` tells
+    /// Runs the dirty cells of a row; self-references stand still while a restart brings rows, and then all but those that thaw. Of a row that lives on, `tells` tells
     /// the deltas that are words; the others are in `moved`.
     pub(super) fn propagate(&mut self, row: u32, moved: &mut Vec<Moved>, tells: bool, context: &mut Context) {
         let deltas = tells.then_some(&mut context.out.deltas);
         let (layout, rows, scratch) = (&self.layout, &mut self.rows, &mut self.scratch);
-        context.out.counts.cells += match context.restoring {
+        context.out.counts.cells += match context.restoring || context.thawing {
             false => propagate::<false>(layout, rows, row, scratch, moved, deltas),
             true => propagate::<true>(layout, rows, row, scratch, moved, deltas),
         };
