@@ -38,7 +38,9 @@ pub use thalweg_graph as graph;
 
 /// What a program that defines a graph needs.
 pub mod prelude {
-    pub use crate::dsl::{Changes, Ctx, DefinitionError, Derived, Effect, Graph, LiveGraph, Pattern, State, Traced, if_else};
+    pub use crate::dsl::{
+        Changes, Ctx, DefinitionError, Derived, Effect, Graph, LiveGraph, Pattern, State, TimingPolicy, Traced, if_else,
+    };
     pub use crate::embed::{Running, Slow, Subscribe, Subscription, Update};
     pub use thalweg_engine::Options;
     pub use thalweg_formulas::{Cell, Timestamp, Value};

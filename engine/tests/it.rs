@@ -33,5 +33,7 @@ mod restart;
 mod stories;
 #[path = "it/swap.rs"]
 mod swap;
+#[path = "it/timing.rs"]
+mod timing;
 #[path = "it/twins.rs"]
 mod twins;

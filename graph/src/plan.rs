@@ -152,6 +152,17 @@ pub struct Field {
     pub reads: Vec<Arc<str>>,
     /// Whether a change costs only what it touches.
     pub maintenance: Maintenance,
+    /// When its value is published; `None`: at once.
+    pub published: Option<Published>,
+}
+
+/// How a field that is not published at once is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// When, in words: `while open`, `in batches of 1000`.
+    pub when: Arc<str>,
+    /// The slot of its region that has the computed value. What is published is stale where the two differ.
+    pub computed: SlotId,
 }
 
 /// How a node is kept.
@@ -161,6 +172,16 @@ pub enum Maintenance {
     Incremental(String),
     /// The node is computed again from all of its input; the text says why.
     Recomputed(String),
+}
+
+impl Maintenance {
+    /// The same, and something besides.
+    pub(crate) fn and(self, more: &str) -> Maintenance {
+        match self {
+            Maintenance::Incremental(how) => Maintenance::Incremental(format!("{how}; {more}")),
+            Maintenance::Recomputed(why) => Maintenance::Recomputed(format!("{why}; {more}")),
+        }
+    }
 }
 
 /// An effect on a state condition.

@@ -217,10 +217,58 @@ pub struct FieldSpec {
     pub name: String,
     /// The formula text.
     pub formula: String,
-    /// When it runs; only `immediate` so far.
-    pub timing: Option<String>,
+    /// When its value is published; without, at once.
+    pub timing: Option<TimingSpec>,
+    /// A change smaller than this, measured from the value that was published last, is not published.
+    pub epsilon: Option<f64>,
     /// The value of `self` before the first step, in JSON (`INTERFACES` §4); without, the typed zero.
     pub init: Option<serde_json::Value>,
+}
+
+impl FieldSpec {
+    /// Whether its value is kept from before, so that it depends on more than the rows as they are: a timing or an `epsilon`. A formula
+    /// that reads `self` keeps its value as well.
+    pub fn is_timed(&self) -> bool {
+        let at_once = matches!(&self.timing, None | Some(TimingSpec::Word(_)));
+        !at_once || self.epsilon.is_some()
+    }
+}
+
+/// When the value of a field is published: a word, or a policy with its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TimingSpec {
+    /// `immediate`, as without.
+    Word(String),
+    /// A policy.
+    Policy(PolicySpec),
+}
+
+impl From<&str> for TimingSpec {
+    fn from(word: &str) -> TimingSpec {
+        TimingSpec::Word(word.to_owned())
+    }
+}
+
+impl From<PolicySpec> for TimingSpec {
+    fn from(policy: PolicySpec) -> TimingSpec {
+        TimingSpec::Policy(policy)
+    }
+}
+
+/// A timing policy as it was written: one of `when`, `on_completion` and `batch`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PolicySpec {
+    /// A condition over the document: while it does not hold, the value that was published stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// A condition over the document: when it first holds, the value is published, once and for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_completion: Option<String>,
+    /// How many changes are published at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<u64>,
 }
 
 /// An effect: it fires when its condition rises for a document.
@@ -343,7 +391,7 @@ pub struct ActionSpec {
 pub enum Place {
     /// Table `index`, and a key in it (`""` for the table itself): `key`, `columns.price`, `relations.items`.
     Table(usize, String),
-    /// Field `index`, and `name`, `formula`, `timing` or `init`.
+    /// Field `index`, and its key: `name`, `formula`, `timing`, `timing.when`, …
     Field(usize, &'static str),
     /// Effect `index`, and its key: `when`, `on`, `payload`, …
     Effect(usize, &'static str),

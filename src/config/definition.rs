@@ -191,10 +191,12 @@ impl<'a> Reader<'a> {
                 let Some(mut section) = Section::of(format!("field `{}`", entry.key), &entry.item, self.out) else { return };
                 field.formula = self.required(&mut section, "formula", Place::Field(index, "formula"));
                 field.timing = self.timing(&mut section, index);
+                field.epsilon = self.epsilon(&mut section, index);
                 if let Some(item) = section.item("init") {
                     self.mark(Place::Field(index, "init"), &item.origin, None);
                     field.init = json_of(self.out, "`init`", item);
                 }
+                section.not_built(&["versioned", "lazy"]);
                 section.finish();
             }
             other => {
@@ -208,30 +210,6 @@ impl<'a> Reader<'a> {
             }
         }
         self.spec.fields.push(field);
-    }
-
-    fn timing(&mut self, section: &mut Section<'_>, index: usize) -> Option<String> {
-        let item = section.item("timing")?;
-        self.mark(Place::Field(index, "timing"), &item.origin, None);
-        match &item.tree {
-            Tree::Text(timing) if timing == "immediate" => Some(timing.clone()),
-            Tree::Text(timing) if ["lazy", "on_completion", "conditional", "temporal", "batched"].contains(&timing.as_str()) => {
-                let diag = Diag::error(287, format!("timing `{timing}` is not built yet")).note("built: immediate");
-                self.out.report(diag, &item.origin, "not built yet");
-                None
-            }
-            Tree::Text(timing) => {
-                let diag = Diag::error(282, format!("unknown timing `{timing}`")).help("write `immediate`, or leave it out");
-                self.out.report(diag, &item.origin, "no such timing");
-                None
-            }
-            Tree::Table(_) => {
-                let diag = Diag::error(287, "a batched timing is not built yet").note("built: immediate");
-                self.out.report(diag, &item.origin, "not built yet");
-                None
-            }
-            other => wrong_type(self.out, "`timing`", "a string", other, &item.origin),
-        }
     }
 
     // ---- [[effect]] --------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ mod reader;
 mod secret;
 mod sections;
 mod sources;
+mod timing;
 mod tree;
 
 use std::path::Path;

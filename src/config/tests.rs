@@ -317,14 +317,18 @@ fn every_section_is_read_in_the_order_written() {
                     name: "z",
                     formula: "1",
                     timing: None,
+                    epsilon: None,
                     init: None,
                 },
                 FieldSpec {
                     name: "a",
                     formula: "self + 1",
                     timing: Some(
-                        "immediate",
+                        Word(
+                            "immediate",
+                        ),
                     ),
+                    epsilon: None,
                     init: Some(
                         Number(1.5),
                     ),
@@ -440,7 +444,7 @@ url = "mysql://root:hunter2@localhost"
 Order.total = "1"
 "Order.n" = 3
 "Order.m" = { formula = "1", timming = "immediate" }
-"Order.o" = { formula = "1", timing = { batch = 1000 } }
+"Order.o" = { formula = "1", timing = { batch = "many", wen = "x", or_after = "1s" }, versioned = true }
 [[effect]]
 when = "x"
 durability = "do"
@@ -531,15 +535,38 @@ actions = [{ url = "x" }, { type = "webhook", url = "https://x", secret = "s3cre
                |                              ^^^^^^^ no such key
                |
                = help: did you mean `timing`?
-               = note: keys: formula, timing, init
+               = note: keys: formula, timing, epsilon, init
 
-            error[E0287]: a batched timing is not built yet
-              --> t.toml:21:39
+            error[E0281]: `batch` of `timing` of field `Order.o` must be an integer, found a string
+              --> t.toml:21:49
                |
-            21 | "Order.o" = { formula = "1", timing = { batch = 1000 } }
-               |                                       ^^^^^^^^^^^^^^^^ not built yet
+            21 | "Order.o" = { formula = "1", timing = { batch = "many", wen = "x", or_after = "1s" }, versioned = true }
+               |                                                 ^^^^^^ expected an integer
+
+            error[E0280]: unknown key `wen` in `timing` of field `Order.o`
+              --> t.toml:21:57
                |
-               = note: built: immediate
+            21 | "Order.o" = { formula = "1", timing = { batch = "many", wen = "x", or_after = "1s" }, versioned = true }
+               |                                                         ^^^ no such key
+               |
+               = help: did you mean `when`?
+               = note: keys: when, on_completion, batch
+
+            error[E0287]: `or_after` of `timing` of field `Order.o` is not built yet
+              --> t.toml:21:68
+               |
+            21 | "Order.o" = { formula = "1", timing = { batch = "many", wen = "x", or_after = "1s" }, versioned = true }
+               |                                                                    ^^^^^^^^ not built yet
+               |
+               = help: leave it out
+
+            error[E0287]: `versioned` of field `Order.o` is not built yet
+              --> t.toml:21:87
+               |
+            21 | "Order.o" = { formula = "1", timing = { batch = "many", wen = "x", or_after = "1s" }, versioned = true }
+               |                                                                                       ^^^^^^^^^ not built yet
+               |
+               = help: leave it out
 
             error[E0283]: section `[[effect]]` has no `name`
               --> t.toml:22:1

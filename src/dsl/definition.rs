@@ -11,6 +11,7 @@ use thalweg_graph::spec::{
 };
 use thalweg_graph::{GraphSpec, Plan, planning};
 
+use super::timing::TimingPolicy;
 use super::trace::{Ctx, Traced, trace};
 use crate::embed::{Handler, Handlers, LiveGraph, Running};
 
@@ -84,6 +85,8 @@ impl State {
 pub struct Derived {
     formula: Result<Ast, Vec<Problem>>,
     init: Option<Value>,
+    timing: TimingPolicy,
+    epsilon: Option<f64>,
 }
 
 impl Derived {
@@ -95,12 +98,28 @@ impl Derived {
 
     /// A traced closure; see [`super::trace`].
     pub fn compute<R: Into<Traced>>(closure: impl Fn(&Ctx) -> R) -> Derived {
-        Derived { formula: trace(|ctx| closure(ctx).into()), init: None }
+        Derived::of_ast(trace(|ctx| closure(ctx).into()), None)
     }
 
     /// A formula as text.
     pub fn formula(text: &str) -> Derived {
-        Derived { formula: parse(text), init: None }
+        Derived::of_ast(parse(text), None)
+    }
+
+    /// When the value is published; without, at once.
+    pub fn timing(mut self, policy: TimingPolicy) -> Derived {
+        self.timing = policy;
+        self
+    }
+
+    /// A change smaller than this is not published. It is measured from the value that was published last, so small changes add up.
+    pub fn epsilon(mut self, epsilon: f64) -> Derived {
+        self.epsilon = Some(epsilon);
+        self
+    }
+
+    pub(super) fn of_ast(formula: Result<Ast, Vec<Problem>>, init: Option<Value>) -> Derived {
+        Derived { formula, init, timing: TimingPolicy::immediate(), epsilon: None }
     }
 }
 
@@ -120,7 +139,7 @@ impl Accumulate {
     /// The input.
     pub fn of(self, path: &str) -> Derived {
         let formula = trace(|ctx| (self.step)(Traced(Ast::ident("self")), ctx.get(path)));
-        Derived { formula, init: self.init }
+        Derived::of_ast(formula, self.init)
     }
 }
 
@@ -218,7 +237,8 @@ impl Graph {
     pub fn derived(&mut self, name: &str, derived: Derived) -> &mut Graph {
         let formula = self.text(name, derived.formula);
         let init = derived.init.map(|value| to_json(&value));
-        self.spec.fields.push(FieldSpec { name: name.into(), formula, timing: None, init });
+        let timing = self.timing(name, derived.timing);
+        self.spec.fields.push(FieldSpec { name: name.into(), formula, timing, epsilon: derived.epsilon, init });
         self
     }
 
@@ -296,7 +316,7 @@ impl Graph {
         Ok((Arc::new(plan), self.handlers))
     }
 
-    fn text(&mut self, name: &str, formula: Result<Ast, Vec<Problem>>) -> String {
+    pub(super) fn text(&mut self, name: &str, formula: Result<Ast, Vec<Problem>>) -> String {
         match formula {
             Ok(ast) => ast.to_string(),
             Err(problems) => {

@@ -31,6 +31,7 @@ mod changes;
 mod definition;
 mod groups;
 mod joins;
+mod timing;
 pub mod trace;
 
 pub use crate::embed::{Handler, LiveGraph};
@@ -39,4 +40,5 @@ pub use changes::Changes;
 pub use definition::{Accumulate, DefinitionError, Derived, Effect, Graph, State};
 pub use groups::Grouped;
 pub use joins::Joined;
+pub use timing::TimingPolicy;
 pub use trace::{Ctx, Traced, if_else};

@@ -207,7 +207,7 @@ pub fn mysql_config(name: &str, url: String, from: &config::MysqlConfig, spec: &
     let mut config = mysql::MysqlConfig::new(name, url);
     config.server_id = from.server_id;
     config.clears = true;
-    config.in_one = spec.fields.iter().any(|field| refers_to_self(&field.formula));
+    config.in_one = spec.fields.iter().any(|field| field.is_timed() || refers_to_self(&field.formula));
     let keyless = spec.tables.iter().filter(|table| table.key.as_ref().is_some_and(Vec::is_empty));
     config.keyless = keyless.map(|table| table.from.clone().unwrap_or_else(|| table.name.clone())).collect();
     config.tls = match &from.tls {

@@ -47,6 +47,7 @@ pub fn field(name: &str, table: u32, region: u32, slot: u32, ty: Type) -> Field 
         slot: SlotId(slot),
         reads: vec![],
         maintenance: Maintenance::Incremental(String::new()),
+        published: None,
     }
 }
 

@@ -7,8 +7,8 @@ use thalweg_formulas::decimal::Decimal;
 use thalweg_formulas::{Timestamp, Type, Value};
 use thalweg_graph::planning::plan;
 use thalweg_graph::spec::{
-    BySpec, ClassifySpec, EffectSpec, FieldSpec, GraphSpec, GroupSpec, JoinSpec, OneOrMany, ReactionSpec, RelationSpec,
-    ScheduleSpec, TableSpec, TimerSpec, WindowSpec,
+    BySpec, ClassifySpec, EffectSpec, FieldSpec, GraphSpec, GroupSpec, JoinSpec, OneOrMany, PolicySpec, ReactionSpec,
+    RelationSpec, ScheduleSpec, TableSpec, TimerSpec, TimingSpec, WindowSpec,
 };
 use thalweg_graph::transaction::{Body, SchemaColumn, TimerFired};
 use thalweg_graph::{Change, Op, Plan, Row, Schema, Transaction};
@@ -222,7 +222,8 @@ fn random_fields(rng: &mut Rng, spec: &mut GraphSpec, shape: &mut Shape, most: u
             } else if rng.chance(20) {
                 formula = bool_text(rng, table, shape);
             }
-            spec.fields.push(FieldSpec { name: name.clone(), formula, ..FieldSpec::default() });
+            let (timing, epsilon) = timing(rng, table, shape);
+            spec.fields.push(FieldSpec { name: name.clone(), formula, timing, epsilon, ..FieldSpec::default() });
             if plan(spec, &[]).is_ok() {
                 if !many {
                     shape.fields.entry(table).or_default().push(short);
@@ -232,6 +233,17 @@ fn random_fields(rng: &mut Rng, spec: &mut GraphSpec, shape: &mut Shape, most: u
             spec.fields.pop();
         }
     }
+}
+
+/// Mostly none; else any that may be refused for the field.
+fn timing(rng: &mut Rng, table: &str, shape: &Shape) -> (Option<TimingSpec>, Option<f64>) {
+    let policy = match rng.below(20) {
+        0 => PolicySpec { when: Some(bool_text(rng, table, shape)), ..PolicySpec::default() },
+        1 => PolicySpec { on_completion: Some(bool_text(rng, table, shape)), ..PolicySpec::default() },
+        2 => PolicySpec { batch: Some(rng.below(4) as u64 + 1), ..PolicySpec::default() },
+        _ => return (None, rng.chance(5).then_some(2.5)),
+    };
+    (Some(policy.into()), rng.chance(20).then_some(1.5))
 }
 
 /// A derived table, by one or two columns, fields or formulas of another table, which may be derived itself. Where the key is a column, rows

@@ -51,7 +51,7 @@ fn rest(engine: &mut Engine, transactions: &[Transaction]) -> Outcome {
 fn a_restart_changes_nothing() {
     for seed in seeds(40) {
         let mut rng = Rng(seed + 7_000);
-        let (_, plan) = random_plan(&mut rng);
+        let (spec, plan) = random_plan(&mut rng);
         let mut history = History::new();
         let transactions: Vec<Transaction> = (0..60).map(|_| history.transaction(&mut rng)).collect();
         let (before, after) = transactions.split_at(40);
@@ -73,7 +73,7 @@ fn a_restart_changes_nothing() {
                 assert_eq!(fired, [], "seed {seed}: a fill never fires");
             }
             engine.resume_at(40);
-            assert_eq!(engine.documents(), documents, "seed {seed}, {workers} workers");
+            assert_eq!(engine.documents(), documents, "seed {seed}, {workers} workers: {:#?}", spec.fields);
             assert_eq!(engine.export(), state, "seed {seed}, {workers} workers");
             assert_eq!(rest(&mut engine, after), expected, "seed {seed}, {workers} workers");
             assert_eq!(engine.export(), whole.export(), "seed {seed}, {workers} workers");

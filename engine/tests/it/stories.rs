@@ -52,7 +52,7 @@ pub fn effect(name: &str, on: &str, when: &str) -> EffectSpec {
     EffectSpec { name: name.into(), on: Some(on.into()), when: when.into(), ..EffectSpec::default() }
 }
 
-fn planned(spec: &GraphSpec) -> Arc<Plan> {
+pub fn planned(spec: &GraphSpec) -> Arc<Plan> {
     Arc::new(plan(spec, &[]).unwrap_or_else(|findings| panic!("{findings:#?}")).0)
 }
 
@@ -107,7 +107,7 @@ fn change(spec: &GraphSpec, text: &str) -> Change {
     Change { schema, op, key, before, after }
 }
 
-fn transaction(spec: &GraphSpec, at: usize, text: &str) -> Transaction {
+pub fn transaction(spec: &GraphSpec, at: usize, text: &str) -> Transaction {
     let (fill, text) = text.strip_prefix("fill ").map_or((false, text), |rest| (true, rest));
     let body = match text.strip_prefix("timer ") {
         Some(timer) => {

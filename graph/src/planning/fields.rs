@@ -18,6 +18,7 @@ use super::places::located;
 use super::scope::Reading;
 use super::selves;
 use super::slips;
+use super::timing;
 use super::world::Shared;
 use crate::spec::{GraphSpec, Place};
 
@@ -48,7 +49,13 @@ fn read_names(world: &Shared) {
         let reading = Reading::new(world, table, Some(Type::Dyn));
         // Its problems are found again in the second pass, with types.
         let _names_only = super::language::check_formula(&ast, &reading.scope());
-        let reads = Reads::of(&reading);
+        let mut reads = Reads::of(&reading);
+        let timing = world.borrow().fields[field].timing.clone();
+        if let Some(more) = timing.and_then(|timing| timing::reads(world, table, &timing)) {
+            reads.fields.extend(more.fields);
+            reads.groups.extend(more.groups);
+            reads.joins.extend(more.joins);
+        }
         let mut world = world.borrow_mut();
         world.fields[field].reads_of = reads;
         world.fields[field].reads_self = *reading.reads_self.borrow();
@@ -90,8 +97,20 @@ fn check_field(world: &Shared, spec: &GraphSpec, field: usize, findings: &mut Fi
         Err(problem) => return findings.error(place, problem.at(ast.span, "")),
     };
     let reads = qualified_reads(&reading, &expr);
+    let timing = world.borrow().fields[field].timing.clone();
+    let published = match &timing {
+        Some(_) if reads_self => return findings.error(Place::Field(ix, "timing"), steps_and_waits(&name)),
+        Some(timing) => match timing::publish(world, (table, ix, &name), timing, &lowered, findings) {
+            Some(published) => Some(published),
+            None => return,
+        },
+        None => None,
+    };
     let mut world = world.borrow_mut();
-    let node = if reads_self {
+    let node = if let Some(published) = published {
+        world.fields[field].computed = Some(published.computed);
+        world.nodes.self_reference(table, published.expr, Value::Null, field, name)
+    } else if reads_self {
         world.nodes.self_reference(table, lowered, init, field, name)
     } else {
         world.nodes.field(table, lowered, field, name)
@@ -99,6 +118,12 @@ fn check_field(world: &Shared, spec: &GraphSpec, field: usize, findings: &mut Fi
     let def = &mut world.fields[field];
     def.node = Some(node);
     def.reads = reads;
+}
+
+/// A field that steps on its own value and is to be published later.
+fn steps_and_waits(name: &str) -> Problem {
+    Problem::new(260, format!("field `{name}` reads `self` and has a timing, and `self` would be either of two values"))
+        .help("make it two fields: one that reads `self`, and one with the timing that reads that one")
 }
 
 /// Whether every field that was read has its node, and every derived table its key: nodes are made of nothing less.

@@ -16,11 +16,12 @@ use super::levels::Levels;
 use super::maintenance::maintenance;
 use super::nodes::{NodeId, SELF, Source};
 use super::rewrite::map_inputs;
+use super::timing;
 use super::world::World;
 use crate::plan::{
     Cancel, Cell, CellKind, Closing, ClosingKind, ColumnId, Effect, Field, FieldId, Group, GroupId, Join, JoinId, JoinSide,
-    Lookup, LookupId, Membership, MembershipId, Nearest, NearestId, Plan, Reaction, Region, RegionId, Schedule, Session,
-    SessionId, Slot, SlotId, SlotSource, Table, TableId, Watermark,
+    Lookup, LookupId, Membership, MembershipId, Nearest, NearestId, Plan, Published, Reaction, Region, RegionId, Schedule,
+    Session, SessionId, Slot, SlotId, SlotSource, Table, TableId, Watermark,
 };
 use crate::spec::GraphSpec;
 
@@ -457,7 +458,14 @@ impl Layout {
                 region,
                 slot: self.slot(region, node),
                 reads: def.reads.clone(),
-                maintenance: maintenance(world, node),
+                maintenance: match def.computed {
+                    Some(_) => maintenance(world, node).and(&format!("published {}", timing::words(&spec.fields[def.spec]))),
+                    None => maintenance(world, node),
+                },
+                published: def.computed.map(|computed| Published {
+                    when: timing::words(&spec.fields[def.spec]).into(),
+                    computed: self.slot(region, computed),
+                }),
             }
         });
         fields.collect()

@@ -12,7 +12,13 @@ use crate::plan::Maintenance;
 /// How the field whose cell is `node` is kept.
 pub(super) fn maintenance(world: &World, node: NodeId) -> Maintenance {
     let mut parts = Parts::default();
-    parts.collect(world, node);
+    // A field that is published later is kept as what is computed at once.
+    let timed = world.nodes.get(node).field.and_then(|field| world.fields[field].computed);
+    match timed {
+        Some(computed) if world.nodes.get(computed).field.is_none() => parts.collect(world, computed),
+        Some(_) => {}
+        None => parts.collect(world, node),
+    }
     if let Some(list) = parts.list {
         return Maintenance::Recomputed(match list {
             Some(name) => format!("the array `{name}` is one value"),

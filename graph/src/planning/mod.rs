@@ -3,7 +3,8 @@
 //! The steps, each in its module, in the order in which they run:
 //!
 //! 1. `catalogue`, `relations`, `asof`, `derived`, `joins`: tables, keys, columns and relations, from the definition and from discovered schemas.
-//! 2. `world`, `fields`, `order`: names and texts of derived fields; what each reads; cycles refused; types along the graph (`scope`, `selves`).
+//! 2. `world`, `fields`, `order`: names and texts of derived fields; what each reads; cycles refused; types along the graph (`scope`, `selves`); when
+//!    values are published (`timing`).
 //! 3. `lower`: formulas become nodes: hidden cells for the bodies of aggregates, looked-up values, one node for equal ones (`nodes`).
 //! 4. `effects`, `schedules`, `reactions`, `timers`: conditions, payloads, events, what comes later and what takes it back.
 //! 5. `levels`, `common`, `layout`: nodes become regions, slots, cells and edges.
@@ -43,6 +44,7 @@ mod scope;
 mod selves;
 mod slips;
 mod timers;
+mod timing;
 mod windows;
 mod world;
 

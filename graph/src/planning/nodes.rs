@@ -141,6 +141,12 @@ impl Nodes {
         self.named(table, Source::Cell { expr, init: Some(init) }, ty, field, name)
     }
 
+    /// A hidden self-reference, which is known by its name over a restart: it says which field it is of.
+    pub(super) fn hidden_self(&mut self, table: usize, expr: Expr, init: Value, name: String) -> NodeId {
+        let ty = expr.ty().clone();
+        self.push(table, Source::Cell { expr, init: Some(init) }, ty, name.into())
+    }
+
     /// A value of the global document at every document of `table`: it needs a row to stand in, but no key.
     pub(super) fn global(&mut self, table: usize, to: usize, value: NodeId, ty: Type, name: String) -> NodeId {
         let row = Expr::new(ExprKind::Const(Value::Bool(true)), Type::Bool);

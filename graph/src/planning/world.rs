@@ -15,6 +15,7 @@ use super::joins::JoinDef;
 use super::language;
 use super::nodes::{NodeId, Nodes, Source};
 use super::order::Reads;
+use super::timing::{self, Timing};
 use crate::spec::{FieldSpec, GraphSpec, Place};
 
 /// The world, shared by the scopes that formulas are checked in.
@@ -59,6 +60,10 @@ pub(super) struct FieldDef {
     pub(super) reads: Vec<Arc<str>>,
     /// Whether it names `self`.
     pub(super) reads_self: bool,
+    /// When it is published; `None`: at once.
+    pub(super) timing: Option<Timing>,
+    /// The cell that is computed at once, of a field that is not published so.
+    pub(super) computed: Option<NodeId>,
 }
 
 impl World {
@@ -164,11 +169,7 @@ impl World {
                 .help(format!("declare it: key = [\"id\"] in [[table]] \"{}\"", def.name));
             findings.error(Place::Field(ix, "name"), problem);
         }
-        if let Some(timing) = spec.timing.as_deref().filter(|timing| *timing != "immediate") {
-            let problem = Problem::new(242, format!("field `{name}` asks for timing `{timing}`, which does not exist"))
-                .help("write timing = \"immediate\", or leave it out");
-            findings.error(Place::Field(ix, "timing"), problem);
-        }
+        let timing = timing::read(ix, &name, spec, findings);
         let ast = language::parse_formula(&spec.formula).map_err(|problems| {
             findings.errors(&Place::Field(ix, "formula"), problems);
         });
@@ -184,6 +185,8 @@ impl World {
             reads_of: Reads::default(),
             reads: Vec::new(),
             reads_self: false,
+            timing,
+            computed: None,
         });
     }
 }

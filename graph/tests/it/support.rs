@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thalweg_formulas::Type;
 use thalweg_graph::drawing::to_text;
 use thalweg_graph::planning::plan;
-use thalweg_graph::spec::{Finding, Place, Severity};
+use thalweg_graph::spec::{Finding, Place, Severity, TimingSpec};
 use thalweg_graph::transaction::SchemaColumn;
 use thalweg_graph::{GraphSpec, Plan, Schema};
 
@@ -84,6 +84,11 @@ fn place_text(place: &Place) -> String {
 fn formula<'a>(spec: &'a GraphSpec, place: &Place) -> Option<&'a str> {
     match place {
         Place::Field(ix, "formula") => Some(&spec.fields[*ix].formula),
+        Place::Field(ix, key @ ("timing.when" | "timing.on_completion")) => match spec.fields[*ix].timing.as_ref()? {
+            TimingSpec::Policy(policy) if *key == "timing.when" => policy.when.as_deref(),
+            TimingSpec::Policy(policy) => policy.on_completion.as_deref(),
+            TimingSpec::Word(_) => None,
+        },
         Place::Effect(ix, "when") => Some(&spec.effects[*ix].when),
         Place::Reaction(ix, "condition") => spec.reactions[*ix].condition.as_deref(),
         Place::Reaction(ix, "timer.at") => spec.reactions[*ix].timer.as_ref()?.at.as_deref(),

@@ -1,7 +1,7 @@
 //! Fields, their formulas and types.
 
 use expect_test::expect;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::check;
 
@@ -117,12 +117,54 @@ fn a_keyless_table_has_no_fields_and_no_effects() {
 }
 
 #[test]
-fn only_immediate_timing_exists() {
+fn a_timing_says_when_and_in_one_way() {
+    let field = |timing: Value| json!({ "formula": "1", "timing": timing });
     check(
-        json!({ "fields": { "Order.x": { "formula": "1", "timing": "batched" } } }),
+        json!({ "tables": [{ "name": "Order", "key": ["id"], "columns": { "id": "int", "qty": "int", "name": "text" } }], "fields": {
+            "Order.a": field("batched".into()),
+            "Order.b": field("conditional".into()),
+            "Order.c": field("temporal".into()),
+            "Order.d": field("on_completion".into()),
+            "Order.e": field("sometimes".into()),
+            "Order.f": field(json!({ "when": "qty > 0", "batch": 3 })),
+            "Order.g": field(json!({})),
+            "Order.h": field(json!({ "when": "qty" })),
+            "Order.i": field(json!({ "on_completion": "qtty > 1" })),
+            "Order.j": field(json!({ "batch": 0 })),
+            "Order.k": { "formula": "self + qty", "timing": { "batch": 3 } },
+            "Order.l": { "formula": "name", "epsilon": 0.5 },
+            "Order.m": { "formula": "qty", "epsilon": 0.0 },
+            "Order.n": { "formula": "qty", "timing": { "when": "o > 1" } },
+            "Order.o": "n + 1" } }),
         expect![[r#"
-            error field[0].timing: E0242: field `Order.x` asks for timing `batched`, which does not exist
-              help: write timing = "immediate", or leave it out
+            error field[0].timing: E0260: field `Order.a` asks for timing `batched` and does not say which
+              help: write timing = { batch = 1000 }
+            error field[1].timing: E0260: field `Order.b` asks for timing `conditional` and does not say which
+              help: write timing = { when = "open" }
+            error field[2].timing: E0242: field `Order.c` asks for timing `temporal`, which is not built yet
+              help: write timing = { when = "open" } over a column that is written when the time has come
+            error field[3].timing: E0260: nothing says when a document of field `Order.d` is complete
+              help: write timing = { on_completion = "status == 'closed'" } with its condition
+              note: a window of time that ends is complete by itself: window = { …, emit = "final" }, whose fields are published once without a timing
+            error field[4].timing: E0242: field `Order.e` asks for timing `sometimes`, which does not exist
+              help: write timing = "immediate", or leave it out; or a table: { when = … }, { on_completion = … }, { batch = … }
+            error field[5].timing: E0260: the timing of field `Order.f` is of several kinds: when, batch
+              help: write one of { when = … }, { on_completion = … } and { batch = … }
+            error field[6].timing: E0260: the timing of field `Order.g` does not say when
+              help: write one of { when = … }, { on_completion = … } and { batch = … }
+            error field[7].timing.when: E0240: the condition of the timing of field `Order.h` is int, not bool
+              at `qty`
+              help: compare it with something
+            error field[9].timing.batch: E0260: a batch of field `Order.j` is 0 changes
+              help: write a number from 1 to 1099511627776
+            error field[10].timing: E0260: field `Order.k` reads `self` and has a timing, and `self` would be either of two values
+              help: make it two fields: one that reads `self`, and one with the timing that reads that one
+            error field[11].epsilon: E0260: the `epsilon` of field `Order.l` needs a number, and the field is text
+              help: leave it out, or declare the types of the columns that it reads
+            error field[12].epsilon: E0260: the `epsilon` of field `Order.m` is 0, which no change is smaller than
+              help: write a number above 0, or leave it out
+            error field[13].formula: E0235: fields form a cycle: Order.n -> Order.o -> Order.n
+              help: break it at one field, or read `self` where a field's own previous value is meant
         "#]],
     );
 }
