@@ -11,7 +11,7 @@ use thalweg_graph::transaction::Body;
 use thalweg_graph::{Epoch, Outcome, Plan, Transaction};
 
 use crate::edges::lookup::Seen;
-use crate::edges::mail::{Ask, AskKind, Given, Meet, Note, NoteKind, Parcel, ParcelKind, Referrer, Stand};
+use crate::edges::mail::{Ask, AskKind, Given, Link, Meet, Note, NoteKind, Parcel, ParcelKind, Referrer, Stand};
 use crate::edges::members::{self, MemberTarget};
 use crate::edges::nearest::{self, NearestTarget};
 use crate::edges::pairs::{self, JoinTarget};
@@ -117,6 +117,12 @@ pub struct Context {
     pub line_keys: Vec<Directory>,
     /// By as-of edge.
     pub nearest: Vec<NearestTarget>,
+    /// By closure.
+    pub links: Vec<Vec<Link>>,
+    /// By closure: the places between which there are paths.
+    pub places: Vec<Directory>,
+    /// By closure: the membership edge.
+    pub closures: Vec<u32>,
     /// For other workers.
     pub parcels: Vec<Parcel>,
     /// By group edge.
@@ -190,6 +196,8 @@ impl Context {
             (field.name.clone(), Kind::of_type(&plan.regions[field.region.0 as usize].slots[field.slot.0 as usize].ty))
         };
         let legend = Arc::new(Legend { nodes: plan.fields.iter().map(node).collect() });
+        let closures: Vec<u32> =
+            (0..).zip(&plan.memberships).filter(|(_, edge)| edge.closure.is_some()).map(|(at, _)| at).collect();
         Context {
             me,
             workers,
@@ -203,6 +211,9 @@ impl Context {
             stands: vec![Vec::new(); plan.nearest.len()],
             line_keys: plan.nearest.iter().map(|edge| Directory::new(Some(&edge.types[..edge.types.len() - 1]))).collect(),
             nearest: nearest::targets(plan),
+            links: vec![Vec::new(); closures.len()],
+            places: closures.iter().map(|edge| Directory::new(Some(&plan.memberships[*edge as usize].key_types[..1]))).collect(),
+            closures,
             parcels: Vec::new(),
             groups,
             lookups,
@@ -383,6 +394,7 @@ impl Context {
             ParcelKind::Stand(edge, by, who, comes, time) => {
                 self.stood(edge, &by, KeyHash::of(&by), Stand { epoch, line: 0, who, comes, time });
             }
+            ParcelKind::Link(closure, ends, comes) => self.linked(epoch, closure, &ends, comes),
             ParcelKind::Nearest(edge, row, key) => self.seen(epoch, edge, row, key.as_ref()),
             ParcelKind::Looked(lookup, row, position, cell) => {
                 self.looked(epoch, lookup, Referrer::new(self.me, row), position, &Seen::Cell(cell.into()));

@@ -18,6 +18,7 @@ use crate::edges::mail::{Note, NoteKind, Parcel};
 use crate::edges::members::Members;
 use crate::edges::nearest::NearestIndex;
 use crate::edges::pairs::PairIndex;
+use crate::edges::paths::PathIndex;
 use crate::edges::sessions::Sessions;
 use crate::engine::Standing;
 use crate::intake::{Arrival, Image, Mapping, MappingId, What};
@@ -49,6 +50,7 @@ pub struct Shard {
     sessions: Vec<(u32, Sessions)>,
     joins: Vec<(u32, PairIndex)>,
     nearest: Vec<(u32, NearestIndex)>,
+    closures: Vec<(u32, PathIndex)>,
     homes: Vec<Option<u32>>,
     levels: Vec<u32>,
     context: Context,
@@ -88,14 +90,16 @@ impl Shard {
         let joins: Vec<_> = plan.joins.iter().map(|join| (join.level, PairIndex::new(join))).collect();
         let sessions: Vec<(u32, Sessions)> = plan.sessions.iter().map(|edge| (edge.level, Sessions::new(edge.gap))).collect();
         let nearest: Vec<_> = plan.nearest.iter().map(|edge| (edge.level, NearestIndex::default())).collect();
+        let closures = plan.memberships.iter().filter_map(|edge| edge.closure);
+        let closures: Vec<_> = closures.map(|level| (level, PathIndex::default())).collect();
         let indexes = lookups.iter().map(|(level, _)| *level).chain(joins.iter().map(|(level, _)| *level));
-        let indexes = indexes.chain(nearest.iter().map(|(level, _)| *level));
+        let indexes = indexes.chain(nearest.iter().map(|(level, _)| *level)).chain(closures.iter().map(|(level, _)| *level));
         let indexes = indexes.chain(sessions.iter().map(|(level, _)| *level));
         let mut levels: Vec<u32> = regions.iter().map(|region| region.layout.level).chain(indexes).collect();
         levels.sort_unstable();
         levels.dedup();
         let context = Context::new(&plan, group_targets(&plan), lookup_targets(&plan), me, workers);
-        Shard { regions, lookups, joins, nearest, sessions, homes, levels, context, spare: None, started: false, plan }
+        Shard { regions, lookups, joins, nearest, closures, sessions, homes, levels, context, spare: None, started: false, plan }
     }
 
     /// The levels, ascending; each is to be run once a batch.
@@ -184,6 +188,7 @@ impl Shard {
         }
         self.run_sessions(level);
         self.run_joins(level);
+        self.run_closures(level);
     }
 
     /// Runs the join edges of a level.
@@ -199,6 +204,16 @@ impl Shard {
             index.run(&mut stands, |epoch, row, key| self.context.sees(epoch, at as u32, row, key));
             stands.shrink_to(ASKS_KEPT_MAX);
             self.context.stands[at] = stands;
+        }
+    }
+
+    /// Runs the closures of a level.
+    fn run_closures(&mut self, level: u32) {
+        for (at, (_, index)) in self.closures.iter_mut().enumerate().filter(|(_, (of, _))| *of == level) {
+            let mut links = std::mem::take(&mut self.context.links[at]);
+            index.run(&mut links, |epoch, from, to, comes| self.context.path(epoch, at as u32, [from, to], comes));
+            links.shrink_to(ASKS_KEPT_MAX);
+            self.context.links[at] = links;
         }
     }
 
@@ -236,7 +251,13 @@ impl Shard {
     /// Ends the batch: what it has produced here, in no order.
     pub fn finish(&mut self) -> Outcome {
         let context = &mut self.context;
-        context.directories.iter_mut().chain(&mut context.join_keys).chain(&mut context.line_keys).for_each(Directory::sweep);
+        context
+            .directories
+            .iter_mut()
+            .chain(&mut context.join_keys)
+            .chain(&mut context.line_keys)
+            .chain(&mut context.places)
+            .for_each(Directory::sweep);
         context.end_batch();
         // Batches of one kind follow each other, so the next will have about as many deltas.
         let deltas = self.spare.take().unwrap_or_else(|| self.context.out.deltas.like(DELTAS_EXPECTED_MAX));
@@ -370,6 +391,12 @@ impl Shard {
             let (rows, rows_touched) = (index.references(), index.touched());
             stats.push(NodeStats { node, region: None, rows, state_bytes, rows_touched });
         }
+        let closures = self.plan.memberships.iter().filter(|edge| edge.closure.is_some());
+        for (at, (planned, (_, index))) in closures.zip(&self.closures).enumerate() {
+            let node = closure_name(&self.plan, planned);
+            let state_bytes = index.bytes() + self.context.places[at].bytes();
+            stats.push(NodeStats { node, region: None, rows: index.rows(), state_bytes, rows_touched: index.touched() });
+        }
         stats
     }
 }
@@ -420,6 +447,12 @@ fn join_name(plan: &Plan, join: &thalweg_graph::plan::Join) -> Arc<str> {
         plan.tables[table.0 as usize].name.clone()
     };
     format!("{}, {} -> {}", name(join.sides[0].from), name(join.sides[1].from), name(join.to)).into()
+}
+
+/// What a closure is called: `Edge -> paths of Reach`.
+fn closure_name(plan: &Plan, edge: &thalweg_graph::plan::Membership) -> Arc<str> {
+    let name = |region: thalweg_graph::plan::RegionId| &plan.tables[plan.regions[region.0 as usize].table.0 as usize].name;
+    format!("{} -> paths of {}", name(edge.from), name(edge.to)).into()
 }
 
 /// What an as-of edge is called: `Trade.symbol, at -> newest Quote`.

@@ -25,6 +25,8 @@ mod joins;
 mod large;
 #[path = "it/owned.rs"]
 mod owned;
+#[path = "it/paths.rs"]
+mod paths;
 #[path = "it/properties.rs"]
 mod properties;
 #[path = "it/restart.rs"]

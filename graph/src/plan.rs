@@ -584,6 +584,9 @@ pub struct Membership {
     pub key_types: Vec<Type>,
     /// Its documents are windows that end for good, or rows that came too late for one.
     pub closing: Option<Closing>,
+    /// What its rows name is no document but a link, and a document lives as long as a path over links leads from the first of its key columns to the
+    /// second: the level at which paths are kept, above `from`, below `to`.
+    pub closure: Option<u32>,
     /// The derived table's home region.
     pub to: RegionId,
 }

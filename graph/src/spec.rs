@@ -89,6 +89,8 @@ pub struct GroupSpec {
     pub window: Option<WindowSpec>,
     /// What the relation from a document to its rows is called; without, there is none.
     pub rows: Option<String>,
+    /// Its rows are links by `from` and `to`, and its documents the pairs between which a path of links leads.
+    pub closure: bool,
 }
 
 /// Windows over a timestamp. Those of a `size` are half open, aligned to the epoch plus `offset`. Lengths are written like delays: `"10s"`, `"1d 2h"`.

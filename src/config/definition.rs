@@ -73,6 +73,14 @@ impl<'a> Reader<'a> {
         let columns = self.columns(&mut section, index);
         let relations = self.relations(&mut section, index);
         let group = self.group(&mut section, index);
+        let closure = self.closure(&mut section, index);
+        if group.is_some() && closure.is_some() {
+            let diag =
+                Diag::error(282, format!("table `{}` has both a `group` and a `closure`", name.as_deref().unwrap_or_default()));
+            let diag = diag.help("make a table of each: a group may be of a closure");
+            self.out.report(diag, &section.origin, "rows that are grouped, or links");
+        }
+        let group = group.or(closure);
         let join = self.join(&mut section, index);
         if name.is_none() && from.is_none() {
             section.required("name");

@@ -21,7 +21,20 @@ impl Reader<'_> {
         let rows = self.text(&mut section, "rows", place("rows"));
         let window = self.window(&mut section, index);
         section.finish();
-        Some(GroupSpec { of, by, filter, window, rows })
+        Some(GroupSpec { of, by, filter, window, rows, closure: false })
+    }
+
+    /// The `closure` of `[[table]]` number `index`, if it has one: a group whose rows are links.
+    pub(super) fn closure(&mut self, section: &mut Section<'_>, index: usize) -> Option<GroupSpec> {
+        let item = section.item("closure")?;
+        let mut section = Section::of(section.path("closure"), item, self.out)?;
+        let place = |key: &str| Place::Table(index, format!("group.{key}"));
+        self.mark(Place::Table(index, "group".into()), &item.origin, None);
+        let of = self.required(&mut section, "of", place("of"));
+        let ends = ["from", "to"].map(|end| (end.to_owned(), self.required(&mut section, end, place(&format!("by.{end}")))));
+        let filter = self.text(&mut section, "where", place("where"));
+        section.finish();
+        Some(GroupSpec { of, by: BySpec::Named(ends.into()), filter, closure: true, ..GroupSpec::default() })
     }
 
     /// Time windows, if there are.

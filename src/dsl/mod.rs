@@ -28,6 +28,7 @@
 
 pub mod aggregates;
 mod changes;
+mod closures;
 mod definition;
 mod groups;
 mod joins;
@@ -37,6 +38,7 @@ pub mod trace;
 pub use crate::embed::{Handler, LiveGraph};
 pub use aggregates::Pattern;
 pub use changes::Changes;
+pub use closures::Closure;
 pub use definition::{Accumulate, DefinitionError, Derived, Effect, Graph, State};
 pub use groups::Grouped;
 pub use joins::Joined;

@@ -18,9 +18,11 @@ fn spec() -> GraphSpec {
     let tables = json!({ "tables": [
         { "name": "T", "key": ["a", "b"], "columns": { "a": "int", "b": "text", "x": "int", "y": "double", "z": "decimal(8,2)" },
           "relations": { "us": { "table": "U", "key": ["ta", "tb"] } } },
-        { "name": "U", "columns": { "v": "int" }, "relations": { "t": { "to": "T", "key": ["ta", "tb"] } } },
+        { "name": "U", "columns": { "v": "int" }, "relations": { "t": { "to": "T", "key": ["ta", "tb"] }, "last": { "to": "T", "by": "tb == b", "asof": "v", "on": "x" } } },
         { "name": "Bag", "key": [], "columns": { "n": "int", "s": "text" } },
         { "name": "V", "group": { "of": "U", "by": "v", "rows": "us" } },
+        { "name": "Reach", "group": { "of": "U", "by": { "from": "id", "to": "v" }, "closure": true } },
+        { "name": "Pair", "join": { "left": "T", "right": "V", "on": "x == v", "where": "t.y != 2" } },
         { "name": "Each", "group": { "of": "T", "by": { "k": "marks[*]" }, "where": "y != 2", "rows": "ts" } },
         { "name": "Run", "group": { "of": "T", "by": "b", "window": { "on": "timestamp(x)", "gap": "1s" }, "rows": "ts" } },
         { "name": "Early", "group": { "of": "T", "by": "b",
@@ -31,6 +33,8 @@ fn spec() -> GraphSpec {
         { "name": "many", "on": "T", "when": "sum > 1", "payload": ["a", "b", "sum", "note"] },
         { "name": "once", "on": "U", "when": "t.x > 1", "rearm": "once" },
         { "name": "crowd", "on": "Early", "when": "n > 1" },
+        { "name": "met", "on": "Pair", "when": "n > 0" },
+        { "name": "led", "on": "Reach", "when": "from != to" },
         { "name": "missed", "on": "LateT", "when": "true" }],
       "classify": [{ "table": "T", "insert": "t.new", "update": "t.changed", "delete": "t.gone" }, { "table": "Bag", "insert": "bag.in" }],
       "reactions": [
@@ -54,6 +58,9 @@ fn spec() -> GraphSpec {
         ("rows", "count(T[*])"),
         ("T.marks", "[x, 1]"),
         ("V.n", "count(us[*])"),
+        ("U.seen", "last.x + last.running"),
+        ("Reach.way", "from * 10 + to"),
+        ("Pair.n", "v.n + t.z"),
         ("Each.sum", "sum(ts[*].x)"),
         ("Run.n", "count(ts[*])"),
         ("Early.n", "count(ts[*])"),
@@ -71,7 +78,7 @@ fn spec() -> GraphSpec {
 pub fn definition() -> (Arc<Plan>, StoreConfig) {
     let spec = spec();
     let mut config = StoreConfig::default();
-    for table in spec.tables.iter().filter(|table| table.group.is_none()) {
+    for table in spec.tables.iter().filter(|table| table.group.is_none() && table.join.is_none()) {
         let types = table.columns.iter().map(|(name, ty)| (name.clone(), Type::parse(ty).unwrap()));
         config.types.insert(table.name.clone(), types.collect());
         config.keys.extend(table.key.clone().map(|key| (table.name.clone(), key)));

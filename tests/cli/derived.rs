@@ -225,6 +225,127 @@ join = { left = "Order", right = "Shipment", on = "sku", where = "order.qty <= s
 "Order.served" = "count(matches[*]) > 0"
 "#;
 
+const ROADS: &str = r#"
+[[table]]
+name = "Road"
+key = ["id"]
+columns = { id = "int", a = "text", b = "text", open = "bool" }
+
+[[table]]
+name = "Town"
+key = ["name"]
+[table.relations]
+reached = { table = "Reach", key = "from" }
+
+[[table]]
+name = "Reach"
+closure = { of = "Road", from = "a", to = "b", where = "open" }
+
+[fields]
+"Town.around" = "count(reached[*])"
+"#;
+
+#[test]
+fn roads_lead_on() {
+    let lines = r#"{"changes":[{"table":"Town","op":"insert","after":{"name":"x"}},{"table":"Road","op":"insert","after":{"id":1,"a":"x","b":"y","open":true}}]}
+{"changes":[{"table":"Road","op":"insert","after":{"id":2,"a":"y","b":"z","open":true}},{"table":"Road","op":"insert","after":{"id":3,"a":"z","b":"x","open":true}}]}
+{"changes":[{"table":"Road","op":"update","after":{"id":2,"open":false}}]}
+"#;
+    let folder = Folder::new(&[("t.toml", ROADS), ("in.jsonl", lines)]);
+    let shown = folder.run(&["apply", "t.toml", "--input", "in.jsonl", "--final"]);
+    let one = shown.to_string();
+    shown.is(expect![[r#"
+        exit 0
+        --- stdout
+        {"epoch":1,"kind":"delta","node":"Town.around","key":{"name":"x"},"old":null,"new":1}
+        {"epoch":2,"kind":"delta","node":"Town.around","key":{"name":"x"},"old":1,"new":3}
+        {"epoch":3,"kind":"delta","node":"Town.around","key":{"name":"x"},"old":3,"new":1}
+        {"kind":"final","node":"Town.around","key":{"name":"x"},"value":1,"error":null}
+    "#]]);
+    for workers in ["2", "4"] {
+        let other = folder.run(&["apply", "t.toml", "--input", "in.jsonl", "--final", "--workers", workers, "--batch", "100"]);
+        assert_eq!(other.to_string(), one, "{workers} workers");
+    }
+}
+
+#[test]
+fn a_closure_is_written_as_links() {
+    let table =
+        |closure: &str| ROADS.replacen("closure = { of = \"Road\", from = \"a\", to = \"b\", where = \"open\" }", closure, 1);
+    check(
+        &[
+            ("no end", &table("closure = { of = \"Road\", from = \"a\" }")),
+            ("another type", &table("closure = { of = \"Road\", from = \"a\", to = \"id\" }")),
+            ("a key of groups", &table("closure = { of = \"Road\", from = \"a\", to = \"b\", by = \"a\" }")),
+            (
+                "a group as well",
+                &table("closure = { of = \"Road\", from = \"a\", to = \"b\" }\ngroup = { of = \"Road\", by = \"a\" }"),
+            ),
+            ("a key", &table("key = [\"id\"]\nclosure = { of = \"Road\", from = \"a\", to = \"b\" }")),
+        ],
+        expect![[r#"
+            === no end
+            exit 3
+            --- stderr
+            error[E0283]: `closure` of section `[[table]]` has no `to`
+              --> t.toml:15:11
+               |
+            15 | closure = { of = "Road", from = "a" }
+               |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^ `to` is missing
+
+            t.toml: 1 error
+            === another type
+            exit 3
+            --- stderr
+            error[E0256]: in the closure `Reach` no link follows another: `from` is text, and `to` is int
+              --> t.toml:15:43
+               |
+            15 | closure = { of = "Road", from = "a", to = "id" }
+               |                                           ^^^^
+               |
+               = help: convert one of them
+
+            t.toml: 1 error
+            === a key of groups
+            exit 3
+            --- stderr
+            error[E0280]: unknown key `by` in `closure` of section `[[table]]`
+              --> t.toml:15:48
+               |
+            15 | closure = { of = "Road", from = "a", to = "b", by = "a" }
+               |                                                ^^ no such key
+               |
+               = note: keys: of, from, to, where
+
+            t.toml: 1 error
+            === a group as well
+            exit 3
+            --- stderr
+            error[E0282]: table `Reach` has both a `group` and a `closure`
+              --> t.toml:13:1
+               |
+            13 | [[table]]
+               | ^^^^^^^^^ rows that are grouped, or links
+               |
+               = help: make a table of each: a group may be of a closure
+
+            t.toml: 1 error
+            === a key
+            exit 3
+            --- stderr
+            error[E0256]: table `Reach` is kept from rows of `Road`, so it has no `key` of its own
+              --> t.toml:15:7
+               |
+            15 | key = ["id"]
+               |       ^^^^^^
+               |
+               = help: leave it out: it is `from` and `to`
+
+            t.toml: 1 error
+        "#]],
+    );
+}
+
 #[test]
 fn orders_meet_shipments() {
     let lines = r#"{"changes":[{"table":"Order","op":"insert","after":{"id":1,"sku":"a","qty":2}},{"table":"Shipment","op":"insert","after":{"no":7,"sku":"a","qty":1}}]}

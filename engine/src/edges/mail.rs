@@ -211,6 +211,21 @@ pub enum Who {
     Of(Key),
 }
 
+/// To the paths of a closure: a row says that a link leads from one place to another, or no longer does.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    /// When.
+    pub epoch: Epoch,
+    /// Where it begins, in the closure's directory.
+    pub from: u32,
+    /// Where it ends.
+    pub to: u32,
+    /// This worker keeps the paths from its beginning.
+    pub is_own: bool,
+    /// It comes, or it goes.
+    pub comes: bool,
+}
+
 /// A note or question to another worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Parcel {
@@ -239,6 +254,8 @@ pub enum ParcelKind {
     Meet(u32, Key, bool, Referrer, MeetKind),
     /// Of watermark `.0`: a row has this time.
     Advance(u32, i64),
+    /// Of closure `.0`: a row makes a link between these (`true`), or no longer does.
+    Link(u32, Key, bool),
     /// Of as-of edge `.0`: with this in common, somebody comes (`true`) or goes, at this time.
     Stand(u32, Key, Who, bool, Value),
     /// Of as-of edge `.0`: for this row of the receiver, the key of the newest row; `None`: there is none.

@@ -9,7 +9,7 @@
 //!
 //! Cost: a message for each row that comes or goes, 4 B a document.
 
-use thalweg_graph::plan::{ClosingKind, TableId};
+use thalweg_graph::plan::{ClosingKind, RegionId, TableId};
 use thalweg_graph::{Epoch, Plan};
 
 use super::mail::{Note, NoteKind, Parcel, ParcelKind};
@@ -27,16 +27,23 @@ pub struct MemberTarget {
     pub region: u32,
     /// Its documents are rows that came too late: most rows are in none.
     pub late: bool,
+    /// Its documents are the paths over these, which a closure with this number keeps.
+    pub closure: Option<u32>,
 }
 
 /// The targets of a plan's membership edges, then those of its join edges, whose pairs are counted in the same way.
 pub fn targets(plan: &Plan) -> Vec<MemberTarget> {
+    let mut closures = 0..;
     let kept = plan.memberships.iter().map(|edge| {
         let late = edge.closing.is_some_and(|closing| closing.kind == ClosingKind::Late);
-        (edge.to, late)
+        (edge.to, late, edge.closure.and_then(|_| closures.next()))
     });
-    let to = kept.chain(plan.joins.iter().map(|join| (join.to, false)));
-    to.map(|(to, late)| MemberTarget { table: plan.regions[to.0 as usize].table, region: to.0, late }).collect()
+    let to = kept.chain(plan.joins.iter().map(|join| (join.to, false, None)));
+    let target = |(to, late, closure): (RegionId, _, _)| {
+        let table = plan.regions[to.0 as usize].table;
+        MemberTarget { table, region: to.0, late, closure }
+    };
+    to.map(target).collect()
 }
 
 /// How many rows are in each document, by the document's row.
@@ -75,6 +82,14 @@ impl Members {
 impl Context {
     /// Tells a derived document that a row comes into it, or leaves it.
     pub fn member(&mut self, epoch: Epoch, edge: u32, key: &[Value], comes: bool) {
+        match self.members[edge as usize].closure {
+            Some(closure) => self.link(epoch, closure, key, comes),
+            None => self.enter(epoch, edge, key, comes),
+        }
+    }
+
+    /// The same, for what the edge itself keeps.
+    pub(super) fn enter(&mut self, epoch: Epoch, edge: u32, key: &[Value], comes: bool) {
         let hash = KeyHash::of(key);
         let owner = hash.owner(self.workers);
         if owner == self.me {

@@ -5,4 +5,5 @@ pub mod mail;
 pub mod members;
 pub mod nearest;
 pub mod pairs;
+pub mod paths;
 pub mod sessions;

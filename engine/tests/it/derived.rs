@@ -8,7 +8,8 @@ use crate::stories::{check, check_with, shop};
 /// The shop, with items by order under the name of `Bag`.
 fn bags(by: BySpec, filter: Option<&str>, fields: &[(&str, &str)], effects: &[(&str, &str, &str)]) -> GraphSpec {
     let mut spec = shop(fields, effects);
-    let group = GroupSpec { of: "Item".into(), by, filter: filter.map(Into::into), window: None, rows: Some("items".into()) };
+    let group =
+        GroupSpec { of: "Item".into(), by, filter: filter.map(Into::into), rows: Some("items".into()), ..GroupSpec::default() };
     spec.tables.push(TableSpec { name: "Bag".into(), group: Some(group), ..TableSpec::default() });
     let bag = RelationSpec::Lookup { to: "Bag".into(), key: OneOrMany::One("order".into()) };
     spec.tables[1].relations.insert("bag".into(), bag);
@@ -186,7 +187,7 @@ fn groups_of_groups_follow_in_one_epoch() {
         &[("Bag.n", "count(items[*])"), ("Size.held", "count(bags[*])"), ("Size.worth", "sum(bags[*].items[*].price)")],
         &[("shared", "Size", "held > 1")],
     );
-    let group = GroupSpec { of: "Bag".into(), by: one("n"), filter: None, window: None, rows: Some("bags".into()) };
+    let group = GroupSpec { of: "Bag".into(), by: one("n"), rows: Some("bags".into()), ..GroupSpec::default() };
     spec.tables.push(TableSpec { name: "Size".into(), group: Some(group), ..TableSpec::default() });
     check(
         &spec,
@@ -231,6 +232,7 @@ fn a_row_is_in_a_document_for_each_element_of_its_list() {
         filter: Some("order > 0".into()),
         window: None,
         rows: Some("items".into()),
+        closure: false,
     };
     spec.tables.push(TableSpec { name: "Tag".into(), group: Some(group), ..TableSpec::default() });
     check(
@@ -293,6 +295,7 @@ fn a_row_is_in_each_window_that_holds_it() {
             filter: None,
             window: Some(window),
             rows: Some("notes".into()),
+            closure: false,
         };
         spec.tables.push(TableSpec { name: "Span".into(), group: Some(group), ..TableSpec::default() });
         spec

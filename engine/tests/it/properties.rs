@@ -11,7 +11,7 @@ use thalweg_graph::state::EngineState;
 use thalweg_graph::{Outcome, Plan, Transaction};
 
 use crate::oracle::Oracle;
-use crate::random::{AS_OF, GROUPS, History, JOINS, Rng, random_plan};
+use crate::random::{AS_OF, CLOSURE, GROUPS, History, JOINS, Rng, random_plan};
 
 /// One definition with its history.
 struct Case {
@@ -93,7 +93,7 @@ pub fn seeds(default: u64) -> std::ops::Range<u64> {
 /// P1: at every closed epoch every field equals its formula on the inputs as of that epoch, for any batching.
 #[test]
 fn p1_prefix() {
-    let (mut deltas, mut derived, mut paired, mut ended, mut late, mut by_time) = (0, 0, 0, 0, 0, 0);
+    let (mut deltas, mut derived, mut paired, mut ended, mut late, mut by_time, mut paths) = (0, 0, 0, 0, 0, 0, 0);
     for seed in seeds(75) {
         let case = case(seed, 60);
         let (lines, documents) = expected(&case);
@@ -106,6 +106,7 @@ fn p1_prefix() {
         let reads_by_time = |field: &&FieldSpec| AS_OF.iter().any(|relation| field.formula.contains(&format!("{}.", relation.1)));
         let read: BTreeSet<&str> = case.spec.fields.iter().filter(reads_by_time).map(|field| field.name.as_str()).collect();
         by_time += lines.deltas.sorted().iter().filter(|delta| read.contains(&*delta.node)).count();
+        paths += lines.deltas.sorted().iter().filter(|delta| delta.node.starts_with(CLOSURE)).count();
         let closing = case.plan.memberships.iter().filter_map(|edge| Some((edge.closing?.kind, edge.to)));
         for (kind, home) in closing {
             let table = &case.plan.tables[case.plan.regions[home.0 as usize].table.0 as usize].name;
@@ -117,6 +118,7 @@ fn p1_prefix() {
     }
     assert!(deltas > 2_000, "{deltas} deltas are too few to mean anything");
     assert!(paired > 100, "{paired} deltas of pairs are too few to mean anything");
+    assert!(paths > 300, "{paths} deltas of paths are too few to mean anything");
     assert!(by_time > 300, "{by_time} deltas of what is read by time are too few to mean anything");
     assert!(ended > 100 && late > 10, "{ended} deltas of windows that end and {late} of late rows are too few to mean anything");
     assert!(derived > 300, "{derived} deltas of derived tables are too few to mean anything");

@@ -122,6 +122,9 @@ pub const GROUPS: [(&str, &str, &str); 3] = [("Ga", "of_a", "in_a"), ("Gb", "of_
 pub const JOINS: [(&str, [&str; 2], [&str; 2]); 2] =
     [("Ja", ["one", "other"], ["ja_one", "ja_other"]), ("Jb", ["left", "right"], ["jb_left", "jb_right"])];
 
+/// A derived table of paths.
+pub const CLOSURE: &str = "Rc";
+
 /// Derived tables, and those of rows that came too late for them.
 const LATE: [(&str, &str); 3] = [("Ga", "La"), ("Gb", "Lb"), ("Gc", "Lc")];
 
@@ -130,8 +133,15 @@ pub fn random_plan(rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
     let mut spec = GraphSpec { tables: TABLES.iter().map(table_spec).collect(), ..GraphSpec::default() };
     let mut shape = Shape::new();
     random_fields(rng, &mut spec, &mut shape, 7);
+    let closure = rng.below(5);
+    if closure == 0 {
+        random_closure(rng, &mut spec, &mut shape);
+    }
     for group in GROUPS.iter().take(rng.below(4)) {
         random_group(rng, &mut spec, &mut shape, *group);
+    }
+    if closure == 1 {
+        random_closure(rng, &mut spec, &mut shape);
     }
     random_fields(rng, &mut spec, &mut shape, 3);
     for join in JOINS.iter().take(rng.below(4).saturating_sub(1)) {
@@ -291,7 +301,7 @@ fn random_group(
         let filter = rng.chance(if in_windows { 20 } else { 40 }).then(|| bool_text(rng, of, shape));
         let columns: Vec<String> = by.columns().iter().map(|(name, _)| (*name).to_owned()).collect();
         let columns = if columns.is_empty() { vec!["window_start".to_owned()] } else { columns };
-        let group = GroupSpec { of: of.to_owned(), by, filter, window, rows: Some(rows.to_owned()) };
+        let group = GroupSpec { of: of.to_owned(), by, filter, window, rows: Some(rows.to_owned()), closure: false };
         spec.tables.push(TableSpec { name: name.to_owned(), group: Some(group), ..TableSpec::default() });
         // Late rows have a table of their own without a word of it.
         let at = spec.tables.iter().position(|table| table.name == of).filter(|_| refers);
@@ -381,6 +391,50 @@ fn random_join(
         shape.relations.truncate(before);
         shape.columns.remove(name);
         places.iter().zip(back).for_each(|(at, back)| drop(spec.tables[*at].relations.remove(back)));
+    }
+}
+
+/// A table of paths over the rows of a table, which may be derived itself; nodes know their paths, and paths their end.
+fn random_closure(rng: &mut Rng, spec: &mut GraphSpec, shape: &mut Shape) {
+    const LINKS: [(&str, &str, &str); 7] = [
+        ("Node", "id", "up"),
+        ("Node", "up", "x"),
+        ("Order", "id", "marks[*]"),
+        ("Order", "customer", "qty"),
+        ("Item", "order", "line"),
+        ("Item", "line", "n"),
+        ("Customer", "id", "boss"),
+    ];
+    for _ in 0..8 {
+        let (of, from, to) = *rng.pick(&LINKS);
+        let (mut of, mut from, mut to) = (of, from.to_owned(), to.to_owned());
+        if rng.chance(30) {
+            of = *rng.pick(&shape.tables());
+            (from, to) = (rng.pick(&shape.columns[of]).clone(), name_of(rng, of, shape));
+        }
+        let filter = rng.chance(40).then(|| bool_text(rng, of, shape));
+        let by = BySpec::Named([("from".to_owned(), from), ("to".to_owned(), to)].into());
+        let group = GroupSpec { of: of.to_owned(), by, filter, closure: true, ..GroupSpec::default() };
+        let end = RelationSpec::Lookup { to: "Node".to_owned(), key: OneOrMany::One("to".to_owned()) };
+        let relations = [("end".to_owned(), end)].into();
+        spec.tables.push(TableSpec { name: CLOSURE.to_owned(), group: Some(group), relations, ..TableSpec::default() });
+        let at = spec.tables.iter().position(|table| table.name == "Node").expect("a table");
+        let children = RelationSpec::Children { table: CLOSURE.to_owned(), key: OneOrMany::One("from".to_owned()) };
+        spec.tables[at].relations.insert("paths".to_owned(), children);
+        if plan(spec, &[]).is_ok() {
+            for formula in ["from", "to"] {
+                let name = format!("{CLOSURE}.at_{formula}");
+                spec.fields.push(FieldSpec { name, formula: formula.to_owned(), ..FieldSpec::default() });
+            }
+            let ends: Vec<String> = ["from", "to"].map(str::to_owned).to_vec();
+            shape.keys.insert(CLOSURE, ends.clone());
+            shape.columns.insert(CLOSURE, ends);
+            shape.groups.push(CLOSURE);
+            shape.relations.extend([("Node", "paths", CLOSURE, true), (CLOSURE, "end", "Node", false)]);
+            return;
+        }
+        spec.tables.pop();
+        spec.tables[at].relations.remove("paths");
     }
 }
 

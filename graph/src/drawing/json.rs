@@ -78,6 +78,10 @@ fn edges(plan: &Plan) -> Vec<Value> {
             shown["on"] = plan.node_id(watermark.from, watermark.on).into();
             shown["lateness_us"] = watermark.lateness.into();
         }
+        if let Some(level) = edge.closure {
+            shown["kind"] = "closure".into();
+            shown["index_level"] = level.into();
+        }
         shown
     });
     let sessions = plan.sessions.iter().map(|edge| {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use thalweg_formulas::InputId;
 
 use super::figures::Sheet;
-use super::view::{cancelled_by, kept, raised_by};
+use super::view::{PATHS, cancelled_by, kept, raised_by};
 use crate::outcome::NodeStats;
 use crate::plan::{
     CellKind, Closing, ClosingKind, Effect, EffectKind, EffectMode, Group, Join, JoinSide, Lookup, Membership, Nearest, Part,
@@ -89,6 +89,10 @@ fn kept_by_text(plan: &Plan, edge: &Membership) -> String {
     let from = &plan.regions[edge.from.0 as usize];
     let table = &plan.tables[from.table.0 as usize].name;
     let by = key_names(plan, edge.from, &edge.key, &edge.parts);
+    if let Some(level) = edge.closure {
+        let region = edge.from.0;
+        return format!("<- paths over {table} by {by}, region {region}, paths at level {level}; {PATHS}");
+    }
     let lives = match edge.closing {
         None => "a document lives as long as a row is in it".into(),
         Some(Closing { watermark, kind, .. }) => {

@@ -6,6 +6,10 @@ use super::figures::{Figures, Sheet};
 use crate::plan::{Cancel, Maintenance, Plan, Reaction, ReactionInput, RegionId, SlotId, SlotSource, Trigger};
 use crate::planning::{NEAREST, kept_aggregate};
 
+/// How the pairs of a closure are kept, and what a link costs.
+pub(super) const PATHS: &str =
+    "recursion: a link that comes or goes costs the starts that reach it, and for each the places whose shortest way changes";
+
 /// What a node is to a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -88,8 +92,15 @@ fn slot_node(plan: &Plan, region: RegionId, slot: SlotId, regions: &[u32]) -> No
             (Kind::Key, 2, Some(kept), join.reads())
         }
         SlotSource::Column(column) if let Some(edge) = kept_by => {
-            let kept = Maintenance::Incremental("rows in a document are counted, one step for each that comes or goes".into());
-            (Kind::Key, 2, Some(kept), vec![(edge.from, edge.key[column.0 as usize])])
+            let (tier, kept, read) = match edge.closure {
+                Some(_) => (3, PATHS, edge.key.as_slice()),
+                None => {
+                    let kept = "rows in a document are counted, one step for each that comes or goes";
+                    (2, kept, std::slice::from_ref(&edge.key[column.0 as usize]))
+                }
+            };
+            let kept = Maintenance::Incremental(kept.into());
+            (Kind::Key, tier, Some(kept), read.iter().map(|slot| (edge.from, *slot)).collect())
         }
         SlotSource::Column(_) | SlotSource::Carried(..) => (Kind::State, 1, None, Vec::new()),
         SlotSource::Aggregate(group) => {

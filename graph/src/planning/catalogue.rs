@@ -338,9 +338,13 @@ impl Catalogue {
         }
         if spec.join.is_some() {
             self.refuse_source(ix, spec, &name, findings);
-            if spec.group.is_some() {
-                let problem = Problem::new(256, format!("table `{name}` has both a `group` and a `join`"));
-                findings.error(Place::Table(ix, "group".into()), problem.help("make a table of each: a group may be of a join"));
+            if let Some(group) = &spec.group {
+                let what = if group.closure { "closure" } else { "group" };
+                let problem = Problem::new(256, format!("table `{name}` has both a `{what}` and a `join`"));
+                findings.error(
+                    Place::Table(ix, "group".into()),
+                    problem.help(format!("make a table of each: a {what} may be of a join")),
+                );
             }
             self.add(joins::blank(ix, &name));
             return;

@@ -11,6 +11,7 @@ use thalweg_formulas::ast::{Ast, AstKind};
 use thalweg_formulas::{Expr, ExprKind, Problem, Type, Value};
 
 use super::catalogue::{Catalogue, Relation, TableDef};
+use super::closures;
 use super::fields::{check_at, is_lowerable};
 use super::findings::Findings;
 use super::language;
@@ -46,6 +47,8 @@ pub(super) struct GroupDef {
     pub(super) ending: Option<Ending>,
     /// The node at the rows that holds their time, where windows end; once the key has been checked.
     pub(super) watched: Option<NodeId>,
+    /// Its rows are links, and its documents the pairs between which paths lead.
+    pub(super) closure: bool,
     /// The group of the windows for which the documents came too late.
     pub(super) late_for: Option<usize>,
 }
@@ -55,7 +58,7 @@ impl GroupDef {
     pub(super) fn late(windows: &GroupDef, at: usize, table: usize) -> GroupDef {
         let (spec, of, ending) = (windows.spec, windows.of, windows.ending);
         let (keys, parts, filter, reads, key, watched) = Default::default();
-        GroupDef { spec, table, of, keys, parts, filter, reads, key, ending, watched, late_for: Some(at) }
+        GroupDef { spec, table, of, keys, parts, filter, reads, key, ending, watched, closure: false, late_for: Some(at) }
     }
 
     /// The nodes at the rows that its documents need.
@@ -109,7 +112,9 @@ impl Catalogue {
             Windows::read(ix, window, findings);
             Ending::read(ix, window, findings);
         }
-        if group.by.columns().is_empty() && group.window.is_none() {
+        if group.closure {
+            closures::refuse(ix, name, group, findings);
+        } else if group.by.columns().is_empty() && group.window.is_none() {
             let problem = Problem::new(256, format!("table `{name}` does not say by what its rows are grouped"));
             findings.error(group_place(ix, "by"), problem.help("write by = \"column\", or by = { name = \"formula\" }"));
         }
@@ -123,6 +128,7 @@ impl Catalogue {
     pub(super) fn refuse_source(&self, ix: usize, spec: &TableSpec, name: &str, findings: &mut Findings) {
         let (of, says_key) = match (&spec.group, &spec.join) {
             (_, Some(join)) => (format!("pairs of rows of `{}` and `{}`", join.left, join.right), "it is the keys of both rows"),
+            (Some(group), None) if group.closure => (format!("rows of `{}`", group.of), "it is `from` and `to`"),
             (group, None) => (format!("rows of `{}`", group.as_ref().map_or("", |group| &group.of)), "`by` says it"),
         };
         let given = [("from", spec.from.is_some()), ("key", spec.key.is_some()), ("columns", !spec.columns.is_empty())];
@@ -142,7 +148,8 @@ impl Catalogue {
     pub(super) fn relate_derived(&mut self, ix: usize, group: &GroupSpec, findings: &mut Findings) -> Option<GroupDef> {
         let table = self.tables.iter().position(|table| table.spec == Some(ix))?;
         let name = self.tables[table].name.clone();
-        let of = self.expect(&group.of, &format!("the group of `{name}`"), group_place(ix, "of"), findings);
+        let what = if group.closure { "closure" } else { "group" };
+        let of = self.expect(&group.of, &format!("the {what} of `{name}`"), group_place(ix, "of"), findings);
         let of = of.filter(|of| {
             if *of == table {
                 let problem = Problem::new(256, format!("table `{name}` cannot be kept from rows of itself"));
@@ -194,7 +201,20 @@ impl Catalogue {
         }
         let ending = group.window.as_ref().and_then(|window| Ending::read(ix, window, &mut Findings::default()));
         let (reads, key, watched, late_for) = Default::default();
-        Some(GroupDef { spec: ix, table, of: of?, keys, parts, filter, reads, key, ending, watched, late_for })
+        Some(GroupDef {
+            spec: ix,
+            table,
+            of: of?,
+            keys,
+            parts,
+            filter,
+            reads,
+            key,
+            ending,
+            watched,
+            closure: group.closure,
+            late_for,
+        })
     }
 }
 
@@ -249,6 +269,9 @@ pub(super) fn check_group(world: &Shared, spec: &GraphSpec, group: usize, findin
     if checked.by + width != world.catalogue.tables[table].columns.len() {
         return;
     }
+    if world.groups[group].closure && !closures::fits(&world, group, &checked.exprs, findings) {
+        return;
+    }
     type_columns(&mut world, group, &checked.exprs[..checked.by]);
     place_key(&mut world, group, checked);
     for column in 0..world.catalogue.tables[table].columns.len() {
@@ -291,11 +314,19 @@ fn check_formulas(world: &Shared, spec: &GraphSpec, group: usize, findings: &mut
 fn type_columns(world: &mut World, group: usize, exprs: &[Expr]) {
     let (table, parts) = (world.groups[group].table, world.groups[group].parts.clone());
     for (at, (column, expr)) in world.catalogue.tables[table].columns.iter_mut().zip(exprs).enumerate() {
-        column.ty = match (parts.get(at), expr.ty()) {
-            (Some(Part::Each), Type::List(item)) => (**item).clone(),
-            (Some(Part::Each), _) | (_, Type::Null) => Type::Dyn,
-            (_, ty) => ty.clone(),
-        };
+        column.ty = column_type(parts.get(at), expr.ty());
+    }
+    if world.groups[group].closure {
+        closures::type_ends(&mut world.catalogue.tables[table]);
+    }
+}
+
+/// The type of a key column that is given by a formula of this type.
+pub(super) fn column_type(part: Option<&Part>, ty: &Type) -> Type {
+    match (part, ty) {
+        (Some(Part::Each), Type::List(item)) => (**item).clone(),
+        (Some(Part::Each), _) | (_, Type::Null) => Type::Dyn,
+        (_, ty) => ty.clone(),
     }
 }
 

@@ -45,7 +45,8 @@ fn levels(plan: &Plan) -> Result<(), String> {
     for (ix, membership) in plan.memberships.iter().enumerate() {
         let (from, to) = (level(membership.from), level(membership.to));
         let keys = membership.key.len() == membership.key_types.len() && whole(&membership.parts, membership.key.len());
-        require(from < to && keys, || format!("INV-PLAN-LEVELS: membership edge {ix} goes up"))?;
+        let up = membership.closure.map_or(from < to, |paths| from < paths && paths < to && membership.key.len() == 2);
+        require(up && keys, || format!("INV-PLAN-LEVELS: membership edge {ix} goes up"))?;
     }
     for closing in plan.memberships.iter().filter_map(|edge| Some((edge.closing?, edge))) {
         let (closing, edge) = closing;

@@ -47,7 +47,7 @@ pub(super) fn plan(mut world: World, spec: &GraphSpec, effects: &[EffectDef], la
     plan.regions = layout.regions(&world, &tables);
     plan.groups = layout.groups(&world);
     plan.lookups = layout.lookups(&world, &plan.regions);
-    plan.memberships = layout.memberships(&world);
+    plan.memberships = layout.memberships(&world, &plan.regions);
     plan.sessions = layout.sessions(&world, &plan.regions);
     plan.joins = layout.joins(&world, &plan.regions);
     plan.watermarks = layout.watermarks(&world);
@@ -334,7 +334,7 @@ impl Layout {
         groups.collect()
     }
 
-    fn memberships(&self, world: &World) -> Vec<Membership> {
+    fn memberships(&self, world: &World, regions: &[Region]) -> Vec<Membership> {
         let memberships = world.groups.iter().enumerate().map(|(at, group)| {
             let key = group.key.as_ref().expect("invariant: every derived table of an accepted definition has its key");
             let from = self.meeting(group.rows());
@@ -343,6 +343,7 @@ impl Layout {
                 key: key.iter().map(|node| self.slot(from, *node)).collect(),
                 parts: group.parts.clone(),
                 closing: closing(world, at),
+                closure: group.closure.then(|| regions[from.0 as usize].level + 1),
                 key_types: world.catalogue.tables[group.table].key_types(key.len()),
                 to: self.home(group.table),
             }

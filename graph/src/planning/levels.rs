@@ -64,7 +64,8 @@ impl Levels {
         match &node.source {
             Source::Column(_) => 0,
             Source::Cell { .. } => inputs,
-            Source::Aggregate { .. } | Source::Key { .. } => inputs + 1,
+            Source::Aggregate { .. } | Source::Key { far: false, .. } => inputs + 1,
+            Source::Key { far: true, .. } => inputs + 2,
             Source::Looked { .. } | Source::Nearest { .. } | Source::Pair { .. } | Source::Session { .. } => inputs + 2,
         }
     }
@@ -104,7 +105,8 @@ fn consumers(nodes: &Nodes, live: impl Iterator<Item = NodeId>) -> BTreeMap<Node
     for id in live {
         let height = match nodes.get(id).source {
             Source::Column(_) | Source::Cell { .. } => continue,
-            Source::Aggregate { .. } | Source::Key { .. } => 1,
+            Source::Aggregate { .. } | Source::Key { far: false, .. } => 1,
+            Source::Key { far: true, .. } => 2,
             Source::Looked { .. } | Source::Nearest { .. } | Source::Pair { .. } | Source::Session { .. } => 2,
         };
         for input in nodes.get(id).inputs() {

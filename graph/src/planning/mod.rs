@@ -2,7 +2,7 @@
 //!
 //! The steps, each in its module, in the order in which they run:
 //!
-//! 1. `catalogue`, `relations`, `asof`, `derived`, `joins`: tables, keys, columns and relations, from the definition and from discovered schemas.
+//! 1. `catalogue`, `relations`, `asof`, `derived`, `joins`, `closures`: tables, keys, columns and relations, from the definition and from discovered schemas.
 //! 2. `world`, `fields`, `order`: names and texts of derived fields; what each reads; cycles refused; types along the graph (`scope`, `selves`); when
 //!    values are published (`timing`).
 //! 3. `lower`: formulas become nodes: hidden cells for the bodies of aggregates, looked-up values, one node for equal ones (`nodes`).
@@ -17,6 +17,7 @@ mod actions;
 mod asof;
 mod catalogue;
 mod changes;
+mod closures;
 mod common;
 mod conditions;
 mod delay;

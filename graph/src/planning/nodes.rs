@@ -35,7 +35,8 @@ pub(super) enum Source {
     /// A column of the table.
     Column(usize),
     /// A key column of a derived table; `rows` are the nodes that hold the key at the rows it is kept from, and their time where windows end.
-    Key { column: usize, rows: Vec<NodeId> },
+    /// Of a closure (`far`) an index stands between.
+    Key { column: usize, rows: Vec<NodeId>, far: bool },
     /// A key column of a derived table of pairs; the nodes say at the rows of each side which of them meet.
     Pair { column: usize, left: Vec<NodeId>, right: Vec<NodeId> },
     /// An aggregate of `contribution` over the rows of table `from` whose `parent_key` holds this document's key.

@@ -97,10 +97,10 @@ impl World {
     pub(super) fn column_node(&mut self, table: usize, column: usize) -> NodeId {
         let def = &self.catalogue.tables[table].columns[column];
         let (name, ty) = (def.name.clone(), def.ty.clone());
-        let key = self.group_of(table).map(|group| self.groups[group].rows());
+        let key = self.group_of(table).map(|group| (self.groups[group].rows(), self.groups[group].closure));
         let pair = self.join_of(table).and_then(|join| self.joins[join].met.as_ref());
         let source = match (key, pair) {
-            (Some(rows), _) => Source::Key { column, rows },
+            (Some((rows, far)), _) => Source::Key { column, rows, far },
             (None, Some(met)) => Source::Pair { column, left: met.shown(0), right: met.shown(1) },
             (None, None) => Source::Column(column),
         };

@@ -1,6 +1,7 @@
 //! Definitions and their plans: golden plans, refused definitions, random definitions.
 
 mod asof;
+mod closures;
 mod derived;
 mod drawings;
 mod golden;

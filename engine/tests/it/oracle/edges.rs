@@ -108,3 +108,19 @@ pub(super) fn newest(edge: &Nearest, row: &[Cell], all: &BTreeMap<Key, Vec<Cell>
     }
     found.into_iter().max().map(|(_, key)| key.clone())
 }
+
+/// All pairs between which links lead: two that follow each other make another, until there is nothing new.
+pub(super) fn closed(links: BTreeSet<Key>) -> BTreeSet<Key> {
+    let mut paths = links.clone();
+    loop {
+        let longer = paths.iter().flat_map(|path| {
+            let following = links.iter().filter(|link| link[0] == path[1]);
+            following.map(|link| vec![path[0].clone(), link[1].clone()])
+        });
+        let longer: Vec<Key> = longer.filter(|path| !paths.contains(path)).collect();
+        if longer.is_empty() {
+            return paths;
+        }
+        paths.extend(longer);
+    }
+}

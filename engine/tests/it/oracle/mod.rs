@@ -212,6 +212,7 @@ impl Oracle {
                 let keys = rows.flat_map(|row| other_keys(row, &edge.key, &edge.key_types, &edge.parts)).collect();
                 match edge.closing {
                     Some(closing) => self.in_time(table, closing, keys, all),
+                    None if edge.closure.is_some() => closed(keys),
                     None => keys,
                 }
             }
