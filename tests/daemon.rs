@@ -14,6 +14,7 @@ mod daemon {
     mod dolt;
     mod effects;
     mod emptied;
+    mod faults;
     mod file;
     mod kill;
     mod latency;

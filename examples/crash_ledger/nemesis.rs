@@ -1,5 +1,5 @@
-//! What strikes: `kill -9` at any moment of a start or of a run, at the n-th write or sync of one of the daemon's threads, and with the server
-//! at once.
+//! What strikes: `kill -9` at any moment of a start or of a run, at the n-th write or sync of one of the daemon's threads, with the server
+//! at once, while the disk is full, after a sync that failed, and after cut connections and altered tables.
 
 use std::fmt;
 use std::path::Path;
@@ -45,6 +45,10 @@ pub struct Nemesis {
     at_points: u64,
     missed_points: u64,
     with_server: u64,
+    full_disks: u64,
+    failed_syncs: u64,
+    cuts: u64,
+    alterations: u64,
 }
 
 impl Nemesis {
@@ -53,7 +57,17 @@ impl Nemesis {
         if !has_strace {
             eprintln!("skipped: kills at the n-th system call, since there is no {STRACE}");
         }
-        Nemesis { has_strace, at_random: 0, at_points: 0, missed_points: 0, with_server: 0 }
+        Nemesis {
+            has_strace,
+            at_random: 0,
+            at_points: 0,
+            missed_points: 0,
+            with_server: 0,
+            full_disks: 0,
+            failed_syncs: 0,
+            cuts: 0,
+            alterations: 0,
+        }
     }
 
     /// Starts a daemon and strikes it once.
@@ -63,6 +77,9 @@ impl Nemesis {
         match kind {
             0..4 if self.has_strace => self.at_point(scene, call, 1 + nth % most),
             4 => self.with_server(scene, server, wait),
+            5 if self.has_strace => self.with_a_full_disk(scene, 1 + nth % 150, wait),
+            6 if self.has_strace => self.with_a_failed_sync(scene, 1 + nth % 12),
+            7 => self.cut_and_altered(scene, server, random),
             _ => self.at_random(scene, wait, kind % 2 == 0),
         }
     }
@@ -80,20 +97,44 @@ impl Nemesis {
 
     /// The first thread that makes the call for the n-th time does not return from it.
     fn at_point(&mut self, scene: &Scene, call: &str, nth: u64) -> Ended {
-        let mut strace = Command::new(STRACE);
-        // The tracer is the grandchild (-D), so that the daemon is this process's child.
-        strace.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
-        strace.args(["-e", &format!("inject={call}:signal=SIGKILL:when={nth}")]);
-        let mut daemon = Daemon::of(scene.thalweg_by(strace, &["run", "thalweg.toml"]));
-        let begun = Instant::now();
-        while daemon.runs() && begun.elapsed() < POINT_TIME {
-            std::thread::sleep(Duration::from_millis(5));
+        let (ended, was_struck) = until_it_ends(injected(scene, call, &format!("signal=SIGKILL:when={nth}")));
+        *if was_struck { &mut self.at_points } else { &mut self.missed_points } += 1;
+        ended
+    }
+
+    /// Twenty writes of a thread, from the n-th, find no room. It is killed while it waits, or when it has gone on.
+    fn with_a_full_disk(&mut self, scene: &Scene, nth: u64, wait: Duration) -> Ended {
+        self.full_disks += 1;
+        let daemon = injected(scene, "pwrite64", &format!("error=ENOSPC:when={nth}..{}", nth + 19));
+        std::thread::sleep(2 * wait);
+        daemon.kill9()
+    }
+
+    /// The n-th sync of a thread fails, and it must end by itself.
+    fn with_a_failed_sync(&mut self, scene: &Scene, nth: u64) -> Ended {
+        let (ended, was_struck) = until_it_ends(injected(scene, "fdatasync,fsync", &format!("error=EIO:when={nth}")));
+        *if was_struck { &mut self.failed_syncs } else { &mut self.missed_points } += 1;
+        ended
+    }
+
+    /// The server ends the daemon's connections, and between two cuts the watched table gets a column or loses it.
+    fn cut_and_altered(&mut self, scene: &Scene, server: &MariaDb, random: &mut Random) -> Ended {
+        let daemon = Daemon::of(scene.thalweg(&["run", "thalweg.toml"]));
+        daemon.until_said(": live");
+        for _ in 0..=random.below(3) {
+            let dumps = server.query("SELECT id FROM information_schema.processlist WHERE command = 'Binlog Dump'");
+            self.cuts += dumps.len() as u64;
+            // One that has ended since cannot be ended.
+            dumps.iter().for_each(|row| drop(server.try_query(&format!("KILL CONNECTION {}", row[0]))));
+            self.alterations += 1;
+            let change = if self.alterations.is_multiple_of(2) {
+                "DROP COLUMN IF EXISTS note"
+            } else {
+                "ADD COLUMN IF NOT EXISTS note TEXT"
+            };
+            server.exec(&format!("ALTER TABLE shop.orders {change}"));
+            std::thread::sleep(Duration::from_millis(random.below(300)));
         }
-        if !daemon.runs() {
-            self.at_points += 1;
-            return daemon.wait();
-        }
-        self.missed_points += 1;
         daemon.kill9()
     }
 
@@ -114,12 +155,31 @@ impl Nemesis {
     }
 }
 
+/// A daemon of which calls fail or kill.
+fn injected(scene: &Scene, calls: &str, how: &str) -> Daemon {
+    let mut strace = Command::new(STRACE);
+    // The tracer is the grandchild (-D), so that the daemon is this process's child.
+    strace.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}")]);
+    strace.args(["-e", &format!("inject={calls}:{how}")]);
+    Daemon::of(scene.thalweg_by(strace, &["run", "thalweg.toml"]))
+}
+
+/// Its end, and whether that came before [`POINT_TIME`]; then it is killed.
+fn until_it_ends(mut daemon: Daemon) -> (Ended, bool) {
+    let begun = Instant::now();
+    while daemon.runs() && begun.elapsed() < POINT_TIME {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    if daemon.runs() { (daemon.kill9(), false) } else { (daemon.wait(), true) }
+}
+
 impl fmt::Display for Nemesis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Nemesis { at_random, at_points, missed_points, with_server, .. } = self;
+        let Nemesis { at_random, at_points, missed_points, with_server, full_disks, failed_syncs, cuts, alterations, .. } = self;
         write!(
             f,
-            "{at_random} kills at random, {at_points} at a system call, {missed_points} that did not reach theirs, {with_server} with the server"
+            "{at_random} kills at random, {at_points} at a system call, {missed_points} that did not reach theirs, {with_server} with the server, \
+             {full_disks} with a full disk, {failed_syncs} syncs that failed, {cuts} cut connections, {alterations} altered tables"
         )
     }
 }

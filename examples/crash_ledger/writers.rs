@@ -94,5 +94,5 @@ impl Writer {
 }
 
 fn upsert(id: i64, amount: u64) -> String {
-    format!("INSERT INTO shop.orders VALUES ({id}, {amount}) ON DUPLICATE KEY UPDATE amount = {amount};")
+    format!("INSERT INTO shop.orders (id, amount) VALUES ({id}, {amount}) ON DUPLICATE KEY UPDATE amount = {amount};")
 }

@@ -55,7 +55,7 @@ pub enum Behaviour {
     AcceptEndless,
     /// Sends `100 Continue` for ever.
     EndlessContinue,
-    /// Sends the head one byte at a time, 50 ms apart.
+    /// Sends a head one byte at a time, 50 ms apart, that never ends.
     Drip,
     /// Answers with bytes that are not HTTP.
     Garbage,

@@ -59,7 +59,7 @@ pub(crate) fn from_io(doing: &str, path: &Path, error: &std::io::Error) -> Store
     let place = path.display();
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            retry(FULL, format!("no room to {doing} {place}; free some space, it goes on by itself"))
+            retry(FULL, format!("no room to {doing} {place}; free some space, what runs goes on by itself"))
         }
         std::io::ErrorKind::PermissionDenied => {
             fatal(IO, format!("cannot {doing} {place}: permission denied; give this user the right to read and write there"))
@@ -76,7 +76,13 @@ pub(crate) fn from_sqlite(doing: &str, path: &Path, error: &rusqlite::Error) -> 
     };
     match failure.code {
         ErrorCode::DiskFull => full(doing, path),
-        ErrorCode::SystemIoFailure if failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => full(doing, path),
+        // SQLite does not say why that file cannot grow.
+        ErrorCode::SystemIoFailure if failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => retry(
+            FULL,
+            format!(
+                "cannot {doing} {place}: its `-shm` file cannot grow, most often for want of room; free some space on its disk, what runs goes on by itself"
+            ),
+        ),
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => retry(
             BUSY,
             format!("cannot {doing} {place}: another program holds the database; close it, or wait until its transaction ends"),
@@ -98,7 +104,7 @@ fn full(doing: &str, path: &Path) -> StoreError {
     retry(
         FULL,
         format!(
-            "no room to {doing} {}; free some space on its disk (or raise the store's limit), it goes on by itself",
+            "no room to {doing} {}; free some space on its disk (or raise the store's limit), what runs goes on by itself",
             path.display()
         ),
     )

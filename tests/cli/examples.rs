@@ -82,3 +82,25 @@ fn example(name: &str) -> Command {
     }
     Command::new(built)
 }
+
+/// `THALWEG_KILLS` and `THALWEG_SEED` set how many, and which.
+#[test]
+fn the_crash_ledger_balances_after_fifty_kills() {
+    if !thalweg_testkit::require() {
+        return;
+    }
+    let setting = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    let (kills, seed) = (setting("THALWEG_KILLS", "50"), setting("THALWEG_SEED", "1"));
+    let mut ledger = example("crash_ledger");
+    ledger.args(["--kills", &kills, "--seed", &seed]).env("THALWEG_BINARY", env!("CARGO_BIN_EXE_thalweg"));
+    let output = ledger.current_dir(root()).output().expect("it runs");
+    let (said, told) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    eprintln!("{said}{told}");
+    assert!(output.status.success(), "{said}{told}");
+    let last: serde_json::Value = serde_json::from_str(told.lines().last().expect("a last line")).expect("it is JSON");
+    assert_eq!(
+        (last["kills"].to_string(), &last["lost"], &last["duplicated_idempotent"]),
+        (kills, &0.into(), &0.into()),
+        "{told}"
+    );
+}

@@ -37,7 +37,7 @@ async fn behave<S: AsyncWrite + Unpin>(stream: &mut S, behaviour: &Behaviour) ->
         Behaviour::AcceptAndCutBody => return cut_after(stream, b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf").await,
         Behaviour::AcceptEndless => repeat(stream, b"HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 4096]).await?,
         Behaviour::EndlessContinue => repeat(stream, b"", b"HTTP/1.1 100 Continue\r\n\r\n").await?,
-        Behaviour::Drip => drip(stream, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await?,
+        Behaviour::Drip => drip(stream, b"HTTP/1.1 200 OK\r\nx: ").await?,
         Behaviour::Garbage => return cut_after(stream, b"SSH-2.0-OpenSSH_9.2\r\n").await,
     }
     Ok(After::KeepOpen)
@@ -73,9 +73,10 @@ async fn repeat<S: AsyncWrite + Unpin>(stream: &mut S, first: &[u8], again: &[u8
     }
 }
 
+/// Writes byte after byte, the last one again and again, until the peer closes.
 async fn drip<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> io::Result<()> {
-    for byte in bytes {
-        stream.write_all(&[*byte]).await?;
+    for at in 0.. {
+        stream.write_all(&bytes[at.min(bytes.len() - 1)..][..1]).await?;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())

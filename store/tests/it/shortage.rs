@@ -33,7 +33,7 @@ fn a_full_store_refuses_the_batch_whole_and_takes_it_when_the_limit_is_raised() 
     store.commit(&batch(1, 1)).unwrap();
     let error = store.commit(&heavy(2, 1_000_000)).unwrap_err();
     assert!(matches!(error, StoreError::Retry { .. }));
-    expect!["E0606: no room to write to <dir>/thalweg.db; free some space on its disk (or raise the store's limit), it goes on by itself"]
+    expect!["E0606: no room to write to <dir>/thalweg.db; free some space on its disk (or raise the store's limit), what runs goes on by itself"]
         .assert_eq(&error.to_string().replace(&dir.path().display().to_string(), "<dir>"));
     assert_eq!((store.recovered().epoch, replayed(&mut store, 0).unwrap().len()), (1, 1));
     store.commit(&batch(2, 2)).unwrap();

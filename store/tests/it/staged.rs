@@ -169,7 +169,7 @@ fn staging_waits_for_room_and_goes_on_where_it_stood() {
     let large = spilled(1, bytes.chunks(1_000).enumerate().map(row).collect());
     let full = stage(&mut store, &large, 0, 100, usize::MAX).unwrap_err();
     assert!(matches!(full, StoreError::Retry { .. }), "{full}");
-    expect!["E0606: no room to write to <dir>/thalweg.db; free some space on its disk (or raise the store's limit), it goes on by itself"]
+    expect!["E0606: no room to write to <dir>/thalweg.db; free some space on its disk (or raise the store's limit), what runs goes on by itself"]
         .assert_eq(&full.to_string().replace(&dir.path().display().to_string(), "<dir>"));
     assert!(matches!(
         store.commit(&CommitBatch { first: 1, transactions: vec![large], ..CommitBatch::default() }),

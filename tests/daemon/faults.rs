@@ -1,0 +1,192 @@
+//! The disk fails, or the process dies, at each write and sync that the daemon makes, one after the other.
+//!
+//! `strace` makes the n-th call of a kind fail, or kills the daemon in it; n goes over all of them. What was fired in the end, and with which
+//! ids, is what an undisturbed run fires.
+//!
+//! One point of a few is tried, from a first one that the clock draws and the test says; `THALWEG_POINTS=all` tries each.
+
+use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+use thalweg_sinks::receiver::Receiver;
+
+use super::harness::{Daemon, Ended, Home, SECRET, receiver, webhook};
+
+const STRACE: &str = "/usr/bin/strace";
+const TRANSACTIONS: u64 = 50;
+
+/// Fifty transactions in a file, an effect that rises in a third of them, a receiver that drops repeated ids.
+struct Scene {
+    home: Home,
+    receiver: Receiver,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let receiver = receiver();
+        let home = Home::new(&format!(
+            r#"
+[egress]
+allow = ["127.0.0.0/8"]
+
+[[source]]
+name = "shop"
+kind = "jsonl"
+path = "orders.jsonl"
+
+[[table]]
+name = "Order"
+key = ["id"]
+columns = {{ id = "int", amount = "int" }}
+
+[fields]
+"Order.double" = "amount * 2"
+
+[[effect]]
+name = "big"
+on = "Order"
+when = "double > 200"
+payload = ["id", "amount"]
+actions = [{}, {{ type = "log", path = "fired.jsonl" }}]
+"#,
+            webhook(&receiver)
+        ));
+        let line = |n: u64| {
+            let order = json!({"table": "Order", "op": "upsert", "key": {"id": n % 7}, "after": {"amount": n % 3 * 100 + n}});
+            format!("{}\n", json!({"tx": n.to_string(), "at": "2026-01-01T00:00:00Z", "changes": [order]}))
+        };
+        std::fs::write(home.path("orders.jsonl"), (0..TRANSACTIONS).map(line).collect::<String>())
+            .expect("the folder can be written");
+        Scene { home, receiver }
+    }
+
+    /// A run to the end of the file, with what `strace` is told to do to it.
+    fn run(&self, inject: Option<&str>) -> Ended {
+        let run = ["run", "thalweg.toml", "--until-idle", "0.1"];
+        let Some(inject) = inject else { return Daemon::of(self.home.command(&run)).wait() };
+        let calls = inject.split(':').next().expect("calls come first");
+        let mut strace = Command::new(STRACE);
+        // The tracer is the grandchild (-D), so that the daemon is this process's child.
+        strace.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &format!("inject={inject}")]);
+        strace.arg(env!("CARGO_BIN_EXE_thalweg")).args(run);
+        strace.current_dir(self.home.path("")).env_clear().env("HOOK_SECRET", SECRET);
+        Daemon::of(strace).wait()
+    }
+
+    /// What the receiver and the file have been told.
+    fn told(&self) -> [BTreeSet<String>; 2] {
+        let received = self.receiver.received().into_keys().collect();
+        let logged = std::fs::read_to_string(self.home.path("fired.jsonl")).unwrap_or_default();
+        // A line that a kill has cut is whole further on.
+        let lines = logged.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        [received, lines.map(|event| event["id"].as_str().expect("an event has an id").to_owned()).collect()]
+    }
+
+    /// Runs to the end, undisturbed: everything has been told once, and the directory is in order.
+    fn ends_as(&self, expected: &[BTreeSet<String>; 2], point: &str) {
+        let last = self.run(None);
+        assert_eq!(last.status.code(), Some(0), "after {point}: {}", last.said);
+        assert_eq!(&self.told(), expected, "after {point}: {}", last.said);
+        let counts = self.home.counts();
+        assert_eq!(
+            (counts.pending, counts.dead, counts.fired as usize),
+            (0, 0, 2 * expected[0].len()),
+            "after {point}: {counts:?}"
+        );
+        let verified = self.home.command(&["verify"]).output().expect("the binary runs");
+        assert!(verified.status.success(), "after {point}: {}", String::from_utf8_lossy(&verified.stderr));
+    }
+}
+
+/// What an undisturbed run tells; `None`, and it is said, where calls cannot be struck.
+fn undisturbed(test: &str) -> Option<[BTreeSet<String>; 2]> {
+    let works =
+        Path::new(STRACE).exists() && Command::new(STRACE).args(["-o", "/dev/null", "true"]).status().is_ok_and(|s| s.success());
+    if !works {
+        eprintln!("skipped: {test}, since {STRACE} is not there or may not trace");
+        return None;
+    }
+    let scene = Scene::new();
+    scene.run(None).well();
+    let told = scene.told();
+    assert!(told[0].len() > 10 && told[0].len() == told[1].len(), "{told:?}");
+    Some(told)
+}
+
+/// Tries one point of `stride`, and says how many: `strike` is asked until it says that a run made fewer such calls.
+fn each_point(calls: &str, stride: u64, mut strike: impl FnMut(u64) -> bool) -> u64 {
+    let all = std::env::var("THALWEG_POINTS").is_ok_and(|points| points == "all");
+    let nanos = u64::from(SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").subsec_nanos());
+    let (first, stride) = if all { (1, 1) } else { (1 + nanos % stride, stride) };
+    let tried = (0..).take_while(|n| strike(first + n * stride)).count() as u64;
+    eprintln!("{calls}: {tried} points, each {stride}. from the {first}.");
+    tried
+}
+
+#[test]
+fn sto_01_killed_in_any_write_or_sync_it_goes_on_and_tells_each_thing_once() {
+    let Some(expected) = undisturbed("kills at each write and sync") else { return };
+    let mut tried = 0;
+    for call in ["pwrite64", "write", "fsync", "fdatasync", "unlink", "rename", "ftruncate", "mkdir", "sendto"] {
+        tried += each_point(call, 8, |n| {
+            let scene = Scene::new();
+            let point = format!("a kill in {call} {n}");
+            let ended = scene.run(Some(&format!("{call}:signal=SIGKILL:when={n}")));
+            let was_struck = ended.status.signal() == Some(9);
+            assert!(was_struck || ended.status.success(), "{point}: {}", ended.said);
+            scene.ends_as(&expected, &point);
+            was_struck
+        });
+    }
+    assert!(tried >= 20, "only {tried} points");
+}
+
+#[test]
+fn sto_03_a_disk_that_is_full_for_some_writes_is_waited_for() {
+    let Some(expected) = undisturbed("a disk that is full at each write") else { return };
+    let tried = each_point("pwrite64, ENOSPC", 10, |n| {
+        let scene = Scene::new();
+        let point = format!("no room from write {n} on, three times");
+        let ended = scene.run(Some(&format!("pwrite64:error=ENOSPC:when={n}..{}", n + 2)));
+        let was_told = ended.said.contains("E0606");
+        // A directory that cannot even be made is refused, with the reason.
+        assert!(ended.status.success() || was_told, "{point}: {}", ended.said);
+        scene.ends_as(&expected, &point);
+        was_told
+    });
+    assert!(tried >= 3, "only {tried} points");
+}
+
+#[test]
+fn sto_04_a_sync_that_fails_ends_it_at_once_and_the_next_start_goes_on() {
+    let Some(expected) = undisturbed("a failure of each sync") else { return };
+    let tried = each_point("fdatasync and fsync, EIO", 3, |n| {
+        let scene = Scene::new();
+        let point = format!("a failure of sync {n}");
+        let ended = scene.run(Some(&format!("fdatasync,fsync:error=EIO:when={n}")));
+        let was_told = ended.said.contains("E0608");
+        assert_eq!(ended.status.success(), !was_told, "{point}: {}", ended.said);
+        scene.ends_as(&expected, &point);
+        was_told
+    });
+    assert!(tried >= 2, "only {tried} points");
+}
+
+#[test]
+fn sto_05_a_write_that_fails_ends_it_and_the_next_start_goes_on() {
+    let Some(expected) = undisturbed("a failure of each write") else { return };
+    let tried = each_point("pwrite64, EIO", 10, |n| {
+        let scene = Scene::new();
+        let point = format!("a failure of write {n}");
+        let ended = scene.run(Some(&format!("pwrite64:error=EIO:when={n}")));
+        let was_told = ended.said.contains("E0608") || ended.said.contains("`-shm` file cannot grow");
+        assert_eq!(ended.status.success(), !was_told, "{point}: {}", ended.said);
+        scene.ends_as(&expected, &point);
+        was_told
+    });
+    assert!(tried >= 3, "only {tried} points");
+}
