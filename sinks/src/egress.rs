@@ -272,7 +272,7 @@ mod tests {
 
     /// The corpus: ways to write an inside address, and ways to hide one.
     #[test]
-    fn no_spelling_of_an_inside_address_passes() {
+    fn sec_01_no_spelling_of_an_inside_address_passes() {
         let inside = [
             "http://127.0.0.1/",
             "http://127.1/",
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_judged_by_what_it_resolves_to() {
+    async fn sec_01_a_name_is_judged_by_what_it_resolves_to() {
         let resolved = |allow: &'static str| async move {
             let guard = Guard { policy: Arc::new(EgressPolicy::parse(&[allow]).unwrap()) };
             let found = guard.resolve("localhost".parse().unwrap()).await;

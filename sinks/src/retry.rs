@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_what_follows_an_attempt() {
+    fn snk_02_the_table_of_what_follows_an_attempt() {
         let standard = RetryPolicy::default();
         let none = policy(serde_json::json!({"retries": 0}));
         let five = policy(serde_json::json!({"retries": 5}));

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn snk_6_an_endpoint_that_is_down_is_probed_ever_more_rarely_and_comes_back_slowly() {
+    fn snk_06_snk_07_an_endpoint_that_is_down_is_probed_ever_more_rarely_and_comes_back_slowly() {
         let mut all = Endpoints::default();
         let mut probes = Vec::new();
         for ms in 0..200_000 {

@@ -242,7 +242,7 @@ fn story(sequencer: &mut Sequencer, orders: &[(i64, i64, &str)]) -> Vec<String> 
 }
 
 #[test]
-fn a_timer_is_put_off_and_called_off_by_its_row() {
+fn tim_03_a_timer_is_put_off_and_called_off_by_its_row() {
     let mut sequencer = sequencer_of(REVOCABLE);
     let orders = [(1, 1, "open"), (2, 2, "open"), (4, 1, "held"), (6, 1, "new"), (7, 2, "paid"), (9, 1, "gone"), (30, 3, "paid")];
     let lines = story(&mut sequencer, &orders);
@@ -408,7 +408,7 @@ fn level_comes_again_until_the_condition_falls_however_it_is_batched() {
 }
 
 #[test]
-fn reminders_that_passed_while_nothing_ran_are_one() {
+fn tim_01_reminders_that_passed_while_nothing_ran_are_one() {
     let mut sequencer = sequencer_of(LEVEL);
     sequencer.offer(order(1, 1, "open"));
     drain(&mut sequencer, 9);

@@ -13,11 +13,12 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use thalweg_graph::ports::StoreError;
 
-use crate::error::{IN_USE, fatal, from_io};
+use crate::error::{IN_USE, MISSING, fatal, from_io};
 
 const PID_LINE: usize = 15;
 
@@ -26,6 +27,8 @@ pub(crate) struct Dir {
     path: PathBuf,
     lock: File,
     witness: u64,
+    /// Device and inode of the database once it is open.
+    database: Option<(u64, u64)>,
 }
 
 impl Dir {
@@ -45,7 +48,7 @@ impl Dir {
             Err(TryLockError::Error(e)) => return Err(from_io("lock", &lock_path, &e)),
         }
         let witness = text.lines().find_map(|line| line.strip_prefix("commits ")?.trim().parse().ok()).unwrap_or(0);
-        let mut dir = Dir { path: path.to_path_buf(), lock, witness };
+        let mut dir = Dir { path: path.to_path_buf(), lock, witness, database: None };
         dir.write_at(0, &format!("pid {:>10}\n", std::process::id())).map_err(|e| from_io("write", &lock_path, &e))?;
         dir.ignore_in_git()?;
         Ok(dir)
@@ -64,6 +67,27 @@ impl Dir {
     /// The database file.
     pub(crate) fn database(&self) -> PathBuf {
         self.path.join("thalweg.db")
+    }
+
+    /// Notes which file the database is.
+    pub(crate) fn opened(&mut self) {
+        self.database = identity(&self.database());
+    }
+
+    /// The database has the name that it was opened by; SQLite itself would write on into a file that was moved or removed. One system call.
+    pub(crate) fn check_in_place(&self) -> Result<(), StoreError> {
+        let path = self.database();
+        if identity(&path) == self.database {
+            return Ok(());
+        }
+        Err(fatal(
+            MISSING,
+            format!(
+                "{} is not the file that was opened: it was moved, removed or replaced while this process ran, which stops without writing; \
+                 put it back, or a backup of the directory, and start again",
+                path.display()
+            ),
+        ))
     }
 
     /// The folder of snapshots.
@@ -97,6 +121,10 @@ impl Drop for Dir {
             tracing::debug!(%error, "the lock file could not be unlocked; closing it does so");
         }
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 fn in_use(path: &Path, text: &str) -> StoreError {

@@ -6,7 +6,7 @@ use thalweg_testkit::Server;
 use super::harness::{Home, SECRET, receiver, receiver_at, shop, shop_server, until, webhook, webhook_to};
 
 #[test]
-fn a_dead_receiver_delays_nothing_else_and_everything_arrives_when_it_is_back() {
+fn snk_06_a_dead_receiver_delays_nothing_else_and_everything_arrives_when_it_is_back() {
     let Some(server) = shop_server() else { return };
     let (well, dead) = (receiver(), receiver());
     let (address, url) = (dead.address().to_string(), dead.url());
@@ -26,7 +26,7 @@ fn a_dead_receiver_delays_nothing_else_and_everything_arrives_when_it_is_back() 
 }
 
 #[test]
-fn a_receiver_that_never_answers_delays_nothing_else() {
+fn snk_08_a_receiver_that_never_answers_delays_nothing_else() {
     let Some(server) = shop_server() else { return };
     let (well, silent) = (receiver(), receiver());
     silent.behave(Behaviour::Hang);

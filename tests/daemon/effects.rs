@@ -146,7 +146,7 @@ fn a_paused_rule_waits_and_status_says_so() {
 }
 
 #[test]
-fn snk_2_an_endpoint_that_is_gone_is_paused_until_somebody_says_otherwise() {
+fn snk_02_an_endpoint_that_is_gone_is_paused_until_somebody_says_otherwise() {
     let receiver = receiver();
     receiver.behave(Behaviour::status(410));
     let home = home(&receiver, &[(1, 150)]);
@@ -190,7 +190,7 @@ fn address_of(said: &str) -> String {
 }
 
 #[test]
-fn snk_9_acknowledgements_over_http_count_once_and_forged_ones_never() {
+fn snk_09_acknowledgements_over_http_count_once_and_forged_ones_never() {
     let receiver = receiver();
     let home = acking(&receiver, "mode = \"ack\"\n");
     let daemon = home.start();

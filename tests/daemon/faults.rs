@@ -131,7 +131,7 @@ fn each_point(calls: &str, stride: u64, mut strike: impl FnMut(u64) -> bool) -> 
 fn sto_01_killed_in_any_write_or_sync_it_goes_on_and_tells_each_thing_once() {
     let Some(expected) = undisturbed("kills at each write and sync") else { return };
     let mut tried = 0;
-    for call in ["pwrite64", "write", "fsync", "fdatasync", "unlink", "rename", "ftruncate", "mkdir", "sendto"] {
+    for call in ["pwrite64", "write", "fsync", "fdatasync", "unlink", "rename", "ftruncate", "mkdir"] {
         tried += each_point(call, 8, |n| {
             let scene = Scene::new();
             let point = format!("a kill in {call} {n}");
@@ -189,4 +189,24 @@ fn sto_05_a_write_that_fails_ends_it_and_the_next_start_goes_on() {
         was_told
     });
     assert!(tried >= 3, "only {tried} points");
+}
+
+/// Between what is sent and what is read of the answer, and before the outcome is committed.
+#[test]
+fn snk_05_killed_around_a_request_it_sends_the_same_again() {
+    let Some(expected) = undisturbed("kills at each request and answer") else { return };
+    let mut tried = 0;
+    for call in ["sendto", "recvfrom"] {
+        tried += each_point(call, 3, |n| {
+            let scene = Scene::new();
+            let point = format!("a kill in {call} {n}");
+            let ended = scene.run(Some(&format!("{call}:signal=SIGKILL:when={n}")));
+            let was_struck = ended.status.signal() == Some(9);
+            assert!(was_struck || ended.status.success(), "{point}: {}", ended.said);
+            scene.ends_as(&expected, &point);
+            assert_eq!(scene.receiver.totals().contradictions, 0, "after {point}");
+            was_struck
+        });
+    }
+    assert!(tried >= 2, "only {tried} points");
 }

@@ -19,7 +19,7 @@ const ORDERLY: u32 = 10;
 const LOOK: u32 = 5;
 
 #[test]
-fn kill_9_at_random_points_under_load_loses_nothing() {
+fn sto_01_kill_9_at_random_points_under_load_loses_nothing() {
     let Some(server) = shop_server() else { return };
     let kills: u32 = std::env::var("THALWEG_KILLS").ok().map_or(30, |n| n.parse().expect("THALWEG_KILLS is a number"));
     let mut random = Random::new();

@@ -77,7 +77,7 @@ fn a_purged_log_stops_the_restart_and_the_data_stays_as_it_is() {
 }
 
 #[test]
-fn two_processes_on_one_data_directory() {
+fn sto_08_two_processes_on_one_data_directory() {
     let Some(server) = shop_server() else { return };
     let receiver = receiver();
     let home = Home::new(&shop(&server.url(), &webhook(&receiver)));

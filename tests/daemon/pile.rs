@@ -33,7 +33,7 @@ fn peak_mib(daemon: &Daemon) -> u64 {
 }
 
 #[test]
-fn snk_6_what_piles_up_behind_a_dead_receiver_is_delivered_in_order_when_it_is_back() {
+fn snk_06_what_piles_up_behind_a_dead_receiver_is_delivered_in_order_when_it_is_back() {
     let rises: u64 = std::env::var("THALWEG_PILE").ok().map_or(2_000, |n| n.parse().expect("THALWEG_PILE is a number"));
     let (dead, alive) = (receiver(), receiver());
     let (url, address) = (webhook(&dead), dead.address());

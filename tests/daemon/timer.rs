@@ -75,7 +75,7 @@ actions = [{}]
 }
 
 #[test]
-fn a_timer_survives_kill_9_and_fires_once() {
+fn tim_01_a_timer_survives_kill_9_and_fires_once() {
     let Some(server) = shop_server() else { return };
     let (placed, reminded) = (receiver(), receiver());
     let home = Home::new(&format!(

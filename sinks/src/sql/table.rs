@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_quoted_whatever_they_hold() {
+    fn sec_04_names_are_quoted_whatever_they_hold() {
         let table = table(vec![column("c`", Kind::Other), column("n", Kind::Decimal(9, 2))]);
         assert_eq!(table.insert_statement(&["c`", "d"]), "INSERT INTO `a``b`.`x; DROP TABLE y` (`c```, `d`) VALUES (?, ?)");
         let [c, n] = [&table.columns[0], &table.columns[1]];

@@ -13,7 +13,7 @@ use crate::{action, context, fired, id, payload};
 const CANARY: &str = "canary-5ecr3t";
 
 #[tokio::test]
-async fn a_secret_comes_out_nowhere() {
+async fn sec_08_a_secret_comes_out_nowhere() {
     let receiver = Receiver::start("127.0.0.1:0", CANARY).await.unwrap();
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let database = format!("mysql://user:{CANARY}@{closed}/d");

@@ -23,7 +23,7 @@ async fn try_one(sink: &dyn Sink, n: u32, payload: &Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_arrive_whole_and_once() {
+async fn snk_11_rows_arrive_whole_and_once() {
     if !thalweg_testkit::require() {
         return;
     }

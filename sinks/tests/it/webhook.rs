@@ -61,7 +61,7 @@ async fn a_wrong_secret_is_found_out() {
 
 /// What the sender makes of each mood: the text before the second colon's detail, where that is the system's own.
 #[tokio::test]
-async fn every_mood_of_a_receiver_has_one_outcome() {
+async fn snk_03_every_mood_of_a_receiver_has_one_outcome() {
     let answer = |status, headers: &[(&str, &str)], body: &str| Behaviour::Answer {
         status,
         headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
@@ -120,7 +120,7 @@ async fn every_mood_of_a_receiver_has_one_outcome() {
 }
 
 #[tokio::test]
-async fn a_lost_acknowledgement_costs_a_naive_receiver_one_repeat_and_an_idempotent_one_nothing() {
+async fn snk_04_a_lost_acknowledgement_costs_a_naive_receiver_one_repeat_and_an_idempotent_one_nothing() {
     let receiver = receiver().await;
     let sink = sink(json!({"type": "webhook", "url": receiver.url()}), &context());
     let delivery = fired(&*sink, &id(1), &payload());
@@ -149,7 +149,7 @@ async fn the_same_id_comes_with_the_same_bytes_until_it_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_body_above_the_limit_is_not_sent() {
+async fn snk_10_a_body_above_the_limit_is_not_sent() {
     let receiver = receiver().await;
     let sink = sink(json!({"type": "webhook", "url": receiver.url(), "max_body": "1KiB"}), &context());
     let large = thalweg_formulas::Value::record([("x", thalweg_formulas::Value::text("y".repeat(2000)))]);
@@ -159,7 +159,7 @@ async fn a_body_above_the_limit_is_not_sent() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_transient_and_an_inside_address_is_not_reached() {
+async fn snk_01_nobody_listening_is_transient_and_an_inside_address_is_not_reached() {
     let receiver = receiver().await;
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let sink = sink(json!({"type": "webhook", "url": format!("http://{closed}/")}), &context());

@@ -14,6 +14,7 @@ use super::stage::Staging;
 use super::state::State;
 use super::{log, outbox, tables};
 use crate::codec::log::{Blob, Encoder, Target};
+use crate::dir::Dir;
 use crate::error::{FENCED, ORDER, fatal, from_sqlite};
 use crate::schemas::Schemas;
 
@@ -40,10 +41,12 @@ pub(super) fn raise_fence(conn: &Connection, path: &Path, state: &mut State) -> 
 }
 
 /// Writes the row that makes the rest of the SQLite transaction a commit.
-pub(super) fn seal(conn: &Connection, path: &Path, next: &mut State) -> Result<(), StoreError> {
+pub(super) fn seal(conn: &Connection, dir: &Dir, next: &mut State) -> Result<(), StoreError> {
+    dir.check_in_place()?;
     next.commits += 1;
-    let written = next.write(conn, next.fence).map_err(|e| from_sqlite("write to", path, &e))?;
-    if written { Ok(()) } else { Err(fenced(path)) }
+    let path = dir.database();
+    let written = next.write(conn, next.fence).map_err(|e| from_sqlite("write to", &path, &e))?;
+    if written { Ok(()) } else { Err(fenced(&path)) }
 }
 
 fn fenced(path: &Path) -> StoreError {

@@ -82,6 +82,7 @@ impl SqliteStore {
         let mut dir = Dir::enter(dir)?;
         let path = dir.database();
         let (conn, meta, mut state) = open::open(&dir, config.max_bytes)?;
+        dir.opened();
         let positions = tables::read_positions(&conn, &path, &state)?;
         let schemas = tables::read_schemas(&conn, &path, Some((state.schemas, state.tables)))?;
         outbox::check(&conn, &path, &state.counts)?;
@@ -170,7 +171,7 @@ impl SqliteStore {
         if let (LogRetention::SinceOlderSnapshot, [_, .., older]) = (self.snapshots.config.log_retention, &kept[..]) {
             next.log_start = log::trim(&self.conn, older.epoch).map_err(failed)?.unwrap_or(next.epoch + 1);
         }
-        seal(&self.conn, &path, &mut next)?;
+        seal(&self.conn, &self.dir, &mut next)?;
         tx.commit().map_err(failed)?;
         self.snapshots.log_start = next.log_start;
         self.snapshots.recorded = kept;
@@ -192,7 +193,7 @@ impl SqliteStore {
         let staging = self.staging.as_ref();
         write_epochs(&self.conn, &path, batch, &mut self.encoder, &mut self.schemas, staging, &mut next)?;
         write_small(&self.conn, batch, &self.schemas, &self.positions, &mut next).map_err(failed)?;
-        seal(&self.conn, &path, &mut next)?;
+        seal(&self.conn, &self.dir, &mut next)?;
         tx.commit().map_err(failed)?;
         Ok(next)
     }
@@ -291,7 +292,7 @@ impl Store for SqliteStore {
         for update in updates {
             outbox::update(&self.conn, &path, update, &mut next.counts)?;
         }
-        seal(&self.conn, &path, &mut next)?;
+        seal(&self.conn, &self.dir, &mut next)?;
         tx.commit().map_err(failed)?;
         self.written(next)
     }
@@ -324,7 +325,7 @@ impl Store for SqliteStore {
         let desk = &mut Desk { conn: &self.conn, path: &path, at, counts: &mut next.counts, paused: &mut paused };
         let acted = desk.act(act)?;
         next.paused = paused.len() as u64;
-        seal(&self.conn, &path, &mut next)?;
+        seal(&self.conn, &self.dir, &mut next)?;
         tx.commit().map_err(failed)?;
         self.paused = paused;
         self.written(next)?;

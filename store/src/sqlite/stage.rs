@@ -123,7 +123,7 @@ impl SqliteStore {
         let mut next = self.state.clone();
         let tx = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(failed)?;
         staging.waiting.iter().try_for_each(|blob| log::insert(&self.conn, blob)).map_err(failed)?;
-        seal(&self.conn, &path, &mut next)?;
+        seal(&self.conn, &self.dir, &mut next)?;
         tx.commit().map_err(failed)?;
         staging.waiting.clear();
         self.written(next)
@@ -154,7 +154,7 @@ impl SqliteStore {
         let mut next = self.state.clone();
         let tx = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(failed)?;
         log::drop_staged(&self.conn, &path, self.state.epoch)?;
-        seal(&self.conn, &path, &mut next)?;
+        seal(&self.conn, &self.dir, &mut next)?;
         tx.commit().map_err(failed)?;
         self.staging = None;
         self.schemas.let_go();

@@ -42,7 +42,7 @@ fn story(store: &mut dyn Store, id: &str) -> String {
 }
 
 #[test]
-fn snk_9_an_acknowledgement_counts_once_whenever_it_comes() {
+fn snk_09_an_acknowledgement_counts_once_whenever_it_comes() {
     on_each_store(|s| {
         let rows = ["pending", "acked", "dead", "gone"].map(|id| delivery(id, 1, id));
         s.commit(&CommitBatch { outbox: rows.to_vec(), ..batch(1, 1) }).unwrap();

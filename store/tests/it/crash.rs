@@ -72,7 +72,7 @@ fn run_and_kill(dir: &Path, lines: u64, extra_us: u64) -> (u64, u64) {
 }
 
 #[test]
-fn a_process_killed_at_any_moment_leaves_whole_batches_and_loses_none() {
+fn sto_01_a_process_killed_at_any_moment_leaves_whole_batches_and_loses_none() {
     let dir = tempfile::tempdir().unwrap();
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     for kill in 0..KILLS {

@@ -62,7 +62,7 @@ fn check_on(original: &Path, name: &str, mangle: impl Fn(&Path), expected: &Expe
 }
 
 #[test]
-fn a_file_that_is_not_the_store_is_refused() {
+fn sto_07_a_file_that_is_not_the_store_is_refused() {
     let fixture = fixture(StoreConfig::default());
     let check = |name, mangle: &dyn Fn(&Path), expected: Expect| check_on(fixture.path(), name, mangle, &expected);
     check("untouched", &|_| (), expect!["all there"]);
@@ -140,7 +140,7 @@ fn a_file_that_is_not_the_store_is_refused() {
 }
 
 #[test]
-fn rows_that_were_changed_behind_the_stores_back_are_noticed() {
+fn sto_06_rows_that_were_changed_behind_the_stores_back_are_noticed() {
     let fixture = fixture(StoreConfig::default());
     let check = |sql: &str, expected: Expect| check_on(fixture.path(), sql, |dir| with_sql(dir, sql), &expected);
     check(
@@ -301,7 +301,7 @@ fn a_snapshot_that_fails_a_check_gives_way_to_the_one_before_or_to_the_log() {
 }
 
 #[test]
-fn a_trimmed_log_without_a_usable_snapshot_is_refused() {
+fn sto_07_a_trimmed_log_without_a_usable_snapshot_is_refused() {
     let fixture = fixture(StoreConfig { log_retention: LogRetention::SinceOlderSnapshot, ..StoreConfig::default() });
     let check = |name, mangle: &dyn Fn(&Path), expected: Expect| check_on(fixture.path(), name, mangle, &expected);
     check("newest gone", &|dir| fs::remove_dir_all(dir.join("snapshots/6")).unwrap(), expect!["all there"]);
@@ -326,7 +326,7 @@ fn killed() -> tempfile::TempDir {
 }
 
 #[test]
-fn commits_that_went_with_the_write_ahead_log_are_missed() {
+fn sto_07_commits_that_went_with_the_write_ahead_log_are_missed() {
     let wal = |dir: &Path| dir.join("thalweg.db-wal");
     for (name, mangle, expected) in [
         ("untouched", &(|_: &Path| ()) as &dyn Fn(&Path), expect!["epoch 12"]),
@@ -374,7 +374,7 @@ fn commits_that_went_with_the_write_ahead_log_are_missed() {
 }
 
 #[test]
-fn any_flipped_bit_in_the_database_is_refused_or_harmless() {
+fn sto_06_any_flipped_bit_in_the_database_is_refused_or_harmless() {
     let fixture = fixture(StoreConfig::default());
     let good = use_it(fixture.path()).unwrap();
     let bytes = fs::read(fixture.path().join("thalweg.db")).unwrap();
@@ -393,7 +393,7 @@ fn any_flipped_bit_in_the_database_is_refused_or_harmless() {
 }
 
 #[test]
-fn a_second_process_is_turned_away() {
+fn sto_08_a_second_process_is_turned_away() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(dir.path());
     let error = SqliteStore::open(dir.path(), StoreConfig::default()).err().unwrap().to_string();
@@ -408,7 +408,7 @@ fn a_second_process_is_turned_away() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_one_is_refused() {
+fn sto_07_a_directory_that_cannot_be_one_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
     fs::write(&path, "").unwrap();
@@ -424,4 +424,38 @@ fn a_new_store_has_its_own_secret_and_keeps_it() {
     assert_eq!(open(one.path()).instance_secret(), secret);
     assert_ne!(open(two.path()).instance_secret(), secret);
     assert_eq!(fs::read_to_string(one.path().join(".gitignore")).unwrap(), "*\n");
+}
+
+#[test]
+fn sto_09_a_directory_that_is_moved_removed_or_replaced_stops_the_process_that_runs() {
+    let at = |dir: &Path| dir.join("store");
+    let moved = |dir: &Path| fs::rename(at(dir), dir.join("moved")).unwrap();
+    let back = |dir: &Path| fs::rename(dir.join("moved"), at(dir)).unwrap();
+    let removed = |dir: &Path| fs::rename(at(dir).join("thalweg.db"), dir.join("kept")).unwrap();
+    let restored = |dir: &Path| fs::rename(dir.join("kept"), at(dir).join("thalweg.db")).unwrap();
+    let replaced = |dir: &Path| {
+        removed(dir);
+        fs::copy(dir.join("kept"), at(dir).join("thalweg.db")).unwrap();
+    };
+    type Act<'a> = &'a dyn Fn(&Path);
+    for (name, mangle, cure) in
+        [("moved", &moved as Act, &back as Act), ("removed", &removed, &restored), ("replaced", &replaced, &restored)]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(&at(dir.path()), StoreConfig::default()).unwrap();
+        store.commit(&CommitBatch { outbox: vec![delivery("d1", 1, "k")], ..batch(1, 3) }).unwrap();
+        mangle(dir.path());
+        for refused in [store.commit(&batch(4, 6)), store.update_outbox(&[outcome("d1", OutboxState::Acked, 1, 0)])] {
+            let said = refused.unwrap_err().to_string().replace(&at(dir.path()).display().to_string(), "<dir>");
+            expect![[r#"
+                E0604: <dir>/thalweg.db is not the file that was opened: it was moved, removed or replaced while this process ran, which stops without writing; put it back, or a backup of the directory, and start again
+            "#]]
+            .assert_eq(&format!("{said}\n"));
+        }
+        drop(store);
+        cure(dir.path());
+        let mut store = SqliteStore::open(&at(dir.path()), StoreConfig::default()).unwrap();
+        assert_eq!((store.recovered().epoch, store.outbox_counts().unwrap().pending), (3, 1), "{name}");
+        store.commit(&batch(4, 6)).unwrap();
+    }
 }

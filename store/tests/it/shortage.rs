@@ -26,7 +26,7 @@ fn heavy(epoch: u64, bytes: usize) -> CommitBatch {
 }
 
 #[test]
-fn a_full_store_refuses_the_batch_whole_and_takes_it_when_the_limit_is_raised() {
+fn sto_03_a_full_store_refuses_the_batch_whole_and_takes_it_when_the_limit_is_raised() {
     let dir = tempfile::tempdir().unwrap();
     let config = |max_bytes| StoreConfig { max_bytes, ..StoreConfig::default() };
     let mut store = SqliteStore::open(dir.path(), config(Some(400_000))).unwrap();
@@ -63,7 +63,7 @@ impl Drop for Tmpfs {
 }
 
 #[test]
-fn a_full_disk_stops_commits_at_any_size_and_frees_them_again() {
+fn sto_03_a_full_disk_stops_commits_at_any_size_and_frees_them_again() {
     for kib in (260..460).step_by(8) {
         let Some(disk) = Tmpfs::mount(kib) else {
             eprintln!("skipped: no right to mount a small file system");
