@@ -21,7 +21,7 @@ fn columns(plan: &Plan) -> BTreeMap<String, (String, String)> {
         let name = |column: &thalweg_graph::plan::Column| (table.name.to_string(), column.name.to_string());
         table.columns.iter().map(|column| (format!("{}.{}", table.name, column.name), name(column))).collect::<Vec<_>>()
     };
-    plan.tables.iter().filter(|table| table.kept_by.is_none()).flat_map(columns).collect()
+    plan.tables.iter().filter(|table| !table.is_derived()).flat_map(columns).collect()
 }
 
 /// The engine's rows, as its deltas tell them.

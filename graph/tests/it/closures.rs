@@ -114,7 +114,8 @@ fn every_drawing_shows_the_closure() {
           "maintenance": "incremental",
           "why": "recursion: a link that comes or goes costs the starts that reach it, and for each the places whose shortest way changes",
           "reads": [
-            "Road.a"
+            "Road.a",
+            "Road.b"
           ],
           "state_bytes": 0,
           "rows": 0,
@@ -134,7 +135,7 @@ fn every_drawing_shows_the_closure() {
         definition: a key column of Reach, whose documents are kept
         kept: incremental: recursion: a link that comes or goes costs the starts that reach it, and for each the places whose shortest way changes
         place: tier 3, region 1, level 2
-        reads: Road.a
+        reads: Road.a, Road.b
         read by: Town: count(reached[*])
     "#]].assert_eq(&format!("{:#}\n{:#}\n{explained}", key.expect("the key"), edge.expect("the edge")));
     let of_key = |drawing: String| -> String {
@@ -144,6 +145,7 @@ fn every_drawing_shows_the_closure() {
     expect![[r#"
         "Reach.from" [shape=ellipse, label="Reach.from\ntext"];
         "Road.a" -> "Reach.from";
+        "Road.b" -> "Reach.from";
         "Reach.from" -> "Town: count(reached[*])";
         n2(["Reach.from<br/>text"])
     "#]]
@@ -233,7 +235,17 @@ fn what_is_no_closure_is_refused() {
 fn a_table_is_a_closure_or_a_join() {
     let mut tables = tables(roads(None));
     tables[2]["join"] = json!({ "left": "Town", "right": "Road", "on": "name == a" });
-    check(json!({ "tables": tables }), expect![[r#""#]]);
+    check(
+        json!({ "tables": tables }),
+        expect![[r#"
+        error table[0].relations.reached.key.0: E0231: table `Reach` has no column `from`, which relation `reached` of `Town` names
+          note: columns: town_name, road_id
+        error table[2].group: E0256: table `Reach` has both a `closure` and a `join`
+          help: make a table of each: a closure may be of a join
+        error table[2].relations.end.key.0: E0231: table `Reach` has no column `to`, which relation `end` of `Reach` names
+          note: columns: town_name, road_id
+    "#]],
+    );
 }
 
 #[test]

@@ -145,6 +145,7 @@ timer = { delay = "soon", event = "late" }
               |
               = note: { table = "Item", key = "order_id" }: child rows whose `order_id` is this key
               = note: { to = "Customer", key = "customer_id" }: the document that this row's `customer_id` names
+              = note: { to = "Quote", by = "symbol", asof = "at" }: the newest one whose `at` is no later than this row's
               = note: { json = "lines", key = "sku" }: the elements of a JSON array column
 
             t.toml: 1 error

@@ -199,7 +199,7 @@ name = "price"
               | ^^^^ no such key
               |
               = help: did you mean `key`?
-              = note: keys: name, from, key, columns, relations, group, join
+              = note: keys: name, from, key, columns, relations, group, closure, join
 
             t.toml: 1 error
             === a key of a field
@@ -212,7 +212,7 @@ name = "price"
               |                                    ^^^^^^^ no such key
               |
               = help: did you mean `timing`?
-              = note: keys: formula, timing, init
+              = note: keys: formula, timing, epsilon, init
 
             t.toml: 1 error
             === a key of a timer

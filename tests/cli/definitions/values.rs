@@ -68,7 +68,7 @@ url = "postgres://localhost"
             (
                 "a timing that is not built yet",
                 r#"[fields]
-"Order.total" = { formula = "qty", timing = { batch = 1000 } }
+"Order.total" = { formula = "qty", timing = { every = "1h" } }
 "#,
             ),
             (
@@ -188,25 +188,25 @@ kind = "mysql"
             === an unknown timing
             exit 3
             --- stderr
-            error[E0282]: unknown timing `sometimes`
+            error[E0242]: field `Order.total` asks for timing `sometimes`, which does not exist
              --> t.toml:2:45
               |
             2 | "Order.total" = { formula = "qty", timing = "sometimes" }
-              |                                             ^^^^^^^^^^^ no such timing
+              |                                             ^^^^^^^^^^^
               |
-              = help: write `immediate`, or leave it out
+              = help: write timing = "immediate", or leave it out; or a table: { when = … }, { on_completion = … }, { batch = … }
 
             t.toml: 1 error
             === a timing that is not built yet
             exit 3
             --- stderr
-            error[E0287]: a batched timing is not built yet
-             --> t.toml:2:45
+            error[E0287]: `every` of `timing` of field `Order.total` is not built yet
+             --> t.toml:2:47
               |
-            2 | "Order.total" = { formula = "qty", timing = { batch = 1000 } }
-              |                                             ^^^^^^^^^^^^^^^^ not built yet
+            2 | "Order.total" = { formula = "qty", timing = { every = "1h" } }
+              |                                               ^^^^^ not built yet
               |
-              = note: built: immediate
+              = help: leave it out
 
             t.toml: 1 error
             === a field name without quotes
