@@ -130,6 +130,7 @@ fn create(dir: &Dir) -> Result<(), StoreError> {
         let _ = fs::remove_file(dir.path().join(format!("thalweg.db.new{leftover}"))); // Usually there is none.
     }
     fill_new(&new).map_err(|e| from_sqlite("create", &new, &e))?;
+    check_turned(&new)?;
     File::open(&new).and_then(|file| file.sync_all()).map_err(|e| from_io("sync", &new, &e))?;
     fs::rename(&new, dir.database()).map_err(|e| from_io("rename", &new, &e))?;
     sync_dir(dir.path())
@@ -144,6 +145,18 @@ fn fill_new(path: &Path) -> rusqlite::Result<()> {
     State::new().insert(&conn)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     conn.close().map_err(|(_, e)| e)
+}
+
+/// The file itself says that it has a write-ahead log (bytes 18 and 19 are 2, by SQLite's file format): SQLite answers `wal` before it commits
+/// the change, and whether that failed nobody is told.
+fn check_turned(path: &Path) -> Result<(), StoreError> {
+    let mut header = Vec::new();
+    File::open(path).and_then(|file| file.take(20).read_to_end(&mut header)).map_err(|e| from_io("read", path, &e))?;
+    if header.get(18..20) == Some(&[2, 2]) {
+        return Ok(());
+    }
+    let cure = "free some space on its disk, or put the directory on a local one";
+    Err(fatal(IO, format!("cannot create {}: it got no write-ahead log; {cure}", path.display())))
 }
 
 /// Writes whose store it is, of this format.
