@@ -86,11 +86,7 @@ impl Scene {
 /// A daemon that was struck ended by the blow. By itself it ends where a sync failed, and where a start finds no room.
 pub fn assert_struck(ended: &Ended, kill: u64) {
     use std::os::unix::process::ExitStatusExt;
-    let gave_up = match ended.status.code() {
-        Some(1) => ended.said.contains("E0608"),
-        Some(4) => ended.said.contains("E0606"),
-        _ => false,
-    };
+    let gave_up = matches!(ended.status.code(), Some(1 | 4)) && ["E0606", "E0608"].iter().any(|code| ended.said.contains(code));
     assert!(
         gave_up || ended.status.signal() == Some(9),
         "before kill {kill} it ended by itself, {}:\n{}",
