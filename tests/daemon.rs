@@ -16,6 +16,7 @@ mod daemon {
     mod emptied;
     mod faults;
     mod file;
+    mod full;
     mod kill;
     mod latency;
     mod outside;

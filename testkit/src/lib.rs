@@ -11,6 +11,7 @@
 //! ```
 
 mod daemon;
+mod disk;
 mod dolt;
 mod mariadb;
 mod mysql;
@@ -22,6 +23,7 @@ mod server;
 mod template;
 
 pub use daemon::{Daemon, Ended, until};
+pub use disk::SmallDisk;
 pub use dolt::{Cell, DoltStandIn, Edit, Kind};
 pub use mariadb::MariaDb;
 pub use mysql::MySql;

@@ -1,8 +1,9 @@
 //! A private MariaDB server: the one that is installed, or 11.8 from the folder that `get-server.sh` fills.
 
 use std::ops::{Deref, DerefMut};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::disk::SmallDisk;
 use crate::programs::{Private, Programs};
 use crate::server::{Manner, Recipe, Server};
 use crate::template;
@@ -42,8 +43,21 @@ impl MariaDb {
     /// # Panics
     /// As [`MariaDb::start`].
     pub fn start_with(options: &[&str]) -> MariaDb {
+        MariaDb::start_in(&std::env::temp_dir(), options)
+    }
+
+    /// The same with all that it writes on a disk of its own, of 64 MiB at least.
+    ///
+    /// # Panics
+    /// As [`MariaDb::start`].
+    pub fn start_on(disk: &SmallDisk, options: &[&str]) -> MariaDb {
+        MariaDb::start_in(disk.path(), options)
+    }
+
+    fn start_in(home: &Path, options: &[&str]) -> MariaDb {
         let programs = installed();
-        MariaDb::of(&programs, template::mariadb(&programs), programs.server.clone(), &["--no-defaults"], options)
+        let recipe = MariaDb::recipe(&programs, template::mariadb(&programs), programs.server.clone(), &["--no-defaults"]);
+        MariaDb(Server::start_in(home, recipe, options))
     }
 
     /// A fresh server of MariaDB 11.8, with further options; about half a second.
@@ -52,20 +66,19 @@ impl MariaDb {
     /// If no server is there or it does not come up; call [`crate::require_mariadb11`] first.
     pub fn start_11(options: &[&str]) -> MariaDb {
         let program = Private::MariaDb11.program().unwrap_or_else(|| panic!("no MariaDB 11.8 is there; run ./test once"));
-        MariaDb::of(&installed(), template::mariadb11(&program), program, &[], options)
+        MariaDb(Server::start(MariaDb::recipe(&installed(), template::mariadb11(&program), program, &[]), options))
     }
 
     /// `first` comes before every other option.
-    fn of(programs: &Programs, template: PathBuf, program: PathBuf, first: &[&str], options: &[&str]) -> MariaDb {
-        let recipe = Recipe {
+    fn recipe(programs: &Programs, template: PathBuf, program: PathBuf, first: &[&str]) -> Recipe {
+        Recipe {
             template,
             program,
             client: programs.client.clone(),
             options: first.iter().chain(&OPTIONS).map(ToString::to_string).collect(),
             manner: Manner::Mysqld,
             gtid: "SELECT @@global.gtid_binlog_pos",
-        };
-        MariaDb(Server::start(recipe, options))
+        }
     }
 }
 

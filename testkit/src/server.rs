@@ -57,9 +57,14 @@ struct Running {
 
 impl Server {
     pub(crate) fn start(recipe: Recipe, options: &[&str]) -> Server {
+        Server::start_in(&std::env::temp_dir(), recipe, options)
+    }
+
+    /// The same with its folder in `home`.
+    pub(crate) fn start_in(home: &Path, recipe: Recipe, options: &[&str]) -> Server {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("thalweg-db-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let folder = std::env::temp_dir().join(name);
+        let folder = home.join(name);
         std::fs::remove_dir_all(&folder).ok();
         std::fs::create_dir_all(folder.join("tmp")).expect("the temporary folder can be written");
         match recipe.manner {

@@ -81,17 +81,21 @@ fn cannot_be_fetched(kind: &str) {
     assert_eq!(fs::read_dir(prefix.path()).unwrap().count(), 0, "nothing is left");
 }
 
-/// `./test` on a machine without a network, with these folders for the servers: its last command, and what it says.
-fn test_with(mysql: &Path, mariadb11: &Path) -> (String, String) {
+/// `./test` on a machine without a network, with these folders for the servers and this program to mount: its last command, and what it says.
+fn test_with(mysql: &Path, mariadb11: &Path, mount: &str) -> (String, String) {
     let bin = tempfile::tempdir().unwrap();
-    // Three tests have the name of a MySQL, four that of a MariaDB 11, two that of a Dolt.
+    // Three tests have the name of a MySQL, four that of a MariaDB 11, two that of a Dolt, one that of a small disk.
     let cargo = r#"case "$*" in
       "nextest list"*mysql9*) printf 'a\nb\nc\n' ;;
       "nextest list"*mariadb11*) printf 'a\nb\nc\nd\n' ;;
       "nextest list"*real_dolt*) printf 'd\ne\n' ;;
+      "nextest list"*disk_is_full*) printf 'f\n' ;;
       *) echo "cargo $*" ;;
     esac"#;
-    let path = programs(bin.path(), &[("apt-get", NO_NETWORK), ("mariadbd", "true"), ("cargo", cargo)]);
+    let path = programs(
+        bin.path(),
+        &[("apt-get", NO_NETWORK), ("mariadbd", "true"), ("cargo", cargo), ("mount", mount), ("umount", "true")],
+    );
     let (code, ran, said) =
         script("test", &[], &path, &[("THALWEG_MYSQL", mysql), ("THALWEG_MARIADB11", mariadb11), ("HOME", bin.path())]);
     assert_eq!(code, 0, "{said}");
@@ -104,7 +108,7 @@ const DOLT: &str = "test: skipped: 2 tests that need a Dolt server (its stand-in
 #[test]
 fn without_private_servers_the_other_tests_run_and_those_left_out_are_counted() {
     let [none, also_none, here] = [(); 3].map(|()| tempfile::tempdir().unwrap());
-    let (ran, said) = test_with(none.path(), also_none.path());
+    let (ran, said) = test_with(none.path(), also_none.path(), "exit 32");
     let reason = "E: Failed to fetch http://mirror.test/debian/dists/sid: could not resolve mirror.test";
     let want = format!(
         "test: fetching a private MySQL server into MYSQL (50 MB, once)\n\
@@ -112,7 +116,8 @@ fn without_private_servers_the_other_tests_run_and_those_left_out_are_counted() 
          test: fetching a private MariaDB 11.8 server into MARIADB11 (20 MB, once)\n\
          test: no MariaDB 11.8 server could be had: {reason}\n\
          test: skipped: 3 tests that need a server of mysql9\n\
-         test: skipped: 4 tests that need a server of mariadb11\n{DOLT}"
+         test: skipped: 4 tests that need a server of mariadb11\n\
+         test: skipped: 1 tests that need the right to mount a small file system\n{DOLT}"
     );
     assert_eq!(said, want);
     assert_eq!(ran, "cargo nextest run --workspace --no-fail-fast --profile without-mysql9-mariadb11");
@@ -121,7 +126,7 @@ fn without_private_servers_the_other_tests_run_and_those_left_out_are_counted() 
     for (mysql, mariadb11, profile) in
         [(&here, &none, "without-mariadb11"), (&none, &here, "without-mysql9"), (&here, &here, "default")]
     {
-        let (ran, said) = test_with(mysql.path(), mariadb11.path());
+        let (ran, said) = test_with(mysql.path(), mariadb11.path(), "true");
         assert_eq!(ran, format!("cargo nextest run --workspace --no-fail-fast --profile {profile}"), "{said}");
     }
 }

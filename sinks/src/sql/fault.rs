@@ -95,6 +95,11 @@ fn classify(code: u16) -> Class {
         1049 | 1051 | 1054 | 1109 | 1136 | 1146 | 1265 | 1364 | 1406 => Class::Catalogue,
         // A foreign key: the row that it refers to, or the one that refers to it, may be under way.
         1216 | 1217 | 1451 | 1452 => Class::Transient,
+        // What the server's file layer says, by numbers of its own: no file made, read, written, closed or lengthened, no disk, no memory.
+        1..=5 | 14 | 20 | 21 | 23 | 27 => Class::Transient,
+        // The same by the rest of it: no file, table or database made, none locked or opened, an engine's own trouble, a table that has
+        // no room to grow, a commit or its log that could not be written.
+        1004..=1006 | 1015 | 1016 | 1024..=1026 | 1030 | 1114 | 1180 | 1534 | 1598 | 3675 => Class::Transient,
         // Disk full, no memory, too many connections, a handshake that failed, access denied while connecting, going down.
         1021 | 1037 | 1038 | 1040 | 1041 | 1042 | 1043 | 1045 | 1053 | 1077 | 1079 | 1080 | 1129 => Class::Transient,
         // The connection: aborted, packets out of order, read and write errors and their timeouts, killed.
@@ -119,7 +124,7 @@ mod tests {
                 other => format!("{other:?}"),
             }
         };
-        for code in [1205, 1452, 1213, 1040, 1045, 1053, 1927, 1290] {
+        for code in [1205, 1452, 1213, 1040, 1045, 1053, 1927, 1290, 1114, 1030, 1026, 3] {
             assert_eq!(attempt(code), format!("transient E0524: the database refused: no    good ({code})"));
         }
         for code in [1054, 1062, 1064, 1142, 1146, 1366, 1406, 3140, 4025] {
