@@ -12,8 +12,8 @@ use super::frame::{Frame, Header};
 /// The most that a compressed event may unpack to: the protocol's largest packet.
 const EVENT_MAX: u64 = 1 << 30;
 
-/// The most that a compressed transaction may unpack to, all its events together.
-const TRANSACTION_MAX: u64 = 4 << 30;
+/// The most that a compressed transaction may unpack to, all its events together: more is nonsense. Only one of them is in memory.
+const TRANSACTION_MAX: u64 = 1 << 40;
 
 /// Unpacks MariaDB's compressed events: a byte with the algorithm and the width of the length, the length, then zlib.
 ///
@@ -82,7 +82,7 @@ impl<'a> Payload<'a> {
     /// Reads the head of a payload: numbered fields, then the compressed events.
     ///
     /// # Errors
-    /// Another algorithm than zstd or none, or more than may come out.
+    /// Another algorithm than zstd or none, a damaged head, or more than may come out.
     pub(crate) fn new(body: &'a [u8]) -> Result<Payload<'a>, DecodeError> {
         let mut r = Reader::new(body, "a compressed transaction");
         let (mut algorithm, mut len) = (None, None);
@@ -101,18 +101,16 @@ impl<'a> Payload<'a> {
         let packed = r.take_rest();
         let rest = len.unwrap_or(TRANSACTION_MAX);
         if rest > TRANSACTION_MAX {
-            return Err(DecodeError::unsupported(
-                format!("a compressed transaction of {rest} bytes"),
-                "set binlog_transaction_compression=OFF on the server, or write smaller transactions",
-            ));
+            return Err(DecodeError::malformed(format!("a compressed transaction of {rest} bytes")));
         }
         let unpacked: Box<dyn Read + 'a> = match algorithm {
             Some(0) => Box::new(zstd::stream::read::Decoder::with_buffer(packed).map_err(|e| damaged(&e))?),
             Some(255) => Box::new(packed),
-            other => {
+            Some(other) => {
                 let cure = "set binlog_transaction_compression=OFF on the server";
-                return Err(DecodeError::unsupported(format!("compression {}", other.unwrap_or(254)), cure));
+                return Err(DecodeError::unsupported(format!("compression {other}"), cure));
             }
+            None => return Err(DecodeError::malformed("a compressed transaction that does not say how")),
         };
         Ok(Payload { unpacked, buffer: Vec::new(), rest })
     }

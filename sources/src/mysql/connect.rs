@@ -11,7 +11,7 @@ use super::Tls;
 use super::failure::{Failure, code, of_tls};
 
 /// The protocol's largest packet: a row event may be larger than any statement.
-const PACKET_MAX: usize = 1 << 30;
+pub(crate) const PACKET_MAX: usize = 1 << 30;
 /// How long connecting may take, with login.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
@@ -48,7 +48,15 @@ fn readable(file: &Path) -> Result<PathBuf, Failure> {
 
 /// A new connection.
 pub(crate) async fn connect(opts: &Opts) -> Result<Conn, Failure> {
-    match tokio::time::timeout(CONNECT_MAX, Conn::new(opts.clone())).await {
+    within(opts, Conn::new(opts.clone())).await
+}
+
+/// What connecting gives, or why it failed or took too long.
+pub(crate) async fn within<T>(
+    opts: &Opts,
+    connecting: impl Future<Output = Result<T, mysql_async::Error>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(CONNECT_MAX, connecting).await {
         Ok(Ok(connected)) => Ok(connected),
         // What TLS finds wrong comes as data that are not valid.
         Ok(Err(mysql_async::Error::Io(mysql_async::IoError::Io(why)))) if why.kind() == ErrorKind::InvalidData => {

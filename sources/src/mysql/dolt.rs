@@ -27,8 +27,9 @@ use thalweg_graph::transaction::Body;
 use super::catalog::{Catalog, Missing};
 use super::check::{executed, own_position};
 use super::connect::{Flavour, ask_first, connect, quoted};
+use super::dump::Dump;
 use super::failure::{Failure, code};
-use super::stream::{self, SILENCE_MIN_DOLT};
+use super::stream::SILENCE_MIN_DOLT;
 use super::view::View;
 use crate::binlog::plan::Hints;
 use crate::binlog::{Assembler, GtidState, Position, Step, Watch};
@@ -111,12 +112,11 @@ async fn find_marker(opts: &Opts, database: &str, marker: &str, before: GtidStat
     let mut assembler = Assembler::new(watch, Hints::default(), Position { done: before, reread: None }, &[]);
     let conn = connect(opts).await?;
     let server_id = rand::random::<u32>() | 0x8000_0000;
-    let mut stream = stream::open(conn, Flavour::Dolt, server_id, STILL, &assembler.position().done).await?;
+    let mut stream = Dump::open(conn, Flavour::Dolt, server_id, STILL, &assembler.position().done).await?;
     let wanted = Some(Value::text(marker));
     let mut steps = Vec::new();
-    while let Some(event) = stream::next(&mut stream, SILENCE_MIN_DOLT).await? {
-        let (header, body) = stream::checked(&event)?;
-        assembler.event(header, body, &mut steps)?;
+    while let Some(event) = stream.next(SILENCE_MIN_DOLT).await? {
+        assembler.event(event.header, event.body(), &mut steps)?;
         for step in steps.drain(..) {
             let Step::Transaction { body: Body::Changes(changes), .. } = step else { continue };
             if changes.iter().any(|c| c.after.as_ref().is_some_and(|row| row.contains(&wanted))) {

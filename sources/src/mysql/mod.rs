@@ -10,8 +10,9 @@
 //!
 //! The life of a connection: connect and ask what kind of server it is (`connect`), check its settings (`check`), read the layout of the
 //! watched tables (`catalog`), take the snapshot if there is no position yet (`snapshot`, over a view that `view` and `dolt` open as the
-//! server allows it), then stream (`stream`); `follow` starts over with backoff when it breaks, or reads the tables anew. A position also says
-//! which tables it is of (`extent`): one that is added is read in beside the stream (`added`; how the two meet: `fill`; its rows: `chunk`).
+//! server allows it), then stream (`stream`, over a `dump`, which is a `wire` of our own or the library's); `follow` starts over with
+//! backoff when it breaks, or reads the tables anew. A position also says which tables it is of (`extent`): one that is added is read in
+//! beside the stream (`added`; how the two meet: `fill`; its rows: `chunk`).
 //!
 //! Invariants:
 //! - MYSQL-1: what the outlet gets is one sequence of whole transactions, each once, whatever breaks; after a restart it goes on behind
@@ -26,6 +27,7 @@ mod check;
 mod chunk;
 mod connect;
 mod dolt;
+mod dump;
 mod estimate;
 mod examine;
 mod extent;
@@ -41,6 +43,7 @@ mod snapshot;
 mod stream;
 mod target;
 mod view;
+mod wire;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -14,18 +14,14 @@
 //! runtime. A source whose seat is full before it has come to where the seat begins gives it back, so that nobody waits for it, and asks
 //! again a heartbeat later.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use futures_core::Stream;
-use mysql_async::binlog::events::Event;
-use mysql_async::{BinlogStream, Opts};
+use mysql_async::Opts;
 use tokio::sync::{mpsc, oneshot};
 
+use super::dump::{Dump, Event};
 use super::failure::Failure;
-use super::stream::{checked, next};
 use crate::binlog::frame::{Header, kind};
 use crate::binlog::{DecodeError, GtidState, TransactionId, gtid_event};
 
@@ -66,9 +62,9 @@ pub(crate) struct Seat {
 /// The events of the log, over whatever connection.
 pub(crate) enum Events {
     /// One of its own, at least until then.
-    Own(BinlogStream, Instant),
+    Own(Dump, Instant),
     /// One of its own until a seat's beginning is reached.
-    Moving(BinlogStream, Seat),
+    Moving(Dump, Seat),
     /// A seat at another one.
     Shared(Seat),
 }
@@ -77,10 +73,7 @@ impl Events {
     /// The next event; `None` at the end of the connection. A call that is given up loses nothing.
     pub(crate) async fn arrives(&mut self) -> Result<Option<Arc<Event>>, Failure> {
         match self {
-            Events::Own(stream, _) | Events::Moving(stream, _) => {
-                let event = poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx)).await;
-                Ok(event.transpose()?.map(Arc::new))
-            }
+            Events::Own(stream, _) | Events::Moving(stream, _) => Ok(stream.arrives().await?.map(Arc::new)),
             Events::Shared(seat) => seat.arrives().await.map(Some),
         }
     }
@@ -137,7 +130,7 @@ impl Share {
         }
     }
 
-    async fn enter(&self, key: &Key, stream: BinlogStream, done: &GtidState, silence_max: Duration) -> Events {
+    async fn enter(&self, key: &Key, stream: Dump, done: &GtidState, silence_max: Duration) -> Events {
         match self.host_or_become(key) {
             Ok(host) => {
                 let (answer, seat) = oneshot::channel();
@@ -169,10 +162,9 @@ impl Seat {
         loop {
             let closed = || Failure::Retry("E0400: the shared connection ended".to_string());
             let event = self.events.recv().await.ok_or_else(closed)??;
-            let (header, body) = checked(&event)?;
-            let is_heartbeat = matches!(header.kind, kind::HEARTBEAT | kind::HEARTBEAT_V2);
+            let is_heartbeat = matches!(event.header.kind, kind::HEARTBEAT | kind::HEARTBEAT_V2);
             match &self.had {
-                Some(had) if begun(header, body)?.is_none_or(|id| had.has_passed(&id)) => {
+                Some(had) if begun(event.header, event.body())?.is_none_or(|id| had.has_passed(&id)) => {
                     if is_heartbeat {
                         return Ok(event);
                     }
@@ -188,7 +180,7 @@ impl Seat {
 
 /// Reads a connection for all seats.
 struct Reader {
-    stream: BinlogStream,
+    stream: Dump,
     /// Every transaction that has begun on it, or came before it.
     begun: GtidState,
     seats: Vec<mpsc::Sender<Arrival>>,
@@ -217,7 +209,7 @@ impl Reader {
                     }
                     None => return, // Nobody has the share any more, so no source is left.
                 },
-                event = next(&mut self.stream, self.silence_max) => self.noted(event),
+                event = self.stream.next(self.silence_max) => self.noted(event),
             };
             let is_over = arrival.is_err();
             self.hand_out(&arrival).await;
@@ -229,8 +221,7 @@ impl Reader {
 
     fn noted(&mut self, event: Result<Option<Event>, Failure>) -> Arrival {
         let event = event?.ok_or_else(|| Failure::Retry("E0400: the server ended the connection".to_string()))?;
-        let (header, body) = checked(&event)?;
-        if let Some(id) = begun(header, body)? {
+        if let Some(id) = begun(event.header, event.body())? {
             self.begun.pass(&id, None);
         }
         Ok(Arc::new(event))

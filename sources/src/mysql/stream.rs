@@ -3,15 +3,10 @@
 //! The task ends with its connection. A panic in the protocol library (malformed lengths can cause one) ends only the task, and counts as
 //! a broken connection. A server that sends nothing for three heartbeats is given up: the link may be dead without a word.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_core::Stream;
-use mysql_async::binlog::events::Event;
-use mysql_async::prelude::Queryable;
-use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, Opts, Sid};
+use mysql_async::{Conn, Opts};
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::SourceStatus;
 use thalweg_graph::transaction::Body;
@@ -21,12 +16,11 @@ use tokio::sync::mpsc;
 use super::added::Added;
 use super::catalog::{Catalog, Missing};
 use super::connect::{Flavour, connect};
+use super::dump::{Dump, Event};
 use super::extent::Mark;
-use super::failure::{Failure, NEW_SNAPSHOT, code};
+use super::failure::Failure;
 use super::share::{Events, Key, Share};
-use crate::binlog::frame::{FLAG_ARTIFICIAL, Header, kind, verify};
-use crate::binlog::gtid_set::{GtidSet, Tag, Uuid};
-use crate::binlog::{Assembler, DecodeError, GtidState, LogError, Step, Watch};
+use crate::binlog::{Assembler, GtidState, Step, Watch};
 
 /// What the task hands over.
 #[derive(Debug)]
@@ -81,28 +75,20 @@ pub(crate) async fn run(mut task: Task, conn: Conn) -> Failure {
 impl Task {
     async fn read(&mut self, conn: Conn) -> Result<(), Failure> {
         let start = self.assembler.position().start();
-        let mut events = Events::Own(open(conn, self.flavour, self.server_id, self.heartbeat, start).await?, Instant::now());
+        let mut events =
+            Events::Own(Dump::open(conn, self.flavour, self.server_id, self.heartbeat, start).await?, Instant::now());
         let mut caught_up = self.announce_if_caught_up(false).await?;
-        let (mut passed, mut packed) = (0, false);
+        let mut passed = 0;
         let mut steps = Vec::new();
         let silence_max = match self.flavour {
             Flavour::Dolt => SILENCE_MIN_DOLT.max(self.heartbeat * SILENT_HEARTBEATS),
             Flavour::MariaDb | Flavour::MySql => self.heartbeat * SILENT_HEARTBEATS,
         };
         while let Some(event) = self.next(&mut events, silence_max, caught_up).await? {
-            let (header, body) = checked(&event)?;
-            if header.kind == kind::TRANSACTION_PAYLOAD {
-                packed = true; // The events in it follow one by one: the protocol library has unpacked them.
-                continue;
-            }
-            // They are a whole transaction, and have no places of their own. Where it could not unpack them it says nothing.
-            if header.end != 0 && std::mem::take(&mut packed) && !self.assembler.is_between() {
-                return Err(LogError::from(DecodeError::malformed("a compressed transaction that cannot be unpacked")).into());
-            }
             if !self.added.is_empty() {
                 self.added.stood.clone_from(self.assembler.position());
             }
-            let refused = self.assembler.event(header, body, &mut steps);
+            let refused = self.assembler.event(event.header, event.body(), &mut steps);
             for step in steps.drain(..) {
                 let is_heartbeat = matches!(step, Step::Heartbeat);
                 passed = if matches!(step, Step::Passed) {
@@ -197,79 +183,4 @@ impl Task {
     pub(crate) async fn send(&self, out: Out) -> Result<(), Failure> {
         self.out.send(out).await.map_err(|_| Failure::Gone)
     }
-}
-
-/// Asks for the log from behind `start`.
-pub(crate) async fn open(
-    mut conn: Conn,
-    flavour: Flavour,
-    server_id: u32,
-    heartbeat: Duration,
-    start: &GtidState,
-) -> Result<BinlogStream, Failure> {
-    conn.query_drop("SET SESSION net_write_timeout = 3600").await?;
-    conn.query_drop(format!("SET @master_heartbeat_period = {0}, @source_heartbeat_period = {0}", heartbeat.as_nanos())).await?;
-    let request = BinlogStreamRequest::new(server_id);
-    let request = match flavour {
-        Flavour::MariaDb => {
-            conn.query_drop("SET @mariadb_slave_capability = 4, @slave_gtid_strict_mode = 0, @slave_gtid_ignore_duplicates = 0")
-                .await?;
-            conn.query_drop(format!("SET @slave_connect_state = '{start}'")).await?;
-            request
-        }
-        Flavour::MySql | Flavour::Dolt => request.with_gtid().with_gtid_set(sids(start.executed())?),
-    };
-    Ok(conn.get_binlog_stream(request).await?)
-}
-
-/// The set in the protocol library's terms: one entry for each server and tag.
-fn sids(set: &GtidSet) -> Result<Vec<Sid<'static>>, Failure> {
-    let mut texts: Vec<((Uuid, &Tag), String)> = Vec::new();
-    for run in set.intervals() {
-        let stream = (run.uuid, run.tag);
-        if texts.last().is_none_or(|(last, _)| *last != stream) {
-            let tag = run.tag.as_str();
-            texts.push((stream, if tag.is_empty() { run.uuid.to_string() } else { format!("{}:{tag}", run.uuid) }));
-        }
-        let (_, text) = texts.last_mut().expect("invariant: it was pushed above");
-        text.push_str(&format!(":{}-{}", run.first, run.last));
-    }
-    let parse = |(_, text): ((Uuid, &Tag), String)| {
-        text.parse().map_err(|e| Failure::stop(code::SETTING, format!("the position {text} cannot be sent: {e}"), NEW_SNAPSHOT))
-    };
-    texts.into_iter().map(parse).collect()
-}
-
-/// The next event; `None` at the end of the stream.
-pub(crate) async fn next(stream: &mut BinlogStream, silence_max: Duration) -> Result<Option<Event>, Failure> {
-    let event = poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx));
-    match tokio::time::timeout(silence_max, event).await {
-        Ok(event) => Ok(event.transpose()?),
-        Err(_) => Err(Failure::silent(silence_max)),
-    }
-}
-
-/// The event in this crate's terms, its checksum verified.
-pub(crate) fn checked(event: &Event) -> Result<(Header, &[u8]), Failure> {
-    let h = event.header();
-    let header = Header {
-        timestamp: h.timestamp(),
-        kind: h.event_type_raw(),
-        server_id: h.server_id(),
-        size: h.event_size(),
-        end: h.log_pos(),
-        flags: h.flags_raw(),
-    };
-    let algorithm = event.footer().get_checksum_alg().ok().flatten().map(|a| a as u8);
-    let is_description = header.kind == kind::FORMAT_DESCRIPTION;
-    if let (Some(crc), Some(1)) = (event.checksum(), algorithm) {
-        // What stands in no file has no checksum that the library could know: it is made up for this connection, or was part of a
-        // compressed transaction, whose checksum was verified for the whole. That it says no place is no sign: from 11 on MariaDB's events
-        // within a transaction say none.
-        let known = header.flags & FLAG_ARTIFICIAL == 0 && event.footer().get_checksum_enabled() || is_description;
-        if known {
-            verify(header, event.data(), algorithm.filter(|_| is_description), crc).map_err(crate::binlog::LogError::from)?;
-        }
-    }
-    Ok((header, event.data()))
 }

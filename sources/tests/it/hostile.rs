@@ -149,7 +149,7 @@ fn src_22_claims_of_size_are_not_believed() {
 }
 
 /// The most memory that this process ever had; 0 where there is no `/proc`.
-fn peak_kilobytes() -> u64 {
+pub fn peak_kilobytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
