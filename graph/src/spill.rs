@@ -15,11 +15,16 @@ pub const PART: usize = 2_048;
 ///
 /// - Every reading gives the same changes in the same order, with the same schemas (the same `Arc` for the same layout, so that a row
 ///   costs no comparison of layouts).
-/// - None of them is a [`Change::clear`]: what empties a table comes in a transaction that is small.
+/// - Those that are a [`Change::clear`] come first, and few are.
 /// - Two threads may read at once.
 pub trait Spill: Debug + Send + Sync {
     /// How many changes there are; known before they are read.
     fn changes(&self) -> u64;
+
+    /// The first of them, as far as they empty tables.
+    fn clears(&self) -> &[Change] {
+        &[]
+    }
 
     /// Hands out the changes, some thousands at a time; no part is empty. Ends early, without an error, when `each` answers `false`.
     ///

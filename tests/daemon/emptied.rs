@@ -52,6 +52,31 @@ fn mysql9_src_12_emptied_swapped_and_dropped_tables() {
     }
 }
 
+/// Rows take the place of a table in one epoch, with what they take the place of: a few, and 20 MB that are too many to be held.
+#[test]
+fn src_15_a_large_transaction_may_take_the_place_of_a_table() {
+    for rows in [30, 30_000] {
+        let Some(server) = shop_server() else { return };
+        server.exec("INSERT INTO shop.orders VALUES (1, 150), (900000, 150)");
+        let receiver = receiver();
+        let home = Home::new(&shop(&server.url(), &webhook(&receiver)));
+        let daemon = home.start_live();
+        let fired = |count: u64| until(&format!("{count} webhooks"), || receiver.totals().accepted_distinct == count);
+        server.exec(&format!(
+            "USE shop; CREATE OR REPLACE TABLE orders (id INT PRIMARY KEY, amount INT NOT NULL, note TEXT)
+             SELECT seq id, IF(seq <= 3, 150, 1) amount, REPEAT('n', 600) note FROM seq_1_to_{rows};
+             INSERT INTO orders VALUES (900000, 150, '')"
+        ));
+        fired(3); // 2 and 3 are new, 900000 was gone; 1 has been big all the time.
+        server.exec("UPDATE shop.orders SET amount = 150 WHERE id = 30");
+        fired(4);
+        daemon.kill9();
+        home.run_until_idle("0.5").well();
+        assert_eq!(receiver.totals().accepted_distinct, 4);
+        assert_eq!(home.counts().fired, 4);
+    }
+}
+
 /// A rule that loses a column is left out with a named error, the rest goes on, and it comes back with the column.
 #[test]
 fn src_12_a_rule_that_loses_its_column_stops_and_the_others_go_on() {

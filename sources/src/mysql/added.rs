@@ -239,11 +239,16 @@ struct Others {
     /// Tables that are.
     filling: Vec<Partial>,
     changes: u64,
+    clears: Vec<Change>,
 }
 
 impl Spill for Others {
     fn changes(&self) -> u64 {
         self.changes
+    }
+
+    fn clears(&self) -> &[Change] {
+        &self.clears
     }
 
     fn read(&self, each: &mut dyn FnMut(Vec<Change>) -> bool) -> Result<(), String> {
@@ -270,16 +275,18 @@ impl Task {
         let (sender, mut parts) = mpsc::channel(1);
         let source = spill.clone();
         let reading = tokio::task::spawn_blocking(move || source.read(&mut |part| sender.blocking_send(part).is_ok()));
-        let mut changes = 0;
+        let (mut changes, mut clears) = (0, Vec::new());
         while let Some(part) = parts.recv().await {
-            changes += self.fill_part(id, part).await?.len() as u64;
+            let rest = self.fill_part(id, part).await?;
+            changes += rest.len() as u64;
+            clears.extend(rest.into_iter().take_while(Change::is_clear));
         }
         match reading.await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => return Err(Failure::Retry(why)),
             Err(panic) => return Err(Failure::Retry(format!("E0400: {panic}"))),
         }
-        Ok((changes > 0).then(|| Body::Spilled(Arc::new(Others { spill, filling, changes }))))
+        Ok((changes > 0).then(|| Body::Spilled(Arc::new(Others { spill, filling, changes, clears }))))
     }
 
     async fn fill_part(&mut self, id: &TransactionId, changes: Vec<Change>) -> Result<Vec<Change>, Failure> {

@@ -228,11 +228,15 @@ pub fn changes(transaction: &Transaction) -> &[Change] {
 
 /// The first columns of the rows that a transaction inserts.
 pub fn ids(transaction: &Transaction) -> Vec<i64> {
-    let id = |c: &Change| match c.after.as_ref().unwrap()[0] {
+    changes(transaction).iter().map(id).collect()
+}
+
+/// The first column of the row that a change leaves.
+pub fn id(change: &Change) -> i64 {
+    match change.after.as_ref().unwrap()[0] {
         Some(Value::Int(id)) => id,
         ref other => panic!("{other:?}"),
-    };
-    changes(transaction).iter().map(id).collect()
+    }
 }
 
 /// A transaction on one line: `0-1-5: +orders(1, "new") ~orders(1, "new" -> 1, "paid") -orders(1, "paid")`.

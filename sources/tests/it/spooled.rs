@@ -17,7 +17,7 @@ use thalweg_testkit::{MariaDb, MySql, Proxy, Server, require, require_mysql};
 use tokio::sync::Semaphore;
 
 use crate::decoder::{COMPRESSED, MYSQL, MYSQL_COMPRESSED, RECORDED};
-use crate::harness::{config, eventually, ids, outlet, runtime, start};
+use crate::harness::{config, eventually, id, ids, outlet, runtime, start};
 
 fn assembler(directory: &Path, above: usize) -> Assembler {
     let watch = Watch::new(&["shop.*".into()], None).unwrap();
@@ -164,6 +164,40 @@ fn src_15_giant_transactions_come_whole_and_out_of_a_file() {
         server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY, note VARCHAR(60))");
         giants(&server, config(&server.url(), &["shop.a"]), 60_000);
     }
+}
+
+/// What takes the place of a table comes behind the clear that empties it.
+#[test]
+fn src_15_a_giant_that_takes_the_place_of_a_table_comes_out_of_a_file_too() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec(
+        "CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY, note VARCHAR(60)); INSERT INTO shop.a VALUES (7, 'x')",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let spooling = Spooling { directory: folder.path().into(), above: 1 << 20 };
+    let mut source = start(MysqlConfig { spooling, clears: true, ..config(&server.url(), &["shop.a"]) }, None);
+    source.transaction();
+    source.until_live();
+    let rows = 30_000;
+    server.exec(&format!(
+        "USE shop; CREATE OR REPLACE TABLE a (id INT PRIMARY KEY) SELECT seq id, 'new' AS note FROM seq_1_to_{rows}; INSERT INTO a VALUES (0, 'end')"
+    ));
+    let Body::Spilled(spill) = source.transaction().body else { panic!("it is held") };
+    assert_eq!((spill.changes(), spill.clears().len()), (rows + 1, 1));
+    let (mut count, mut total) = (0, 0);
+    spill
+        .read(&mut |part| {
+            for change in part.iter().filter(|change| !change.is_clear()) {
+                (count, total) = (count + 1, total + id(change));
+            }
+            true
+        })
+        .unwrap();
+    assert_eq!((count, total), (rows, (rows * (rows + 1) / 2) as i64));
+    assert_eq!(ids(&source.transaction()), [0]);
 }
 
 #[test]

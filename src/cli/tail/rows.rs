@@ -45,7 +45,7 @@ pub(super) fn all(
 pub(super) fn count(transaction: &Transaction) -> u64 {
     match &transaction.body {
         Body::Changes(changes) | Body::Fill(changes) => changes.iter().filter(|change| !change.is_clear()).count() as u64,
-        Body::Spilled(spill) => spill.changes(),
+        Body::Spilled(spill) => spill.changes() - spill.clears().len() as u64,
         Body::Timer(_) => 0,
     }
 }

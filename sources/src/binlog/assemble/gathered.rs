@@ -48,7 +48,8 @@ pub(super) struct Gathered {
     held: Vec<Change>,
     /// What they take, roughly.
     bytes: usize,
-    has_clears: bool,
+    /// A table is emptied behind changes: they stay together, whatever they take.
+    is_one: bool,
     spooled: Option<Events>,
 }
 
@@ -90,7 +91,7 @@ impl Gathered {
             let sql = "a table is emptied behind many rows".to_string();
             return Err(LogError::Replaced { gtid: id.clone(), table: schema.table.to_string(), sql });
         }
-        self.has_clears = true;
+        self.is_one |= !self.held.iter().all(Change::is_clear);
         self.held.push(Change::clear(schema));
         Ok(())
     }
@@ -100,8 +101,8 @@ impl Gathered {
     /// # Errors
     /// It cannot be decoded, or not be written.
     pub(super) fn rows(&mut self, event: u8, body: &[u8], plan: &Arc<Plan>, to: &Spooling) -> Result<(), LogError> {
-        // A clear is told within what is held; the rows behind it stay with it.
-        if self.spooled.is_none() && (self.bytes + body.len() <= to.above || self.has_clears) {
+        // A clear is told within what is held.
+        if self.spooled.is_none() && (self.bytes + body.len() <= to.above || self.is_one) {
             let before = self.held.len();
             rows::decode(rows_kind(event)?, body, plan, &mut self.held)?;
             self.bytes += size(&self.held[before..], event, body, plan);
@@ -185,6 +186,11 @@ impl Giant {
 impl Spill for Giant {
     fn changes(&self) -> u64 {
         self.changes
+    }
+
+    fn clears(&self) -> &[Change] {
+        let end = self.held.iter().position(|change| !change.is_clear());
+        &self.held[..end.unwrap_or(self.held.len())]
     }
 
     fn read(&self, each: &mut dyn FnMut(Vec<Change>) -> bool) -> Result<(), String> {
@@ -317,7 +323,25 @@ mod tests {
         let mut gathered = Gathered::default();
         gathered.clear(plan.schema.clone(), &id).unwrap();
         (0..3).for_each(|_| gathered.rows(kind, &body, &plan, &to).unwrap());
-        assert!(matches!(gathered.finish(&id, &to).unwrap(), Some(Body::Changes(changes)) if changes[0].is_clear()));
+        let spill = giant(gathered);
+        let mut clears = Vec::new();
+        spill
+            .read(&mut |part| {
+                clears.extend(part.iter().map(Change::is_clear));
+                true
+            })
+            .unwrap();
+        assert_eq!((clears.len() as u64, spill.clears().len()), (spill.changes(), 1));
+        assert!(clears[0] && clears.len() > 3 && !clears[1..].contains(&true), "{clears:?}");
+
+        // Behind rows it is one with them: what was done to them before goes too.
+        let mut gathered = Gathered::default();
+        gathered.rows(kind, &body, &plan, &Spooling { above: usize::MAX, ..to.clone() }).unwrap();
+        gathered.clear(plan.schema.clone(), &id).unwrap();
+        gathered.rows(kind, &body, &plan, &to).unwrap();
+        assert!(
+            matches!(gathered.finish(&id, &to).unwrap(), Some(Body::Changes(changes)) if changes.iter().any(Change::is_clear))
+        );
 
         let mut gathered = Gathered::default();
         gathered.rows(kind, &body, &plan, &to).unwrap();
