@@ -6,6 +6,7 @@ mod daemon {
     mod harness;
 
     mod added;
+    mod altered;
     mod back;
     mod backup;
     mod bar;

@@ -59,9 +59,27 @@ pub enum Step {
     /// A transaction without any was passed by; the position has moved.
     Passed,
     /// The layout of watched tables may be another now.
-    Altered,
+    Altered {
+        /// Those whose rows hold something else, without row events.
+        rewritten: Vec<Rewritten>,
+    },
     /// Nothing happened at the server for a heartbeat's time.
     Heartbeat,
+}
+
+/// A watched table whose rows hold something else since its layout changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewritten {
+    /// Its name.
+    pub table: Arc<str>,
+    /// Rows hold values that no row event tells.
+    pub values: bool,
+    /// Rows are told apart otherwise.
+    pub key: bool,
+    /// Columns that went; what the receiver has of them is not to come back.
+    pub dropped: Vec<String>,
+    /// Columns that came, and are NULL everywhere.
+    pub added: Vec<String>,
 }
 
 /// The transaction that is being read.
@@ -77,6 +95,7 @@ struct Group {
     changes: Gathered,
     cause: Option<Cause>,
     altered: bool,
+    rewritten: Vec<Rewritten>,
 }
 
 /// A distributed transaction between PREPARE and COMMIT.

@@ -37,7 +37,7 @@ mod text_forms;
 pub mod watch;
 
 pub(crate) use assemble::SPOOL;
-pub use assemble::{Assembler, Spooling, Step};
+pub use assemble::{Assembler, Rewritten, Spooling, Step};
 pub use control::Flavour;
 pub use error::DecodeError;
 pub use gtid::Gtid;

@@ -3,6 +3,8 @@
 //! Not a parser of SQL: a scanner that skips comments and strings, and a look at the first words. The server has parsed the statement
 //! before it wrote it.
 
+mod alter;
+
 use super::gtid_event::Xid;
 
 /// What a statement means for somebody who follows rows.
@@ -24,8 +26,10 @@ pub enum Statement {
     XaRollback(Option<Xid>),
     /// Changes rows, and the log has the statement instead of the rows.
     Dml,
-    /// The layout of these tables may be another now, or they are new; the rows stay.
+    /// The layout of these tables may be another now, or they are new; the rows stay as they are.
     Altered(Vec<Name>),
+    /// The layout of a table is another now, and so may be what its rows hold, without row events.
+    Rewritten(Name, Rewrite),
     /// All rows of these tables went without row events: TRUNCATE, DROP, CREATE OR REPLACE.
     Emptied(Vec<Name>),
     /// Rows of these tables went, came or moved without row events: RENAME, partitions.
@@ -34,6 +38,21 @@ pub enum Statement {
     DroppedDatabase(String),
     /// Nothing that concerns rows.
     Other,
+}
+
+/// What an `ALTER TABLE` makes of the values of rows that stay.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rewrite {
+    /// Rows hold values that no row event tells: a default, a computed column, a conversion, another name.
+    pub values: bool,
+    /// Rows are told apart by other columns.
+    pub key: bool,
+    /// Columns that were converted or renamed, by their old and new names.
+    pub changed: Vec<String>,
+    /// Columns that went.
+    pub dropped: Vec<String>,
+    /// Columns that came, and are NULL everywhere.
+    pub added: Vec<String>,
 }
 
 /// A table as a statement names it.
@@ -222,49 +241,6 @@ impl Scanner<'_> {
         Statement::Replaced(names)
     }
 
-    fn alter(&mut self) -> Statement {
-        self.skip(&["ONLINE", "IGNORE"]);
-        if !self.skip(&["TABLE"]) {
-            return Statement::Other;
-        }
-        self.skip(&["IF", "EXISTS"]);
-        let Some(table) = self.name() else { return Statement::Other };
-        match self.moves_rows(&table) {
-            Some(others) => Statement::Replaced([vec![table], others].concat()),
-            None => Statement::Altered(vec![table]),
-        }
-    }
-
-    /// Whether one of the alterations moves rows without row events, and which other tables take part.
-    fn moves_rows(&mut self, table: &Name) -> Option<Vec<Name>> {
-        let mut others = None;
-        while self.at < self.tokens.len() {
-            let before = self.at;
-            match self.word().as_str() {
-                "RENAME" if !["COLUMN", "INDEX", "KEY"].iter().any(|w| self.next_is(w)) => {
-                    self.skip(&["TO", "AS"]);
-                    let database = table.database.clone();
-                    let target = self.name().map(|n| if n.database == self.database { Name { database, ..n } } else { n });
-                    others.get_or_insert_with(Vec::new).extend(target);
-                }
-                "DROP" | "TRUNCATE" if self.next_is("PARTITION") => others = Some(others.unwrap_or_default()),
-                "DISCARD" | "IMPORT" => others = Some(others.unwrap_or_default()),
-                "EXCHANGE" | "CONVERT" if self.next_is("PARTITION") || self.next_is("TABLE") => {
-                    others.get_or_insert_with(Vec::new).extend(self.table_after_table());
-                }
-                _ => {}
-            }
-            self.at = self.at.max(before + 1);
-        }
-        others
-    }
-
-    /// The name behind the next `TABLE`.
-    fn table_after_table(&mut self) -> Option<Name> {
-        self.skip_to("TABLE");
-        self.name()
-    }
-
     fn create(&mut self) -> Statement {
         let replaces = self.next_is("OR");
         self.skip(&["OR", "REPLACE"]);
@@ -370,6 +346,7 @@ mod tests {
     #[test]
     fn statements_say_what_they_do_to_rows() {
         use Statement::*;
+        let orders = || Name { database: "shop".into(), table: "orders".into() };
         for (sql, expected) in [
             ("COMMIT", Commit),
             ("ROLLBACK", Rollback),
@@ -398,12 +375,14 @@ mod tests {
             ("DROP VIEW v", Other),
             ("RENAME TABLE a TO b, x.c TO x.d", Replaced(tables(&["shop.a", "shop.b", "x.c", "x.d"]))),
             ("RENAME USER a TO b", Other),
-            ("ALTER TABLE orders ADD COLUMN note TEXT DEFAULT 'RENAME TO x'", Altered(tables(&["shop.orders"]))),
-            ("ALTER TABLE orders RENAME COLUMN a TO b", Altered(tables(&["shop.orders"]))),
+            (
+                "ALTER TABLE orders ADD COLUMN note TEXT COMMENT 'RENAME TO x'",
+                Rewritten(orders(), Rewrite { added: vec!["note".into()], ..Rewrite::default() }),
+            ),
             ("ALTER TABLE x.orders RENAME TO gone", Replaced(tables(&["x.orders", "x.gone"]))),
             ("ALTER ONLINE TABLE orders TRUNCATE PARTITION p0", Replaced(tables(&["shop.orders"]))),
             ("ALTER TABLE orders EXCHANGE PARTITION p0 WITH TABLE other", Replaced(tables(&["shop.orders", "shop.other"]))),
-            ("ALTER TABLE orders DROP COLUMN a", Altered(tables(&["shop.orders"]))),
+            ("ALTER TABLE orders COMMENT 'a'", Altered(tables(&["shop.orders"]))),
             ("ALTER TABLE orders /*!50100 DROP PARTITION p0 */", Replaced(tables(&["shop.orders"]))),
             ("ALTER DATABASE shop CHARACTER SET utf8mb4", Other),
             ("CREATE TABLE IF NOT EXISTS t (id INT)", Altered(tables(&["shop.t"]))),

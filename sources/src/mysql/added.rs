@@ -1,8 +1,9 @@
-//! Tables that come to a source which has run before, and those that leave it.
+//! Tables that come to a source which has run before, those that leave it, and those whose rows an `ALTER TABLE` has changed.
 //!
 //! What is watched is part of the position ([`super::extent`]). A table that is watched now and was not before is read in while the log is
 //! followed ([`super::fill`]), from the place on where the source goes on; what it holds fires nothing. One that is no longer watched is
-//! cleared there.
+//! cleared there. The same way a table is read again whose rows hold something else without row events: the default of a new column, a
+//! conversion, another name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use mysql_async::{Conn, Opts};
 use thalweg_formulas::Timestamp;
 use thalweg_graph::Schema;
 use thalweg_graph::ports::{RowsRead, SourceStatus};
-use thalweg_graph::transaction::{Body, Change, Spill};
+use thalweg_graph::transaction::{Body, Change, Op, Spill};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -20,14 +21,14 @@ use super::catalog::{Catalog, Missing, Table};
 use super::chunk::{Reader, fits, labels};
 use super::connect::{Flavour, ask, connect};
 use super::estimate;
-use super::extent::{Extent, Mark, Partial, Read};
+use super::extent::{Column, Extent, Mark, Partial, Read};
 use super::failure::Failure;
-use super::fill::{By, Fills, Parted, Ready, Want};
+use super::fill::{Beside, By, Fills, Parted, Ready, Want};
 use super::snapshot::{PIECE_BYTES, PIECE_ROWS, Rows, insert, size};
 use super::stream::{Out, Task};
 use super::view::{self, View};
-use super::{MysqlConfig, SnapshotEffects};
-use crate::binlog::{GtidState, Position, TransactionId, Watch};
+use super::{MysqlConfig, Snapshot, SnapshotEffects};
+use crate::binlog::{GtidState, Position, Rewritten, TransactionId, Watch};
 
 /// The pause after which is tried again what the server could not do.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -40,6 +41,8 @@ pub(crate) struct Added {
     /// What a position says besides its place; `None`: no account is kept.
     extent: Option<Arc<Extent>>,
     fills: Fills,
+    /// Columns that are no more, and of which the receiver may still have values.
+    gone: Vec<Column>,
     tables: HashMap<String, Table>,
     rules: Rules,
     reader: Reader,
@@ -62,16 +65,23 @@ struct Rules {
     /// All of a table in one transaction.
     in_one: bool,
     effects: SnapshotEffects,
+    /// Tables that the receiver has may be read again.
+    again: bool,
 }
 
 impl Rules {
-    fn by(&self, table: &Table, flavour: Flavour) -> By {
+    /// Whether the receiver tells rows of a table apart by a key.
+    fn has_key(&self, table: &Table) -> bool {
         let (database, name) = table.schema.table.split_once('.').unwrap_or_default();
+        !table.schema.key.is_empty() && !self.keyless.matches(database, name)
+    }
+
+    fn by(&self, table: &Table, flavour: Flavour) -> By {
         let chunks = !self.in_one
             && self.effects == SnapshotEffects::Suppress
             && flavour != Flavour::Dolt
             && !table.order.is_empty()
-            && !self.keyless.matches(database, name);
+            && self.has_key(table);
         if chunks { By::Chunks } else { By::View }
     }
 }
@@ -84,8 +94,13 @@ pub(crate) fn extended(before: Option<&Extent>, watch: &Watch, catalog: &Catalog
     let mut filling: Vec<Partial> = before.filling().iter().filter(|partial| is_in(watch, &partial.table)).cloned().collect();
     let added: Vec<&Table> = catalog.tables.iter().filter(|table| !is_in(&was_watched, &table.schema.table)).collect();
     view::refuse_engines(added.iter().copied())?;
-    filling.extend(added.iter().map(|table| Partial { table: table.schema.table.to_string(), read: Read::Nothing }));
-    Ok(Extent::of(watch).with(filling))
+    filling.extend(added.iter().map(|table| Partial {
+        table: table.schema.table.to_string(),
+        read: Read::Nothing,
+        is_whole: false,
+    }));
+    let gone = before.gone().iter().filter(|(table, _)| is_in(watch, table)).cloned();
+    Ok(Extent::of(watch).with(filling).without(gone.collect()))
 }
 
 /// About how many rows are to be read in; `None` too where some of a table was read before.
@@ -127,13 +142,14 @@ impl Added {
             true => Watch::default(),
             false => super::check::watch(&config.keyless, opts.db_name())?,
         };
-        let rules = Rules { keyless, in_one: config.in_one, effects: config.snapshot_effects };
+        let again = config.clears && config.snapshot != Snapshot::Never;
+        let rules = Rules { keyless, in_one: config.in_one, effects: config.snapshot_effects, again };
         let tables: HashMap<String, Table> = tables.into_iter().map(|table| (table.schema.table.to_string(), table)).collect();
         let partials = extent.iter().flat_map(|extent| extent.filling().iter().cloned());
         let partials = partials.map(|mut partial| {
             let table = tables.get(&partial.table);
             if matches!(&partial.read, Read::Upto(bound) if !table.is_some_and(|table| fits(bound, &table.order))) {
-                partial.read = Read::Stale;
+                partial.read = if partial.is_whole { Read::Nothing } else { Read::Stale };
             }
             let by = table.map_or(By::Chunks, |table| rules.by(table, flavour));
             (partial, by)
@@ -142,7 +158,9 @@ impl Added {
         let reader = Reader::new(opts.clone(), flavour);
         let read = RowsRead { rows: 0, expected };
         let (not_before, at, stood) = (Instant::now(), Timestamp(0), Position::default());
-        let mut added = Added { opts, flavour, extent, fills, tables, rules, reader, view: None, not_before, read, at, stood };
+        let gone = extent.as_ref().map(|extent| extent.gone().to_vec()).unwrap_or_default();
+        let mut added =
+            Added { opts, flavour, extent, fills, gone, tables, rules, reader, view: None, not_before, read, at, stood };
         added.note();
         Ok(added)
     }
@@ -162,24 +180,53 @@ impl Added {
         self.fills.want().map(|_| self.not_before.saturating_duration_since(Instant::now()))
     }
 
-    /// The layout of the tables is another now.
-    pub(crate) fn learn(&mut self, tables: Vec<Table>) {
-        if self.fills.is_empty() {
+    /// The layout of the tables is another now, and the rows of these hold something else.
+    pub(crate) fn learn(&mut self, tables: Vec<Table>, mut rewritten: Vec<Rewritten>) {
+        rewritten.retain(|table| self.rules.again && self.gone(table));
+        if self.fills.is_empty() && rewritten.is_empty() {
             return;
         }
         self.tables = tables.into_iter().map(|table| (table.schema.table.to_string(), table)).collect();
         let (tables, rules, flavour) = (&self.tables, &self.rules, self.flavour);
         self.fills.altered(|name| tables.get(name).map(|table| (rules.by(table, flavour), labels(&table.order))));
+        if self.fills.is_empty() {
+            self.read = RowsRead::default();
+        }
+        for Rewritten { table, key, .. } in &rewritten {
+            let Some(of) = tables.get(&**table) else {
+                tracing::warn!(
+                    "{table}: its rows hold something else since its layout changed, and this user cannot see the table (any more)"
+                );
+                continue;
+            };
+            tracing::info!("{table}: its rows hold something else since its layout changed, and are read again");
+            self.fills.rewritten(table, rules.by(of, flavour), !key);
+        }
         self.note();
+    }
+
+    /// Keeps account of columns that go. Whether the rows of the table are to be read again: also where a column comes that went before.
+    fn gone(&mut self, Rewritten { table, values, key, dropped, added }: &Rewritten) -> bool {
+        let of_table = |(of, _): &Column| **of == **table;
+        self.gone.extend(dropped.iter().map(|column| (table.to_string(), column.to_lowercase())));
+        let comes_back =
+            self.gone.iter().filter(|gone| of_table(gone)).any(|(_, gone)| added.iter().any(|c| c.to_lowercase() == *gone));
+        let is_rewritten = *values || *key || comes_back;
+        if is_rewritten {
+            self.gone.retain(|gone| !of_table(gone));
+        }
+        self.gone.sort();
+        self.gone.dedup();
+        is_rewritten
     }
 
     /// Brings the extent to where the fills are.
     fn note(&mut self) {
         let partials = self.fills.partials();
         if let Some(extent) = &mut self.extent
-            && partials != extent.filling()
+            && (partials != extent.filling() || self.gone != extent.gone())
         {
-            *extent = Arc::new(extent.with(partials));
+            *extent = Arc::new(extent.with(partials).without(self.gone.clone()));
         }
     }
 
@@ -236,7 +283,7 @@ impl Added {
 #[derive(Debug)]
 struct Others {
     spill: Arc<dyn Spill>,
-    /// Tables that are.
+    /// Tables that are, and that the receiver does not have.
     filling: Vec<Partial>,
     changes: u64,
     clears: Vec<Change>,
@@ -271,7 +318,8 @@ impl Task {
             Body::Spilled(spill) => spill,
             body => return Ok(Some(body)),
         };
-        let filling = self.added.fills.partials();
+        let mut filling = self.added.fills.partials();
+        filling.retain(|partial| !partial.is_whole);
         let (sender, mut parts) = mpsc::channel(1);
         let source = spill.clone();
         let reading = tokio::task::spawn_blocking(move || source.read(&mut |part| sender.blocking_send(part).is_ok()));
@@ -342,7 +390,7 @@ impl Task {
                     self.hand_over_rows(&table, rows).await?;
                 }
                 Ready::Whole => self.send(Out::Position(self.mark())).await?,
-                Ready::View { clear } => self.hand_over_view(&table, clear).await?,
+                Ready::View(beside) => self.hand_over_view(&table, beside).await?,
             }
             self.send(Out::Status(SourceStatus::Filling(self.added.read))).await?;
         }
@@ -358,18 +406,22 @@ impl Task {
         self.send_transaction(origin.into(), body, self.mark()).await
     }
 
-    /// All rows of a view, piece by piece or in one; the log waits. Half of them counts as some: it is read again from its beginning.
-    async fn hand_over_view(&mut self, name: &str, clear: bool) -> Result<(), Failure> {
+    /// All rows of a view, piece by piece or in one; the log waits. Half of them counts as some: it is read again from its beginning. Rows
+    /// that the receiver has are brought up to date where it knows them by a key, else they make place for these at once.
+    async fn hand_over_view(&mut self, name: &str, beside: Beside) -> Result<(), Failure> {
         let Some((mut conn, view)) = self.added.view.take() else { return Ok(()) };
-        let in_pieces = !self.added.rules.in_one && self.added.rules.effects == SnapshotEffects::Suppress;
+        let may_part = !self.added.rules.in_one && self.added.rules.effects == SnapshotEffects::Suppress;
         let mut piece = Vec::new();
         for table in &view.catalog.tables {
-            piece.extend(clear.then(|| Change::clear(table.schema.clone())));
+            let updates = beside == Beside::All && self.added.rules.has_key(table);
+            let in_pieces = may_part && (updates || beside != Beside::All);
+            piece.extend((beside != Beside::Nothing && !updates).then(|| Change::clear(table.schema.clone())));
             let mut bytes = 0;
             let mut rows = Rows::of(&mut conn, table, view.as_of.as_deref(), "").await?;
             while let Some(cells) = rows.next().await? {
                 bytes += size(&cells);
-                piece.push(insert(&table.schema, &table.readings, cells)?);
+                let row = insert(&table.schema, &table.readings, cells)?;
+                piece.push(if updates { Change { op: Op::Upsert, ..row } } else { row });
                 self.added.read.rows += 1;
                 if in_pieces && (piece.len() >= PIECE_ROWS || bytes >= PIECE_BYTES) {
                     bytes = 0;

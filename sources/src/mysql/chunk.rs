@@ -1,8 +1,11 @@
 //! Reading the rows of a table behind a key, and what the server had committed before and after: a chunk, see [`super::fill`].
 //!
-//! The place before must be one that the query sees all of. MySQL's `gtid_executed` is: a transaction enters it when it can be seen.
-//! MariaDB's `gtid_binlog_pos` runs ahead, so there the rows are read from a view that is known to lie behind the end of the log as it was
+//! The place before must be one that the query sees all of, and the place after one that has all that it saw: else a change would be told
+//! as read before the log tells it. MySQL's `gtid_executed` is the first: a transaction enters it once it can be seen. A moment before, it
+//! can be seen already and its id is still owned by a session, so the place after waits for what is owned. MariaDB's `gtid_binlog_pos` runs ahead, so there the rows are read from a view that is known to lie behind the end of the log as it was
 //! when the place was asked for; such a view needs no lock.
+
+use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, Row as SqlRow, Value as Sql};
@@ -15,7 +18,12 @@ use super::failure::Failure;
 use super::fill::Chunk;
 use super::snapshot::{PIECE_BYTES, PIECE_ROWS, Rows, insert, size, unknown_form};
 use super::view;
+use crate::binlog::gtid_set::GtidSet;
 use crate::binlog::{GtidState, Place};
+
+/// How often it is looked whether ids that were owned when a chunk had been read still are, and the pause between.
+const OWNED_TRIES: usize = 20;
+const OWNED_PAUSE: Duration = Duration::from_millis(2);
 
 /// Rows of the first chunk: how large they are is not known then.
 const ROWS_FIRST: usize = 100;
@@ -94,7 +102,7 @@ impl Reader {
             return Ok(None);
         }
         let chunk = self.rows(conn, table, after).await?;
-        Ok(Some(Chunk { low, high: executed(conn).await?, ..chunk }))
+        Ok(seen(conn).await?.map(|high| Chunk { low, high, ..chunk }))
     }
 
     async fn of_view(
@@ -157,6 +165,34 @@ async fn committed(conn: &mut Conn, flavour: Flavour) -> Result<GtidState, Failu
         }
         Flavour::MySql | Flavour::Dolt => executed(conn).await,
     }
+}
+
+/// All that anybody can see by now. `None`: sessions hold ids of transactions that may be seen already, for longer than commits take.
+async fn seen(conn: &mut Conn) -> Result<Option<GtidState>, Failure> {
+    let mut open: Option<GtidSet> = None;
+    for _ in 0..OWNED_TRIES {
+        // From left to right: what is no longer owned by then has been executed, or never will be.
+        let asked: Option<(String, String)> = ask_first(conn, "SELECT @@global.gtid_owned, @@global.gtid_executed").await?;
+        let (owned, executed) = asked.unwrap_or_default();
+        let owned = own_position(&without_sessions(&owned))?.executed().clone();
+        let still = match &open {
+            None => owned,
+            Some(open) => open.minus(&open.minus(&owned)),
+        };
+        if still.is_empty() {
+            return own_position(&executed).map(Some);
+        }
+        open = Some(still);
+        tokio::time::sleep(OWNED_PAUSE).await;
+    }
+    Ok(None)
+}
+
+/// `uuid:7#31:8#32`, as the server lists ids with the sessions that own them, without these.
+fn without_sessions(owned: &str) -> String {
+    let mut parts = owned.split('#');
+    let first = parts.next().unwrap_or_default().to_string();
+    parts.fold(first, |text, part| text + part.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
 
 /// A lock, or a layout that the log has yet to tell of: no such table, no such column, a definition that has changed.

@@ -1,7 +1,9 @@
 //! Which tables the receiver has, as the part of a position behind its place in the log.
 //!
 //! `0-1-42;tables=shop.orders,shop.item*;fill=shop.items:id.int=1500,shop.item_notes` says: the tables of these patterns are followed, of
-//! `shop.items` the rows up to that key have been read in, of `shop.item_notes` none. A position without it is from a source that keeps no
+//! `shop.items` the rows up to that key have been read in, of `shop.item_notes` none. Behind `:+` stands what has been read again of a table
+//! whose rows the receiver has, all of them, but perhaps not as an `ALTER TABLE` left them. `;gone=shop.items:note` names a column that was
+//! dropped, so that one that comes later by that name does not begin with its values. A position without it is from a source that keeps no
 //! such account, or from a time before there was one: then what is watched now counts as read.
 //!
 //! Invariant EXTENT-1: what prints is parsed to an equal value, and has no `;` but the ones that separate its parts.
@@ -14,6 +16,7 @@ use crate::binlog::{Position, Watch};
 /// What separates the place from the tables.
 const TABLES: &str = ";tables=";
 const FILL: &str = ";fill=";
+const GONE: &str = ";gone=";
 
 /// Where a source stands: its place in the log, and which tables the receiver has, where that is kept account of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,9 +39,14 @@ pub(crate) struct Extent {
     patterns: Vec<String>,
     /// Tables of these that are not wholly read, in the order in which they are.
     filling: Vec<Partial>,
+    /// Columns that are no more, and of which the receiver may still have values: should one come by that name, they are not its own.
+    gone: Vec<Column>,
     /// It as text, since a copy goes with every transaction.
     text: String,
 }
+
+/// A column, by the names of its table and its own.
+pub(crate) type Column = (String, String);
 
 /// A table that is not wholly read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +55,8 @@ pub(crate) struct Partial {
     pub(crate) table: String,
     /// What the receiver has of it.
     pub(crate) read: Read,
+    /// The receiver has all its rows; `read` says which are up to date.
+    pub(crate) is_whole: bool,
 }
 
 /// What the receiver has of a table.
@@ -83,28 +93,44 @@ pub(crate) enum Cell {
 }
 
 impl Extent {
-    pub(crate) fn new(patterns: Vec<String>, filling: Vec<Partial>) -> Extent {
+    pub(crate) fn new(patterns: Vec<String>, filling: Vec<Partial>, gone: Vec<Column>) -> Extent {
         let mut text = String::from(TABLES);
         write_list(&mut text, patterns.iter(), |text, pattern| escape(text, pattern));
         if !filling.is_empty() {
             text.push_str(FILL);
             write_list(&mut text, filling.iter(), Partial::write);
         }
-        Extent { patterns, filling, text }
+        if !gone.is_empty() {
+            text.push_str(GONE);
+            write_list(&mut text, gone.iter(), |text, (table, column)| {
+                escape(text, table);
+                text.push(':');
+                escape(text, column);
+            });
+        }
+        Extent { patterns, filling, gone, text }
     }
 
     /// All tables of a list are there.
     pub(crate) fn of(watch: &Watch) -> Extent {
-        Extent::new(patterns(watch), Vec::new())
+        Extent::new(patterns(watch), Vec::new(), Vec::new())
     }
 
     /// The place and, if it is told, the extent; `None`: not an extent.
     pub(crate) fn split(position: &str) -> Option<(&str, Option<Extent>)> {
         let Some((place, rest)) = position.split_once(TABLES) else { return Some((position, None)) };
+        let (rest, gone) = rest.split_once(GONE).unwrap_or((rest, ""));
         let (patterns, filling) = rest.split_once(FILL).unwrap_or((rest, ""));
         let patterns = patterns.split(',').map(unescape).collect::<Option<_>>()?;
         let filling = filling.split(',').filter(|part| !part.is_empty()).map(Partial::parse).collect::<Option<_>>()?;
-        Some((place, Some(Extent::new(patterns, filling))))
+        let column = |part: &str| part.split_once(':').and_then(|(table, column)| Some((unescape(table)?, unescape(column)?)));
+        let gone = gone.split(',').filter(|part| !part.is_empty()).map(column).collect::<Option<_>>()?;
+        Some((place, Some(Extent::new(patterns, filling, gone))))
+    }
+
+    /// Whether the receiver has all that is watched.
+    pub(crate) fn is_whole(&self, watch: &Watch) -> bool {
+        self.patterns == patterns(watch) && self.filling.is_empty()
     }
 
     /// Tables that are not wholly read.
@@ -112,9 +138,19 @@ impl Extent {
         &self.filling
     }
 
+    /// Columns that are no more, and of which the receiver may still have values.
+    pub(crate) fn gone(&self) -> &[Column] {
+        &self.gone
+    }
+
     /// The same patterns with other tables not wholly read.
     pub(crate) fn with(&self, filling: Vec<Partial>) -> Extent {
-        Extent::new(self.patterns.clone(), filling)
+        Extent::new(self.patterns.clone(), filling, self.gone.clone())
+    }
+
+    /// The same with other columns that are no more.
+    pub(crate) fn without(&self, gone: Vec<Column>) -> Extent {
+        Extent::new(self.patterns.clone(), self.filling.clone(), gone)
     }
 
     /// What was watched.
@@ -148,13 +184,20 @@ impl fmt::Display for Extent {
 impl Partial {
     fn write(text: &mut String, partial: &Partial) {
         escape(text, &partial.table);
+        match (partial.is_whole, &partial.read) {
+            (true, _) => text.push_str(":+"),
+            (false, Read::Nothing) => {}
+            (false, _) => text.push(':'),
+        }
         match &partial.read {
             Read::Nothing => {}
-            Read::Some => text.push_str(":*"),
-            Read::Stale => text.push_str(":!"),
+            Read::Some => text.push('*'),
+            Read::Stale => text.push('!'),
             Read::Upto(bound) => {
                 for (i, (label, cell)) in bound.labels.iter().zip(&bound.cells).enumerate() {
-                    text.push(if i == 0 { ':' } else { '&' });
+                    if i > 0 {
+                        text.push('&');
+                    }
                     escape(text, label);
                     text.push('=');
                     cell.write(text);
@@ -164,20 +207,24 @@ impl Partial {
     }
 
     fn parse(text: &str) -> Option<Partial> {
-        let (table, read) = match text.split_once(':') {
-            None => (text, Read::Nothing),
-            Some((table, "*")) => (table, Read::Some),
-            Some((table, "!")) => (table, Read::Stale),
-            Some((table, bound)) => {
+        let (table, read) = text.split_once(':').map_or((text, None), |(table, read)| (table, Some(read)));
+        let again = read.and_then(|read| read.strip_prefix('+'));
+        let is_whole = again.is_some();
+        let read = match again.or(read) {
+            None => Read::Nothing,
+            Some("") if is_whole => Read::Nothing,
+            Some("*") => Read::Some,
+            Some("!") => Read::Stale,
+            Some(bound) => {
                 let cells = bound.split('&').map(|part| {
                     let (label, cell) = part.split_once('=')?;
                     Some((unescape(label)?, Cell::parse(cell)?))
                 });
                 let (labels, cells) = cells.collect::<Option<Vec<_>>>()?.into_iter().unzip();
-                (table, Read::Upto(Bound { labels, cells }))
+                Read::Upto(Bound { labels, cells })
             }
         };
-        Some(Partial { table: unescape(table)?, read })
+        Some(Partial { table: unescape(table)?, read, is_whole })
     }
 }
 
@@ -232,7 +279,7 @@ fn write_list<'a, T: 'a>(text: &mut String, items: impl Iterator<Item = &'a T>, 
 /// A name with what separates names, and what nobody can see, as `%2c`.
 fn escape(text: &mut String, name: &str) {
     for c in name.chars() {
-        if c.is_whitespace() || c.is_control() || matches!(c, '%' | ',' | ';' | ':' | '=' | '&') {
+        if c.is_whitespace() || c.is_control() || matches!(c, '%' | ',' | ';' | ':' | '=' | '&' | '+') {
             let mut buffer = [0; 4];
             for byte in c.encode_utf8(&mut buffer).bytes() {
                 write!(text, "%{byte:02x}").expect("a string takes what is written");
@@ -272,12 +319,21 @@ mod tests {
             "0-1-42;reread=0-1-39;tables=a.b;fill=a.b",
             ";tables=a.b,a.c;fill=a.b:*,a.d:!,a.c:id.int=-15&name.utf8mb4_bin=x6a6fc3&at.datetime=t2024-02-29%2012%3a00%3a00",
             "0-1-1;tables=a.odd%2cna%3bme%25",
+            "0-1-42;tables=a.b,a.c,a.d;fill=a.b:+,a.c:+%2bid.int=7,a.d:+*",
+            "0-1-42;tables=a.*;fill=a.b:+;gone=a.b:note,a.c:odd%2cname",
+            "0-1-42;tables=a.*;gone=a.b:note",
         ] {
             let (place, extent) = Extent::split(text).unwrap();
             assert_eq!(format!("{place}{}", extent.unwrap()), text);
         }
         assert_eq!(Extent::split("0-1-42;reread=0-1-39"), Some(("0-1-42;reread=0-1-39", None)));
-        for text in [";tables=%", ";tables=a.b;fill=a.b:id", ";tables=a.b;fill=a.b:id=x0", ";tables=a.b;fill=a.b:id=tDROP"] {
+        for text in [
+            ";tables=a;gone=a.b",
+            ";tables=%",
+            ";tables=a.b;fill=a.b:id",
+            ";tables=a.b;fill=a.b:id=x0",
+            ";tables=a.b;fill=a.b:id=tDROP",
+        ] {
             assert_eq!(Extent::split(text), None, "{text}");
         }
     }
@@ -301,10 +357,11 @@ mod tests {
         #[test]
         fn extents_parse_as_they_print(
             patterns in proptest::collection::vec(".{1,9}", 1..4),
-            filling in proptest::collection::vec((".{1,9}", read()), 0..3),
+            filling in proptest::collection::vec((".{1,9}", read(), any::<bool>()), 0..3),
+            gone in proptest::collection::vec((".{1,9}", ".{1,9}"), 0..3),
         ) {
-            let filling = filling.into_iter().map(|(table, read)| Partial { table, read }).collect();
-            let extent = Extent::new(patterns, filling);
+            let filling = filling.into_iter().map(|(table, read, is_whole)| Partial { table, read, is_whole }).collect();
+            let extent = Extent::new(patterns, filling, gone);
             let text = format!("0-1-42{extent}");
             prop_assert_eq!(Extent::split(&text), Some(("0-1-42", Some(extent))));
         }

@@ -47,6 +47,8 @@ pub(crate) enum Failure {
     Retry(String),
     /// Damaged bytes arrived: read them once more before believing it.
     Damaged(String),
+    /// A value came in another form than the layout says, as a text to stop with: a change of layout just then, unless it comes again.
+    Form(String),
     /// Somebody else reads with the same server id; try again, but not at once.
     DuplicateServerId(String),
     /// The server no longer has the log behind the position; its own words.
@@ -76,6 +78,7 @@ impl Failure {
             Failure::Gone => None,
             Failure::Retry(text)
             | Failure::Damaged(text)
+            | Failure::Form(text)
             | Failure::DuplicateServerId(text)
             | Failure::Purged(text)
             | Failure::Lost(text)

@@ -11,13 +11,17 @@
 //! the server sorts by, nothing is lost: the receiver has every row that the log has told of as the log left it, and each chunk only adds
 //! rows that the log does not tell of.
 //!
+//! **A table that the receiver has** is read again where an `ALTER TABLE` has changed what its rows hold. Then the log's changes of it are
+//! ordinary ones all the while, and what is read only brings rows up to date that the log does not tell of.
+//!
 //! **As a whole**, where there is no such key: a view of the table belongs to a place of the log. Changes before that place are passed by,
-//! there the rows are handed over, and from there on the log is followed as ever.
+//! there the rows are handed over, and from there on the log is followed as ever. Of a table that the receiver has none is passed by.
 //!
 //! Invariants:
 //! - FILL-1: a chunk is taken only if its *low* covers what of the log has been handed over, so no row in it is older than what the receiver
 //!   has, but for those that are touched.
 //! - FILL-2: a table counts as read once the log was read past what may have been visible to its last chunk.
+//! - FILL-3: and none is newer than *high*, where it is handed over: by then the log has told of whatever it shows.
 //!
 //! Bound: one chunk, and [`TOUCHED_MAX`] keys.
 
@@ -50,7 +54,7 @@ pub(crate) enum By {
 pub(crate) struct Chunk {
     /// What had been committed, and could be seen, before reading began.
     pub(crate) low: GtidState,
-    /// What had been committed when reading had ended.
+    /// What had been committed when reading had ended: all that its rows show.
     pub(crate) high: GtidState,
     /// Its rows, as inserts.
     pub(crate) rows: Vec<Change>,
@@ -78,10 +82,21 @@ pub(crate) enum Want<'a> {
 pub(crate) enum Ready {
     /// These rows, as upserts.
     Rows(Vec<Change>),
-    /// The view's rows, after a clear if the receiver has some.
-    View { clear: bool },
+    /// The view's rows.
+    View(Beside),
     /// The table is whole.
     Whole,
+}
+
+/// What the receiver has of a table whose view is handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// No row.
+    Nothing,
+    /// Some, which go first.
+    Some,
+    /// All of them, perhaps not up to date.
+    All,
 }
 
 /// The changes of one transaction, parted.
@@ -105,6 +120,8 @@ struct Fill {
     table: String,
     read: Read,
     by: By,
+    /// The receiver has all its rows; see [`Partial::is_whole`].
+    is_whole: bool,
 }
 
 #[derive(Debug, Default)]
@@ -123,7 +140,7 @@ enum Hand {
 
 impl Fills {
     pub(crate) fn new(tables: impl IntoIterator<Item = (Partial, By)>) -> Fills {
-        let fill = |(Partial { table, read }, by)| Fill { table, read, by };
+        let fill = |(Partial { table, read, is_whole }, by)| Fill { table, read, by, is_whole };
         Fills { tables: tables.into_iter().map(fill).collect(), hand: Hand::Empty }
     }
 
@@ -133,7 +150,8 @@ impl Fills {
 
     /// What of the tables the receiver has.
     pub(crate) fn partials(&self) -> Vec<Partial> {
-        self.tables.iter().map(|fill| Partial { table: fill.table.clone(), read: fill.read.clone() }).collect()
+        let partial = |fill: &Fill| Partial { table: fill.table.clone(), read: fill.read.clone(), is_whole: fill.is_whole };
+        self.tables.iter().map(partial).collect()
     }
 
     /// The table that is read now.
@@ -188,9 +206,27 @@ impl Fills {
                 Read::Some | Read::Stale => true, // Rows of the log have the form of their time.
             };
             if is_stale {
-                fill.read = Read::Stale;
+                fill.begin_anew();
             }
         }
+    }
+
+    /// The rows of a table hold something else from this place of the log on: all that was read of it is to be read again. If it was whole,
+    /// it is read from now on, and its rows are taken back before unless the receiver knows them by the `same_key`.
+    pub(crate) fn rewritten(&mut self, table: &str, by: By, same_key: bool) {
+        let at = self.tables.iter().position(|fill| fill.table == table);
+        if at == Some(0) && !matches!(self.hand, Hand::View(_)) {
+            self.hand = Hand::Empty; // A view that is open belongs to a place further on.
+        }
+        let at = at.unwrap_or_else(|| {
+            self.tables.push_back(Fill { table: table.to_string(), read: Read::Nothing, by, is_whole: true });
+            self.tables.len() - 1
+        });
+        let fill = &mut self.tables[at];
+        if !same_key && fill.is_whole {
+            (fill.is_whole, fill.read) = (false, Read::Stale);
+        }
+        fill.begin_anew();
     }
 
     /// The table that is read now is whole, or is not there any more.
@@ -224,9 +260,13 @@ impl Fills {
                 Some(Ready::Rows(rows.collect()))
             }
             Hand::View(_) => {
-                let clear = fill.read != Read::Nothing;
+                let beside = match fill.read {
+                    _ if fill.is_whole => Beside::All,
+                    Read::Nothing => Beside::Nothing,
+                    _ => Beside::Some,
+                };
                 fill.read = Read::Some;
-                Some(Ready::View { clear })
+                Some(Ready::View(beside))
             }
             Hand::Ends(_) | Hand::Empty | Hand::Ended => {
                 self.tables.pop_front();
@@ -259,20 +299,24 @@ impl Fills {
             self.drop_chunk();
             return parted.rest.push(change);
         }
-        if fill.by == By::View {
+        let is_whole = fill.is_whole;
+        if fill.by == By::View && !is_whole {
             return; // It is in the view.
         }
         if change.is_clear() {
             self.drop_chunk();
-            return parted.fill.push(change);
+            return if is_whole { parted.rest.push(change) } else { parted.fill.push(change) };
         }
-        if fill.read == Read::Nothing {
+        if fill.read == Read::Nothing && !is_whole {
             fill.read = Read::Some;
         }
         if at == 0 {
             self.touch(id, &change);
         }
-        told(change, &mut parted.fill);
+        match is_whole {
+            true => parted.rest.push(change),
+            false => told(change, &mut parted.fill),
+        }
     }
 
     /// The rows of a change are the log's to tell.
@@ -298,6 +342,15 @@ impl Fills {
 }
 
 impl Fill {
+    /// What was read has to be read again.
+    fn begin_anew(&mut self) {
+        self.read = match self.read {
+            Read::Nothing => Read::Nothing,
+            _ if self.is_whole => Read::Nothing,
+            _ => Read::Stale,
+        };
+    }
+
     fn bound(&self) -> Option<&Bound> {
         match &self.read {
             Read::Upto(bound) => Some(bound),

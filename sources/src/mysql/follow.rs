@@ -30,6 +30,9 @@ use crate::binlog::{Assembler, Position, Watch};
 /// The shortest pause after another reader with the same server id took over, so that the two do not push each other out in a loop.
 const PAUSE_DUPLICATE: Duration = Duration::from_secs(6);
 
+/// Times that a layout may change while rows are read by it.
+const FORMS_MAX: u32 = 5;
+
 /// The outlet, with the runtime's "gone" as a failure.
 pub(crate) struct Port(pub(crate) Arc<dyn Outlet>);
 
@@ -72,6 +75,8 @@ struct Follower {
     schemas: Vec<Arc<Schema>>,
     /// Damaged bytes were seen once since the last good connection.
     damaged: bool,
+    /// How often a value came in another form than its layout says since then.
+    forms: u32,
 }
 
 impl Follower {
@@ -101,7 +106,7 @@ impl Follower {
         };
         let schemas = Vec::new();
         let has_rows = is_incomplete;
-        Ok(Follower { config, opts, watch, position, commit, extent, snapshot_due, has_rows, schemas, damaged: false })
+        Ok(Follower { config, opts, watch, position, commit, extent, snapshot_due, has_rows, schemas, damaged: false, forms: 0 })
     }
 
     /// Connects again and again; returns only what cannot be helped.
@@ -125,6 +130,11 @@ impl Follower {
                         "{text}; it came damaged twice, so check the server's disk and {NEW_SNAPSHOT}"
                     ));
                 }
+                Failure::Form(text) if self.forms < FORMS_MAX => {
+                    self.forms += 1;
+                    (text, PAUSE_MIN)
+                }
+                Failure::Form(text) => return Failure::Stop(text),
                 Failure::Replaced(text) if self.may_read_anew() => (self.read_anew(text), PAUSE_MIN),
                 Failure::Lost(text) if self.may_read_anew() && self.config.after_purge == AfterPurge::Snapshot => {
                     (self.read_anew(text), PAUSE_MIN)
@@ -378,7 +388,7 @@ impl Follower {
     fn stand(&mut self, mark: Mark) {
         self.position = Some(mark.place);
         self.extent = mark.extent;
-        self.damaged = false;
+        (self.damaged, self.forms) = (false, 0);
     }
 
     /// In a quiet moment: the commit that belongs to the position, if there is one, goes beside it.
@@ -392,7 +402,7 @@ impl Follower {
 
     /// Whether the outlet has all watched tables, and wholly.
     fn is_whole(&self) -> bool {
-        self.extent.as_ref().is_none_or(|extent| **extent == Extent::of(&self.watch))
+        self.extent.as_ref().is_none_or(|extent| extent.is_whole(&self.watch))
     }
 
     async fn pass_on(&mut self, out: Out, port: &Port) -> Result<(), Failure> {

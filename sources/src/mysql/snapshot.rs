@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{BinaryProtocol, Conn, Opts, QueryResult, Value as Sql};
-use thalweg_formulas::{Timestamp, Value};
+use thalweg_formulas::{Code, Timestamp, Value};
 use thalweg_graph::ports::{RowsRead, SourceMessage, SourceStatus};
 use thalweg_graph::transaction::{Body, Change, Op};
 use thalweg_graph::{Row, Schema, Transaction};
@@ -254,7 +254,7 @@ pub(crate) fn row(schema: &Schema, readings: &[Option<Reading>], mut cells: impl
 pub(crate) fn unknown_form(schema: &Schema, column: usize) -> Failure {
     let column = &schema.columns[column].name;
     let reason = format!("column `{column}` of {} came from the server in a form that is not known", schema.table);
-    Failure::stop(code::UNSUPPORTED, reason, "leave the table out of `tables`")
+    Failure::Form(format!("{}: {reason}; leave the table out of `tables`", Code(code::UNSUPPORTED)))
 }
 
 /// A value of the binary protocol as the one that the log gives; `None` if the server sent another type than the column has.

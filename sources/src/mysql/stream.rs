@@ -20,7 +20,7 @@ use super::dump::{Dump, Event};
 use super::extent::Mark;
 use super::failure::Failure;
 use super::share::{Events, Key, Share};
-use crate::binlog::{Assembler, GtidState, Step, Watch};
+use crate::binlog::{Assembler, GtidState, Rewritten, Step, Watch};
 
 /// What the task hands over.
 #[derive(Debug)]
@@ -133,18 +133,18 @@ impl Task {
                     None => self.send(Out::Position(self.mark())).await,
                 }
             }
-            Step::Altered => self.read_layout().await,
+            Step::Altered { rewritten } => self.read_layout(rewritten).await,
             Step::Passed | Step::Heartbeat => Ok(()),
         }
     }
 
-    /// Reads the layout of the tables again, on a connection of its own.
-    async fn read_layout(&mut self) -> Result<(), Failure> {
+    /// Reads the layout of the tables again, on a connection of its own; the rows of some may hold something else.
+    async fn read_layout(&mut self, rewritten: Vec<Rewritten>) -> Result<(), Failure> {
         let mut conn = connect(&self.opts).await?;
         let catalog = Catalog::read(&mut conn, self.flavour, &self.watch, Missing::Dropped).await?;
         let schemas = catalog.schemas();
         self.assembler.learn(catalog.hints, &schemas);
-        self.added.learn(catalog.tables);
+        self.added.learn(catalog.tables, rewritten);
         self.send(Out::Schemas(schemas)).await
     }
 

@@ -141,7 +141,7 @@ fn src_27_a_log_of_dolt_is_read_with_what_information_schema_adds() {
     }
     let uuid = "3e3e3e3e-3e3e-3e3e-3e3e-3e3e3e3e3e3e";
     let expected = [
-        "Altered",
+        "Altered { rewritten: [] }",
         "Passed",
         "shop.orders key [0]",
         "U:2: +orders(4294967295u, \"grün\", [1,1.5])",

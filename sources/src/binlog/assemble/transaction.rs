@@ -11,9 +11,9 @@ use super::super::frame::{Header, kind};
 use super::super::gtid_event::{self, Bounds, GtidEvent, Xa, Xid};
 use super::super::log_error::LogError;
 use super::super::position::{Place, TransactionId};
-use super::super::statement::{self, Name, Statement};
+use super::super::statement::{self, Name, Rewrite, Statement};
 use super::gathered::Gathered;
-use super::{Assembler, Group, Prepared, Step, TABLE_MAPS_MAX};
+use super::{Assembler, Group, Prepared, Rewritten, Step, TABLE_MAPS_MAX};
 
 impl Assembler {
     pub(super) fn begin(&mut self, header: Header, event: GtidEvent) -> Result<(), LogError> {
@@ -30,8 +30,8 @@ impl Assembler {
         let delivered = self.delivered.as_ref().is_some_and(|d| d.has_passed(&id));
         let is_xa = event.xa != Xa::None;
         let GtidEvent { bounds, xa, .. } = event;
-        let (changes, cause, altered) = (Gathered::default(), None, false);
-        self.group = Some(Group { id, bounds, xa, delivered, is_xa, changes, cause, altered });
+        let (changes, cause, altered, rewritten) = (Gathered::default(), None, false, Vec::new());
+        self.group = Some(Group { id, bounds, xa, delivered, is_xa, changes, cause, altered, rewritten });
         Ok(())
     }
 
@@ -67,6 +67,7 @@ impl Assembler {
             | Statement::Replaced(_)
             | Statement::DroppedDatabase(_)
             | Statement::Altered(_)
+            | Statement::Rewritten(..)
                 if group.delivered => {}
             Statement::Rollback | Statement::RollbackToSavepoint if let Some(table) = group.changes.table() => {
                 return Err(LogError::PartlyRolledBack { gtid: group.id.clone(), table: table.to_string() });
@@ -82,10 +83,26 @@ impl Assembler {
                 return Err(self.replaced(&database, &query.sql));
             }
             Statement::Altered(names) => group.altered |= names.iter().any(|n| self.watch.matches(&n.database, &n.table)),
+            Statement::Rewritten(name, rewrite) => self.rewrite(&name, rewrite),
             Statement::DroppedDatabase(_) | Statement::RollbackToSavepoint | Statement::Other => {}
             Statement::Begin | Statement::XaStart => {}
         }
         if is_alone { self.end(header, steps) } else { Ok(()) }
+    }
+
+    /// The layout of a table is another, and what its rows hold may be.
+    fn rewrite(&mut self, name: &Name, rewrite: Rewrite) {
+        let Some(group) = self.group.as_mut().filter(|_| self.watch.matches(&name.database, &name.table)) else { return };
+        group.altered = true;
+        let table: Arc<str> = format!("{}.{}", name.database, name.table).into();
+        let Rewrite { mut values, mut key, changed, dropped, added } = rewrite;
+        if let Some(schema) = self.schemas.get(&table) {
+            let is = |at: usize, column: &String| schema.columns[at].name.eq_ignore_ascii_case(column);
+            key |= schema.key.iter().any(|at| changed.iter().chain(&dropped).any(|column| is(*at as usize, column)));
+            // One that comes and is known already: it has gone before, unseen, and what the receiver has is from then.
+            values |= (0..schema.columns.len()).any(|at| added.iter().any(|column| is(at, column)));
+        }
+        group.rewritten.push(Rewritten { table, values, key, dropped, added });
     }
 
     /// Every row of these tables goes. Their layout may be another one behind it, or they may be gone.
@@ -145,7 +162,7 @@ impl Assembler {
         }
         self.position.done.pass(&group.id, end.as_ref());
         if group.altered {
-            steps.push(Step::Altered);
+            steps.push(Step::Altered { rewritten: group.rewritten });
         }
         steps.push(match body {
             None => Step::Passed,

@@ -45,7 +45,7 @@ pub(crate) async fn bring_in(conn: &mut Conn, coming: Coming<'_>, job: snapshot:
     clears.extend(begun.map(|partial| clear(&partial.table)));
     let comes = |table: &&Table| next.filling().iter().any(|partial| *partial.table == *table.schema.table);
     let tables: Vec<&Table> = state.catalog.tables.iter().filter(comes).collect();
-    let stale = next.filling().iter().map(|partial| Partial { table: partial.table.clone(), read: Read::Stale });
+    let stale = next.filling().iter().map(|partial| Partial { table: partial.table.clone(), read: Read::Stale, is_whole: false });
     let stale = next.with(stale.collect());
     let whole = next.with(Vec::new());
     let (position, incomplete) = (format!("{place}{whole}"), format!("{place}{stale}"));

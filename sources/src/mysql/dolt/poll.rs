@@ -126,7 +126,7 @@ impl Poller {
                     (self.snapshot_due, self.has_rows) = (true, true);
                     text.replace(NEW_SNAPSHOT, "the tables are read anew")
                 }
-                Failure::Lost(text) => return Failure::Stop(text),
+                Failure::Lost(text) | Failure::Form(text) => return Failure::Stop(text),
                 over => return over,
             };
             if let Err(gone) = port.status(SourceStatus::Connecting { error: Some(text.clone()) }).await {

@@ -42,6 +42,8 @@ enum Write {
     /// The row under another key.
     Move(i64, i64),
     Truncate,
+    /// Every row holds something else, and the log does not tell rows: `ALTER TABLE`. Whether the key is the same.
+    Rewrite(bool),
 }
 
 /// One step of anybody.
@@ -65,6 +67,8 @@ type Rows = BTreeMap<i64, i64>;
 struct Server {
     /// The changes of each transaction; it stands behind `log.len()` of them as the log has it.
     log: Vec<Vec<Change>>,
+    /// Which of these are an `ALTER TABLE`, and whether it leaves the key.
+    rewrites: Vec<Option<bool>>,
     /// Its rows after each transaction; the first before any.
     states: Vec<Rows>,
     /// Transactions that can be seen.
@@ -99,13 +103,22 @@ impl Server {
                     rows.clear();
                     changes.push(Change::clear(schema()));
                 }
+                Write::Rewrite(_) => {} // A statement of its own.
             }
         }
+        let rewrites = match writes {
+            [Write::Rewrite(same_key)] => Some(*same_key),
+            _ => None,
+        };
+        if rewrites.is_some() {
+            rows.values_mut().for_each(|n| *n += 1000);
+        }
+        self.rewrites.push(rewrites);
         self.log.push(changes);
         self.states.push(rows);
     }
 
-    /// A chunk, as [`super::super::chunk`] reads it; the second half of it is shown later than the first.
+    /// A chunk, as [`super::super::chunk`] reads it.
     fn chunk(&self, after: Option<i64>, done: usize) -> Option<Chunk> {
         let low = self.executed;
         (low >= done).then(|| {
@@ -115,7 +128,7 @@ impl Server {
             let bound = read.last().map(|(id, _)| Bound { labels: Vec::new(), cells: vec![Cell::Number(id.to_string())] });
             Chunk {
                 low: state(low),
-                high: state(self.executed),
+                high: state(self.shown),
                 is_last: read.len() < ROWS_OF_A_CHUNK,
                 rows: read.into_iter().map(|(id, n)| change(Op::Insert, None, row(id, n))).collect(),
                 bound,
@@ -173,7 +186,15 @@ impl World {
         let Some(changes) = self.server.log.get(self.receiver.done) else { return };
         let number = self.receiver.done + 1;
         let id = TransactionId::Mariadb(Gtid { domain: 0, server: 1, sequence: number as u64 });
+        if let Some(same_key) = self.server.rewrites[self.receiver.done] {
+            self.fills.rewritten("db.t", By::Chunks, same_key);
+        }
+        let is_whole = self.fills.partials().iter().all(|partial| partial.is_whole);
         let Parted { fill, rest } = self.fills.part(&id, changes.clone());
+        assert!(
+            !is_whole || fill.is_empty() && rest == *changes,
+            "the log's changes of a table that the receiver has are ordinary"
+        );
         fill.into_iter().chain(rest).for_each(|change| self.receiver.take(change));
         self.receiver.done = number;
         self.receiver.partials = self.fills.partials();
@@ -183,6 +204,9 @@ impl World {
     fn hand_over(&mut self) {
         while let Some(ready) = self.fills.ready(&state(self.receiver.done)) {
             if let Ready::Rows(rows) = ready {
+                let stands = &self.server.states[self.receiver.done];
+                let is_now = |row: &Change| row.after.as_ref().map(pair).is_some_and(|(id, n)| stands.get(&id) == Some(&n));
+                assert!(rows.iter().all(is_now), "FILL-1 or FILL-3: {rows:?} beside {stands:?}");
                 rows.into_iter().for_each(|row| self.receiver.take(row));
             }
             self.receiver.partials = self.fills.partials();
@@ -191,7 +215,12 @@ impl World {
 
     fn read_in(&mut self) {
         match self.fills.want() {
-            None | Some(Want::View(_) | Want::Clear) => {}
+            None | Some(Want::View(_)) => {}
+            Some(Want::Clear) => {
+                self.fills.cleared();
+                self.receiver.take(Change::clear(schema()));
+                self.receiver.partials = self.fills.partials();
+            }
             Some(Want::End) => {
                 // Asked for later than the last chunk was read: by then all that it saw has come into the executed set.
                 self.server.executed = self.server.shown;
@@ -226,7 +255,7 @@ impl World {
 
 fn writes() -> impl Strategy<Value = Vec<Write>> {
     let id = || 0..12i64;
-    proptest::collection::vec(
+    let rows = proptest::collection::vec(
         prop_oneof![
             6 => (id(), 0..100i64).prop_map(|(id, n)| Write::Put(id, n)),
             2 => id().prop_map(Write::Delete),
@@ -234,7 +263,8 @@ fn writes() -> impl Strategy<Value = Vec<Write>> {
             1 => Just(Write::Truncate),
         ],
         1..4,
-    )
+    );
+    prop_oneof![8 => rows, 1 => any::<bool>().prop_map(|same_key| vec![Write::Rewrite(same_key)])]
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -251,8 +281,8 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    /// Whatever writers, reader and restarts do in between, the receiver ends with the server's rows, and nothing that it was told by the
-    /// log after the table was whole contradicts what it had.
+    /// Whatever writers, reader and restarts do in between, the receiver ends with the server's rows, also where an `ALTER TABLE` gave them
+    /// other values, and nothing that it was told by the log after the table was whole contradicts what it had.
     #[test]
     fn src_26_a_table_that_is_read_in_under_writers_ends_as_the_server_has_it(first in writes(), acts in acts()) {
         let mut world = World { server: Server::default(), receiver: Receiver::default(), fills: Fills::default() };
@@ -260,7 +290,7 @@ proptest! {
         world.server.log(&first);
         // What was written before the table was watched is not in the log that is read.
         (world.server.shown, world.server.executed, world.receiver.done) = (1, 1, 1);
-        world.receiver.partials = vec![Partial { table: "db.t".into(), read: Read::Nothing }];
+        world.receiver.partials = vec![Partial { table: "db.t".into(), read: Read::Nothing, is_whole: false }];
         world.restart();
         acts.iter().for_each(|act| world.act(act));
         for _ in 0..200 {
