@@ -12,6 +12,7 @@ use std::sync::Arc;
 use mysql_async::{Conn, Opts, OptsBuilder};
 use thalweg_graph::Schema;
 
+use super::cascades;
 use super::catalog::{Catalog, Missing, Table};
 use super::check::{Facts, watch};
 use super::connect::{Flavour, Server, ask_first, connect, options};
@@ -142,6 +143,7 @@ async fn tables(
         }
     };
     listed(&catalog, config, flavour, out);
+    out.findings.extend(cascades::unlogged(conn, flavour, watch).await?);
     Ok(())
 }
 

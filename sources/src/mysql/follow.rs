@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::added::{self, Added};
+use super::cascades;
 use super::catalog::{Catalog, Missing};
 use super::check::{Facts, watch};
 use super::connect::{Flavour, Server, connect, options};
@@ -75,6 +76,8 @@ struct Follower {
     schemas: Vec<Arc<Schema>>,
     /// Damaged bytes were seen once since the last good connection.
     damaged: bool,
+    /// It was looked for what the log does not tell.
+    looked: bool,
     /// How often a value came in another form than its layout says since then.
     forms: u32,
 }
@@ -106,7 +109,20 @@ impl Follower {
         };
         let schemas = Vec::new();
         let has_rows = is_incomplete;
-        Ok(Follower { config, opts, watch, position, commit, extent, snapshot_due, has_rows, schemas, damaged: false, forms: 0 })
+        Ok(Follower {
+            config,
+            opts,
+            watch,
+            position,
+            commit,
+            extent,
+            snapshot_due,
+            has_rows,
+            schemas,
+            damaged: false,
+            looked: false,
+            forms: 0,
+        })
     }
 
     /// Connects again and again; returns only what cannot be helped.
@@ -175,6 +191,12 @@ impl Follower {
         let facts = Facts::read(&mut conn, flavour).await?;
         facts.require(&self.watch)?;
         facts.require_privilege(&mut conn).await?;
+        if !std::mem::replace(&mut self.looked, true) {
+            for cascade in cascades::unlogged(&mut conn, flavour, &self.watch).await? {
+                let cure = cascade.cure.unwrap_or_default();
+                tracing::warn!("{}: {}; {cure} (`thalweg doctor` prints the statements)", cascade.name, cascade.found);
+            }
+        }
         let catalog = self.prepare(&mut conn, &facts, port).await?;
         // After the snapshot the connection has settings of its own.
         conn.disconnect().await?;

@@ -22,6 +22,7 @@
 //! - MYSQL-3: no password and no URL appears in any text.
 
 mod added;
+mod cascades;
 mod catalog;
 mod check;
 mod chunk;

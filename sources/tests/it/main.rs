@@ -3,6 +3,7 @@
 mod accidents;
 mod added;
 mod binlog_file;
+mod cascades;
 mod charsets;
 mod cuts;
 mod ddl;
