@@ -3,28 +3,42 @@
 use thalweg_formulas::{Value, json};
 use thalweg_graph::ports::Firing;
 
+use crate::body::Body;
+use crate::known::known;
 use crate::settings::Reader;
 
 /// What is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// The envelope with the payload in it.
     CloudEvents,
     /// The payload.
     Raw,
+    /// What the receiver wants to have.
+    Own(Body),
 }
 
 impl Format {
-    /// Reads `format`.
+    /// Reads `format` and `body`.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
+        Body::read(reader).map_or_else(|| Self::choice(reader), Self::Own)
+    }
+
+    /// Reads the same, `preset` and `text`.
+    pub(crate) fn read_known(reader: &mut Reader<'_>) -> Self {
+        Body::read_known(reader).map_or_else(|| Self::choice(reader), Self::Own)
+    }
+
+    fn choice(reader: &mut Reader<'_>) -> Self {
         if reader.choice("format", &["cloudevents", "raw"]) == "raw" { Self::Raw } else { Self::CloudEvents }
     }
 
     /// The bytes to send.
-    pub(crate) fn render(self, firing: &Firing<'_>, source_prefix: &str) -> Vec<u8> {
+    pub(crate) fn render(&self, firing: &Firing<'_>, source_prefix: &str) -> Vec<u8> {
         match self {
             Self::CloudEvents => cloud_event(firing, source_prefix),
             Self::Raw => data(firing.payload),
+            Self::Own(body) => body.render(&known(firing)),
         }
         .into_bytes()
     }

@@ -22,11 +22,13 @@
 //!
 //! Next to read: [`retry`], [`egress`], [`receiver`].
 
+mod body;
 mod build;
 pub mod egress;
 mod envelope;
 mod handler;
 mod held;
+mod known;
 mod log;
 mod policy;
 mod process;
@@ -37,6 +39,7 @@ mod settings;
 mod shell;
 pub mod sign;
 mod sql;
+mod template;
 mod webhook;
 
 pub use build::{SinkContext, build, unresolved_secrets};

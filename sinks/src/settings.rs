@@ -44,6 +44,11 @@ impl<'a> Reader<'a> {
         self.settings.get(key)
     }
 
+    /// Whether `key` was written; it need not be known.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.settings.contains_key(key)
+    }
+
     /// A text; `None` if it is not there (or not a text, which is noted). Its references must be well formed.
     pub(crate) fn text(&mut self, key: &'static str) -> Option<&'a str> {
         match self.raw(key)? {

@@ -21,7 +21,6 @@ mod own;
 mod row;
 mod table;
 mod target;
-mod template;
 mod write;
 
 pub(crate) use insert::SqlInsert;

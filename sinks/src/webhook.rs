@@ -102,7 +102,7 @@ impl Webhook {
             reader.refuse("secret", wrong("secret", &why));
         }
         let timeout = reader.duration("timeout", TIMEOUT_MAX).unwrap_or(TIMEOUT);
-        let format = Format::read(&mut reader);
+        let format = Format::read_known(&mut reader);
         let max_body = reader.size("max_body").unwrap_or(BODY_BYTES_MAX);
         reader.finish()?;
         let url = url.expect("invariant: a url that could not be read is a problem, and finish() refused");
@@ -197,7 +197,7 @@ impl Webhook {
     fn content_type(&self) -> &'static str {
         match self.format {
             Format::CloudEvents => "application/cloudevents+json",
-            Format::Raw => "application/json",
+            Format::Raw | Format::Own(_) => "application/json",
         }
     }
 }

@@ -8,10 +8,10 @@ use thalweg_graph::ports::Firing;
 
 use super::fault::Fault;
 use super::own::{self, ORIGIN};
-use super::row::{Images, known};
-use super::template::Template;
 use crate::envelope;
+use crate::known::{Images, known};
 use crate::settings::{Reader, wrong};
+use crate::template::Template;
 
 /// What an action does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

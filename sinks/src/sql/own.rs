@@ -10,7 +10,7 @@ use thalweg_graph::cause::Cause;
 use thalweg_graph::ports::Firing;
 
 use super::fault::Fault;
-use super::row::Images;
+use crate::known::Images;
 
 /// A column that tells who wrote a row last, where a table has it.
 pub(super) const ORIGIN: &str = "thalweg_origin";

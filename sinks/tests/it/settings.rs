@@ -77,10 +77,10 @@ fn wrong_webhook_settings_are_all_named() {
         max_body: E0504: setting `max_body`: "1 TB" is not a size like "256KiB", "1MiB" or 1048576
         ulr: E0502: unknown setting `ulr` of an action of type `webhook`
           help: did you mean `url`?
-          note: settings: after, backoff, deadline, delivery, format, headers, max_body, method, rate, retries, secret, timeout, url
+          note: settings: after, backoff, body, deadline, delivery, format, headers, max_body, method, preset, rate, retries, secret, text, timeout, url
         methd: E0502: unknown setting `methd` of an action of type `webhook`
           help: did you mean `method`?
-          note: settings: after, backoff, deadline, delivery, format, headers, max_body, method, rate, retries, secret, timeout, url
+          note: settings: after, backoff, body, deadline, delivery, format, headers, max_body, method, preset, rate, retries, secret, text, timeout, url
     "#]]
     .assert_eq(&problems(json!({
         "type": "webhook",
@@ -215,7 +215,7 @@ fn wrong_shell_settings_are_all_named() {
         retry_codes: E0504: setting `retry_codes`: expected a list of exit codes from 1 to 255
         concurrency: E0504: setting `concurrency`: expected a whole number from 1 to 64, found 0
         shell: E0502: unknown setting `shell` of an action of type `shell`
-          note: settings: after, backoff, command, concurrency, deadline, delivery, directory, env, format, grace, pass_env, rate, retries, retry_codes, timeout
+          note: settings: after, backoff, body, command, concurrency, deadline, delivery, directory, env, format, grace, pass_env, rate, retries, retry_codes, timeout
     "#]].assert_eq(&out);
 }
 

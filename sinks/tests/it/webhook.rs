@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use expect_test::expect;
 use serde_json::json;
+use thalweg_formulas::Value;
 use thalweg_graph::ports::Attempt;
 use thalweg_sinks::receiver::{Behaviour, Receiver, Totals};
 
@@ -45,6 +46,52 @@ async fn raw_sends_the_payload_alone() {
     let sink = sink(json!({"type": "webhook", "url": receiver.url(), "format": "raw"}), &context());
     assert_eq!(sink.deliver(&fired(&*sink, &id(1), &payload())).await, Attempt::Done);
     assert_eq!(receiver.last().1, r#"{"id":7,"title":"naïve \"x\"","total":12.5}"#.as_bytes());
+}
+
+#[tokio::test]
+async fn a_body_of_ones_own_is_sent_and_signed() {
+    let receiver = receiver().await;
+    let body = json!({"text": "Order {payload.id}: {payload.title}", "total": "{payload.total}", "to": ["#ops"]});
+    for (settings, expected) in [
+        (json!({"body": body}), r##"{"text":"Order 7: naïve \"x\"","to":["#ops"],"total":12.5}"##),
+        (json!({"preset": "slack", "text": "<{payload.title}>"}), r#"{"text":"<naïve \"x\">"}"#),
+    ] {
+        let mut settings = settings;
+        settings["type"] = "webhook".into();
+        settings["url"] = receiver.url().into();
+        let sink = sink(settings, &context());
+        assert_eq!(sink.deliver(&fired(&*sink, &id(1), &payload())).await, Attempt::Done);
+        let (head, body) = receiver.last();
+        let [found, wanted] =
+            [&*body, expected.as_bytes()].map(|body| serde_json::from_slice::<serde_json::Value>(body).unwrap());
+        assert_eq!(found, wanted);
+        assert!(head.to_lowercase().contains("content-type: application/json\r\n"), "{head}");
+    }
+    assert_eq!(receiver.totals().unverified, 0);
+}
+
+/// Whatever data holds, a body is JSON with the members that were written; what is too large goes to the dead letters at once.
+#[tokio::test]
+async fn snk_10_poison_in_a_payload_breaks_no_body() {
+    let receiver = receiver().await;
+    let poison = Value::record([
+        ("quote", Value::text("\"},\"admin\":true,{\"x\":\"\0\u{1b}[2J\r\nX: y")),
+        ("nan", Value::double(f64::NAN)),
+        ("large", Value::text("x".repeat(2 << 20))),
+        ("bytes", Value::Bytes(vec![0xff, 0x00, 0xc3].into())),
+    ]);
+    let body =
+        json!({"q": "say {payload.quote}", "nan": "{payload.nan}", "bytes": "{payload.bytes}", "none": "{payload.none.of.it}"});
+    let sink_of = |body| sink(json!({"type": "webhook", "url": receiver.url(), "body": body}), &context());
+    let sink = sink_of(body);
+    assert_eq!(sink.deliver(&fired(&*sink, &id(1), &poison)).await, Attempt::Done);
+    let found: serde_json::Value = serde_json::from_slice(&receiver.last().1).unwrap();
+    let names: Vec<&String> = found.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["q", "nan", "bytes", "none"]);
+    assert_eq!(found["q"], "say \"},\"admin\":true,{\"x\":\"\0\u{1b}[2J\r\nX: y");
+    let sink = sink_of(json!("{payload.large}"));
+    let attempt = sink.deliver(&fired(&*sink, &id(2), &poison)).await;
+    assert_eq!(shown(&attempt), "permanent: E0512: the body has 2097154 bytes, max_body is 1048576");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What goes into a column: a text with `{path}` in it, over what is known of a firing.
+//! What goes into a column or a body: a text with `{path}` in it, over what is known of a firing.
 //!
 //! A text that is one placeholder gives the value as it is; otherwise values are written into the text, NULL and missing ones as nothing.
 //! `{{` writes a brace.
@@ -7,9 +7,10 @@ use thalweg_formulas::Value;
 use thalweg_formulas::problem::did_you_mean;
 
 use crate::envelope;
+use crate::settings::{Reader, wrong};
 
 /// What a path may start with.
-pub(super) const ROOTS: [&str; 15] = [
+pub(crate) const ROOTS: [&str; 15] = [
     "id",
     "timestamp",
     "event_type",
@@ -29,7 +30,7 @@ pub(super) const ROOTS: [&str; 15] = [
 
 /// A checked template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Template(Vec<Piece>);
+pub(crate) struct Template(Vec<Piece>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
@@ -42,7 +43,7 @@ impl Template {
     ///
     /// # Errors
     /// A brace without its partner, or a path that starts with nothing known.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut pieces = Vec::new();
         let mut plain = String::new();
         let mut rest = text;
@@ -68,37 +69,53 @@ impl Template {
         Ok(Self(pieces))
     }
 
+    /// The template that stands in a setting; what is wrong with it is noted.
+    pub(crate) fn read(reader: &mut Reader<'_>, key: String, text: &str) -> Option<Self> {
+        let read = Self::parse(text);
+        read.map_err(|why| reader.refuse(key.as_str(), wrong(&key, &why))).ok()
+    }
+
+    /// A line for people where nobody gave one: event, table and subject.
+    pub(crate) fn usual() -> Self {
+        Self::parse("{event_type} {source_table} {subject_id}").expect("invariant: the usual summary is a template")
+    }
+
     /// The template that is one root.
-    pub(super) fn of(root: &str) -> Self {
+    pub(crate) fn of(root: &str) -> Self {
         Self(vec![Piece::Path(vec![root.to_owned()])])
     }
 
     /// Whether it is exactly the effect id.
-    pub(super) fn is_id(&self) -> bool {
+    pub(crate) fn is_id(&self) -> bool {
         matches!(self.0.as_slice(), [Piece::Path(path)] if *path == ["id"])
     }
 
     /// Whether it reads something that starts with this root.
-    pub(super) fn reads(&self, root: &str) -> bool {
+    pub(crate) fn reads(&self, root: &str) -> bool {
         self.0.iter().any(|piece| matches!(piece, Piece::Path(path) if path[0] == root))
     }
 
     /// Its value, over a map of what is known.
-    pub(super) fn fill(&self, known: &Value) -> Value {
-        if let [Piece::Path(path)] = self.0.as_slice() {
-            return find(known, path).cloned().unwrap_or(Value::Null);
+    pub(crate) fn fill(&self, known: &Value) -> Value {
+        match self.0.as_slice() {
+            [Piece::Path(path)] => find(known, path).cloned().unwrap_or(Value::Null),
+            _ => Value::text(self.text(known, |value| value)),
         }
+    }
+
+    /// The text, with each value that is written into it as `each` makes it.
+    pub(crate) fn text(&self, known: &Value, each: impl Fn(String) -> String) -> String {
         let mut out = String::new();
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Path(path) => match find(known, path) {
                     None | Some(Value::Null) => {}
-                    Some(value) => out.push_str(&envelope::plain_text(value)),
+                    Some(value) => out.push_str(&each(envelope::plain_text(value))),
                 },
             }
         }
-        Value::text(out)
+        out
     }
 }
 
