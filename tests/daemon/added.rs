@@ -7,7 +7,7 @@ use std::time::Duration;
 use thalweg_graph::ports::Store;
 use thalweg_store::StoreConfig;
 use thalweg_store::fold::Fold;
-use thalweg_testkit::{MariaDb, MySql, Server, require, require_mysql};
+use thalweg_testkit::{MariaDb, MySql, Proxy, Server, require, require_mysql};
 
 use super::harness::{Home, SHOP, purge, receiver, shop, shop_server, until, webhook};
 
@@ -45,6 +45,17 @@ fn stored(home: &Home, table: &str) -> Vec<String> {
     let mut rows: Vec<String> = rows.map(|row| format!("{row:?}")).collect();
     rows.sort();
     rows
+}
+
+/// The store has the rows of a table, whose columns are whole numbers, that the server has.
+fn assert_stored(home: &Home, server: &Server, table: &str, columns: &str) {
+    let stored = stored(home, table);
+    let text =
+        |row: &Vec<String>| format!("[{}]", row.iter().map(|cell| format!("Some(Int({cell}))")).collect::<Vec<_>>().join(", "));
+    let mut wanted: Vec<String> = server.query(&format!("SELECT {columns} FROM {table}")).iter().map(text).collect();
+    wanted.sort();
+    assert_eq!(stored.len(), wanted.len());
+    assert_eq!(stored, wanted);
 }
 
 /// A table is added to a definition that runs; writers write to it while it is read in, and the daemon is killed in the middle.
@@ -102,14 +113,7 @@ fn story(server: &Server, rows: u32) {
         ended.store(true, Ordering::Relaxed);
     });
     home.run_until_idle("1").well();
-    let stored = stored(&home, "shop.items");
-    let of_server = server.query("SELECT id, order_id, price FROM shop.items");
-    let text =
-        |row: &Vec<String>| format!("[{}]", row.iter().map(|cell| format!("Some(Int({cell}))")).collect::<Vec<_>>().join(", "));
-    let mut wanted: Vec<String> = of_server.iter().map(text).collect();
-    wanted.sort();
-    assert_eq!(stored.len(), wanted.len());
-    assert_eq!(stored, wanted);
+    assert_stored(&home, server, "shop.items", "id, order_id, price");
     // The totals, as the engine has them.
     server.exec("UPDATE shop.orders SET amount = -id");
     home.run_until_idle("1").well();
@@ -163,4 +167,36 @@ fn src_07_what_changed_behind_a_purged_log_counts_once_and_fires_as_the_settings
         home.run_until_idle("1").well();
         until("the webhook of order 5", || receiver.totals().accepted_distinct == fired + 1);
     }
+}
+
+/// The first snapshot comes slowly; daemon and server are killed amid it.
+#[test]
+fn src_18_a_first_snapshot_over_kills_of_both_ends_as_sql_says() {
+    let Some(mut server) = shop_server() else { return };
+    server.exec("USE shop; INSERT INTO orders SELECT seq, seq % 200 FROM seq_1_to_25000");
+    let proxy = Proxy::to(server.port());
+    proxy.delay(Duration::from_millis(10));
+    let receiver = receiver();
+    let home = Home::new(&shop(&format!("mysql://root@127.0.0.1:{}", proxy.port()), &webhook(&receiver)));
+    let mut amid = 0;
+    for kill in 0..3 {
+        let daemon = home.start();
+        daemon.until_said("source shop: reading its tables");
+        std::thread::sleep(Duration::from_millis(60 * kill));
+        amid += u32::from(!daemon.said().contains("source shop: live"));
+        daemon.kill9();
+        server.exec(&format!("DELETE FROM shop.orders WHERE id % 1000 = {kill}; UPDATE shop.orders SET amount = 1 WHERE id = 7"));
+    }
+    assert!(amid > 1, "{amid} kills amid a snapshot");
+    let daemon = home.start();
+    daemon.until_said("source shop: reading its tables");
+    server.kill9();
+    server.restart();
+    proxy.delay(Duration::ZERO);
+    daemon.until_said("source shop: live\n");
+    server.exec("INSERT INTO shop.orders VALUES (0, 500)");
+    until("the one that rose", || receiver.totals().accepted_distinct == 1);
+    daemon.stop().well();
+    assert_stored(&home, &server, "shop.orders", "id, amount");
+    assert_eq!(home.counts().fired, 1);
 }

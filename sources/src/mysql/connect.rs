@@ -12,13 +12,17 @@ use super::failure::{Failure, code, of_tls};
 
 /// The protocol's largest packet: a row event may be larger than any statement.
 pub(crate) const PACKET_MAX: usize = 1 << 30;
+/// How long a connection is quiet before the other end's system is asked whether it is there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long connecting may take, with login.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
 /// The settings of connections, with what this source needs.
 pub(crate) fn options(url: &str, tls: &Tls) -> Result<Opts, Failure> {
     let opts = Opts::from_url(url).map_err(|e| Failure::from(mysql_async::Error::Url(e)))?;
-    let builder = OptsBuilder::from_opts(opts).max_allowed_packet(Some(PACKET_MAX)).prefer_socket(false).stmt_cache_size(0);
+    let keepalive = opts.tcp_keepalive().unwrap_or(KEEPALIVE);
+    let builder = OptsBuilder::from_opts(opts).tcp_keepalive(Some(keepalive));
+    let builder = builder.max_allowed_packet(Some(PACKET_MAX)).prefer_socket(false).stmt_cache_size(0);
     let ssl = SslOpts::default();
     let builder = match tls {
         Tls::AsUrl => builder,

@@ -1,6 +1,6 @@
 //! The life of the source: connect, check, snapshot, stream; and over again with backoff when something breaks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mysql_async::{Conn, Opts};
@@ -34,12 +34,55 @@ const PAUSE_DUPLICATE: Duration = Duration::from_secs(6);
 /// Times that a layout may change while rows are read by it.
 const FORMS_MAX: u32 = 5;
 
+/// Heartbeats that a server may take to answer, or to send as many rows as are handed over at once.
+const ANSWER_HEARTBEATS: u32 = 40;
+
 /// The outlet, with the runtime's "gone" as a failure.
-pub(crate) struct Port(pub(crate) Arc<dyn Outlet>);
+pub(crate) struct Port {
+    outlet: Arc<dyn Outlet>,
+    /// Since when nothing has been handed over; `None` while something is.
+    quiet: Mutex<Option<Instant>>,
+}
 
 impl Port {
+    pub(crate) fn of(outlet: Arc<dyn Outlet>) -> Port {
+        Port { outlet, quiet: Mutex::new(Some(Instant::now())) }
+    }
+
     pub(crate) async fn message(&self, message: SourceMessage) -> Result<(), Failure> {
-        if self.0.send(message).await { Ok(()) } else { Err(Failure::Gone) }
+        self.set_quiet(None);
+        let taken = self.outlet.send(message).await;
+        self.set_quiet(Some(Instant::now()));
+        if taken { Ok(()) } else { Err(Failure::Gone) }
+    }
+
+    fn set_quiet(&self, since: Option<Instant>) {
+        *self.quiet.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// For how long nothing has come from the server, as far as it was waited for.
+    fn quiet_for(&self) -> Duration {
+        self.quiet.lock().unwrap_or_else(PoisonError::into_inner).map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// What `work` gives, if that or something to hand over comes at least so often: a link may be dead without a word, and where a server
+    /// is asked there are no heartbeats. The time that the outlet takes is not the server's.
+    pub(crate) async fn waited_for<T>(
+        &self,
+        silence_max: Duration,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        const LOOK: Duration = Duration::from_millis(100);
+        let mut work = std::pin::pin!(work);
+        self.set_quiet(Some(Instant::now()));
+        loop {
+            let left = silence_max.saturating_sub(self.quiet_for());
+            match tokio::time::timeout(left.max(LOOK), &mut work).await {
+                Ok(done) => return done,
+                Err(_) if self.quiet_for() >= silence_max => return Err(Failure::silent(silence_max)),
+                Err(_) => {}
+            }
+        }
     }
 
     pub(crate) async fn status(&self, status: SourceStatus) -> Result<(), Failure> {
@@ -49,7 +92,7 @@ impl Port {
 
 /// Runs the source until the runtime is gone or nobody but the user can help.
 pub(crate) async fn run(config: MysqlConfig, position: Option<String>, outlet: Arc<dyn Outlet>) {
-    let port = Port(outlet);
+    let port = Port::of(outlet);
     let failure = match Follower::new(config, position) {
         Ok(mut follower) => follower.follow(&port).await,
         Err(failure) => failure,
@@ -187,17 +230,9 @@ impl Follower {
 
     async fn try_attempt(&mut self, port: &Port) -> Result<Failure, Failure> {
         let mut conn = connect(&self.opts).await?;
-        let flavour = Server::ask(&mut conn).await?.flavour;
-        let facts = Facts::read(&mut conn, flavour).await?;
-        facts.require(&self.watch)?;
-        facts.require_privilege(&mut conn).await?;
-        if !std::mem::replace(&mut self.looked, true) {
-            for cascade in cascades::unlogged(&mut conn, flavour, &self.watch).await? {
-                let cure = cascade.cure.unwrap_or_default();
-                tracing::warn!("{}: {}; {cure} (`thalweg doctor` prints the statements)", cascade.name, cascade.found);
-            }
-        }
-        let catalog = self.prepare(&mut conn, &facts, port).await?;
+        let silence_max = self.config.heartbeat * ANSWER_HEARTBEATS;
+        let (facts, catalog) = port.waited_for(silence_max, self.ask(&mut conn, port)).await?;
+        let flavour = facts.flavour;
         // After the snapshot the connection has settings of its own.
         conn.disconnect().await?;
         let conn = connect(&self.opts).await?;
@@ -208,6 +243,22 @@ impl Follower {
             }
             other => Ok(other),
         }
+    }
+
+    /// What is to be known before the log is followed, and a snapshot if one is due.
+    async fn ask(&mut self, conn: &mut Conn, port: &Port) -> Result<(Facts, Catalog), Failure> {
+        let flavour = Server::ask(conn).await?.flavour;
+        let facts = Facts::read(conn, flavour).await?;
+        facts.require(&self.watch)?;
+        facts.require_privilege(conn).await?;
+        if !std::mem::replace(&mut self.looked, true) {
+            for cascade in cascades::unlogged(conn, flavour, &self.watch).await? {
+                let cure = cascade.cure.unwrap_or_default();
+                tracing::warn!("{}: {}; {cure} (`thalweg doctor` prints the statements)", cascade.name, cascade.found);
+            }
+        }
+        let catalog = self.prepare(conn, &facts, port).await?;
+        Ok((facts, catalog))
     }
 
     /// Snapshot or layout, as needed; afterwards there is a position.

@@ -249,7 +249,7 @@ pub(crate) fn row(schema: &Schema, readings: &[Option<Reading>], mut cells: impl
     Ok(row.into())
 }
 
-/// The server sent a value in another form than its column has.
+/// The server sent a value in another form than its column has; or in that of another column, if the tables are being changed.
 #[cold]
 pub(crate) fn unknown_form(schema: &Schema, column: usize) -> Failure {
     let column = &schema.columns[column].name;

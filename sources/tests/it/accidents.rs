@@ -1,9 +1,12 @@
 //! More of what happens to servers: resets, failovers, clocks, settings and rights that change under a source.
 
+use std::time::Duration;
+
 use thalweg_graph::ports::SourceStatus;
+use thalweg_sources::mysql::MysqlConfig;
 use thalweg_testkit::{MariaDb, MySql, Proxy, Server, require, require_mysql};
 
-use crate::harness::{Running, changes, config, eventually, follow, line, show, start};
+use crate::harness::{Running, changes, config, eventually, follow, ids, line, show, start};
 
 /// A source over a proxy that has taken its snapshot and is live.
 fn follow_through(proxy: &Proxy) -> Running {
@@ -110,6 +113,113 @@ fn mysql9_src_9_a_replica_takes_over_by_gtid() {
     );
 }
 
+/// Commits `rows` rows of `shop.a` one by one in the primary, which ends in their midst; the rows that a replica then has. The source either
+/// goes on with the replica exactly, or says that it lacks what was read; then the replica applies what it had received, and what is
+/// missing still is gone with the primary.
+fn failover_at_random(round: u64) {
+    let (mut primary, replica) = (MariaDb::start(), MariaDb::start_with(&["--server-id=2", "--log-slave-updates=ON"]));
+    primary.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY)");
+    replica.exec(&format!(
+        "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {}, MASTER_USER = 'root', MASTER_USE_GTID = slave_pos; START SLAVE",
+        primary.port()
+    ));
+    wait_for(&replica, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'shop'", "1");
+    let proxy = Proxy::to(primary.port());
+    let mut source = follow_through(&proxy);
+    let mut seen = Vec::new();
+    std::thread::scope(|scope| {
+        let client = primary.client();
+        let inserts: String = (0..2_000).map(|id| format!("INSERT INTO shop.a VALUES ({id});")).collect();
+        let writer = scope.spawn(move || client.try_query(&inserts).ok());
+        while seen.len() < 150 + 70 * (round % 20) as usize {
+            seen.extend(ids(&source.transaction()));
+        }
+        primary.kill9();
+        writer.join().unwrap();
+    });
+    replica.exec("STOP SLAVE IO_THREAD"); // What has arrived is applied.
+    eventually("what has arrived to be applied", || {
+        let status = replica.query("SHOW SLAVE STATUS");
+        status[0].iter().any(|cell| cell.starts_with("Slave has read all relay log"))
+    });
+    replica.exec("STOP SLAVE; RESET SLAVE ALL");
+    // What was on the way from the primary has come before its end.
+    proxy.retarget(replica.port());
+    let stands = |source: &Running| sequence(source.position.as_deref().unwrap());
+    let ended = loop {
+        match source.any("the end of the primary's log or the replica's") {
+            Some(transaction) => seen.extend(ids(&transaction)),
+            None => match source.statuses.last() {
+                Some(SourceStatus::Live(true)) => break None,
+                Some(SourceStatus::Stopped(text)) => break Some(text.clone()),
+                _ => {}
+            },
+        }
+    };
+    let had = sequence(&replica.gtid());
+    match ended {
+        Some(text) => {
+            assert!(stands(&source) > had, "{text}");
+            assert!(text.starts_with("E0411: this source stands at 0-1-"), "{text}");
+        }
+        None => {
+            assert!(stands(&source) <= had);
+            replica.exec("INSERT INTO shop.a VALUES (100000)");
+            while seen.last() != Some(&100_000) {
+                seen.extend(ids(&source.transaction()));
+            }
+            let stored = replica.query("SELECT id FROM shop.a ORDER BY id");
+            assert_eq!(seen, stored.iter().map(|row| row[0].parse().unwrap()).collect::<Vec<i64>>());
+        }
+    }
+    assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "nothing comes twice");
+}
+
+/// The number in `0-1-42`.
+fn sequence(position: &str) -> u64 {
+    position.rsplit('-').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn src_9_a_primary_that_dies_under_load_is_succeeded_exactly_or_not_at_all() {
+    if !require() {
+        return;
+    }
+    let rounds = std::env::var("THALWEG_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
+    (0..rounds).for_each(failover_at_random);
+}
+
+/// The replica has received what the source has read, but not applied it: it is not followed before it has.
+#[test]
+fn src_9_a_replica_that_lags_is_not_followed_until_it_has_what_was_read() {
+    if !require() {
+        return;
+    }
+    let (mut primary, replica) = (MariaDb::start(), MariaDb::start_with(&["--server-id=2", "--log-slave-updates=ON"]));
+    primary.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY)");
+    replica.exec(&format!(
+        "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {}, MASTER_USER = 'root', MASTER_USE_GTID = slave_pos; START SLAVE",
+        primary.port()
+    ));
+    wait_for(&replica, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'shop'", "1");
+    replica.exec("STOP SLAVE SQL_THREAD");
+    let proxy = Proxy::to(primary.port());
+    let mut source = follow_through(&proxy);
+    primary.exec("INSERT INTO shop.a VALUES (1); INSERT INTO shop.a VALUES (2)");
+    assert_eq!([ids(&source.transaction()), ids(&source.transaction())], [[1], [2]]);
+    eventually("the replica to receive it", || replica.query("SHOW SLAVE STATUS")[0].iter().any(|cell| cell == "0-1-4"));
+    primary.kill9();
+    proxy.retarget(replica.port());
+    let text = source.stopped();
+    assert!(text.starts_with("E0411: this source stands at 0-1-4, and the server's log has only 0-1-2: "), "{text}");
+
+    replica.exec("START SLAVE SQL_THREAD");
+    wait_for(&replica, "SELECT MAX(id) FROM shop.a", "2");
+    replica.exec("STOP SLAVE; RESET SLAVE ALL; INSERT INTO shop.a VALUES (3)");
+    let mut source = start(config(&replica.url(), &["shop.a"]), source.position.clone().as_deref());
+    assert_eq!(ids(&source.transaction()), [3]);
+}
+
 #[test]
 fn src_9_a_server_that_lacks_what_was_read_is_not_followed() {
     if !require() {
@@ -193,6 +303,100 @@ fn src_23_a_user_whose_password_changes_is_told_once_the_connection_ends() {
     let text = source.stopped();
     assert!(text.starts_with("E0401: access denied for user 'reader'@"), "{text}");
     assert!(!text.contains("sesame") && !format!("{:?}", source.statuses).contains("sesame"));
+}
+
+/// A server with enough rows for several pieces, a proxy that lets them come slowly, and a source that has the first of them.
+fn amid_a_snapshot() -> (MariaDb, Proxy, Running) {
+    amid_a_snapshot_with("")
+}
+
+/// The same with more tables behind.
+fn amid_a_snapshot_with(more: &str) -> (MariaDb, Proxy, Running) {
+    let server = MariaDb::start();
+    server.exec(&format!("CREATE DATABASE shop; USE shop; {more}"));
+    server.exec("USE shop; CREATE TABLE a (id INT PRIMARY KEY, note VARCHAR(200)); INSERT INTO a SELECT seq, REPEAT('n', 200) FROM seq_1_to_60000");
+    let proxy = Proxy::to(server.port());
+    proxy.delay(Duration::from_millis(1));
+    let config = config(&format!("mysql://root@127.0.0.1:{}", proxy.port()), &["shop.*"]);
+    let mut source = start(MysqlConfig { clears: true, heartbeat: Duration::from_millis(100), ..config }, None);
+    assert_eq!(changes(&source.transaction()).len(), 10_000);
+    assert_eq!(source.position.as_deref(), Some("snapshot;tables=shop.*"));
+    (server, proxy, source)
+}
+
+/// Takes pieces until the snapshot is whole: what the receiver then has is what the server has.
+fn ends_whole(server: &Server, source: &mut Running) {
+    let (mut rows, mut clears) = (10_000, 0);
+    while source.position.as_deref().is_some_and(|position| position.starts_with("snapshot")) {
+        for change in changes(&source.transaction()) {
+            (rows, clears) = if change.is_clear() { (0, clears + 1) } else { (rows + 1, clears) };
+        }
+    }
+    assert_eq!((rows, clears > 0), (60_000, true));
+    assert_eq!(source.position, Some(format!("{};tables=shop.*", server.gtid())));
+    server.exec("INSERT INTO shop.a VALUES (0, 'later')");
+    assert_eq!(ids(&source.transaction()), [0]);
+}
+
+#[test]
+fn src_5_a_server_that_falls_silent_amid_a_snapshot_is_given_up() {
+    if !require() {
+        return;
+    }
+    let (server, proxy, mut source) = amid_a_snapshot();
+    proxy.stall(true);
+    let status = loop {
+        if source.any("a silent server").is_none()
+            && let Some(SourceStatus::Connecting { error: Some(text) }) = source.statuses.last()
+        {
+            break text.clone();
+        }
+    };
+    assert_eq!(status, "E0400: no sign of life from the server for 4s");
+    proxy.cut();
+    proxy.delay(Duration::ZERO);
+    proxy.stall(false);
+    ends_whole(&server, &mut source);
+}
+
+/// Tables that were not reached yet change places, so that rows come in the form of others.
+#[test]
+fn src_18_tables_that_change_places_amid_a_snapshot_are_read_anew() {
+    if !require() {
+        return;
+    }
+    let (server, proxy, mut source) = amid_a_snapshot_with(
+        "CREATE TABLE b (id INT PRIMARY KEY, x VARCHAR(20)); INSERT INTO b VALUES (1, 'one');
+         CREATE TABLE c (id INT PRIMARY KEY, x DATETIME); INSERT INTO c VALUES (2, '2024-02-29')",
+    );
+    server.exec("USE shop; RENAME TABLE b TO x, c TO b, x TO c");
+    proxy.delay(Duration::ZERO);
+    let (mut small, gtid) = (Vec::new(), server.gtid());
+    while !source.position.as_deref().is_some_and(|position| position.starts_with(&gtid)) {
+        for change in source.any("the tables").iter().flat_map(changes) {
+            match &*change.schema.table {
+                _ if change.is_clear() => small.clear(),
+                "shop.a" => {}
+                table => small.push(format!("{table} {}", show(change.after.as_ref().unwrap()[1].as_ref().unwrap()))),
+            }
+        }
+    }
+    assert_eq!(small, ["shop.b @1709164800000000", "shop.c \"one\""]);
+    let told = "E0416: column `x` of shop.b came from the server in a form that is not known; leave the table out of `tables`";
+    let is_told = |status: &SourceStatus| matches!(status, SourceStatus::Connecting { error: Some(text) } if text == told);
+    assert!(source.statuses.iter().any(is_told), "{:?}", source.statuses);
+}
+
+#[test]
+fn src_18_a_server_that_dies_amid_a_snapshot_is_read_anew() {
+    if !require() {
+        return;
+    }
+    let (mut server, proxy, mut source) = amid_a_snapshot();
+    server.kill9();
+    proxy.delay(Duration::ZERO);
+    server.restart();
+    ends_whole(&server, &mut source);
 }
 
 #[test]

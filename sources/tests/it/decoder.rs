@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use thalweg_graph::Transaction;
 use thalweg_sources::binlog::control;
-use thalweg_sources::binlog::frame::{FileEvents, Framer, Header};
+use thalweg_sources::binlog::frame::{FileEvents, Frame, Framer, Header};
 use thalweg_sources::binlog::plan::{Hint, Hints};
 use thalweg_sources::binlog::{Assembler, LogError, Position, Step, Watch};
 
@@ -53,6 +53,48 @@ fn a_recorded_file_reads_as_it_was_written() {
     assert_eq!(error, None);
     expect_test::expect_file!["../fixtures/mariadb-10.11.txt"].assert_eq(&(lines.join("\n") + "\n"));
     assert_eq!(read(COMPRESSED), (lines, None));
+}
+
+/// Reads events; after each the position is where it was, unless a transaction was handed out or passed by.
+fn lines_of(assembler: &mut Assembler, events: &[Frame<'_>]) -> Vec<String> {
+    let (mut steps, mut lines) = (Vec::new(), Vec::new());
+    for event in events {
+        let before = assembler.position().done.clone();
+        let was_fresh = assembler.is_fresh();
+        assembler.event(event.header, event.body, &mut steps).unwrap();
+        let is_end = steps.iter().any(|step| matches!(step, Step::Transaction { .. } | Step::Passed));
+        assert!(is_end || was_fresh || assembler.position().done == before, "moved amid a transaction, at {:?}", event.header);
+        for step in steps.drain(..) {
+            if let Step::Transaction { id, body, .. } = step {
+                lines.push(line(&Transaction { source: "".into(), origin: id.to_string().into(), at: Default::default(), body }));
+            }
+        }
+    }
+    lines
+}
+
+/// The process ends after any event; all that is left of it is its position, as text.
+#[test]
+fn src_3_4_a_reader_that_ends_after_any_event_is_succeeded_exactly() {
+    let watch = || Watch::new(&["shop.*".into()], None).unwrap();
+    for file in [RECORDED, COMPRESSED, MYSQL, MYSQL_COMPRESSED] {
+        let events: Vec<Frame<'_>> = FileEvents::new(file).map(Result::unwrap).collect();
+        let all = lines_of(&mut Assembler::anywhere(watch(), Hints::default(), &[]), &events);
+        assert!(all.len() > 5 && events.len() > 3 * all.len());
+        for end in 0..=events.len() {
+            let mut first = Assembler::anywhere(watch(), Hints::default(), &[]);
+            let mut lines = lines_of(&mut first, &events[..end]);
+            let mut second = match first.is_fresh() {
+                true => Assembler::anywhere(watch(), Hints::default(), &[]),
+                false => {
+                    let position = first.position().to_string().parse().unwrap();
+                    Assembler::new(watch(), Hints::default(), position, &[]).from_earlier()
+                }
+            };
+            lines.extend(lines_of(&mut second, &events));
+            assert_eq!(lines, all, "after event {end}");
+        }
+    }
 }
 
 /// The transactions of a file of MySQL, with its server's id as `U`.

@@ -44,7 +44,7 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// Runs the source until the runtime is gone or nobody but the user can help.
 pub(crate) async fn run(config: MysqlConfig, polling: Polling, position: Option<String>, outlet: Arc<dyn Outlet>) {
-    let port = Port(outlet);
+    let port = Port::of(outlet);
     let failure = match Poller::new(config, polling, position) {
         Ok(mut poller) => poller.follow(&port).await,
         Err(failure) => failure,
