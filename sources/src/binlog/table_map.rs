@@ -96,6 +96,10 @@ impl Column {
         self.is_string() || self.kind == wire::GEOMETRY
     }
 
+    fn is_string_or_vector(&self) -> bool {
+        self.is_string() || self.kind == wire::VECTOR
+    }
+
     fn is_member(&self) -> bool {
         matches!(self.kind, wire::ENUM | wire::SET)
     }
@@ -182,11 +186,11 @@ fn apply_metadata(
             }
         }
         1 => signs(r.take_rest(), columns),
-        // MariaDB counts geometries among the columns with a character set, MySQL does not.
+        // MariaDB counts geometries among the columns with a character set, MySQL vectors.
         2 if flavour == Flavour::Mariadb => default_charsets(&mut r, columns, Column::is_string_or_geometry)?,
         3 if flavour == Flavour::Mariadb => charsets(&mut r, columns, Column::is_string_or_geometry)?,
-        2 => default_charsets(&mut r, columns, Column::is_string)?,
-        3 => charsets(&mut r, columns, Column::is_string)?,
+        2 => default_charsets(&mut r, columns, Column::is_string_or_vector)?,
+        3 => charsets(&mut r, columns, Column::is_string_or_vector)?,
         4 => {
             for column in columns {
                 let name =

@@ -161,6 +161,9 @@ const MYSQL: &[Column] = &[
         ],
     ),
     ("VECTOR(3)", Print::Hex, &["STRING_TO_VECTOR('[1,2.5,-3]')"]),
+    // Behind it: it counts among the columns with a character set.
+    ("VARCHAR(10) CHARACTER SET latin1", Print::Plain, &["'größe'"]),
+    ("VARCHAR(10) CHARACTER SET utf16", Print::Plain, &["'größe €'"]),
 ];
 
 const MODE: &str =
