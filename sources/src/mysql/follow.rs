@@ -35,7 +35,7 @@ const PAUSE_DUPLICATE: Duration = Duration::from_secs(6);
 const FORMS_MAX: u32 = 5;
 
 /// Heartbeats that a server may take to answer, or to send as many rows as are handed over at once.
-const ANSWER_HEARTBEATS: u32 = 40;
+pub(crate) const ANSWER_HEARTBEATS: u32 = 40;
 
 /// The outlet, with the runtime's "gone" as a failure.
 pub(crate) struct Port {

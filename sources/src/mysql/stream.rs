@@ -19,6 +19,7 @@ use super::connect::{Flavour, connect};
 use super::dump::{Dump, Event};
 use super::extent::Mark;
 use super::failure::Failure;
+use super::follow::ANSWER_HEARTBEATS;
 use super::share::{Events, Key, Share};
 use crate::binlog::{Assembler, GtidState, Rewritten, Step, Watch};
 
@@ -75,8 +76,8 @@ pub(crate) async fn run(mut task: Task, conn: Conn) -> Failure {
 impl Task {
     async fn read(&mut self, conn: Conn) -> Result<(), Failure> {
         let start = self.assembler.position().start();
-        let mut events =
-            Events::Own(Dump::open(conn, self.flavour, self.server_id, self.heartbeat, start).await?, Instant::now());
+        let opened = self.answered(Dump::open(conn, self.flavour, self.server_id, self.heartbeat, start)).await?;
+        let mut events = Events::Own(opened, Instant::now());
         let mut caught_up = self.announce_if_caught_up(false).await?;
         let mut passed = 0;
         let mut steps = Vec::new();
@@ -138,10 +139,19 @@ impl Task {
         }
     }
 
+    /// The server's answer, unless it takes too long: where it is asked something there are no heartbeats.
+    async fn answered<T>(&self, asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let silence_max = self.heartbeat * ANSWER_HEARTBEATS;
+        tokio::time::timeout(silence_max, asked).await.unwrap_or_else(|_| Err(Failure::silent(silence_max)))
+    }
+
     /// Reads the layout of the tables again, on a connection of its own; the rows of some may hold something else.
     async fn read_layout(&mut self, rewritten: Vec<Rewritten>) -> Result<(), Failure> {
-        let mut conn = connect(&self.opts).await?;
-        let catalog = Catalog::read(&mut conn, self.flavour, &self.watch, Missing::Dropped).await?;
+        let asked = async {
+            let mut conn = connect(&self.opts).await?;
+            Catalog::read(&mut conn, self.flavour, &self.watch, Missing::Dropped).await
+        };
+        let catalog = self.answered(asked).await?;
         let schemas = catalog.schemas();
         self.assembler.learn(catalog.hints, &schemas);
         self.added.learn(catalog.tables, rewritten);
