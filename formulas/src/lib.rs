@@ -53,6 +53,7 @@ pub mod aggregate;
 pub mod eval;
 pub mod exact_sum;
 pub mod functions;
+pub mod gradient;
 pub mod ops;
 
 pub mod errors;

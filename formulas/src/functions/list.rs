@@ -6,8 +6,11 @@ use std::collections::BTreeSet;
 use super::number::small_int;
 use super::signature::{Want, item, list, takes};
 use super::{Derivative, Function, Nulls, aggregate, unsupported};
+use crate::ast::BinaryOp;
 use crate::errors;
 use crate::eval::Fuel;
+use crate::expr::{Expr, ExprKind};
+use crate::ops::derivative::{either, holds, number};
 use crate::ops::{self, unify};
 use crate::problem::Error;
 use crate::types::Type;
@@ -153,7 +156,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         result: |t| Ok(t.iter().fold(Type::Null, |a, b| unify(&a, b))),
         nulls: Nulls::Sees,
         call: |v, _| Ok(v.iter().find(|v| !v.is_null()).cloned().unwrap_or(Value::Null)),
-        derivative: Derivative::None { why: "which argument counts jumps" },
+        derivative: Derivative::Partial(is_first),
     },
     Function {
         name: "if_null",
@@ -163,7 +166,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         result: |t| Ok(unify(&t[0], &t[1])),
         nulls: Nulls::Sees,
         call: |v, _| Ok(v.iter().find(|v| !v.is_null()).cloned().unwrap_or(Value::Null)),
-        derivative: Derivative::None { why: "which argument counts jumps" },
+        derivative: Derivative::Partial(is_first),
     },
     Function {
         name: "if_else",
@@ -173,9 +176,26 @@ pub(super) const FUNCTIONS: &[Function] = &[
         result: |t| takes(t, &[Want::Bool, Want::Any], unify(&t[1], &t[2])),
         nulls: Nulls::Sees,
         call: |v, _| Ok(v[if ops::truth(&v[0])? == Some(true) { 1 } else { 2 }].clone()),
-        derivative: Derivative::None { why: "write it as condition ? a : b" },
+        derivative: Derivative::Partial(is_branch),
     },
 ];
+
+/// 1 for the first argument that is not NULL.
+fn is_first(x: &[Expr], i: usize) -> Expr {
+    let null = || Expr::new(ExprKind::Const(Value::Null), Type::Null);
+    let before = x[..i].iter().rev().map(|x| holds(BinaryOp::Eq, x.clone(), null()));
+    let own = either(holds(BinaryOp::Ne, x[i].clone(), null()), number(1.0), number(0.0));
+    before.fold(own, |counts, absent| either(absent, counts, number(0.0)))
+}
+
+/// 1 for the branch that is taken; nothing flows to the condition.
+fn is_branch(x: &[Expr], i: usize) -> Expr {
+    match i {
+        0 => number(0.0),
+        1 => either(x[0].clone(), number(1.0), number(0.0)),
+        _ => either(x[0].clone(), number(0.0), number(1.0)),
+    }
+}
 
 pub(super) fn elements<'a>(function: &str, v: &'a [Value]) -> Result<&'a [Value], Error> {
     match v {

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use crate::errors;
 use crate::eval::Fuel;
-use crate::expr::Expr;
+use crate::expr::{Expr, ExprKind};
 use crate::ops;
 use crate::problem::Error;
 use crate::types::Type;
@@ -22,6 +22,7 @@ mod convert;
 mod list;
 mod number;
 mod signature;
+mod smooth;
 mod text;
 mod time;
 mod window;
@@ -72,13 +73,15 @@ pub enum Derivative {
     },
     /// Piecewise constant: nothing flows back.
     Zero,
-    /// The partial derivative by argument `usize`, as an expression of the arguments. The vjp multiplies the cotangent by it.
+    /// The partial derivative by argument `usize`, as an expression of the arguments, which are doubles (conditions apart). The cotangent
+    /// is multiplied by it. See [`crate::gradient`].
     Partial(fn(&[Expr], usize) -> Expr),
 }
 
 static ALL: LazyLock<Vec<&'static Function>> = LazyLock::new(|| {
     let rooms = [
         number::FUNCTIONS,
+        smooth::FUNCTIONS,
         text::FUNCTIONS,
         list::FUNCTIONS,
         aggregate::FUNCTIONS,
@@ -108,6 +111,12 @@ pub fn get(id: FunctionId) -> &'static Function {
 /// Every name, in the order of the registry: for "did you mean" and the reference.
 pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|f| f.name)
+}
+
+/// A call of a function that takes and gives doubles, for derivatives.
+fn call(name: &str, args: &[Expr]) -> Expr {
+    let id = find(name).expect("invariant: derivatives call functions of the registry");
+    Expr::new(ExprKind::Call(id, args.to_vec()), Type::Double)
 }
 
 /// E0303: the function has no meaning for these values.

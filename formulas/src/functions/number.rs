@@ -1,13 +1,13 @@
 //! Numbers: rounding, roots, logarithms, extremes.
 
 use super::signature::{Want, takes};
-use super::{Derivative, Function, Nulls, unsupported};
+use super::{Derivative, Function, Nulls, call, unsupported};
 use crate::ast::BinaryOp;
 use crate::decimal::{Decimal, Rounding};
 use crate::errors;
 use crate::eval::Fuel;
-use crate::expr::{Expr, ExprKind};
-use crate::ops::derivative::{apply, number};
+use crate::expr::Expr;
+use crate::ops::derivative::{apply, either, holds, number};
 use crate::ops::{self, unify};
 use crate::types::Type;
 use crate::value::{Cell, Value};
@@ -92,14 +92,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         result: |t| takes(t, &[Want::Number], Type::Double),
         nulls: Nulls::Propagate,
         call: pow,
-        // d(x^y) = y x^(y-1) dx + ln(x) x^y dy
-        derivative: Derivative::Partial(|x, i| match i {
-            0 => {
-                let less = apply(BinaryOp::Sub, x[1].clone(), number(1.0));
-                apply(BinaryOp::Mul, x[1].clone(), call("pow", &[x[0].clone(), less]))
-            }
-            _ => apply(BinaryOp::Mul, call("ln", &x[..1]), call("pow", x)),
-        }),
+        derivative: Derivative::Partial(pow_partial),
     },
     Function {
         name: "exp",
@@ -139,7 +132,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         result: extreme,
         nulls: Nulls::Sees,
         call: |v, fuel| pick(v, fuel, std::cmp::Ordering::is_lt),
-        derivative: Derivative::None { why: "which argument is least jumps: write a condition instead" },
+        derivative: Derivative::Partial(|x, i| share_of("min", x, i)),
     },
     Function {
         name: "max",
@@ -149,7 +142,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         result: extreme,
         nulls: Nulls::Sees,
         call: |v, fuel| pick(v, fuel, std::cmp::Ordering::is_gt),
-        derivative: Derivative::None { why: "which argument is greatest jumps: write a condition instead" },
+        derivative: Derivative::Partial(|x, i| share_of("max", x, i)),
     },
     Function {
         name: "math.least",
@@ -159,7 +152,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         result: extreme,
         nulls: Nulls::Sees,
         call: |v, fuel| pick(v, fuel, std::cmp::Ordering::is_lt),
-        derivative: Derivative::None { why: "which argument is least jumps: write a condition instead" },
+        derivative: Derivative::Partial(|x, i| share_of("min", x, i)),
     },
     Function {
         name: "math.greatest",
@@ -169,14 +162,28 @@ pub(super) const FUNCTIONS: &[Function] = &[
         result: extreme,
         nulls: Nulls::Sees,
         call: |v, fuel| pick(v, fuel, std::cmp::Ordering::is_gt),
-        derivative: Derivative::None { why: "which argument is greatest jumps: write a condition instead" },
+        derivative: Derivative::Partial(|x, i| share_of("max", x, i)),
     },
 ];
 
-/// A call of a function that takes and gives doubles, for derivatives.
-fn call(name: &str, args: &[Expr]) -> Expr {
-    let id = super::find(name).expect("invariant: derivatives call functions of the registry");
-    Expr::new(ExprKind::Call(id, args.to_vec()), Type::Double)
+/// d(x^y) = y x^(y-1) dx + ln(x) x^y dy; 0 by x where y is 0, and by y where x is 0.
+fn pow_partial(x: &[Expr], i: usize) -> Expr {
+    let unless_zero = |of: usize, slope| either(holds(BinaryOp::Eq, x[of].clone(), number(0.0)), number(0.0), slope);
+    match i {
+        0 => {
+            let less = apply(BinaryOp::Sub, x[1].clone(), number(1.0));
+            unless_zero(1, apply(BinaryOp::Mul, x[1].clone(), call("pow", &[x[0].clone(), less])))
+        }
+        _ => unless_zero(0, apply(BinaryOp::Mul, call("ln", &x[..1]), call("pow", x))),
+    }
+}
+
+/// The chosen argument's slope is 1; arguments that are equally least or greatest share it.
+fn share_of(name: &str, x: &[Expr], i: usize) -> Expr {
+    let chosen = call(name, x);
+    let is_chosen = |j: usize| either(holds(BinaryOp::Eq, x[j].clone(), chosen.clone()), number(1.0), number(0.0));
+    let ties = (0..x.len()).map(is_chosen).reduce(|a, b| apply(BinaryOp::Add, a, b)).expect("invariant: it takes an argument");
+    either(holds(BinaryOp::Eq, x[i].clone(), chosen.clone()), apply(BinaryOp::Div, number(1.0), ties), number(0.0))
 }
 
 /// d log10 x = dx / (x ln 10); d log_b x = dx / (x ln b) - log_b(x) db / (b ln b).

@@ -39,9 +39,30 @@ fn inputs(n: usize) -> Vec<Expr> {
 fn partial_derivatives_agree_with_finite_differences() {
     let points = [[1.3, 2.7], [0.4, 1.6], [3.6, 0.7]];
     for x in points {
-        for (name, n) in
-            [("abs", 1), ("sign", 1), ("floor", 1), ("sqrt", 1), ("pow", 2), ("exp", 1), ("ln", 1), ("log", 1), ("log", 2)]
-        {
+        for (name, n) in [
+            ("abs", 1),
+            ("sign", 1),
+            ("floor", 1),
+            ("sqrt", 1),
+            ("pow", 2),
+            ("exp", 1),
+            ("ln", 1),
+            ("log", 1),
+            ("log", 2),
+            ("min", 2),
+            ("max", 2),
+            ("sigmoid", 1),
+            ("tanh", 1),
+            ("relu", 1),
+            ("softplus", 1),
+            ("sin", 1),
+            ("cos", 1),
+            ("log1p", 1),
+            ("expm1", 1),
+            ("double", 1),
+            ("coalesce", 2),
+            ("if_null", 2),
+        ] {
             let id = find(name).unwrap();
             let expr = Expr::new(ExprKind::Call(id, inputs(n)), Type::Double);
             assert_partials_match_differences(name, get(id).derivative, &expr, &inputs(n), &x[..n]);

@@ -1,4 +1,4 @@
-//! The derivatives of operators: each arm says how a cotangent goes back, or why none does.
+//! The derivatives of operators: each arm says how a cotangent goes back, or why none does. No wildcard: a missing rule does not compile.
 
 use crate::ast::{BinaryOp, UnaryOp};
 use crate::expr::{Expr, ExprKind};
@@ -47,4 +47,14 @@ pub(crate) fn apply(op: BinaryOp, a: Expr, b: Expr) -> Expr {
 /// `-a` as a double.
 pub(crate) fn negative(a: Expr) -> Expr {
     Expr::new(ExprKind::Unary(UnaryOp::Neg, a), Type::Double)
+}
+
+/// `a op b` as a condition.
+pub(crate) fn holds(op: BinaryOp, a: Expr, b: Expr) -> Expr {
+    Expr::new(ExprKind::Binary(op, a, b), Type::Bool)
+}
+
+/// `condition ? a : b` as a double.
+pub(crate) fn either(condition: Expr, a: Expr, b: Expr) -> Expr {
+    Expr::new(ExprKind::If(condition, a, b), Type::Double)
 }

@@ -2,6 +2,7 @@
 
 mod cel;
 mod definitions;
+mod gradients;
 mod oracle;
 mod soundness;
 mod syntax;
