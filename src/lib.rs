@@ -28,6 +28,7 @@ pub mod config;
 pub mod dsl;
 pub mod embed;
 pub mod explain;
+pub mod goals;
 pub mod runtime;
 pub mod sequencer;
 
@@ -39,7 +40,8 @@ pub use thalweg_graph as graph;
 /// What a program that defines a graph needs.
 pub mod prelude {
     pub use crate::dsl::{
-        Changes, Ctx, DefinitionError, Derived, Effect, Graph, LiveGraph, Pattern, State, TimingPolicy, Traced, if_else,
+        Changes, Ctx, DefinitionError, Derived, Effect, Goal, Graph, LiveGraph, Optimizable, Optimizer, Pattern, State,
+        TimingPolicy, Traced, if_else,
     };
     pub use crate::embed::{Running, Slow, Subscribe, Subscription, Update};
     pub use thalweg_engine::Options;

@@ -9,6 +9,8 @@
 //!   younger than the batch's first. Where timers can be taken back, it also ends before a due timer.
 //! - INV-SEQ-2: epochs are dense.
 //!
+//! Steps of goals follow the epoch that they are due after, each in an epoch of its own, before any timer or transaction ([`crate::goals`]).
+//!
 //! A transaction that is spilled is a batch of its own: its changes are read part by part, and go to the engine and to whoever else takes
 //! parts, so that never more than a part of it is held here.
 //!
@@ -27,6 +29,7 @@ use thalweg_graph::{Change, Epoch, Transaction, ids};
 
 mod timers;
 
+use crate::goals::Trainer;
 use timers::Moved;
 pub(crate) use timers::Timers;
 pub use timers::{brought_forward, is_scheduled};
@@ -37,6 +40,7 @@ pub struct Sequencer {
     plan: Arc<Plan>,
     waiting: VecDeque<Transaction>,
     timers: Timers,
+    trainer: Trainer,
     /// The latest commit time seen.
     at: Timestamp,
     /// Nothing before this time will come any more: timers due by then may fire.
@@ -113,9 +117,10 @@ impl Batch {
 
 impl Sequencer {
     /// Goes on where `engine` stands, with the timers that wait.
-    pub fn new(engine: Engine, plan: Arc<Plan>, timers: Vec<Timer>, at: Timestamp) -> Self {
+    pub fn new(mut engine: Engine, plan: Arc<Plan>, timers: Vec<Timer>, at: Timestamp) -> Self {
         let timers = Timers::new(plan.clone(), timers);
-        Self { engine, plan, waiting: VecDeque::new(), timers, at, clock: Timestamp(i64::MIN) }
+        let trainer = Trainer::new(plan.clone(), &mut engine);
+        Self { engine, plan, waiting: VecDeque::new(), timers, trainer, at, clock: Timestamp(i64::MIN) }
     }
 
     /// The engine, for reading.
@@ -137,6 +142,7 @@ impl Sequencer {
     pub fn clock(&mut self, now: Timestamp) {
         self.clock = self.clock.max(now);
         if self.waiting.is_empty() {
+            self.trainer.release();
             self.timers.skip_missed(self.clock);
         }
     }
@@ -175,7 +181,7 @@ impl Sequencer {
     /// # Errors
     /// As [`Sequencer::batch`], and where `parts` said `false`.
     pub fn batch_in_parts(&mut self, max: usize, flush: bool, parts: &mut TakeParts<'_>) -> Result<Option<Batch>, Halted> {
-        if !flush && self.waiting.len() < max {
+        if !flush && self.waiting.len() < max && !self.trainer.is_due() {
             return Ok(None);
         }
         let first = self.engine.epoch() + 1;
@@ -192,6 +198,7 @@ impl Sequencer {
         };
         let origin = |armed: &TimerArmed| transactions[(armed.epoch - first) as usize].origin.clone();
         self.timers.follow(&outcome, &origin);
+        self.trainer.closed(&transactions);
         let Moved { armed, done: timers_done } = self.timers.moved();
         Ok(Some(Batch { first, timers_done, armed, outcome, transactions }))
     }
@@ -206,6 +213,10 @@ impl Sequencer {
     /// The inputs of the next batch: at most `max`, or one that is spilled.
     fn take(&mut self, max: usize) -> Vec<Transaction> {
         self.wind_up();
+        if let Some(step) = self.trainer.next(&mut self.engine, self.at) {
+            return vec![step];
+        }
+        let max = if self.trainer.watches() { 1 } else { max };
         let mut taken: Vec<Transaction> = Vec::new();
         while taken.len() < max {
             let Some(at) = self.next_at() else { break };

@@ -16,6 +16,7 @@
 use std::sync::Arc;
 
 use thalweg_formulas::{Agg, Expr, Type, Value};
+use thalweg_training::{Bounds, Optimizer};
 
 use crate::spec::ActionSpec;
 
@@ -50,6 +51,8 @@ pub struct Plan {
     pub watermarks: Vec<Watermark>,
     /// Edges that find the newest row at a time.
     pub nearest: Vec<Nearest>,
+    /// What fields are moved towards; goals that share their fields are one.
+    pub goals: Vec<Goal>,
 }
 
 /// Position of a table in the plan.
@@ -183,6 +186,97 @@ impl Maintenance {
         }
     }
 }
+
+/// What fields are moved towards. The loss, which each step makes smaller, is the sum of its objectives' losses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Goal {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What counts: its own objective first, then those of the goals that are pursued with it.
+    pub objectives: Vec<Objective>,
+    /// The fields that it moves, by name.
+    pub variables: Vec<Variable>,
+    /// How a step moves them.
+    pub optimizer: Optimizer,
+    /// At most so many steps after each change of data; `None`: it steps when somebody asks only.
+    pub online: Option<u64>,
+    /// It stops where no part of the gradient that can be followed is greater.
+    pub tolerance: f64,
+}
+
+/// A part of a goal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Objective {
+    /// The name of its goal.
+    pub name: Arc<str>,
+    /// The global field that has its value.
+    pub field: Arc<str>,
+    /// Where it is to go.
+    pub direction: Direction,
+    /// How much it counts.
+    pub weight: f64,
+}
+
+/// Where an objective is to go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Direction {
+    /// As high as can be.
+    Maximize,
+    /// As low as can be.
+    Minimize,
+    /// To a value.
+    Target {
+        /// The value.
+        value: f64,
+        /// The unit of the distance to it, within which it is reached.
+        tolerance: f64,
+    },
+}
+
+impl Objective {
+    /// What a value of the objective adds to the loss.
+    pub fn loss(&self, value: f64) -> f64 {
+        match self.direction {
+            Direction::Maximize => -self.weight * value,
+            Direction::Minimize => self.weight * value,
+            Direction::Target { value: wanted, tolerance } => self.weight * ((value - wanted) / tolerance).powi(2),
+        }
+    }
+
+    /// Whether a value is as good as wanted; only a target can say so.
+    pub fn is_reached(&self, value: f64) -> bool {
+        matches!(self.direction, Direction::Target { value: wanted, tolerance } if (value - wanted).abs() <= tolerance)
+    }
+}
+
+/// A field that a goal moves. Its values are rows of a table of its own, which steps write and no source knows: so they are logged, kept and
+/// brought back like any row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variable {
+    /// The field: `Product.price`.
+    pub field: Arc<str>,
+    /// Its document type; `""`: one value.
+    pub table: Arc<str>,
+    /// The table of its values: the key of the document, then `value` and `state`, what the optimiser keeps of it. The key of the one value
+    /// of a global field is its name.
+    pub values: Arc<str>,
+    /// The key columns of that table.
+    pub key: Vec<Arc<str>>,
+    /// The field that has the slope of the loss by it; `None`: it is frozen.
+    pub gradient: Option<Arc<str>>,
+    /// Where it may be.
+    pub bounds: Bounds,
+    /// Its value before the first step.
+    pub init: f64,
+}
+
+/// The table in which steps write how goals stand. Its key is the goal's `name`.
+pub const GOALS: &str = "@goals";
+
+/// Its columns behind the name: the steps taken, the epoch of the last of them, how many may still follow, whether it is paused, the loss
+/// before the last step and what the optimiser keeps of all fields together.
+pub const GOAL_COLUMNS: [(&str, &str); 6] =
+    [("steps", "int"), ("epoch", "int"), ("left", "int"), ("paused", "bool"), ("loss", "double"), ("state", "list(double)")];
 
 /// An effect on a state condition.
 #[derive(Clone, Debug)]

@@ -22,6 +22,8 @@ pub struct GraphSpec {
     pub reactions: Vec<ReactionSpec>,
     /// Events that come by the calendar.
     pub schedules: Vec<ScheduleSpec>,
+    /// What fields are moved towards.
+    pub goals: Vec<GoalSpec>,
 }
 
 /// A table: a document type.
@@ -377,6 +379,60 @@ pub struct ScheduleSpec {
     pub misfire: Option<String>,
 }
 
+/// A goal: what is made greatest, least, or equal to a value, by moving the fields that it names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GoalSpec {
+    /// Its name.
+    pub name: String,
+    /// A global formula that is to be as great as can be; one of three.
+    pub maximize: Option<String>,
+    /// A global formula that is to be as small as can be.
+    pub minimize: Option<String>,
+    /// A global formula that is to have a value.
+    pub target: Option<TargetSpec>,
+    /// How much it counts beside the goals that move the same fields; without, 1.
+    pub weight: Option<f64>,
+    /// Another goal, whose fields and optimiser it shares: both are pursued at once.
+    pub with: Option<String>,
+    /// The fields that are moved: `Product.price` is one for each row, a name without a dot is one value.
+    pub variables: BTreeMap<String, VariableSpec>,
+    /// The settings of the optimiser: `kind`, `lr` and those of its kind.
+    pub optimizer: serde_json::Map<String, serde_json::Value>,
+    /// Whether it steps when data changes.
+    pub online: bool,
+    /// At most so many steps after each change; without, 100.
+    pub steps: Option<u64>,
+    /// It stops where no part of the gradient that can be followed is greater; without, 0.000001.
+    pub tolerance: Option<f64>,
+}
+
+/// A value to be reached.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TargetSpec {
+    /// A global formula.
+    pub of: String,
+    /// The value.
+    pub value: f64,
+    /// Within this much of it, it is reached; it is the unit in which the distance counts. Without, 1.
+    pub tolerance: Option<f64>,
+}
+
+/// A field that a goal moves.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VariableSpec {
+    /// Its least value.
+    pub min: Option<f64>,
+    /// Its greatest value.
+    pub max: Option<f64>,
+    /// Its value before the first step; without, the middle of its bounds, else 0 or the bound nearest to it.
+    pub init: Option<f64>,
+    /// It stays as it is.
+    pub freeze: bool,
+}
+
 /// An action as written: its `type` and the settings of that type, read by the sink that knows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ActionSpec {
@@ -407,6 +463,8 @@ pub enum Place {
     CancelOn(usize, usize),
     /// Schedule `index`, and its key: `cron`, `zone`, `event`, …
     Schedule(usize, &'static str),
+    /// Goal `index`, and its key: `maximize`, `variables.Product.price.min`, …
+    Goal(usize, String),
     /// Action `1` of effect (`true`) or reaction (`false`) `0`, and its key.
     Action {
         /// Of an effect, else of a reaction.

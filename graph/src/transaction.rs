@@ -105,7 +105,15 @@ pub struct Transaction {
     pub body: Body,
 }
 
+/// The source of the transactions that goals make.
+pub const STEP: &str = "@goal";
+
 impl Transaction {
+    /// Whether it is a step of a goal: no source has told it, and no position goes with it.
+    pub fn is_step(&self) -> bool {
+        *self.source == *STEP
+    }
+
     /// Its changes in order: at once where they are held, part by part where they are spilled; a timer has none. No part is empty.
     /// Ends early when `each` answers `false`.
     ///

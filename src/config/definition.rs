@@ -1,4 +1,4 @@
-//! The sections that say what the graph is: `[[table]] [fields] [[effect]] [[classify]] [[reactions]] [[schedule]]`, read into a [`GraphSpec`].
+//! The sections that say what the graph is: `[[table]] [fields] [[effect]] [[classify]] [[reactions]] [[schedule]] [[goal]]`, read into a [`GraphSpec`].
 //!
 //! Only the form is checked here (keys, types of values); names, formulas and relations are the planner's.
 
@@ -405,7 +405,7 @@ fn is_secret_key(key: &str) -> bool {
 }
 
 /// A TOML value as JSON; a date is its text.
-fn json_of(out: &Collector, what: &str, item: &Item) -> Option<Json> {
+pub(super) fn json_of(out: &Collector, what: &str, item: &Item) -> Option<Json> {
     Some(match &item.tree {
         Tree::Text(text) | Tree::Raw(text) | Tree::Datetime(text) => Json::String(text.clone()),
         Tree::Int(int) => Json::from(*int),

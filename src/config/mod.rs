@@ -11,6 +11,7 @@
 pub mod diag;
 
 mod definition;
+mod goals;
 mod groups;
 mod joins;
 mod places;
@@ -161,7 +162,8 @@ fn read(entries: &[Entry], out: &Collector) -> Parts {
     many(&mut root, "classify").into_iter().for_each(|section| definition.classify(section));
     many(&mut root, "reactions").into_iter().for_each(|section| definition.reaction(section));
     many(&mut root, "schedule").into_iter().for_each(|section| definition.schedule(section));
-    root.not_built(&["goal", "sink", "view", "store"]);
+    many(&mut root, "goal").into_iter().for_each(|section| definition.goal(section));
+    root.not_built(&["sink", "view", "store"]);
     root.finish();
     duplicate_sources(&parts.sources, entries, out);
     parts.spec = definition.spec;

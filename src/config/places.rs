@@ -55,6 +55,8 @@ fn enclosing(place: Place) -> Option<Place> {
         Place::Schedule(_, "") => None,
         Place::Schedule(i, key) => Some(Place::Schedule(i, shorter_static(key))),
         Place::CancelOn(rule, _) => Some(Place::Reaction(rule, "timer.cancel_on")),
+        Place::Goal(_, key) if key.is_empty() => None,
+        Place::Goal(i, key) => Some(Place::Goal(i, shorter(&key))),
         Place::Table(i, key) => Some(Place::Table(i, shorter(&key))),
         Place::Field(i, key) => Some(Place::Field(i, shorter_static(key))),
         Place::Effect(i, key) => Some(Place::Effect(i, shorter_static(key))),

@@ -1,5 +1,6 @@
 //! What a graph is made of, as a Rust program writes it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use thalweg_engine::Options;
 use thalweg_formulas::ast::Ast;
 use thalweg_formulas::{Problem, Value, parse};
 use thalweg_graph::spec::{
-    ClassifySpec, EffectSpec, FieldSpec, Finding, OneOrMany, ReactionSpec, RelationSpec, TableSpec, TimerSpec,
+    ClassifySpec, EffectSpec, FieldSpec, Finding, OneOrMany, ReactionSpec, RelationSpec, TableSpec, TimerSpec, VariableSpec,
 };
 use thalweg_graph::{GraphSpec, Plan, planning};
 
@@ -216,9 +217,11 @@ impl Effect {
 /// A graph under definition. Problems are collected and reported by [`Graph::start`], all at once.
 #[derive(Default)]
 pub struct Graph {
-    spec: GraphSpec,
+    pub(super) spec: GraphSpec,
     handlers: Handlers,
-    problems: Vec<String>,
+    pub(super) problems: Vec<String>,
+    /// Fields that no goal moves yet.
+    pub(super) optimizables: BTreeMap<String, VariableSpec>,
 }
 
 impl Graph {
@@ -308,7 +311,9 @@ impl Graph {
         Ok(Running::new(plan, options, handlers))
     }
 
-    fn planned(self) -> Result<(Arc<Plan>, Handlers), DefinitionError> {
+    fn planned(mut self) -> Result<(Arc<Plan>, Handlers), DefinitionError> {
+        let unmoved = self.optimizables.keys().map(|name| format!("E0265: {name}: no goal moves it (define a goal after it)"));
+        self.problems.extend(unmoved);
         if !self.problems.is_empty() {
             return Err(DefinitionError(self.problems));
         }

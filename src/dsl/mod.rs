@@ -2,7 +2,7 @@
 //!
 //! Everything here produces the same [`GraphSpec`](thalweg_graph::GraphSpec) that a TOML file produces; formulas become text on the way.
 //! A closure over `ctx` is *traced*: it runs once per path through its comparisons, at definition time, and what it did becomes a
-//! formula that is type-checked, shared, explained and (later) differentiated like any other. See [`trace`].
+//! formula that is type-checked, shared, explained and differentiated like any other. See [`trace`].
 //!
 //! ```
 //! use thalweg::prelude::*;
@@ -24,12 +24,13 @@
 //! # Ok::<(), DefinitionError>(())
 //! ```
 //!
-//! Next to read: [`Graph`], [`Derived`] (its aggregates in [`aggregates`]), [`Effect`], [`LiveGraph`].
+//! Next to read: [`Graph`], [`Derived`] (its aggregates in [`aggregates`]), [`Effect`], [`Goal`], [`LiveGraph`].
 
 pub mod aggregates;
 mod changes;
 mod closures;
 mod definition;
+mod goals;
 mod groups;
 mod joins;
 mod timing;
@@ -40,6 +41,7 @@ pub use aggregates::Pattern;
 pub use changes::Changes;
 pub use closures::Closure;
 pub use definition::{Accumulate, DefinitionError, Derived, Effect, Graph, State};
+pub use goals::{Goal, Optimizable, Optimizer};
 pub use groups::Grouped;
 pub use joins::Joined;
 pub use timing::TimingPolicy;

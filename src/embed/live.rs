@@ -11,6 +11,7 @@ use thalweg_graph::{Change, Epoch, Outcome, Plan, Transaction};
 
 use super::clock::Clock;
 use super::feed::Feed;
+use crate::goals::{Standing, Stop, Trainer};
 
 /// What an effect does: called once per firing, in the order of the outcome.
 pub type Handler = Box<dyn FnMut(&Fired) + Send>;
@@ -33,6 +34,7 @@ pub struct LiveGraph {
     /// Every column is kept and told of.
     pub(super) keeps_columns: bool,
     clock: Clock,
+    trainer: Trainer,
     handlers: Handlers,
     /// What epochs came to that had to be closed before the step that was asked for.
     early: Option<Outcome>,
@@ -41,9 +43,10 @@ pub struct LiveGraph {
 impl LiveGraph {
     pub(crate) fn new(plan: Arc<Plan>, options: Options, handlers: Handlers) -> Self {
         let keeps_columns = options.state_deltas;
-        let engine = Engine::new(plan.clone(), options);
+        let mut engine = Engine::new(plan.clone(), options);
         let clock = Clock::new(plan.clone());
-        Self { engine, plan, feed: Feed::default(), keeps_columns, clock, handlers, early: None }
+        let trainer = Trainer::new(plan.clone(), &mut engine);
+        Self { engine, plan, feed: Feed::default(), keeps_columns, clock, trainer, handlers, early: None }
     }
 
     /// Takes a transaction as the next epoch, which it returns; what comes of it is told by the next step.
@@ -58,7 +61,16 @@ impl LiveGraph {
         self.fire_due(at);
         transaction.at = at;
         self.clock.pushed(&transaction);
-        self.engine.push(transaction)
+        if !self.trainer.watches() {
+            return self.engine.push(transaction);
+        }
+        self.close_early();
+        let is_fill = matches!(transaction.body, Body::Fill(_));
+        let epoch = self.engine.push(transaction);
+        self.close_early();
+        self.trainer.changed(is_fill);
+        self.take_steps();
+        epoch
     }
 
     /// Closes every pushed epoch, runs the handlers of what has fired, and tells the subscribers.
@@ -100,6 +112,8 @@ impl LiveGraph {
         self.close_early();
         self.fire_due(at);
         self.clock.reach(at);
+        self.trainer.release();
+        self.take_steps();
         self.step()
     }
 
@@ -122,6 +136,33 @@ impl LiveGraph {
     pub fn get<V: Into<Value>, const N: usize>(&mut self, node: &str, key: [V; N]) -> Option<Cell> {
         let key = self.key_of(node.rsplit_once('.').map_or("", |(table, _)| table), key);
         self.engine.read(node, &key)
+    }
+
+    /// Takes up to `steps` steps of a goal, each in an epoch of its own, and tells what came of them all; and why it stopped before.
+    /// `None`: there is no such goal.
+    pub fn train(&mut self, goal: &str, steps: u64) -> Option<(Outcome, Option<Stop>)> {
+        let goal = self.plan.goals.iter().position(|known| *known.name == *goal)?;
+        self.close_early();
+        let mut stop = None;
+        for _ in 0..steps {
+            match self.trainer.step(&mut self.engine, goal, 0, self.clock.now()) {
+                Ok(step) => {
+                    self.engine.push(step);
+                    self.close_early();
+                }
+                Err(why) => {
+                    stop = Some(why);
+                    break;
+                }
+            }
+        }
+        Some((self.step(), stop))
+    }
+
+    /// How a goal stands; `None`: there is no such goal.
+    pub fn goal(&mut self, goal: &str) -> Option<Standing> {
+        let goal = self.plan.goals.iter().position(|known| *known.name == *goal)?;
+        Some(self.trainer.standing(&mut self.engine, goal))
     }
 
     /// The engine underneath.
@@ -150,6 +191,16 @@ impl LiveGraph {
         while let Some(firing) = self.clock.take_due(at) {
             self.clock.pushed(&firing);
             self.engine.push(firing);
+            self.close_early();
+            self.trainer.changed(false);
+            self.take_steps();
+        }
+    }
+
+    /// The steps of goals that follow what is closed, one epoch each.
+    fn take_steps(&mut self) {
+        while let Some(step) = self.trainer.next(&mut self.engine, self.clock.now()) {
+            self.engine.push(step);
             self.close_early();
         }
     }

@@ -59,6 +59,7 @@ fn owner(place: &Place) -> Option<Place> {
         Place::Effect(effect, _) | Place::Payload(effect, _) => Place::Effect(*effect, ""),
         Place::Reaction(reaction, _) | Place::CancelOn(reaction, _) => Place::Reaction(*reaction, ""),
         Place::Schedule(schedule, _) => Place::Schedule(*schedule, ""),
+        Place::Goal(goal, _) => Place::Goal(*goal, String::new()),
         Place::Action { effect: true, owner, .. } => Place::Effect(*owner, ""),
         Place::Action { effect: false, owner, .. } => Place::Reaction(*owner, ""),
     })
@@ -79,6 +80,7 @@ fn take(spec: &mut GraphSpec, place: &Place) -> String {
         }
         Place::Effect(effect, _) => format!("effect {}", spec.effects.remove(*effect).name),
         Place::Schedule(schedule, _) => format!("schedule {}", spec.schedules.remove(*schedule).name),
+        Place::Goal(goal, _) => format!("goal {}", spec.goals.remove(*goal).name),
         Place::Payload(..) | Place::CancelOn(..) | Place::Classify(..) | Place::Action { .. } => String::new(),
     }
 }

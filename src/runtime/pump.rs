@@ -235,7 +235,7 @@ impl Pump {
         let outbox = self.render(&batch);
         self.report(&batch);
         self.sequencer.engine().recycle(std::mem::take(&mut batch.outcome.deltas));
-        let sourced = batch.transactions.iter().filter(|t| !matches!(t.body, Body::Timer(_))).count();
+        let sourced = batch.transactions.iter().filter(|t| !t.is_step() && !matches!(t.body, Body::Timer(_))).count();
         let mut held = Vec::new();
         let positions = last_of_each(self.positions.drain(..sourced.min(self.positions.len())).map(|waiting| {
             if waiting.held.is_some() {

@@ -8,8 +8,8 @@ use super::figures::Sheet;
 use super::view::{PATHS, cancelled_by, kept, raised_by};
 use crate::outcome::NodeStats;
 use crate::plan::{
-    CellKind, Closing, ClosingKind, Effect, EffectKind, EffectMode, Group, Join, JoinSide, Lookup, Membership, Nearest, Part,
-    Plan, Reaction, Rearm, Region, RegionId, Schedule, Session, SlotId, SlotSource, Table,
+    CellKind, Closing, ClosingKind, Direction, Effect, EffectKind, EffectMode, Goal, Group, Join, JoinSide, Lookup, Membership,
+    Nearest, Part, Plan, Reaction, Rearm, Region, RegionId, Schedule, Session, SlotId, SlotSource, Table,
 };
 use crate::show;
 use crate::spec::ActionSpec;
@@ -39,11 +39,40 @@ pub fn to_text(plan: &Plan, stats: &[NodeStats]) -> String {
         put(&mut out, format_args!("timer of {} cancelled by {}", cancel.name, cancelled_by(plan, cancel)));
     }
     plan.schedules.iter().for_each(|schedule| schedule_line(&mut out, plan, schedule));
+    plan.goals.iter().for_each(|goal| goal_lines(&mut out, goal));
     out
 }
 
 fn put(out: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(out, "{line}").expect("invariant: writing to a string does not fail");
+}
+
+fn goal_lines(out: &mut String, goal: &Goal) {
+    for objective in &goal.objectives {
+        let direction = match objective.direction {
+            Direction::Maximize => "maximize".to_owned(),
+            Direction::Minimize => "minimize".to_owned(),
+            Direction::Target { value, tolerance } => format!("bring to {value:?}, within {tolerance:?},"),
+        };
+        let weight = if objective.weight == 1.0 { String::new() } else { format!(", weight {:?}", objective.weight) };
+        put(out, format_args!("goal {}: {direction} `{}`{weight}", objective.name, objective.field));
+    }
+    for variable in &goal.variables {
+        let bound = |name: &str, bound: Option<f64>| bound.map_or(String::new(), |x| format!(", {name} {x:?}"));
+        let bounds = bound("at least", variable.bounds.least) + &bound("at most", variable.bounds.greatest);
+        let by = variable.gradient.as_ref().map_or("frozen".to_owned(), |gradient| format!("by `{gradient}`"));
+        put(out, format_args!("  moves {} {by}{bounds}, from {:?}", variable.field, variable.init));
+    }
+    let online = goal.online.map_or("when asked".to_owned(), |steps| format!("at most {steps} steps after each change"));
+    put(
+        out,
+        format_args!(
+            "  {} at rate {:?}, {online}, until no slope is above {:?}",
+            goal.optimizer.rule.name(),
+            goal.optimizer.rate,
+            goal.tolerance
+        ),
+    );
 }
 
 fn table_heading(out: &mut String, table: &Table) {

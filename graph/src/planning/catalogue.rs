@@ -13,6 +13,7 @@ use thalweg_formulas::{Problem, Type};
 
 use super::derived::GroupDef;
 use super::findings::{Findings, with_near_misses};
+use super::goals;
 use super::joins::{self, JoinDef};
 use super::language;
 use super::slips::{self, one_slip_apart};
@@ -144,7 +145,7 @@ impl Catalogue {
         known: &[Arc<Schema>],
         findings: &mut Findings,
     ) -> (Catalogue, Vec<GroupDef>, Vec<JoinDef>) {
-        let open_world = spec.tables.is_empty() && known.is_empty();
+        let open_world = spec.tables.iter().all(|table| goals::is_own(&table.name)) && known.is_empty();
         let mut catalogue = Catalogue { tables: Vec::new(), names: HashMap::new(), known: known.to_vec(), open_world };
         spec.tables.iter().enumerate().for_each(|(ix, table)| catalogue.declare(ix, table, &spec.tables, findings));
         let joins = catalogue.declare_joins(spec, findings);
@@ -286,6 +287,7 @@ impl Catalogue {
             self.known.iter().filter(|schema| !self.names.contains_key(&schema.table)).map(|schema| self.default_name(schema)),
         );
         names.remove("");
+        names.retain(|name| !goals::is_own(name));
         names.into_iter().collect()
     }
 

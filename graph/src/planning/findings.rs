@@ -32,6 +32,13 @@ impl Findings {
         self.all.iter().all(|finding| finding.severity == Severity::Warning)
     }
 
+    /// Says what was found at other places.
+    pub(super) fn place_by(&mut self, f: impl Fn(Place) -> Place) {
+        for finding in std::mem::take(&mut self.all) {
+            self.push(finding.severity, f(finding.place), finding.problem);
+        }
+    }
+
     /// Everything found, by place, then by position in the text, then by code.
     pub(super) fn sorted(mut self) -> Vec<Finding> {
         self.all.sort_by_cached_key(|finding| {

@@ -35,6 +35,7 @@ pub(super) struct Later {
 /// The plan of an accepted definition.
 pub(super) fn plan(mut world: World, spec: &GraphSpec, effects: &[EffectDef], later: Later) -> Plan {
     let roots = world.fields.iter().filter_map(|field| field.node).chain(effects.iter().map(|effect| effect.when));
+    let roots = roots.chain(world.kept.iter().copied());
     let is_key = |source: &Source| matches!(source, Source::Key { .. } | Source::Pair { .. });
     let keys = world.nodes.ids().filter(|id| is_key(&world.nodes.get(*id).source));
     let levels = Levels::place(&world.nodes, roots.chain(keys).collect::<Vec<_>>());

@@ -7,8 +7,9 @@
 //!    values are published (`timing`).
 //! 3. `lower`: formulas become nodes: hidden cells for the bodies of aggregates, looked-up values, one node for equal ones (`nodes`).
 //! 4. `effects`, `schedules`, `reactions`, `timers`: conditions, payloads, events, what comes later and what takes it back.
-//! 5. `levels`, `common`, `layout`: nodes become regions, slots, cells and edges.
-//! 6. `invariants`: the plan is checked before anybody sees it.
+//! 5. `goals`: what goals mean in tables and fields, before all this; gradients, when all fields have their nodes.
+//! 6. `levels`, `common`, `layout`: nodes become regions, slots, cells and edges.
+//! 7. `invariants`: the plan is checked before anybody sees it.
 //!
 //! All problems of a definition are reported together, in the order of the definition. Nothing runs here, and the same definition
 //! gives the same plan, byte for byte.
@@ -25,6 +26,7 @@ mod derived;
 mod effects;
 mod fields;
 mod findings;
+mod goals;
 mod invariants;
 mod joins;
 mod language;
@@ -69,21 +71,36 @@ use crate::transaction::Schema;
 /// Everything that is wrong with the definition, and the warnings beside it, sorted by place. Otherwise the warnings stand beside the plan.
 pub fn plan(spec: &GraphSpec, known: &[Arc<Schema>]) -> Result<(Plan, Vec<Finding>), Vec<Finding>> {
     let mut findings = Findings::default();
-    names::check(spec, &mut findings);
-    let (catalogue, groups, joins) = Catalogue::build(spec, known, &mut findings);
+    let mut expanded = goals::expand(spec, known, &mut findings);
+    let planned = plan_expanded(&mut expanded, known, &mut findings);
+    findings.place_by(|place| expanded.place(place));
+    match planned {
+        Some(plan) => Ok((plan, findings.sorted())),
+        None => Err(findings.sorted()),
+    }
+}
+
+/// The plan of a definition without goals, and the gradients of those that it had; `None` where it is refused.
+fn plan_expanded(expanded: &mut goals::Expanded, known: &[Arc<Schema>], findings: &mut Findings) -> Option<Plan> {
+    let spec = &expanded.spec;
+    names::check(spec, findings);
+    let (catalogue, groups, joins) = Catalogue::build(spec, known, findings);
     let world = Rc::new(RefCell::new(World::new(catalogue, groups, joins)));
-    let classified = reactions::classify(&world, spec, &mut findings);
-    world.borrow_mut().declare_fields(spec, &mut findings);
-    fields::check_fields(&world, spec, &mut findings);
-    let effects = effects::check_effects(&world, spec, &mut findings);
-    let schedules = schedules::check_schedules(&world, spec, &mut findings);
-    let (reactions, cancels) = reactions::check_reactions(&world, spec, &classified, &schedules, &mut findings);
+    let classified = reactions::classify(&world, spec, findings);
+    world.borrow_mut().declare_fields(spec, findings);
+    fields::check_fields(&world, spec, findings);
+    let goals = goals::differentiate(&world, expanded, findings);
+    let spec = &expanded.spec;
+    let effects = effects::check_effects(&world, spec, findings);
+    let schedules = schedules::check_schedules(&world, spec, findings);
+    let (reactions, cancels) = reactions::check_reactions(&world, spec, &classified, &schedules, findings);
     if !findings.acceptable() {
-        return Err(findings.sorted());
+        return None;
     }
     let world = Rc::into_inner(world).expect("invariant: no scope outlives the formula that it was made for").into_inner();
     let later = layout::Later { reactions, cancels, schedules: schedules.into_iter().flatten().collect() };
-    let plan = layout::plan(world, spec, &effects, later);
+    let mut plan = layout::plan(world, spec, &effects, later);
+    plan.goals = goals;
     invariants::assert_holds(&plan);
-    Ok((plan, findings.sorted()))
+    Some(plan)
 }

@@ -34,6 +34,8 @@ pub(super) struct World {
     pub(super) groups: Vec<GroupDef>,
     /// Derived tables of pairs.
     pub(super) joins: Vec<JoinDef>,
+    /// Nodes that are kept though nothing reads them.
+    pub(super) kept: Vec<NodeId>,
 }
 
 /// Names near to others.
@@ -70,7 +72,7 @@ impl World {
     /// A world without fields.
     pub(super) fn new(catalogue: Catalogue, groups: Vec<GroupDef>, joins: Vec<JoinDef>) -> World {
         let (fields, by_name, near) = Default::default();
-        World { catalogue, fields, by_name, near, nodes: Nodes::default(), groups, joins }
+        World { catalogue, fields, by_name, near, nodes: Nodes::default(), groups, joins, kept: Vec::new() }
     }
 
     /// Reads the fields' names and texts.

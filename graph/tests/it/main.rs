@@ -4,6 +4,7 @@ mod asof;
 mod closures;
 mod derived;
 mod drawings;
+mod goals;
 mod golden;
 mod joins;
 mod random;

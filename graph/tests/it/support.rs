@@ -76,6 +76,7 @@ fn place_text(place: &Place) -> String {
         Place::Reaction(ix, key) => format!("reaction[{ix}].{key}"),
         Place::CancelOn(ix, event) => format!("reaction[{ix}].timer.cancel_on[{event}]"),
         Place::Schedule(ix, key) => format!("schedule[{ix}].{key}"),
+        Place::Goal(ix, key) => format!("goal[{ix}].{key}"),
         Place::Action { effect: true, owner, action, key } => format!("effect[{owner}].actions[{action}].{key}"),
         Place::Action { effect: false, owner, action, key } => format!("reaction[{owner}].actions[{action}].{key}"),
     }
@@ -88,6 +89,12 @@ fn formula<'a>(spec: &'a GraphSpec, place: &Place) -> Option<&'a str> {
             TimingSpec::Policy(policy) if *key == "timing.when" => policy.when.as_deref(),
             TimingSpec::Policy(policy) => policy.on_completion.as_deref(),
             TimingSpec::Word(_) => None,
+        },
+        Place::Goal(ix, key) => match key.as_str() {
+            "maximize" => spec.goals[*ix].maximize.as_deref(),
+            "minimize" => spec.goals[*ix].minimize.as_deref(),
+            "target.of" => spec.goals[*ix].target.as_ref().map(|target| target.of.as_str()),
+            _ => None,
         },
         Place::Effect(ix, "when") => Some(&spec.effects[*ix].when),
         Place::Reaction(ix, "condition") => spec.reactions[*ix].condition.as_deref(),
