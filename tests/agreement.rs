@@ -7,6 +7,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod agreement {
     mod giant;
+    mod gradients;
     mod history;
     mod restart;
     mod rows;

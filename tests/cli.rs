@@ -9,6 +9,7 @@ mod cli {
     mod doctor;
     mod eval;
     mod examples;
+    mod goals;
     mod graph;
     mod index;
     mod live;

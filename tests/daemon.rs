@@ -18,6 +18,7 @@ mod daemon {
     mod faults;
     mod file;
     mod full;
+    mod goals;
     mod kill;
     mod latency;
     mod outside;

@@ -145,7 +145,8 @@ fn cotangents_go_back_over_lookups_and_aggregates() {
                 2  count(Order.take): int  from region 6
                 3  d take / d max(Product[*].mean): double  <- global `d take / d max(Product[*].mean)`, region 9, index at level 10
                 4  d take / d Product.mean: double  = Product.mean == `max(Product[*].mean)` ? `d take / d max(Product[*].mean)` : 0.0
-                5  d take / d Product.avg(orders[*].take): double  = `d take / d Product.mean` / double(`count(Order.take)`)
+                5  double(`count(Order.take)`): double  = double(`count(Order.take)`)
+                6  d take / d Product.avg(orders[*].take): double  = `double(``count(Order.take)``)` > 0.0 ? `d take / d Product.mean` / `double(``count(Order.take)``)` : 0.0
               region 12, level 14
                 0  sum(d take / d Order.product.price): double  <- sum of Order `d take / d Order.product.price` by product_id, region 11
                 1  Product.price gradient: double  = `sum(d take / d Order.product.price)`
@@ -192,7 +193,7 @@ fn cotangents_go_back_over_lookups_and_aggregates() {
                    incremental: max keeps its values in order, O(log n) for each changed row; sum is an accumulator, one step for each changed row
               region 9, level 9
                 0  sum(Product.mean == `max(Product[*].mean)` ? 1.0 : 0.0): double  <- sum of Product `mean == `max(Product[*].mean)` ? 1.0 : 0.0`, region 8
-                1  d take / d max(Product[*].mean): double  = -1.0 / `sum(Product.mean == ``max(Product[*].mean)`` ? 1.0 : 0.0)`
+                1  d take / d max(Product[*].mean): double  = `sum(Product.mean == ``max(Product[*].mean)`` ? 1.0 : 0.0)` > 0.0 ? -1.0 / `sum(Product.mean == ``max(Product[*].mean)`` ? 1.0 : 0.0)` : 0.0
             goal take: maximize `goal take`
               moves Product.price by `Product.price gradient`, from 0.0
               adam at rate 0.001, when asked, until no slope is above 1e-6

@@ -47,7 +47,7 @@ pub(in crate::planning) fn differentiate(world: &Shared, expanded: &mut Expanded
                 }
                 goals.push(goal(lead));
             }
-            Err((place, problem)) => findings.error(Place::Goal(lead.spec, place), problem),
+            Err(refused) => findings.error(Place::Goal(lead.spec, refused.0), refused.1),
         }
     }
     keep_own(&mut world);
@@ -124,7 +124,7 @@ fn keep_own(world: &mut World) {
 }
 
 /// The slope of the loss by each moved field; none of what is frozen.
-fn gradients(world: &mut World, lead: &Lead) -> Result<Vec<Option<NodeId>>, (String, Problem)> {
+fn gradients(world: &mut World, lead: &Lead) -> Result<Vec<Option<NodeId>>, Box<(String, Problem)>> {
     let node_of = |world: &World, spec: usize| {
         let field = world.fields.iter().find(|field| field.spec == spec);
         field.and_then(|field| field.node).expect("invariant: every field of an accepted definition has its node")
@@ -137,12 +137,12 @@ fn gradients(world: &mut World, lead: &Lead) -> Result<Vec<Option<NodeId>>, (Str
         let seed = seed(part, &input(back.world, node));
         back.arrive(node, seed);
     }
-    back.run().map_err(|problem| (String::new(), problem))?;
+    back.run().map_err(|problem| Box::new((String::new(), problem)))?;
     let arrived = moved.iter().zip(&lead.variables).map(|(node, variable)| match node {
         None => Ok(None),
         Some(node) => match back.bars.get(node).cloned() {
             Some(bar) => Ok(Some(back.hold(*node, bar))),
-            None => Err((format!("variables.{}", variable.name), back.cut_off(variable))),
+            None => Err(Box::new((format!("variables.{}", variable.name), back.cut_off(variable)))),
         },
     });
     arrived.collect::<Vec<_>>().into_iter().collect()
@@ -264,7 +264,7 @@ impl<'a> Back<'a> {
             }
             Agg::Avg => {
                 let count = self.beside(&edge, Agg::Count);
-                let each = apply(BinaryOp::Div, bar.expr, as_double(&count));
+                let each = shared_out(bar.expr, as_double(&count));
                 let bar = self.down(&edge, Cotangent { expr: each, guarded: true });
                 self.count_in(&edge, row, bar);
             }
@@ -304,7 +304,7 @@ impl<'a> Back<'a> {
         let one = lower::hidden(self.world, edge.from, &either(is_chosen.clone(), number(1.0), number(0.0)));
         let ties = self.sum(one, edge.table, edge.parent_key);
         let ties = input(self.world, ties);
-        let bar = self.down(edge, Cotangent { expr: apply(BinaryOp::Div, bar.expr, ties), guarded: true });
+        let bar = self.down(edge, Cotangent { expr: shared_out(bar.expr, ties), guarded: true });
         let expr = either(is_chosen, bar.expr, number(0.0));
         self.arrive(edge.contribution, Cotangent { expr, guarded: true });
     }
@@ -314,7 +314,7 @@ impl<'a> Back<'a> {
         let count = as_double(&self.beside(edge, Agg::Count));
         let divisor = if of == Of::Sample { apply(BinaryOp::Sub, count, number(1.0)) } else { count };
         let twice = apply(BinaryOp::Mul, number(2.0), bar.expr);
-        let bar = self.down(edge, Cotangent { expr: apply(BinaryOp::Div, twice, divisor), guarded: true });
+        let bar = self.down(edge, Cotangent { expr: shared_out(twice, divisor), guarded: true });
         let mean = self.aggregate(edge, Agg::Avg);
         let mean = as_double(&self.shown(edge, mean));
         let distance = apply(BinaryOp::Sub, as_double(&row), mean);
@@ -460,6 +460,11 @@ fn number(x: f64) -> Expr {
 
 fn apply(op: BinaryOp, a: Expr, b: Expr) -> Expr {
     Expr::new(ExprKind::Binary(op, a, b), Type::Double)
+}
+
+/// A part of `whole` for each of `n`; 0 where there is none.
+fn shared_out(whole: Expr, n: Expr) -> Expr {
+    either(is(BinaryOp::Gt, n.clone(), number(0.0)), apply(BinaryOp::Div, whole, n), number(0.0))
 }
 
 fn is(op: BinaryOp, a: Expr, b: Expr) -> Expr {
