@@ -29,7 +29,7 @@ use thalweg_graph::{Change, Epoch, Transaction, ids};
 
 mod timers;
 
-use crate::goals::Trainer;
+use crate::goals::{GoalAct, GoalTold, Trainer};
 use timers::Moved;
 pub(crate) use timers::Timers;
 pub use timers::{brought_forward, is_scheduled};
@@ -160,6 +160,19 @@ impl Sequencer {
     /// Does what somebody asks of a timer, `now`; `false`: none that waits has this id. What moved is in [`Sequencer::moved_timers`].
     pub fn act(&mut self, act: &TimerAct, now: Timestamp) -> bool {
         self.timers.act(act, now)
+    }
+
+    /// Takes on what somebody asks of a goal: the next batches do it.
+    ///
+    /// # Errors
+    /// There is no such goal.
+    pub fn act_on_goal(&mut self, act: &GoalAct) -> Result<(), String> {
+        self.trainer.act(act)
+    }
+
+    /// How goals stand, and what came of what was asked.
+    pub fn tell_of_goals(&mut self) -> GoalTold {
+        self.trainer.told(&mut self.engine)
     }
 
     /// Timers that wait.

@@ -13,6 +13,7 @@ mod doctor;
 mod effects;
 mod eval;
 mod explain;
+mod goal;
 mod graph;
 mod hand;
 mod reload;
@@ -46,7 +47,8 @@ Examples:
   thalweg run thalweg.toml                               follow the database, fire the effects
   thalweg tail mysql://root@localhost/shop               the changes of a database, a line each
   thalweg effects dead                                   what could not be delivered, and why
-  thalweg timers ls                                      what is to come, and when";
+  thalweg timers ls                                      what is to come, and when
+  thalweg goal train thalweg.toml profit                 steps of a goal, now";
 
 /// What holds for every verb.
 #[derive(Clone, Copy, Debug, Args)]
@@ -72,6 +74,7 @@ enum Verb {
     Tail(tail::TailArgs),
     Effects(effects::EffectsArgs),
     Timers(timers::TimersArgs),
+    Goal(goal::GoalArgs),
     Verify(verify::VerifyArgs),
     Backup(verify::BackupArgs),
     Explain(explain::ExplainArgs),
@@ -101,6 +104,7 @@ pub fn main() -> std::process::ExitCode {
         Some(Verb::Tail(args)) => tail::run(&args, &mut console),
         Some(Verb::Effects(args)) => effects::run(&args, &mut console),
         Some(Verb::Timers(args)) => timers::run(&args, &mut console),
+        Some(Verb::Goal(args)) => goal::run(&args, &mut console),
         Some(Verb::Verify(args)) => verify::verify(&args, &mut console),
         Some(Verb::Backup(args)) => verify::backup(&args, &mut console),
         Some(Verb::Explain(args)) => explain::run(&args, &mut console),

@@ -145,6 +145,7 @@ fn a_reactor_file_runs_unchanged() {
                 },
             ],
             schedules: [],
+            goals: [],
         }
     "#]]
     .assert_debug_eq(&config.spec);
@@ -365,6 +366,7 @@ fn every_section_is_read_in_the_order_written() {
             classify: [],
             reactions: [],
             schedules: [],
+            goals: [],
         }
     "#]]
     .assert_debug_eq(&config.spec);
@@ -401,7 +403,7 @@ fn the_environment_wins_over_the_file() {
             error[E0280]: unknown key `htpp` in the configuration
              |
              = help: did you mean `http`?
-             = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions, schedule
+             = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions, schedule, goal
              = note: set by environment variable THALWEG_HTPP__LISTEN
         "#]],
     );
@@ -459,7 +461,7 @@ actions = [{ url = "x" }, { type = "webhook", url = "https://x", secret = "s3cre
               |  ^^^^ no such key
               |
               = help: did you mean `http`?
-              = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions, schedule
+              = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions, schedule, goal
 
             error[E0281]: `workers` of section `[engine]` must be an integer, found a string
              --> t.toml:5:11
@@ -596,13 +598,13 @@ actions = [{ url = "x" }, { type = "webhook", url = "https://x", secret = "s3cre
                |
                = help: write `${NAME}` for an environment variable or `${file:PATH}` for a file
 
-            error[E0287]: `goal` of the configuration is not built yet
-              --> t.toml:26:2
+            error[E0281]: section `[[goal]]` is a list of tables, found one table
+              --> t.toml:26:1
                |
             26 | [goal]
-               |  ^^^^ not built yet
+               | ^^^^^^ expected double brackets
                |
-               = help: leave it out
+               = help: write `[[goal]]`
         "#]],
     );
     check(

@@ -12,19 +12,22 @@
 //! Steps follow every epoch but their own. After rows that were there before anybody looked (fills) they wait until something else happens, so
 //! that a first load is stepped once.
 //!
-//! Cost of a step: O(rows that are moved), and what their changes cost the graph. Next to read: [`step`].
+//! Cost of a step: O(rows that are moved), and what their changes cost the graph. Next to read: `step`, which takes one.
 
+mod acts;
 mod rows;
 mod step;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use thalweg_engine::Engine;
 use thalweg_formulas::Timestamp;
 use thalweg_graph::plan::{GOALS, Plan};
-use thalweg_graph::transaction::Body;
-use thalweg_graph::{Epoch, Transaction};
+use thalweg_graph::transaction::{Body, STEP};
+use thalweg_graph::{Change, Epoch, Transaction};
 
+pub use acts::{GoalAct, GoalReport, GoalTold, Ledger, Taken};
 pub use rows::Standing;
 pub use step::Stop;
 
@@ -35,13 +38,34 @@ pub struct Trainer {
     left: Vec<u64>,
     /// Only rows that were there before have come since the last step.
     held: bool,
+    /// What somebody has asked for and is not in a transaction yet.
+    writes: VecDeque<Write>,
+    asked: Option<Asked>,
+}
+
+/// How a goal is to stand, whatever its slope.
+struct Write {
+    goal: usize,
+    what: String,
+    paused: Option<bool>,
+    changes: Vec<Change>,
+}
+
+/// Steps that somebody asks for.
+#[derive(Clone, Copy, Default)]
+struct Asked {
+    goal: usize,
+    left: u64,
+    taken: u64,
+    stop: Option<Stop>,
 }
 
 impl Trainer {
     /// Goes on where `engine` stands.
     pub fn new(plan: Arc<Plan>, engine: &mut Engine) -> Trainer {
         let goals = plan.goals.len();
-        let mut trainer = Trainer { plan, left: vec![0; goals], held: false };
+        let (writes, asked) = Default::default();
+        let mut trainer = Trainer { plan, left: vec![0; goals], held: false, writes, asked };
         if engine.epoch() > 0 && trainer.watches() {
             trainer.resume(engine);
         }
@@ -55,7 +79,8 @@ impl Trainer {
 
     /// Whether a step may follow at once.
     pub fn is_due(&self) -> bool {
-        !self.held && self.left.iter().any(|left| *left > 0)
+        let asked = !self.writes.is_empty() || self.asked.is_some_and(|asked| asked.left > 0);
+        asked || !self.held && self.left.iter().any(|left| *left > 0)
     }
 
     /// Nothing more is being filled: what waits for that may follow.
@@ -78,6 +103,12 @@ impl Trainer {
 
     /// The step that follows the last closed epoch, at time `at`; `None` if none does.
     pub fn next(&mut self, engine: &mut Engine, at: Timestamp) -> Option<Transaction> {
+        if let Some(write) = self.writes.pop_front() {
+            return Some(self.write(engine, write, at));
+        }
+        if let Some(step) = self.next_asked(engine, at) {
+            return Some(step);
+        }
         if self.held {
             return None;
         }
@@ -103,6 +134,86 @@ impl Trainer {
         let lefts: Vec<(usize, u64)> =
             self.left.iter().enumerate().map(|(of, n)| (of, if of == goal { left } else { *n })).collect();
         step::step(&self.plan, engine, goal, &lefts, at)
+    }
+
+    /// Takes on what somebody asks; it is done by the transactions that follow.
+    ///
+    /// # Errors
+    /// There is no such goal.
+    pub fn act(&mut self, act: &GoalAct) -> Result<(), String> {
+        let Some(name) = act.goal() else { return Ok(()) };
+        let Some(goal) = self.plan.goals.iter().position(|goal| *goal.name == *name) else {
+            let known: Vec<&str> = self.plan.goals.iter().map(|goal| &*goal.name).collect();
+            return Err(format!("there is no goal `{name}` with fields of its own: {}", known.join(", ")));
+        };
+        match act {
+            GoalAct::List => {}
+            GoalAct::Train { steps, .. } => self.asked = Some(Asked { goal, left: *steps, ..Asked::default() }),
+            GoalAct::Pause { paused, .. } => {
+                self.left[goal] = if *paused { 0 } else { self.plan.goals[goal].online.unwrap_or(0) };
+                let what = if *paused { "pause" } else { "on" }.to_owned();
+                self.writes.push_back(Write { goal, what, paused: Some(*paused), changes: Vec::new() });
+            }
+            GoalAct::Rollback { step, changes, .. } => {
+                self.left[goal] = 0;
+                let own = |change: &&Change| self.plan.goals[goal].variables.iter().any(|v| v.values == change.schema.table);
+                let changes = changes.iter().filter(own).cloned().collect();
+                self.writes.push_back(Write { goal, what: format!("back to {step}"), paused: None, changes });
+            }
+        }
+        Ok(())
+    }
+
+    /// How all goals stand, and what came of the steps that were asked for.
+    pub fn told(&mut self, engine: &mut Engine) -> GoalTold {
+        let asked = self.asked.take().unwrap_or_default();
+        let goals = (0..self.left.len()).map(|goal| self.report(engine, goal)).collect();
+        GoalTold { goals, taken: asked.taken, stop: asked.stop.map(|stop| stop.word().to_owned()) }
+    }
+
+    fn report(&mut self, engine: &mut Engine, goal: usize) -> GoalReport {
+        let standing = self.standing(engine, goal);
+        let wanted = &self.plan.goals[goal];
+        let value = |field: &str, engine: &mut Engine| engine.read(field, &[]).and_then(|cell| rows::double(&cell));
+        let values: Vec<Option<f64>> = wanted.objectives.iter().map(|of| value(&of.field, engine)).collect();
+        let losses = wanted.objectives.iter().zip(&values).map(|(of, value)| value.map(|value| of.loss(value)));
+        let state = match step::step(&self.plan, engine, goal, &[], Timestamp(0)) {
+            Ok(_) => "due",
+            Err(stop) => stop.word(),
+        };
+        GoalReport {
+            name: wanted.name.to_string(),
+            steps: standing.steps,
+            epoch: standing.epoch,
+            left: self.left[goal],
+            paused: standing.paused,
+            loss: losses.sum(),
+            metric: values.first().copied().flatten(),
+            state: state.to_owned(),
+        }
+    }
+
+    fn next_asked(&mut self, engine: &mut Engine, at: Timestamp) -> Option<Transaction> {
+        let mut asked = self.asked.filter(|asked| asked.left > 0)?;
+        let step = self.step(engine, asked.goal, self.left[asked.goal], at);
+        match &step {
+            Ok(_) => (asked.left, asked.taken) = (asked.left - 1, asked.taken + 1),
+            Err(stop) => (asked.left, asked.stop) = (0, Some(*stop)),
+        }
+        self.asked = Some(asked);
+        step.ok()
+    }
+
+    /// A transaction that says how a goal stands from now on.
+    fn write(&self, engine: &mut Engine, write: Write, at: Timestamp) -> Transaction {
+        let goal = &self.plan.goals[write.goal];
+        let before = rows::standing(engine, goal);
+        let epoch = engine.epoch() + 1;
+        let standing = Standing { epoch, left: self.left[write.goal], paused: write.paused.unwrap_or(before.paused), ..before };
+        let mut changes = write.changes;
+        changes.push(rows::goal_row(&goal.name, &standing));
+        let origin = format!("goal {} {} {epoch}", goal.name, write.what).into();
+        Transaction { source: STEP.into(), origin, at, body: Body::Changes(changes) }
     }
 
     /// How goal number `goal` stands.

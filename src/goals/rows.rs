@@ -84,6 +84,14 @@ pub(super) fn goal_row(name: &Arc<str>, standing: &Standing) -> Change {
     upsert(&Arc::new(schema), row.into())
 }
 
+/// The loss that a change of the goals' table writes for this goal.
+pub(super) fn loss_of(change: &Change, goal: &str) -> Option<f64> {
+    let row = change.after.as_ref()?;
+    let is_of = row.first() == Some(&Some(Value::text(goal)));
+    let at = 1 + GOAL_COLUMNS.iter().position(|(name, _)| *name == "loss")?;
+    is_of.then(|| double(&Ok(row.get(at)?.clone()?))).flatten()
+}
+
 /// The layout of a variable's table of values, with the types that the plan knows.
 pub(super) fn values_schema(plan: &Plan, variable: &Variable) -> Arc<Schema> {
     let (_, table) = plan.table(&variable.values).expect("invariant: the plan has the tables of its goals");

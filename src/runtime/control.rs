@@ -1,7 +1,7 @@
 //! The control socket: `control` in the data directory, on which the process that has the store does what others may not do beside it.
 //!
-//! A connection is one question and one answer, each a line of JSON: an [`Act`] or a [`TimerAct`] in, an [`Acted`](thalweg_graph::ports::Acted) out, or a
-//! [`ReloadAct`] in and a [`Reloaded`](super::reload::Reloaded) out; or else `{"error":…}`. Who may write to the directory may connect; there is no other key. One process holds the directory, so a socket that is there at the start is left over.
+//! A connection is one question and one answer, each a line of JSON: an [`Act`] or a [`TimerAct`] in, an [`Acted`](thalweg_graph::ports::Acted) out, a
+//! [`GoalAct`] in and a [`GoalTold`](crate::goals::GoalTold) out, or a [`ReloadAct`] in and a [`Reloaded`](super::reload::Reloaded) out; or else `{"error":…}`. Who may write to the directory may connect; there is no other key. One process holds the directory, so a socket that is there at the start is left over.
 //!
 //! Bounds: a question of 2 MiB, 10 s for it to come, 16 connections.
 
@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use super::desk::Desk;
 use super::raised;
 use super::reload::Reloader;
+use crate::goals::GoalAct;
 
 /// Bytes of a question.
 const QUESTION_MAX: u64 = 2 << 20;
@@ -115,6 +116,9 @@ async fn answer_to(line: &str, desk: &Desk, reloader: &Reloader) -> Result<Strin
         Err(why) => match serde_json::from_str::<TimerAct>(line) {
             Ok(act) => desk.act_on_timer(act).await,
             Err(_) if serde_json::from_str::<ReloadAct>(line).is_ok() => return reload(reloader).await,
+            Err(_) if let Ok(act) = serde_json::from_str::<GoalAct>(line) => {
+                return desk.act_on_goal(act).await.map(|told| json(&told)).map_err(|closed| closed.to_string());
+            }
             Err(_) => return Err(format!("this is no act: {why}")),
         },
     };

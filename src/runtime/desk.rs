@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::clock::Clock;
 use super::commit::Outbox;
+use crate::goals::{GoalAct, GoalTold};
 
 /// How long an act waits for a session.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,10 +34,15 @@ pub(super) struct Hall {
     pub outbox: Outbox,
     /// The engine's thread, for timers.
     pub timers: mpsc::Sender<TimerAsk>,
+    /// The same, for goals.
+    pub goals: mpsc::Sender<GoalAsk>,
 }
 
 /// What somebody asks of a timer, and who waits for what came of it.
 pub(super) type TimerAsk = (TimerAct, oneshot::Sender<Acted>);
+
+/// What somebody asks of goals, who waits for what came of it, and for when that is durable.
+pub(super) type GoalAsk = (GoalAct, oneshot::Sender<Result<GoalTold, String>>, oneshot::Sender<Acted>);
 
 /// The run has ended, or cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +94,27 @@ impl Desk {
                         && let Ok(acted) = answer.await
                     {
                         return acted;
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.map_err(|_| Closed)
+    }
+
+    /// Does what is asked of goals; durable when it returns.
+    ///
+    /// # Errors
+    /// There was nobody to do it for ten seconds.
+    pub async fn act_on_goal(&self, act: GoalAct) -> Result<Result<GoalTold, String>, Closed> {
+        let asked = async {
+            loop {
+                if let Some(hall) = self.hall() {
+                    let ((reply, answer), (done, durable)) = (oneshot::channel(), oneshot::channel());
+                    if hall.goals.send((act.clone(), reply, done)).await.is_ok()
+                        && let (Ok(told), Ok(_)) = (answer.await, durable.await)
+                    {
+                        return told;
                     }
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;

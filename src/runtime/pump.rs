@@ -27,7 +27,7 @@ use super::actions::{Action, PlanActions};
 use super::clears;
 use super::clock::Clock;
 use super::commit::Committer;
-use super::desk::TimerAsk;
+use super::desk::{GoalAsk, TimerAsk};
 use super::queue::Held;
 use super::raised;
 use super::reading::{self, Reading};
@@ -107,6 +107,8 @@ pub(super) struct Pump {
     pub since_snapshot: u64,
     /// What is asked of timers.
     pub timer_asks: mpsc::Receiver<TimerAsk>,
+    /// What is asked of goals.
+    pub goal_asks: mpsc::Receiver<GoalAsk>,
 }
 
 impl Pump {
@@ -141,6 +143,11 @@ impl Pump {
                 },
                 Some(ask) = self.timer_asks.recv() => {
                     if let Err(ended) = self.answer(ask) {
+                        return ended;
+                    }
+                }
+                Some(ask) = self.goal_asks.recv() => {
+                    if let Err(ended) = self.answer_of_goals(ask) {
                         return ended;
                     }
                 }
@@ -193,6 +200,15 @@ impl Pump {
         let acted = if self.sequencer.act(&act, self.clock.now()) { Acted::Done } else { Acted::Unknown };
         self.step_all()?;
         if self.committer.tell(reply, acted) { Ok(()) } else { Err(Ended::StoreClosed) }
+    }
+
+    /// Does what is asked of goals, and answers when that is durable.
+    fn answer_of_goals(&mut self, (act, reply, done): GoalAsk) -> Result<(), Ended> {
+        let taken_on = self.sequencer.act_on_goal(&act);
+        self.step_all()?;
+        // Whoever has gone away needs no answer.
+        let _ = reply.send(taken_on.map(|()| self.sequencer.tell_of_goals()));
+        if self.committer.tell(done, Acted::Done) { Ok(()) } else { Err(Ended::StoreClosed) }
     }
 
     /// Gives way to another definition, if that is right: closes what is taken, and leaves a snapshot for it to begin with.

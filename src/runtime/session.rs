@@ -194,7 +194,8 @@ impl Sessions {
         }
         let (committer, outbox, thread) = commit::start(store, self.board.clone());
         let (timers, timer_asks) = mpsc::channel(1);
-        self.desk.serve(Some(Hall { outbox: outbox.clone(), timers }));
+        let (goals, goal_asks) = mpsc::channel(1);
+        self.desk.serve(Some(Hall { outbox: outbox.clone(), timers, goals }));
         let (hush, quiet) = watch::channel(None);
         let dispatcher = self.tokio.spawn(Dispatcher::new(outbox, actions, self.clock.clone(), self.board.clone()).run(quiet));
         let mut pump = Pump {
@@ -210,6 +211,7 @@ impl Sessions {
             idle_positions: Vec::new(),
             since_snapshot: 0,
             timer_asks,
+            goal_asks,
         };
         let ended = pump.run(arrivals, reloads, &mut self.stop.clone()).await;
         self.desk.serve(None);

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use thalweg_graph::ports::{Listed, OutboxCounts, OutboxFilter, Paused, Shown, StoreError, Timer};
+use thalweg_graph::{Epoch, Transaction};
 
 use crate::error::{MISSING, fatal, from_sqlite};
+use crate::sqlite::log::{self, Span};
 use crate::sqlite::{acts, look, open, tables};
 
 /// A reader of deliveries.
@@ -90,6 +92,34 @@ impl OutboxReader {
         let _one_view = self.conn.unchecked_transaction().map_err(failed)?;
         let state = open::read_state(&self.conn, &self.path)?;
         tables::read_timers(&self.conn, &self.path, &state)
+    }
+
+    /// Every transaction that the log holds, in order, each whole.
+    ///
+    /// # Errors
+    /// The store cannot be read, or is damaged.
+    pub fn log(&self, each: &mut dyn FnMut(Epoch, Transaction)) -> Result<(), StoreError> {
+        let failed = |e: rusqlite::Error| from_sqlite("read", &self.path, &e);
+        let view = self.conn.unchecked_transaction().map_err(failed)?;
+        let state = open::read_state(&view, &self.path)?;
+        let schemas = tables::read_schemas(&view, &self.path, Some((state.schemas, state.tables)))?;
+        let span = Span { after: state.log_start.saturating_sub(1), through: state.epoch };
+        let mut begun: Option<Transaction> = None;
+        log::read(&view, &self.path, span, &schemas, &mut |piece| {
+            let whole = match begun.take() {
+                None => piece.transaction,
+                Some(mut whole) => {
+                    whole.body.append(piece.transaction.body);
+                    whole
+                }
+            };
+            if piece.more {
+                begun = Some(whole);
+            } else {
+                each(piece.epoch, whole);
+            }
+            Ok(())
+        })
     }
 
     /// The rules that are paused.

@@ -8,7 +8,7 @@ use thalweg_engine::Engine;
 use thalweg_graph::planning;
 use thalweg_graph::ports::Store;
 
-use super::harness::Home;
+use super::harness::{Home, until};
 
 const SHOP: &str = r#"
 [[source]]
@@ -73,4 +73,45 @@ fn training_goes_on_after_kill_9_bit_for_bit() {
     let expected = standing(&whole);
     assert_eq!(expected.0, 12 + 12 * 120);
     assert_eq!(standing(&broken), expected);
+}
+
+/// The lines of JSON that a verb prints.
+fn told(home: &Home, args: &[&str]) -> Vec<serde_json::Value> {
+    let out = home.command(args).output().unwrap();
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn goals_are_trained_held_and_taken_back_with_a_process_and_without() {
+    let home = Home::new(&SHOP.replace("online = true\nsteps = 120\n", ""));
+    std::fs::write(home.path("changes.jsonl"), changes()).unwrap();
+    let daemon = home.start();
+    daemon.until_said("catching up");
+    until("the rows to be there", || told(&home, &["goal", "ls", "thalweg.toml", "--json"])[0]["state"] == "due");
+    let trained = told(&home, &["goal", "train", "thalweg.toml", "profit", "--steps", "7", "--json"]);
+    let last = trained.last().unwrap();
+    assert_eq!((&last["goal"], &last["steps"]), (&"profit".into(), &7.into()), "{last}");
+    assert!(["loss", "metric", "steps_per_s", "seconds"].iter().all(|field| last[field].is_f64()), "{last}");
+    let runs = told(&home, &["goal", "runs", "thalweg.toml", "profit", "--json"]);
+    assert_eq!(runs.iter().map(|run| run["step"].as_u64().unwrap()).collect::<Vec<_>>(), (1..=7).collect::<Vec<_>>());
+    let losses: Vec<f64> = runs.iter().map(|run| run["loss"].as_f64().unwrap()).collect();
+    assert!(losses.is_sorted_by(|a, b| a > b), "each step is better: {losses:?}");
+    // Back to step 3: the loss is that which step 4 began with.
+    let back = told(&home, &["goal", "rollback", "thalweg.toml", "profit", "--to", "3", "--json"]);
+    assert_eq!((back[0]["loss"].as_f64(), back[0]["steps"].as_u64()), (Some(losses[3]), Some(7)), "{back:?}");
+    told(&home, &["goal", "pause", "thalweg.toml", "profit", "--json"]);
+    daemon.stop().well();
+
+    // Without a process; what was held is held.
+    let still = told(&home, &["goal", "train", "thalweg.toml", "profit", "--json"]);
+    assert_eq!(still.last().unwrap()["steps"], 0, "{still:?}");
+    told(&home, &["goal", "pause", "thalweg.toml", "profit", "--off", "--json"]);
+    let trained = told(&home, &["goal", "train", "thalweg.toml", "profit", "--steps", "2", "--json"]);
+    assert_eq!(trained.last().unwrap()["steps"], 2);
+    assert_eq!(told(&home, &["goal", "ls", "thalweg.toml", "--json"])[0]["steps"], 9);
+    let wrong = home.command(&["goal", "train", "thalweg.toml", "proft"]).output().unwrap();
+    let said =
+        "error: E0623: there is no goal `proft` with fields of its own: profit\n  = help: thalweg goal ls shows the goals\n";
+    assert_eq!((wrong.status.code(), &*String::from_utf8_lossy(&wrong.stderr)), (Some(1), said));
 }

@@ -40,6 +40,7 @@ fn committed(arrivals: &[(&str, Brings)]) -> Vec<(String, String)> {
         idle_positions: Vec::new(),
         since_snapshot: 0,
         timer_asks: tokio::sync::mpsc::channel(1).1,
+        goal_asks: tokio::sync::mpsc::channel(1).1,
     };
     for (source, brings) in arrivals {
         let message = match *brings {

@@ -144,7 +144,7 @@ timer = { dely = "1h", event = "late" }
             ),
             (
                 "what is not built yet",
-                r#"[[goal]]
+                r#"[[view]]
 name = "price"
 "#,
             ),
@@ -160,7 +160,7 @@ name = "price"
               |  ^^^^ no such key
               |
               = help: did you mean `http`?
-              = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions, schedule
+              = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions, schedule, goal
 
             t.toml: 1 error
             === a list of sections
@@ -173,7 +173,7 @@ name = "price"
               |   ^^^^^^^^ no such key
               |
               = help: did you mean `reactions`?
-              = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions, schedule
+              = note: keys: app, engine, http, egress, source, reactor, table, fields, effect, classify, reactions, schedule, goal
 
             t.toml: 1 error
             === a key
@@ -231,10 +231,10 @@ name = "price"
             === what is not built yet
             exit 3
             --- stderr
-            error[E0287]: `goal` of the configuration is not built yet
+            error[E0287]: `view` of the configuration is not built yet
              --> t.toml:1:3
               |
-            1 | [[goal]]
+            1 | [[view]]
               |   ^^^^ not built yet
               |
               = help: leave it out
