@@ -25,6 +25,7 @@ use super::DecodeError;
 use super::control::{self, Flavour};
 use super::frame::{FLAG_IGNORABLE, Header, kind};
 use super::gtid_event::{self, Bounds, Xa, Xid};
+use super::latest::Latest;
 use super::log_error::LogError;
 use super::marks::Marks;
 use super::packed::Payload;
@@ -86,6 +87,8 @@ pub struct Rewritten {
 #[derive(Debug)]
 struct Group {
     id: TransactionId,
+    /// When it began to be written, in seconds since 1970.
+    seconds: u32,
     bounds: Bounds,
     xa: Xa,
     /// It was delivered before this reader began, and is passed by; read again only for its XA side.
@@ -140,6 +143,12 @@ pub struct Assembler {
     from_anywhere: bool,
     /// What was delivered before this reader began, if it reads some of that again.
     delivered: Option<GtidState>,
+    /// The newest transaction that was read.
+    latest: Option<Latest>,
+    /// It is still to be compared with what the log has under its number.
+    unverified: bool,
+    /// The server that writes this log, by its id.
+    server: u32,
     group: Option<Group>,
     prepared: Vec<Prepared>,
     maps: HashMap<u64, KnownMap>,
@@ -168,6 +177,9 @@ impl Assembler {
             from_anywhere: false,
             delivered,
             position,
+            latest: None,
+            unverified: false,
+            server: 0,
             group: None,
             prepared: Vec::new(),
             maps: HashMap::new(),
@@ -189,6 +201,18 @@ impl Assembler {
     pub fn from_earlier(mut self) -> Assembler {
         self.delivered = Some(self.position.done.clone());
         self
+    }
+
+    /// The events begin one transaction before the position: what the log has there is to be `latest`, else it is refused.
+    pub fn behind(self, latest: Latest, before: GtidState) -> Assembler {
+        let start = if self.position.reread.is_some() { self.position.start().clone() } else { before };
+        Assembler {
+            latest: Some(latest),
+            unverified: true,
+            unchecked_start: Some(start.clone()),
+            read: start,
+            ..self.from_earlier()
+        }
     }
 
     /// The receiver understands [`thalweg_graph::Change::clear`]: TRUNCATE and DROP do not stop the reading.
@@ -251,6 +275,21 @@ impl Assembler {
         &self.position
     }
 
+    /// Where the log is to begin.
+    pub fn start(&self) -> &GtidState {
+        &self.read
+    }
+
+    /// The newest transaction that was read, where one is known.
+    pub fn latest(&self) -> Option<&Latest> {
+        self.latest.as_ref()
+    }
+
+    /// Whether the log is known to be the one that was read, as far as that can be known.
+    pub fn is_verified(&self) -> bool {
+        !self.unverified
+    }
+
     /// Whether the last event has left no transaction half-read.
     pub fn is_between(&self) -> bool {
         self.group.is_none()
@@ -279,6 +318,8 @@ impl Assembler {
             kind::XA_PREPARE => self.prepare(header, body, steps),
             kind::TRANSACTION_PAYLOAD => self.payload(header, body, steps),
             kind::HEARTBEAT | kind::HEARTBEAT_V2 => {
+                // At the end of the log: what was looked for has not come. MySQL sends them also while it passes by what was read.
+                self.unverified &= self.flavour == Some(Flavour::Mysql);
                 steps.push(Step::Heartbeat);
                 Ok(())
             }
@@ -298,6 +339,7 @@ impl Assembler {
             kind::MYSQL_PREVIOUS_GTIDS => self.log_begins(gtid_event::mysql_previous(body)?.into()),
             kind::FORMAT_DESCRIPTION => {
                 self.flavour = Some(Flavour::of_version(&control::format_description(body)?));
+                self.server = header.server_id;
                 self.maps.clear(); // A new file: no row event refers to the maps of the one before,
                 self.group = None; // and what the one before left half-written will not go on.
                 Ok(())
@@ -357,6 +399,9 @@ impl Assembler {
     }
 
     fn table_map(&mut self, body: &[u8], steps: &mut Vec<Step>) -> Result<(), LogError> {
+        if self.is_passing() {
+            return Ok(());
+        }
         let (id, database, table) = table_map::name(body)?;
         let rows = match self.maps.get(&id) {
             Some(known) if *known.body == *body => known.rows.clone(),
@@ -377,6 +422,11 @@ impl Assembler {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether rows are of no concern, whatever they are: they were delivered, and no later commit needs them.
+    fn is_passing(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.delivered && !group.is_xa)
     }
 
     /// A plan whose schema is the known one where that is equal, so that rows share it.
@@ -404,6 +454,9 @@ impl Assembler {
 
     fn rows(&mut self, event: u8, kind: RowsKind, body: &[u8]) -> Result<(), LogError> {
         const DUMMY: u64 = 0xff_ffff; // Ends a statement that changed nothing.
+        if self.is_passing() {
+            return Ok(());
+        }
         let id = rows::table_id(body)?;
         let Some(known) = self.maps.get(&id) else {
             return if id == DUMMY {
@@ -415,7 +468,6 @@ impl Assembler {
         let group = match (&known.rows, &mut self.group) {
             (Rows::Passed, _) => return Ok(()),
             (_, None) => return Err(DecodeError::malformed("rows outside a transaction").into()),
-            (_, Some(group)) if group.delivered && !group.is_xa => return Ok(()),
             (_, Some(group)) => group,
         };
         match &known.rows {

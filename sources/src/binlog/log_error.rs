@@ -1,5 +1,6 @@
 //! Why a log cannot be followed.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use super::DecodeError;
@@ -44,6 +45,16 @@ pub enum LogError {
         /// What the log's first file says was before it.
         first: Box<GtidState>,
     },
+    /// Under the number of a transaction that was read stands one that is younger.
+    #[error("transaction {gtid} was read as made {}, and the server's log has another one of that number, made {}", made_at(*.read), made_at(*.found))]
+    Diverged {
+        /// Their number.
+        gtid: TransactionId,
+        /// Seconds since 1970 after which the one that was read was not made.
+        read: u32,
+        /// The second since 1970 in which the other one was made.
+        found: u32,
+    },
     /// The rows of a distributed transaction were logged before the position.
     #[error("transaction {gtid} commits a prepared transaction whose rows were logged before this reader began")]
     UnknownXa {
@@ -66,4 +77,10 @@ pub enum LogError {
         /// What the system says.
         why: String,
     },
+}
+
+/// `at 2025-11-24T16:00:00Z`.
+fn made_at(seconds: u32) -> impl fmt::Display {
+    let at = jiff::Timestamp::from_second(i64::from(seconds));
+    fmt::from_fn(move |f| at.as_ref().map_or(Ok(()), |at| write!(f, "at {at}")))
 }

@@ -3,7 +3,7 @@
 //!
 //! The same bytes come over a replication connection and stand in a binlog file, so this module serves both. Its layers:
 //! [`frame`] splits events and verifies checksums; [`control`] and [`gtid_event`] read the small events; [`position`] says how far a log
-//! was read; [`table_map`] and [`plan`] turn a table's description into one decoding plan; [`rows`] runs that plan over row events, column by column (`cells`); [`statement`] says what a statement in the log does to
+//! was read, and [`latest`] what stood there; [`table_map`] and [`plan`] turn a table's description into one decoding plan; [`rows`] runs that plan over row events, column by column (`cells`); [`statement`] says what a statement in the log does to
 //! tables; [`assemble`] puts whole transactions together.
 //!
 //! Invariants:
@@ -23,6 +23,7 @@ pub mod gtid_event;
 pub mod gtid_set;
 mod json;
 mod jsonb;
+pub mod latest;
 mod log_error;
 mod marks;
 mod packed;
@@ -42,6 +43,7 @@ pub use control::Flavour;
 pub use error::DecodeError;
 pub use gtid::Gtid;
 pub use gtid_set::{GtidSet, MysqlGtid};
+pub use latest::Latest;
 pub use log_error::LogError;
 pub use position::{GtidState, Place, Position, TransactionId};
 pub use watch::Watch;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thalweg_graph::cause::Cause;
 
 use super::gtid::{Gtid, GtidError};
-use super::gtid_set::{GtidSet, MysqlGtid};
+use super::gtid_set::{GtidSet, MysqlGtid, Tag, Uuid};
 
 /// The id of one transaction, whatever the server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -112,6 +112,31 @@ impl GtidState {
             TransactionId::Mysql(gtid) => self.executed.add(gtid),
             TransactionId::Place(_) => self.place = end.cloned().or(self.place.take()),
         }
+    }
+
+    /// The same from before the newest transaction of a row was read; `None` if `id` is not that.
+    pub(crate) fn without(&self, id: &TransactionId) -> Option<GtidState> {
+        let mut before = self.clone();
+        match id {
+            TransactionId::Mariadb(gtid) if self.of(gtid.domain) != Some(*gtid) => return None,
+            TransactionId::Mariadb(gtid) if gtid.sequence > 1 => before.advance(Gtid { sequence: gtid.sequence - 1, ..*gtid }),
+            TransactionId::Mariadb(gtid) => drop(before.domains.remove(&gtid.domain)),
+            TransactionId::Mysql(gtid) => {
+                let mut one = GtidSet::default();
+                one.add(gtid);
+                before.executed = self.executed.minus(&one);
+            }
+            TransactionId::Place(_) => return None,
+        }
+        Some(before)
+    }
+
+    /// The newest transaction that was made on a server, if the state ends with one: MariaDB's has an id, MySQL's a UUID.
+    pub(crate) fn newest_of(&self, server: u32, uuid: Option<Uuid>) -> Option<TransactionId> {
+        let runs = self.executed.intervals().filter(|run| Some(run.uuid) == uuid && *run.tag == Tag::none());
+        let of_mysql = runs.last().map(|run| MysqlGtid { uuid: run.uuid, tag: run.tag.clone(), number: run.last });
+        let of_mariadb = self.iter().find(|gtid| gtid.server == server);
+        of_mysql.map(TransactionId::Mysql).or(of_mariadb.map(TransactionId::Mariadb))
     }
 
     /// The latest of a domain of MariaDB.

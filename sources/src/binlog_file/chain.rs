@@ -328,6 +328,7 @@ pub(super) fn refused(place: &str, error: &LogError) -> Ended {
                 "add the files that are missing",
             )
         }
+        LogError::Diverged { .. } => (411, error.to_string(), "give the files that were read before"),
         LogError::UnknownXa { .. } => (419, error.to_string(), "begin with an earlier file"),
         LogError::Spool { .. } => return Ended::Stopped(format!("{SPOOL}: {error}")),
     };

@@ -28,7 +28,7 @@ use super::snapshot::{PIECE_BYTES, PIECE_ROWS, Rows, insert, size};
 use super::stream::{Out, Task};
 use super::view::{self, View};
 use super::{MysqlConfig, Snapshot, SnapshotEffects};
-use crate::binlog::{GtidState, Position, Rewritten, TransactionId, Watch};
+use crate::binlog::{GtidState, Latest, Position, Rewritten, TransactionId, Watch};
 
 /// The pause after which is tried again what the server could not do.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -54,7 +54,7 @@ pub(crate) struct Added {
     /// Commit time of the newest transaction that came, so that no row makes time pass.
     pub(crate) at: Timestamp,
     /// Where the log stood before the last event.
-    pub(crate) stood: Position,
+    pub(crate) stood: (Position, Option<Latest>),
 }
 
 /// What decides how a table is read in.
@@ -157,7 +157,7 @@ impl Added {
         let fills = Fills::new(partials);
         let reader = Reader::new(opts.clone(), flavour);
         let read = RowsRead { rows: 0, expected };
-        let (not_before, at, stood) = (Instant::now(), Timestamp(0), Position::default());
+        let (not_before, at, stood) = (Instant::now(), Timestamp(0), <(Position, Option<Latest>)>::default());
         let gone = extent.as_ref().map(|extent| extent.gone().to_vec()).unwrap_or_default();
         let mut added =
             Added { opts, flavour, extent, fills, gone, tables, rules, reader, view: None, not_before, read, at, stood };
@@ -341,7 +341,8 @@ impl Task {
         let Parted { fill, rest } = self.added.fills.part(id, changes);
         self.added.note();
         if !fill.is_empty() {
-            let mark = Mark { place: self.added.stood.clone(), extent: self.added.extent() };
+            let (place, latest) = self.added.stood.clone();
+            let mark = Mark { place, latest, extent: self.added.extent() };
             self.send_transaction(format!("fill:{id}").into(), Body::Fill(fill), mark).await?;
         }
         Ok(rest)

@@ -11,23 +11,26 @@
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use crate::binlog::{Position, Watch};
+use crate::binlog::{Latest, Position, Watch};
 
 /// What separates the place from the tables.
 const TABLES: &str = ";tables=";
 const FILL: &str = ";fill=";
 const GONE: &str = ";gone=";
 
-/// Where a source stands: its place in the log, and which tables the receiver has, where that is kept account of.
+/// Where a source stands: its place in the log, the transaction that it is behind, if known, and which tables the receiver has, where that is
+/// kept account of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) place: Position,
+    pub(crate) latest: Option<Latest>,
     pub(crate) extent: Option<Arc<Extent>>,
 }
 
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.place)?;
+        self.latest.as_ref().map_or(Ok(()), |latest| latest.behind().fmt(f))?;
         self.extent.as_ref().map_or(Ok(()), |extent| f.write_str(&extent.text))
     }
 }
@@ -166,9 +169,10 @@ impl Extent {
     }
 }
 
-/// The place in the log that a position of this source names, without the tables that it is of.
+/// The place in the log that a position of this source names, without what stood there and the tables that it is of.
 pub fn place(position: &str) -> &str {
-    position.split_once(TABLES).map_or(position, |(place, _)| place)
+    let place = position.split_once(TABLES).map_or(position, |(place, _)| place);
+    Latest::split(place).0
 }
 
 fn patterns(watch: &Watch) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mysql_async::{DriverError, Error};
 use thalweg_formulas::Code;
 
-use super::history::after_purge;
+use super::history::{after_purge, diverged};
 use crate::binlog::{DecodeError, LogError, SPOOL};
 
 /// The codes of this source; `src/explain/mysql.md` tells each one's story.
@@ -43,6 +43,8 @@ pub(crate) const NEW_SNAPSHOT: &str = "start with a new data directory to read t
 pub(crate) enum Failure {
     /// The runtime wants nothing more.
     Gone,
+    /// It is to be tried once more at once, in another way.
+    Again,
     /// Something that passes; the text is for the status.
     Retry(String),
     /// Damaged bytes arrived: read them once more before believing it.
@@ -53,6 +55,8 @@ pub(crate) enum Failure {
     DuplicateServerId(String),
     /// The server no longer has the log behind the position; its own words.
     Purged(String),
+    /// The position is not in the server's log; its own words.
+    NotThere(String),
     /// The same with what is missing, as a text to stop with: only reading the tables anew can help.
     Lost(String),
     /// Rows of a watched table came or went without row events, as a text to stop with: reading the tables anew helps.
@@ -75,12 +79,13 @@ impl Failure {
     /// Its text, if it has one.
     pub(crate) fn text(&self) -> Option<&str> {
         match self {
-            Failure::Gone => None,
+            Failure::Gone | Failure::Again => None,
             Failure::Retry(text)
             | Failure::Damaged(text)
             | Failure::Form(text)
             | Failure::DuplicateServerId(text)
             | Failure::Purged(text)
+            | Failure::NotThere(text)
             | Failure::Lost(text)
             | Failure::Replaced(text)
             | Failure::Stop(text) => Some(text),
@@ -160,7 +165,7 @@ fn of_dump(message: &str) -> Failure {
     }
     if has("not in the master's binlog") || has("has more GTIDs") || has("missing the GTID") || has("is ahead") || has("diverge")
     {
-        return Failure::stop(code::DIVERGED, format!("the position is not in this server's log ({message})"), NEW_SNAPSHOT);
+        return Failure::NotThere(message.to_string());
     }
     if has("not open") || has("Binary log is not") {
         return Failure::stop(code::LOG_OFF, message, "start the server with --log-bin");
@@ -190,6 +195,7 @@ impl From<LogError> for Failure {
             }
             LogError::Incident { .. } => Failure::stop(code::INCIDENT, text, NEW_SNAPSHOT),
             LogError::Gap { position, first } => after_purge(&position, &first),
+            LogError::Diverged { .. } => diverged(format!("{text}: its history is another one")),
             LogError::UnknownXa { .. } => Failure::stop(code::PREPARED, text, NEW_SNAPSHOT),
             LogError::Spool { .. } => Failure::Retry(format!("{SPOOL}: {text}")),
         }

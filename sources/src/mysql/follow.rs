@@ -26,7 +26,7 @@ use super::pause::{GOOD_CONNECTION, PAUSE_MIN, Pauses};
 use super::share::{Key, Share};
 use super::stream::{self, Out, QUEUE, Task};
 use super::{AfterPurge, MysqlConfig, Snapshot, history, snapshot};
-use crate::binlog::{Assembler, Position, Watch};
+use crate::binlog::{Assembler, GtidState, Latest, Position, Watch};
 
 /// The shortest pause after another reader with the same server id took over, so that the two do not push each other out in a loop.
 const PAUSE_DUPLICATE: Duration = Duration::from_secs(6);
@@ -108,6 +108,8 @@ struct Follower {
     watch: Watch,
     /// What the outlet has; `None`: nothing yet.
     position: Option<Position>,
+    /// The newest transaction that it has, where one is known that the log can be compared with.
+    latest: Option<Latest>,
     /// Which tables it has; `None`: no account was kept.
     extent: Option<Arc<Extent>>,
     /// The commit of Dolt whose tables the outlet has, where one is known.
@@ -129,11 +131,13 @@ impl Follower {
     fn new(config: MysqlConfig, position: Option<String>) -> Result<Follower, Failure> {
         let opts = options(&config.url, &config.tls)?;
         let watch = watch(&config.tables, opts.db_name())?;
-        let (position, extent) = position.as_deref().map(history::parsed_extent).transpose()?.unzip();
+        let parts = position.as_deref().map(history::parts).transpose()?;
+        let (position, latest, extent) =
+            parts.map_or((None, None, None), |(place, latest, extent)| (Some(place), latest, extent));
         let is_incomplete = position == Some(snapshot::INCOMPLETE);
         let commit = position.and_then(|text| resync::split(text).1);
         let position = position.filter(|_| !is_incomplete).map(history::parsed).transpose()?;
-        let extent = extent.flatten().map(Arc::new);
+        let extent = extent.map(Arc::new);
         if config.heartbeat < Duration::from_millis(100) || config.heartbeat > Duration::from_secs(3600) {
             return Err(Failure::stop(
                 code::SETTING,
@@ -157,6 +161,7 @@ impl Follower {
             opts,
             watch,
             position,
+            latest,
             commit,
             extent,
             snapshot_due,
@@ -178,6 +183,7 @@ impl Follower {
             }
             let (begin, stood) = (Instant::now(), self.position.clone());
             let (text, at_least) = match self.attempt(port).await {
+                Failure::Again => continue,
                 Failure::Retry(text) => (text, PAUSE_MIN),
                 Failure::DuplicateServerId(text) => (text, PAUSE_DUPLICATE),
                 Failure::Damaged(text) if !self.damaged => {
@@ -232,11 +238,25 @@ impl Follower {
         let mut conn = connect(&self.opts).await?;
         let silence_max = self.config.heartbeat * ANSWER_HEARTBEATS;
         let (facts, catalog) = port.waited_for(silence_max, self.ask(&mut conn, port)).await?;
-        let flavour = facts.flavour;
+        let (flavour, is_rewound) = (facts.flavour, self.rewound(&facts).is_some());
         // After the snapshot the connection has settings of its own.
         conn.disconnect().await?;
         let conn = connect(&self.opts).await?;
         match self.stream(conn, facts, catalog, port).await? {
+            // One transaction earlier the server may have no log, or know no such place,
+            Failure::Purged(_) | Failure::NotThere(_) if is_rewound => {
+                self.latest = None;
+                Ok(Failure::Again)
+            }
+            // or not be able to read what lies between.
+            damaged @ Failure::Damaged(_) => {
+                self.latest = None;
+                Ok(damaged)
+            }
+            Failure::NotThere(message) => {
+                let reason = format!("the position is not in this server's log ({message})");
+                Ok(Failure::stop(code::DIVERGED, reason, NEW_SNAPSHOT))
+            }
             Failure::Purged(message) => {
                 let position = self.position.as_ref().expect("invariant: `prepare` leaves a position");
                 Ok(history::purged(&self.opts, flavour, position.start(), &message).await)
@@ -272,7 +292,9 @@ impl Follower {
         match &self.position {
             None => {
                 let position = Position { done: facts.executed.clone(), reread: None };
-                port.message(SourceMessage::Position(SourcePosition::new(position.clone()))).await?;
+                self.latest = history::latest(conn, facts.flavour, &position.done).await?;
+                let mark = Mark { place: position.clone(), latest: self.latest.clone(), extent: None };
+                port.message(SourceMessage::Position(SourcePosition::new(mark))).await?;
                 self.position = Some(position);
             }
             Some(position) => {
@@ -305,7 +327,7 @@ impl Follower {
             return Ok(());
         }
         let clears = added::cleared(conn, self.extent.as_deref(), &self.watch).await?;
-        let mark = Mark { place, extent: Some(extent) };
+        let mark = Mark { place, latest: self.latest.clone(), extent: Some(extent) };
         match clears.is_empty() {
             true => port.message(SourceMessage::Position(SourcePosition::new(mark.clone()))).await?,
             false => self.clear(clears, mark.to_string(), port).await?,
@@ -338,7 +360,7 @@ impl Follower {
         tracing::info!("{}; what differs since its last commit is told as one transaction", lost.text().unwrap_or_default());
         self.announce(found.catalog.schemas(), port).await?;
         let position = Position { done: found.position, reread: None };
-        let mark = Mark { place: position.clone(), extent: self.extent.clone() };
+        let mark = Mark { place: position.clone(), latest: None, extent: self.extent.clone() };
         let text = with_commit(&mark, &found.step.to.hash);
         if found.difference.changes.is_empty() {
             port.message(SourceMessage::Position(text.into())).await?;
@@ -379,6 +401,7 @@ impl Follower {
         self.extent = extent;
         self.schemas = taken.catalog.schemas();
         self.position = Some(Position { done: taken.position, reread: None });
+        self.latest = taken.latest;
         self.commit = taken.commit;
         (self.snapshot_due, self.has_rows) = (false, false);
         Ok(taken.catalog)
@@ -404,6 +427,10 @@ impl Follower {
         let (out, mut queue) = mpsc::channel(QUEUE);
         let assembler = Assembler::new(watch.clone(), catalog.hints, position.clone(), &self.schemas)
             .with_spooling(self.config.spooling.clone());
+        let assembler = match self.rewound(&facts) {
+            Some((latest, before)) => assembler.behind(latest, before),
+            None => assembler,
+        };
         let added = Added::new(&self.config, self.opts.clone(), facts.flavour, self.extent.clone(), catalog.tables, expected)?;
         let task = Task {
             added,
@@ -445,6 +472,13 @@ impl Follower {
         })
     }
 
+    /// What the log is compared with from one transaction before the position, where it still has that one.
+    fn rewound(&self, facts: &Facts) -> Option<(Latest, GtidState)> {
+        let latest = self.latest.clone().filter(|latest| !facts.purged.has_passed(&latest.id))?;
+        let before = latest.before(&self.position.as_ref()?.done)?;
+        Some((latest, before))
+    }
+
     /// Where this source may share its connection, and with whom.
     fn share(&self) -> Option<(Share, Key)> {
         let key = Key { opts: without_database(&self.opts), heartbeat: self.config.heartbeat };
@@ -460,6 +494,7 @@ impl Follower {
     /// The outlet has everything up to here.
     fn stand(&mut self, mark: Mark) {
         self.position = Some(mark.place);
+        self.latest = mark.latest;
         self.extent = mark.extent;
         (self.damaged, self.forms) = (false, 0);
     }
@@ -469,7 +504,7 @@ impl Follower {
         let Some(place) = self.position.clone().filter(|_| self.is_whole()) else { return Ok(()) };
         self.commit = resync::commit_at(&self.opts, database, &place.done).await;
         let Some(commit) = &self.commit else { return Ok(()) };
-        let mark = Mark { place, extent: self.extent.clone() };
+        let mark = Mark { place, latest: None, extent: self.extent.clone() };
         port.message(SourceMessage::Position(with_commit(&mark, commit).into())).await
     }
 

@@ -6,12 +6,12 @@ use mysql_async::{Opts, Row};
 use thalweg_formulas::Code;
 
 use super::check::Facts;
-use super::connect::{Flavour, connect};
+use super::connect::{Flavour, ask_first, connect};
 use super::dolt::place::CommitPlace;
 use super::dolt::resync;
 use super::extent::Extent;
 use super::failure::{Failure, NEW_SNAPSHOT, code};
-use crate::binlog::{GtidState, Position};
+use crate::binlog::{GtidState, Latest, Position};
 
 /// A position as it was handed over once.
 pub(crate) fn parsed(text: &str) -> Result<Position, Failure> {
@@ -24,10 +24,12 @@ pub(crate) fn parsed(text: &str) -> Result<Position, Failure> {
     position.parse().map_err(|e| Failure::stop(code::SETTING, format!("the position {e}"), NEW_SNAPSHOT))
 }
 
-/// The parts of a position: the place, and which tables it is of.
-pub(crate) fn parsed_extent(text: &str) -> Result<(&str, Option<Extent>), Failure> {
+/// The parts of a position: the place, the transaction that it is behind, and which tables it is of.
+pub(crate) fn parts(text: &str) -> Result<(&str, Option<Latest>, Option<Extent>), Failure> {
     let unreadable = || Failure::stop(code::SETTING, format!("the position \"{text}\" cannot be read"), NEW_SNAPSHOT);
-    Extent::split(text).ok_or_else(unreadable)
+    let (rest, extent) = Extent::split(text).ok_or_else(unreadable)?;
+    let (place, latest) = Latest::split(rest);
+    Ok((place, latest, extent))
 }
 
 /// A position beyond the server's own belongs to another history: a restored backup, a reset log, another server.
@@ -42,7 +44,23 @@ pub(crate) fn require_same(position: &Position, server: &GtidState) -> Result<()
     };
     let stands = if server.is_empty() { "nothing".to_string() } else { server.to_string() };
     let reason = format!("this source {at}, and the server's log has only {stands}: its history is another one");
-    Err(Failure::stop(code::DIVERGED, reason, format!("connect to the right server, or {NEW_SNAPSHOT}")))
+    Err(diverged(reason))
+}
+
+/// The stop at another history.
+pub(crate) fn diverged(reason: String) -> Failure {
+    Failure::stop(code::DIVERGED, reason, format!("connect to the right server, or {NEW_SNAPSHOT}"))
+}
+
+/// What is known now of the newest transaction that this server has made, of those in `position`.
+pub(crate) async fn latest(conn: &mut Conn, flavour: Flavour, position: &GtidState) -> Result<Option<Latest>, Failure> {
+    let sql = match flavour {
+        Flavour::MariaDb => "SELECT @@server_id, '', UNIX_TIMESTAMP()",
+        Flavour::MySql => "SELECT @@server_id, @@server_uuid, UNIX_TIMESTAMP()",
+        Flavour::Dolt => return Ok(None),
+    };
+    let Some((server, uuid, seconds)) = ask_first::<(u32, String, u32)>(conn, sql).await? else { return Ok(None) };
+    Ok(position.newest_of(server, uuid.parse().ok()).map(|id| Latest { id, seconds, server }))
 }
 
 /// What was purged must have been read.

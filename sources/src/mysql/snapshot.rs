@@ -24,11 +24,12 @@ use super::estimate;
 use super::extent::Extent;
 use super::failure::{Failure, code};
 use super::follow::Port;
+use super::history;
 use super::view::{self, View};
 use super::{MysqlConfig, SnapshotEffects};
 use crate::binlog::plan::{float, json};
 use crate::binlog::temporal::Civil;
-use crate::binlog::{GtidState, Position, Watch};
+use crate::binlog::{GtidState, Latest, Position, Watch};
 
 /// Rows and bytes of one piece; a snapshot that comes in pieces needs memory for one of them.
 pub(crate) const PIECE_ROWS: usize = 10_000;
@@ -42,6 +43,8 @@ pub(crate) const INCOMPLETE: &str = "snapshot";
 pub(crate) struct Taken {
     /// The state of the log that belongs to the rows.
     pub(crate) position: GtidState,
+    /// What is known of the newest transaction in it.
+    pub(crate) latest: Option<Latest>,
     /// The layout of the tables.
     pub(crate) catalog: Catalog,
     /// The commit of Dolt that the rows are of.
@@ -67,19 +70,22 @@ pub(crate) async fn take(conn: &mut Conn, job: Job<'_>, port: &Port) -> Result<T
     let missing = if job.known.is_none() { Missing::Refused } else { Missing::Dropped };
     let View { position, catalog, as_of } = view::open(conn, job.opts, job.flavour, job.watch, missing).await?;
     let at: Option<f64> = ask_first(conn, "SELECT UNIX_TIMESTAMP(NOW(6))").await?;
+    let latest = history::latest(conn, job.flavour, &position).await?;
     let commit = as_of.as_ref().and_then(|commit| commit.parse().ok());
+    let place = Position { done: position.clone(), reread: None };
+    let text = resync::joined(&place, commit.as_ref());
     let moment = Moment {
         tables: catalog.tables.iter().collect(),
         clears: job.known.map_or_else(Vec::new, |known| clears(known, &catalog, job.watch)),
         as_of: as_of.as_deref(),
         origin: format!("snapshot:{position}"),
         at: Timestamp((at.unwrap_or_default() * 1e6).round() as i64),
-        position: resync::joined(&Position { done: position.clone(), reread: None }, commit.as_ref()),
+        position: latest.as_ref().map_or_else(|| text.clone(), |latest| format!("{text}{}", latest.behind())),
         incomplete: INCOMPLETE.to_string(),
     };
     read(conn, job, moment, port).await?;
     conn.query_drop("COMMIT").await?;
-    Ok(Taken { position, catalog, commit })
+    Ok(Taken { position, latest, catalog, commit })
 }
 
 /// The moment that rows are read of.

@@ -75,7 +75,7 @@ pub(crate) async fn run(mut task: Task, conn: Conn) -> Failure {
 
 impl Task {
     async fn read(&mut self, conn: Conn) -> Result<(), Failure> {
-        let start = self.assembler.position().start();
+        let start = self.assembler.start();
         let opened = self.answered(Dump::open(conn, self.flavour, self.server_id, self.heartbeat, start)).await?;
         let mut events = Events::Own(opened, Instant::now());
         let mut caught_up = self.announce_if_caught_up(false).await?;
@@ -87,7 +87,7 @@ impl Task {
         };
         while let Some(event) = self.next(&mut events, silence_max, caught_up).await? {
             if !self.added.is_empty() {
-                self.added.stood.clone_from(self.assembler.position());
+                self.added.stood = (self.assembler.position().clone(), self.assembler.latest().cloned());
             }
             let refused = self.assembler.event(event.header, event.body(), &mut steps);
             for step in steps.drain(..) {
@@ -159,7 +159,7 @@ impl Task {
     }
 
     async fn announce_if_caught_up(&self, done: bool) -> Result<bool, Failure> {
-        if done || !self.assembler.position().done.covers(&self.target) {
+        if done || !self.assembler.is_verified() || !self.assembler.position().done.covers(&self.target) {
             return Ok(done);
         }
         let status = if self.added.is_empty() { SourceStatus::Live(true) } else { SourceStatus::Filling(self.added.read) };
@@ -181,7 +181,8 @@ impl Task {
 
     /// What has been handed over up to here.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { place: self.assembler.position().clone(), extent: self.added.extent() }
+        let (place, latest) = (self.assembler.position().clone(), self.assembler.latest().cloned());
+        Mark { place, latest, extent: self.added.extent() }
     }
 
     /// A transaction at the time of the newest one of the log.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use thalweg_graph::ports::SourceStatus;
-use thalweg_sources::mysql::MysqlConfig;
+use thalweg_sources::mysql::{MysqlConfig, place};
 use thalweg_testkit::{MariaDb, MySql, Proxy, Server, require, require_mysql};
 
-use crate::harness::{Running, changes, config, eventually, follow, ids, line, show, start};
+use crate::harness::{Running, changes, config, eventually, follow, ids, line, purge_to, show, start, stop};
 
 /// A source over a proxy that has taken its snapshot and is live.
 fn follow_through(proxy: &Proxy) -> Running {
@@ -38,7 +38,7 @@ fn src_3_4_a_transaction_that_is_cut_in_its_middle_is_read_whole_again() {
         let transaction = source.transaction();
         assert_eq!(changes(&transaction).len(), 7_500);
         assert_ne!(source.position, before);
-        assert_eq!(source.position.as_deref(), Some(&*server.gtid()));
+        assert_eq!(source.stand(), server.gtid());
     }
     assert!(proxy.accepted() >= 5, "{}", proxy.accepted());
 }
@@ -62,6 +62,93 @@ fn src_8_a_reset_log_is_another_history() {
     );
 }
 
+/// A log that was reset and has grown beyond the position has every number in it; under the last one stands something younger. `id` is that
+/// transaction's, from the position.
+fn grown_beyond(server: &Server, reset: &str, with_change: bool, id: impl Fn(&str) -> String) {
+    server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY); INSERT INTO shop.a VALUES (1)");
+    let mut source = follow(&server.url(), &["shop.a"]);
+    if with_change {
+        server.exec("INSERT INTO shop.a VALUES (2)");
+        assert_eq!(ids(&source.transaction()), [2]);
+    }
+    let position = source.position.clone().unwrap();
+    drop(source);
+    // From where it stands it goes on, over the same log, as often as it is begun.
+    server.exec("INSERT INTO shop.a VALUES (3)");
+    for _ in 0..2 {
+        let mut source = start(config(&server.url(), &["shop.a"]), Some(&position));
+        assert_eq!(ids(&source.transaction()), [3]);
+    }
+    let second = server.query("SELECT UNIX_TIMESTAMP()");
+    eventually("the next second", || server.query("SELECT UNIX_TIMESTAMP()") != second);
+    server.exec(reset);
+    server.exec(&"INSERT INTO shop.a SELECT MAX(id) + 1 FROM shop.a;".repeat(9));
+    let text = stop(config(&server.url(), &["shop.a"]), Some(&position));
+    let (begin, rest) = text.split_once(" was read as made at ").expect(&text);
+    assert_eq!(begin, format!("E0411: transaction {}", id(&position)));
+    let (read, rest) = rest.split_once(", and the server's log has another one of that number, made at ").expect(&text);
+    let (made, rest) = rest.split_once("Z: ").expect(&text);
+    assert!(read < made, "{text}");
+    let cure = "connect to the right server, or start with a new data directory to read the tables anew";
+    assert_eq!(rest, format!("its history is another one; {cure}"));
+}
+
+#[test]
+fn src_8_a_reset_log_that_has_grown_beyond_the_position_is_told_from_the_one_before() {
+    for with_change in [true, false] {
+        if require() {
+            let id = if with_change { "0-1-4" } else { "0-1-3" };
+            grown_beyond(&MariaDb::start(), "RESET MASTER", with_change, |_| id.to_string());
+        }
+        if require_mysql() {
+            let id = |position: &str| position.split_once(";latest=").unwrap().1.split_once(',').unwrap().0.to_string();
+            grown_beyond(&MySql::start(), "RESET BINARY LOGS AND GTIDS", with_change, id);
+        }
+    }
+}
+
+/// The position's last transaction is the first that the log still has, so there is none before it to begin at.
+#[test]
+fn src_8_where_the_log_has_nothing_before_the_position_it_is_followed_uncompared() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY)");
+    let mut source = follow(&server.url(), &["shop.a"]);
+    server.exec("INSERT INTO shop.a VALUES (1)");
+    assert_eq!(ids(&source.transaction()), [1]);
+    let position = source.position.clone();
+    drop(source);
+    server.exec("FLUSH BINARY LOGS; FLUSH BINARY LOGS; INSERT INTO shop.a VALUES (2)");
+    purge_to(&server, "binlog.000003");
+    let mut source = start(config(&server.url(), &["shop.a"]), position.as_deref());
+    assert_eq!(ids(&source.transaction()), [2]);
+    let errors = source.statuses.iter().filter(|status| matches!(status, SourceStatus::Connecting { error: Some(_) }));
+    assert_eq!(errors.count(), 0, "{:?}", source.statuses);
+}
+
+/// What stands before the position is compared, and not read: it may be of tables that were not watched then, and cannot be read.
+#[test]
+fn src_8_a_transaction_that_is_only_compared_need_not_be_readable() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY); CREATE TABLE shop.b (id INT PRIMARY KEY)");
+    let mut source = follow(&server.url(), &["shop.a"]);
+    server.exec("SET GLOBAL binlog_row_metadata = NO_LOG");
+    server.exec("INSERT INTO shop.b VALUES (1)");
+    server.exec("SET GLOBAL binlog_row_metadata = FULL");
+    source.until_position("0-1-4");
+    let position = source.position.clone();
+    drop(source);
+    let mut source = start(config(&server.url(), &["shop.a", "shop.b"]), position.as_deref());
+    source.until_live();
+    server.exec("INSERT INTO shop.b VALUES (2)");
+    assert_eq!(line(&source.transaction()), "0-1-5: +b(2)");
+}
+
 /// A primary and its replica behind one address; the primary dies, the replica takes its place.
 fn failover(mut primary: impl AsMut<Server>, mut replica: impl AsMut<Server>, attach: &str, caught_up: &str, detach: &str) {
     let (primary, replica) = (primary.as_mut(), replica.as_mut());
@@ -81,7 +168,7 @@ fn failover(mut primary: impl AsMut<Server>, mut replica: impl AsMut<Server>, at
     proxy.retarget(replica.port());
     replica.exec("INSERT INTO shop.a VALUES (3)");
     assert!(line(&source.transaction()).ends_with(": +a(3)"));
-    assert_eq!(source.position.as_deref(), Some(&*replica.gtid()));
+    assert_eq!(source.stand(), replica.gtid());
 }
 
 #[test]
@@ -177,7 +264,7 @@ fn failover_at_random(round: u64) {
 
 /// The number in `0-1-42`.
 fn sequence(position: &str) -> u64 {
-    position.rsplit('-').next().unwrap().parse().unwrap()
+    place(position).rsplit('-').next().unwrap().parse().unwrap()
 }
 
 #[test]
@@ -320,7 +407,7 @@ fn amid_a_snapshot_with(more: &str) -> (MariaDb, Proxy, Running) {
     let config = config(&format!("mysql://root@127.0.0.1:{}", proxy.port()), &["shop.*"]);
     let mut source = start(MysqlConfig { clears: true, heartbeat: Duration::from_millis(100), ..config }, None);
     assert_eq!(changes(&source.transaction()).len(), 10_000);
-    assert_eq!(source.position.as_deref(), Some("snapshot;tables=shop.*"));
+    assert_eq!(source.stand(), "snapshot;tables=shop.*");
     (server, proxy, source)
 }
 
@@ -333,7 +420,7 @@ fn ends_whole(server: &Server, source: &mut Running) {
         }
     }
     assert_eq!((rows, clears > 0), (60_000, true));
-    assert_eq!(source.position, Some(format!("{};tables=shop.*", server.gtid())));
+    assert_eq!(source.stand(), format!("{};tables=shop.*", server.gtid()));
     server.exec("INSERT INTO shop.a VALUES (0, 'later')");
     assert_eq!(ids(&source.transaction()), [0]);
 }

@@ -93,7 +93,7 @@ fn src_18_a_snapshot_comes_in_pieces_and_begins_anew_if_it_was_broken_off() {
     let mut positions = Vec::new();
     while source.position.as_deref().is_none_or(|p| p.starts_with("snapshot")) {
         sizes.push(changes(&source.transaction()).len());
-        positions.push(source.position.clone().unwrap());
+        positions.push(source.stand());
     }
     // Ten thousand rows, or eight megabytes.
     assert_eq!(sizes, [10_000, 10_000, 5_000 + 9, 3]);
@@ -118,6 +118,6 @@ fn src_7_after_a_purge_the_tables_are_read_anew_if_so_configured() {
     let config = MysqlConfig { after_purge: AfterPurge::Snapshot, ..clearing(&server, &["shop.a"]) };
     let mut source = start(config, Some("0-1-3"));
     assert_eq!(next(&mut source), "-a() +a(4)");
-    assert_eq!(source.position.as_deref(), Some("0-1-5;tables=shop.a"));
+    assert_eq!(source.stand(), "0-1-5;tables=shop.a");
     source.until_live();
 }

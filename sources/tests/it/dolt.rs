@@ -72,7 +72,7 @@ fn a_marker_commit_joins_the_snapshot_to_the_log() {
         )
     );
     assert_eq!(source.schemas, layout, "the log and information_schema give the same layout");
-    assert_eq!(source.position.as_deref(), Some(&*server.gtid()));
+    assert_eq!(source.stand(), server.gtid());
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn src_27_no_commit_stands_beside_a_position_that_is_none() {
     source.transaction();
     // What is written and not committed is in no commit, however quiet it is.
     source.nothing_for(std::time::Duration::from_millis(1500));
-    assert_eq!(source.position, Some(server.gtid()));
+    assert_eq!(source.stand(), server.gtid());
 }
 
 #[test]

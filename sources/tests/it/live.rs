@@ -33,7 +33,7 @@ fn transactions_arrive_whole_and_in_order() {
     assert_eq!(line(&third), format!("{}: -orders(3, NULL)", third.origin));
     assert_eq!(&*third.source, "test");
     assert!(third.at.0 > 1_600_000_000_000_000, "{:?}", third.at);
-    assert_eq!(source.position.as_deref(), Some(&*third.origin));
+    assert_eq!(source.stand(), &*third.origin);
     // How many rows the server expects is its own affair.
     let counted = |status: SourceStatus| match status {
         SourceStatus::Snapshot(read) => SourceStatus::Snapshot(RowsRead { expected: None, ..read }),
@@ -66,7 +66,7 @@ fn unwatched_changes_move_the_position_and_domains_stand_side_by_side() {
     source.until_position("0-1-5,1-1-2");
     server.exec("SET gtid_domain_id = 2; INSERT INTO shop.a VALUES (1)");
     assert_eq!(line(&source.transaction()), "2-1-1: +a(1)");
-    assert_eq!(source.position.as_deref(), Some("0-1-5,1-1-2,2-1-1"));
+    assert_eq!(source.stand(), "0-1-5,1-1-2,2-1-1");
     drop(source);
     // From the first event of the log: the sequence and the unwatched table are not seen.
     let mut source = start(config, Some(""));
@@ -183,7 +183,7 @@ pub fn xa(server: &Server) {
     source.until_live();
     server.exec("USE shop; XA COMMIT 'one', 'b', 3; XA START 'p'; INSERT INTO a VALUES (5); XA END 'p'; XA COMMIT 'p' ONE PHASE");
     assert_eq!(line(&source.transaction()), "0-1-7: +a(1) +a(2)");
-    assert_eq!(source.position.as_deref(), Some("0-1-7"));
+    assert_eq!(source.stand(), "0-1-7");
     assert_eq!(line(&source.transaction()), "0-1-8: +a(5)");
     source.nothing_for(Duration::from_millis(700));
 }

@@ -51,11 +51,11 @@ fn src_10_positions_of_several_domains_resume() {
     server.exec("SET gtid_domain_id = 1; INSERT INTO shop.a VALUES (1); SET gtid_domain_id = 2; INSERT INTO shop.a VALUES (2)");
     assert_eq!(line(&source.transaction()), "1-1-1: +a(1)");
     let position = source.position.clone();
-    assert_eq!(position.as_deref(), Some("0-1-2,1-1-1"));
+    assert_eq!(source.stand(), "0-1-2,1-1-1");
     drop(source);
     let mut source = start(crate::harness::config(&server.url(), &["shop.a"]), position.as_deref());
     assert_eq!(line(&source.transaction()), "2-1-1: +a(2)");
-    assert_eq!(source.position.as_deref(), Some("0-1-2,1-1-1,2-1-1"));
+    assert_eq!(source.stand(), "0-1-2,1-1-1,2-1-1");
 }
 
 #[test]

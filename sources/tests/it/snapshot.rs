@@ -88,7 +88,7 @@ fn src_18_a_snapshot_of_several_pieces_is_one_transaction_where_that_is_asked_fo
             assert!(matches!(transaction.body, Body::Fill(_)), "in one: {in_one}");
             let is_last = i + 1 == sizes.len();
             let place = if is_last { server.gtid() } else { "snapshot".into() };
-            assert_eq!(source.position, Some(place + ";tables=shop.a"), "in one: {in_one}");
+            assert_eq!(source.stand(), place + ";tables=shop.a", "in one: {in_one}");
         }
         source.until_live();
     }
@@ -104,7 +104,7 @@ fn a_snapshot_is_taken_as_the_settings_say() {
     let mut config = config(&server.url_of("shop"), &[]);
     let mut source = start(config.clone(), None);
     assert_eq!(line(&source.transaction()), "snapshot:0-1-5: fill +a(1) +b(5) +b(5)");
-    assert_eq!(source.position.as_deref(), Some("0-1-5"));
+    assert_eq!(source.stand(), "0-1-5");
     source.until_live();
 
     config.snapshot = Snapshot::Always;
@@ -115,7 +115,7 @@ fn a_snapshot_is_taken_as_the_settings_say() {
     config.snapshot = Snapshot::Never;
     let mut source = start(config.clone(), None);
     source.until_live();
-    assert_eq!(source.position.as_deref(), Some("0-1-5"));
+    assert_eq!(source.stand(), "0-1-5");
     server.exec("INSERT INTO shop.a VALUES (2)");
     assert_eq!(line(&source.transaction()), "0-1-6: +a(2)");
     let tables: Vec<String> = source.schemas.iter().map(|s| format!("{} {:?}", s.table, s.key)).collect();

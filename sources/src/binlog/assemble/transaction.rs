@@ -9,6 +9,7 @@ use super::super::DecodeError;
 use super::super::control::{self, Flavour};
 use super::super::frame::{Header, kind};
 use super::super::gtid_event::{self, Bounds, GtidEvent, Xa, Xid};
+use super::super::latest::Latest;
 use super::super::log_error::LogError;
 use super::super::position::{Place, TransactionId};
 use super::super::statement::{self, Name, Rewrite, Statement};
@@ -28,10 +29,23 @@ impl Assembler {
             None => TransactionId::Place(self.place(header.end.saturating_sub(header.size))?),
         };
         let delivered = self.delivered.as_ref().is_some_and(|d| d.has_passed(&id));
+        self.verify(header, &id, delivered)?;
         let is_xa = event.xa != Xa::None;
         let GtidEvent { bounds, xa, .. } = event;
         let (changes, cause, altered, rewritten) = (Gathered::default(), None, false, Vec::new());
-        self.group = Some(Group { id, bounds, xa, delivered, is_xa, changes, cause, altered, rewritten });
+        self.group =
+            Some(Group { id, seconds: header.timestamp, bounds, xa, delivered, is_xa, changes, cause, altered, rewritten });
+        Ok(())
+    }
+
+    /// Compares what the log has under the number of the newest transaction that was read. Should that not come, nothing can be said.
+    fn verify(&mut self, header: Header, id: &TransactionId, delivered: bool) -> Result<(), LogError> {
+        match &self.latest {
+            Some(latest) if self.unverified && latest.id == *id => latest.verify(header, self.server)?,
+            _ if delivered => return Ok(()),
+            _ => {}
+        }
+        self.unverified = false;
         Ok(())
     }
 
@@ -161,6 +175,9 @@ impl Assembler {
             return Ok(());
         }
         self.position.done.pass(&group.id, end.as_ref());
+        if end.is_none() {
+            self.latest = Some(Latest { id: group.id.clone(), seconds: group.seconds, server: self.server });
+        }
         if group.altered {
             steps.push(Step::Altered { rewritten: group.rewritten });
         }

@@ -92,7 +92,8 @@ impl Poller {
             let reason = format!("a branch looked at every {:?}", polling.every);
             return Err(Failure::stop(code::SETTING, reason, "set `poll` from 10ms to 1h"));
         }
-        let (position, extent) = position.as_deref().map(history::parsed_extent).transpose()?.unzip();
+        let parts = position.as_deref().map(history::parts).transpose()?;
+        let (position, extent) = parts.map(|(place, _, extent)| (place, extent)).unzip();
         let is_incomplete = position == Some(snapshot::INCOMPLETE);
         let stand = match position {
             None | Some(snapshot::INCOMPLETE) => Stand::Nowhere,

@@ -26,7 +26,7 @@ fn transactions_arrive_whole_and_in_order() {
          DELETE FROM orders WHERE id = 3; CREATE TABLE third AS SELECT * FROM orders",
     );
     assert_eq!(next(&server, &mut source), "U:5: +orders(2, \"new\") +orders(3, NULL) ~orders(2, \"new\" -> 2, \"paid\")");
-    assert_eq!(short(&server, source.position.as_ref().unwrap()), "U:1-5");
+    assert_eq!(short(&server, &source.stand()), "U:1-5");
     assert_eq!(next(&server, &mut source), "U:7: +orders(5, \"x\")");
     assert_eq!(next(&server, &mut source), "U:8: -orders(3, NULL)");
     source.until_position(&server.gtid());
@@ -130,7 +130,7 @@ fn src_14_changes_of_an_xa_transaction_happen_at_its_commit() {
     source.until_live();
     server.exec("USE shop; XA COMMIT 'one', 'b', 3; XA START 'p'; INSERT INTO a VALUES (5); XA END 'p'; XA COMMIT 'p' ONE PHASE");
     assert_eq!(next(&server, &mut source), "U:7: +a(1) +a(2)");
-    assert_eq!(short(&server, source.position.as_ref().unwrap()), "U:1-7");
+    assert_eq!(short(&server, &source.stand()), "U:1-7");
     assert_eq!(next(&server, &mut source), "U:8: +a(5)");
     source.nothing_for(Duration::from_millis(700));
 }
