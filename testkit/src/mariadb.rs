@@ -69,6 +69,15 @@ impl MariaDb {
         MariaDb(Server::start(MariaDb::recipe(&installed(), template::mariadb11(&program), program, &[]), options))
     }
 
+    /// Stops this server and starts 11.8 on its data, as an upgrade in place does.
+    ///
+    /// # Panics
+    /// As [`MariaDb::start_11`].
+    pub fn upgrade_to_11(&mut self) {
+        let program = Private::MariaDb11.program().unwrap_or_else(|| panic!("no MariaDB 11.8 is there; run ./test once"));
+        self.0.become_another(program, "--no-defaults"); // It says so itself.
+    }
+
     /// `first` comes before every other option.
     fn recipe(programs: &Programs, template: PathBuf, program: PathBuf, first: &[&str]) -> Recipe {
         Recipe {

@@ -161,6 +161,14 @@ impl Server {
         }
     }
 
+    /// Stops the server in an orderly way and starts another program on its data and its port, without an option that it does not know.
+    pub(crate) fn become_another(&mut self, program: PathBuf, unknown: &str) {
+        self.shutdown();
+        self.recipe.program = program;
+        self.recipe.options.retain(|option| option != unknown);
+        self.restart();
+    }
+
     /// Stops the server in an orderly way; its data stays.
     pub fn shutdown(&mut self) {
         if self.recipe.manner == Manner::Mysqld

@@ -167,6 +167,9 @@ fn of_dump(message: &str) -> Failure {
     {
         return Failure::NotThere(message.to_string());
     }
+    if has("GTID_MODE") {
+        return Failure::stop(code::GTID_MODE, message, "run on the server: SET PERSIST gtid_mode = ON");
+    }
     if has("not open") || has("Binary log is not") {
         return Failure::stop(code::LOG_OFF, message, "start the server with --log-bin");
     }
@@ -208,5 +211,68 @@ pub(crate) fn lower(message: &str) -> String {
     match (chars.next(), chars.clone().next()) {
         (Some(first), Some(second)) if second.is_lowercase() => first.to_lowercase().chain(chars).collect(),
         _ => message.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What MariaDB 10.11 and 11.8 and MySQL 8 and 9 say as error 1236.
+    #[test]
+    fn src_7_every_reason_of_error_1236_is_told_by_its_text() {
+        let place = "; the first event '.' at 4, the last event read from 'binlog.000002' at 1021, the last byte read from 'binlog.000002' at 1040.";
+        for (wanted, message) in [
+            ("purged", "Could not find first log file name in binary log index file"),
+            ("purged", "could not find next log"),
+            (
+                "purged",
+                "Could not find GTID state requested by slave in any binlog files. Probably the slave state is too old and required binlog files have been purged.",
+            ),
+            (
+                "purged",
+                "Cannot replicate because the source purged required binary logs. Replicate the missing transactions from elsewhere, or provision a new replica from backup. Consider increasing the source's binary log expiration period. The GTID set sent by the replica is 'x', and the missing transactions are 'y'",
+            ),
+            (
+                "not there",
+                "Error: connecting slave requested to start from GTID 0-1-41, which is not in the master's binlog. Since the master's binlog contains GTIDs with higher sequence numbers, it probably means that the slave has diverged due to executing extra erroneous transactions",
+            ),
+            ("not there", "Error: connecting slave requested to start from GTID 0-1-900, which is not in the master's binlog"),
+            (
+                "not there",
+                "The binlog on the master is missing the GTID 0-1-41 requested by the slave (even though both a prior and a subsequent sequence number does exist), and GTID strict mode is enabled",
+            ),
+            (
+                "not there",
+                "Replica has more GTIDs than the source has, using the source's SERVER_UUID. This may indicate that the end of the binary log was truncated or that the last binary log file was lost",
+            ),
+            (
+                "another reader",
+                "A slave with the same server_uuid/server_id as this slave has connected to the master; the first event '.' at 4",
+            ),
+            ("another reader", "A replica with the same server_uuid/server_id as this replica has connected to the source"),
+            ("stop E0403", "Binary log is not open"),
+            (
+                "stop E0420",
+                "The replication sender thread cannot start in AUTO_POSITION mode: this server has GTID_MODE = OFF instead of ON.",
+            ),
+            ("damaged", "event read from binlog did not pass crc check"),
+            ("damaged", "bogus data in log event"),
+            ("damaged", &format!("binlog truncated in the middle of event; consider out of disk space on master{place}")),
+            ("damaged", &format!("log event entry exceeded max_allowed_packet; Increase max_allowed_packet on master{place}")),
+            ("retry", "memory allocation failed reading log event"),
+            ("retry", "Failed to reopen the log file"),
+        ] {
+            let told = match of_dump(message) {
+                Failure::Purged(_) => "purged".to_string(),
+                Failure::NotThere(_) => "not there".to_string(),
+                Failure::DuplicateServerId(_) => "another reader".to_string(),
+                Failure::Damaged(_) => "damaged".to_string(),
+                Failure::Retry(_) => "retry".to_string(),
+                Failure::Stop(text) => format!("stop {}", &text[..5]),
+                other => format!("{other:?}"),
+            };
+            assert_eq!(told, wanted, "{message}");
+        }
     }
 }

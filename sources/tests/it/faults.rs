@@ -67,6 +67,10 @@ pub fn two_readers(server: &Server) {
     let status = first.until("being pushed out", |s| matches!(s, SourceStatus::Connecting { error: Some(_) }));
     let text = "E0412: another reader has the same server id; give each its own `server_id`, or none for a random one";
     assert_eq!(status, SourceStatus::Connecting { error: Some(text.into()) });
+    // Two that push each other out wait three seconds each, so neither comes more than ten times a minute.
+    let pushed = Instant::now();
+    first.until("the next connection", |s| matches!(s, SourceStatus::Live(_)));
+    assert!(pushed.elapsed() >= Duration::from_secs(3), "it came back after {:?}", pushed.elapsed());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use thalweg_testkit::{MariaDb, require_mariadb11};
 
-use crate::harness::{line, start};
+use crate::harness::{follow, line, start};
 use crate::live::{self, COMPRESSED};
 use crate::types::{MARIADB, Print};
 use crate::{added, ddl, faults, marks, share, snapshot, tls, types};
@@ -133,5 +133,37 @@ fn src_25_a_transaction_that_a_sink_wrote_says_which_effect_it_was() {
 fn sources_of_one_server_hold_one_connection_through_lag_and_crash() {
     if require_mariadb11() {
         share::one_connection(MariaDb::start_11(&[]));
+    }
+}
+
+/// Stopped by one version, started by the next: the source waits, and goes on. A reader that comes later reads the files of both.
+#[test]
+fn src_6_an_upgrade_is_read_across() {
+    if !require_mariadb11() {
+        return;
+    }
+    let mut server = MariaDb::start_with(COMPRESSED);
+    server.exec("CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY, note TEXT, at TIMESTAMP(6) NULL)");
+    let mut source = follow(&server.url(), &["shop.a"]);
+    let insert = |id: u32| format!("INSERT INTO shop.a VALUES ({id}, REPEAT('n', 500), '2024-02-29 12:00:00.5')");
+    server.exec(&insert(1));
+    let first = source.transaction();
+    let begin = source.position.clone();
+    server.upgrade_to_11();
+    assert!(server.query("SELECT VERSION()")[0][0].starts_with("11.8"));
+    server.exec(&format!("{}; UPDATE shop.a SET note = 'new' WHERE id = 1", insert(2)));
+    let told = [first, source.transaction(), source.transaction()].map(|transaction| line(&transaction));
+    let n = "n".repeat(500);
+    assert_eq!(
+        told.clone().map(|line| line.replace(&n, "n…")),
+        [
+            "0-1-3: +a(1, \"n…\", @1709208000500000)",
+            "0-1-4: +a(2, \"n…\", @1709208000500000)",
+            "0-1-5: ~a(1, \"n…\", @1709208000500000 -> 1, \"new\", @1709208000500000)",
+        ]
+    );
+    for (position, rest) in [(Some("0-1-2"), &told[..]), (begin.as_deref(), &told[1..])] {
+        let mut later = start(crate::harness::config(&server.url(), &["shop.a"]), position);
+        rest.iter().for_each(|wanted| assert_eq!(line(&later.transaction()), *wanted));
     }
 }
