@@ -25,7 +25,7 @@ use super::extent::{Column, Extent, Mark, Partial, Read};
 use super::failure::Failure;
 use super::fill::{Beside, By, Fills, Parted, Ready, Want};
 use super::snapshot::{PIECE_BYTES, PIECE_ROWS, Rows, insert, size};
-use super::stream::{Out, Task};
+use super::stream::{Out, Task, answered};
 use super::view::{self, View};
 use super::{MysqlConfig, Snapshot, SnapshotEffects};
 use crate::binlog::{GtidState, Latest, Position, Rewritten, TransactionId, Watch};
@@ -360,7 +360,7 @@ impl Task {
         }
         if self.added.pause().is_some_and(|pause| pause.is_zero()) {
             let done = self.assembler.position().done.clone();
-            self.added.begin(&done).await?;
+            answered(self.heartbeat, self.added.begin(&done)).await?;
             self.hand_over_ready().await?;
         }
         if self.added.is_empty() {
@@ -418,8 +418,9 @@ impl Task {
             let in_pieces = may_part && (updates || beside != Beside::All);
             piece.extend((beside != Beside::Nothing && !updates).then(|| Change::clear(table.schema.clone())));
             let mut bytes = 0;
-            let mut rows = Rows::of(&mut conn, table, view.as_of.as_deref(), "").await?;
-            while let Some(cells) = rows.next().await? {
+            let asked = Rows::of(&mut conn, table, view.as_of.as_deref(), "");
+            let mut rows = answered(self.heartbeat, asked).await?;
+            while let Some(cells) = answered(self.heartbeat, rows.next()).await? {
                 bytes += size(&cells);
                 let row = insert(&table.schema, &table.readings, cells)?;
                 piece.push(if updates { Change { op: Op::Upsert, ..row } } else { row });

@@ -73,10 +73,16 @@ pub(crate) async fn run(mut task: Task, conn: Conn) -> Failure {
     }
 }
 
+/// The server's answer, unless it takes too long: where it is asked something there are no heartbeats.
+pub(crate) async fn answered<T>(heartbeat: Duration, asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let silence_max = heartbeat * ANSWER_HEARTBEATS;
+    tokio::time::timeout(silence_max, asked).await.unwrap_or_else(|_| Err(Failure::silent(silence_max)))
+}
+
 impl Task {
     async fn read(&mut self, conn: Conn) -> Result<(), Failure> {
         let start = self.assembler.start();
-        let opened = self.answered(Dump::open(conn, self.flavour, self.server_id, self.heartbeat, start)).await?;
+        let opened = answered(self.heartbeat, Dump::open(conn, self.flavour, self.server_id, self.heartbeat, start)).await?;
         let mut events = Events::Own(opened, Instant::now());
         let mut caught_up = self.announce_if_caught_up(false).await?;
         let mut passed = 0;
@@ -139,19 +145,13 @@ impl Task {
         }
     }
 
-    /// The server's answer, unless it takes too long: where it is asked something there are no heartbeats.
-    async fn answered<T>(&self, asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let silence_max = self.heartbeat * ANSWER_HEARTBEATS;
-        tokio::time::timeout(silence_max, asked).await.unwrap_or_else(|_| Err(Failure::silent(silence_max)))
-    }
-
     /// Reads the layout of the tables again, on a connection of its own; the rows of some may hold something else.
     async fn read_layout(&mut self, rewritten: Vec<Rewritten>) -> Result<(), Failure> {
         let asked = async {
             let mut conn = connect(&self.opts).await?;
             Catalog::read(&mut conn, self.flavour, &self.watch, Missing::Dropped).await
         };
-        let catalog = self.answered(asked).await?;
+        let catalog = answered(self.heartbeat, asked).await?;
         let schemas = catalog.schemas();
         self.assembler.learn(catalog.hints, &schemas);
         self.added.learn(catalog.tables, rewritten);

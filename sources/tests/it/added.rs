@@ -8,7 +8,7 @@ use thalweg_graph::ports::SourceStatus;
 use thalweg_graph::transaction::Body;
 use thalweg_graph::{Change, Op, Row, Transaction};
 use thalweg_sources::mysql::{MysqlConfig, SnapshotEffects};
-use thalweg_testkit::{MariaDb, MySql, Server, require, require_mysql};
+use thalweg_testkit::{MariaDb, MySql, Proxy, Server, require, require_mysql};
 
 use crate::harness::{Running, changes, config, line, show, start};
 
@@ -388,4 +388,45 @@ fn mysql9_src_18_after_the_snapshot_no_select_is_needed() {
     if require_mysql() {
         without_select(&MySql::start(), "REPLICATION SLAVE, REPLICATION CLIENT");
     }
+}
+
+/// All connections are up and nothing comes over them, amid the rows of an added table: chunks, or a view where the table has no key.
+fn silent_amid(server: &Server, table: &str) {
+    let position = stood(server);
+    let proxy = Proxy::to(server.port());
+    proxy.delay(Duration::from_millis(2));
+    let url = format!("mysql://root@127.0.0.1:{}", proxy.port());
+    let heartbeat = Duration::from_millis(100);
+    let settings = MysqlConfig { clears: true, heartbeat, ..config(&url, &["shop.a", table]) };
+    let mut source = start(settings, position.as_deref());
+    let mut mirror = Mirror::default();
+    while mirror.chunks == 0 {
+        source.any("a first piece").iter().for_each(|transaction| mirror.take(transaction));
+    }
+    proxy.stall(true);
+    let given_up = |source: &Running| {
+        source.statuses.iter().any(|s| matches!(s, SourceStatus::Connecting { error: Some(e) } if e.contains("no sign of life")))
+    };
+    while !given_up(&source) {
+        source.any("a silent server").iter().for_each(|transaction| mirror.take(transaction));
+    }
+    proxy.cut();
+    proxy.delay(Duration::ZERO);
+    proxy.stall(false);
+    mirror.until_live(&mut source);
+    assert_eq!(mirror.rows(table), truth(server, table));
+}
+
+#[test]
+fn src_5_a_server_that_falls_silent_while_a_table_is_read_in_is_given_up() {
+    if !require() {
+        return;
+    }
+    let server = MariaDb::start();
+    server.exec(
+        "CREATE DATABASE shop; USE shop; CREATE TABLE a (id INT PRIMARY KEY); CREATE TABLE b (id INT PRIMARY KEY, note TEXT)",
+    );
+    server.exec("USE shop; INSERT INTO b SELECT seq, REPEAT('n', 100) FROM seq_1_to_60000; CREATE TABLE c AS SELECT * FROM b");
+    silent_amid(&server, "shop.b");
+    silent_amid(&server, "shop.c");
 }
