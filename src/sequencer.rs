@@ -118,7 +118,8 @@ impl Batch {
 impl Sequencer {
     /// Goes on where `engine` stands, with the timers that wait.
     pub fn new(mut engine: Engine, plan: Arc<Plan>, timers: Vec<Timer>, at: Timestamp) -> Self {
-        let timers = Timers::new(plan.clone(), timers);
+        let mut timers = Timers::new(plan.clone(), timers);
+        engine.appointments().iter().for_each(|due| timers.appoint(*due));
         let trainer = Trainer::new(plan.clone(), &mut engine);
         Self { engine, plan, waiting: VecDeque::new(), timers, trainer, at, clock: Timestamp(i64::MIN) }
     }

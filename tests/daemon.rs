@@ -10,6 +10,7 @@ mod daemon {
     mod back;
     mod backup;
     mod bar;
+    mod clocked;
     mod crash;
     mod doctor;
     mod dolt;

@@ -19,6 +19,7 @@ use crate::edges::sessions::Visit;
 use crate::intake::{Arrival, Mapping};
 use crate::memory::Memory;
 use crate::region::closing::Latecomer;
+use crate::region::moments::Moment;
 use crate::state::{Directory, KeyHash, Kind};
 use crate::triggers::Triggers;
 
@@ -33,13 +34,15 @@ pub struct EpochInfo {
     pub fill: bool,
     /// It is too large to be held: its changes come in parts.
     pub large: bool,
+    /// What the clock publishes in it.
+    pub moment: Option<Arc<Moment>>,
 }
 
 impl EpochInfo {
     /// Of a transaction that is held.
     pub fn of(transaction: &Transaction) -> EpochInfo {
         let fill = matches!(transaction.body, Body::Fill(_));
-        EpochInfo { at: transaction.at, origin: transaction.origin.clone(), fill, large: false }
+        EpochInfo { at: transaction.at, origin: transaction.origin.clone(), fill, large: false, moment: None }
     }
 }
 

@@ -24,6 +24,7 @@ use crate::intake::{Arrival, Mapping, MappingId, Router, What, errors};
 use crate::memory::condition_name;
 use crate::names::Target;
 use crate::outcome;
+use crate::region::moments::Moment;
 use crate::shard::{Ingress, Shard};
 use crate::state::{KeyBuf, KeyHash};
 use crate::wiring::local::Local;
@@ -184,7 +185,8 @@ impl Driver {
     /// Puts a transaction's changes where their documents live.
     fn add(&mut self, epoch: Epoch, transaction: Transaction, open: &mut Open) {
         let Transaction { origin, at, body, .. } = transaction;
-        open.infos.push(EpochInfo { at, origin, fill: matches!(body, Body::Fill(_)), large: false });
+        let moment = if let Body::Timer(timer) = &body { Moment::of(&self.plan, timer) } else { None };
+        open.infos.push(EpochInfo { at, origin, fill: matches!(body, Body::Fill(_)), large: false, moment });
         match body {
             Body::Changes(changes) | Body::Fill(changes) => match self.one_mapping(&changes) {
                 Some(id) => {
@@ -430,6 +432,11 @@ impl Driver {
         (0..self.workers()).flat_map(|worker| self.with(worker, of(targets.clone()))).collect()
     }
 
+    /// The times for which documents wait, in no order.
+    pub fn appointments(&mut self) -> Vec<Timestamp> {
+        (0..self.workers()).flat_map(|worker| self.with(worker, |shard| shard.appointments())).collect()
+    }
+
     /// All documents, in no order.
     pub fn documents(&mut self) -> Vec<Document> {
         (0..self.workers()).flat_map(|worker| self.with(worker, |shard| shard.documents())).collect()
@@ -483,7 +490,7 @@ fn keyed_rules(plan: &Plan) -> HashMap<Arc<str>, bool> {
 
 /// An epoch without a transaction, in which nothing fires.
 fn filled() -> EpochInfo {
-    EpochInfo { at: Timestamp::default(), origin: "".into(), fill: true, large: false }
+    EpochInfo { at: Timestamp::default(), origin: "".into(), fill: true, large: false, moment: None }
 }
 
 /// The worker of the document that a change is about; a change that names none is refused on the first.

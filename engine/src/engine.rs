@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use thalweg_formulas::{Cell, Value};
+use thalweg_formulas::{Cell, Timestamp, Value};
 use thalweg_graph::outcome::{Deltas, Document, Key, NodeStats};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Change, Epoch, Outcome, Plan, Transaction};
@@ -121,6 +121,15 @@ impl Engine {
     pub fn resume_at(&mut self, epoch: Epoch) {
         self.driver.thaw(epoch);
         self.epoch = epoch;
+    }
+
+    /// The times for which documents wait to be published, sorted, each once: what outcomes have asked for and has not come yet, also over a
+    /// restart.
+    pub fn appointments(&mut self) -> Vec<Timestamp> {
+        let mut times = self.driver.appointments();
+        times.sort_unstable();
+        times.dedup();
+        times
     }
 
     /// What rows cannot rebuild, at the last closed epoch; sorted, so that equal states are equal bytes.

@@ -24,6 +24,8 @@ pub fn sort(outcome: &mut Outcome) {
         let place = a.epoch.cmp(&b.epoch).then_with(|| a.rule.cmp(&b.rule));
         place.then_with(|| by_key(&a.key, &b.key)).then_with(|| a.due.cmp(&b.due))
     });
+    outcome.appointments.sort_unstable();
+    outcome.appointments.dedup();
     sort_unless_sorted(&mut outcome.cancelled, |a: &TimerCancelled, b: &TimerCancelled| {
         let place = a.epoch.cmp(&b.epoch).then_with(|| a.rule.cmp(&b.rule));
         place.then_with(|| a.table.cmp(&b.table)).then_with(|| by_key(&a.key, &b.key))
@@ -51,6 +53,7 @@ pub fn merge(into: &mut Outcome, mut part: Outcome) {
     into.errors.append(&mut part.errors);
     into.timers.append(&mut part.timers);
     into.cancelled.append(&mut part.cancelled);
+    into.appointments.append(&mut part.appointments);
     into.counts = add(into.counts, part.counts);
 }
 

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use thalweg_formulas::{Cell, Value};
+use thalweg_formulas::{Cell, Timestamp, Value};
 use thalweg_graph::outcome::{Deltas, Document, NodeStats};
 use thalweg_graph::plan::{REMINDER, TableId};
 use thalweg_graph::state::EngineState;
@@ -308,7 +308,13 @@ impl Shard {
     /// The thaw has run: what is left of the state from before comes to its place.
     pub fn thawed(&mut self) {
         self.regions.iter_mut().for_each(|region| region.restore_held(&mut self.context));
+        self.regions.iter().for_each(|region| region.restore_clocks(&mut self.context));
         self.context.memory = Memory::default();
+    }
+
+    /// The times for which documents wait here.
+    pub fn appointments(&self) -> Vec<Timestamp> {
+        self.regions.iter().flat_map(Region::appointments).collect()
     }
 
     /// What rows cannot rebuild, in no order.

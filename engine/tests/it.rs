@@ -11,6 +11,8 @@ mod oracle;
 #[path = "it/random.rs"]
 mod random;
 
+#[path = "it/clocks.rs"]
+mod clocks;
 #[path = "it/cost.rs"]
 mod cost;
 #[path = "it/derived.rs"]

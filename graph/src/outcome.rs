@@ -32,8 +32,19 @@ pub struct Outcome {
     pub timers: Vec<TimerArmed>,
     /// Timers taken back, sorted by (epoch, rule, key). A row's come before those that the same epoch arms.
     pub cancelled: Vec<TimerCancelled>,
+    /// Moments at which fields of documents are to be published, sorted, each once.
+    pub appointments: Vec<Appointment>,
     /// Counters of the step.
     pub counts: Counts,
+}
+
+/// A document that is to be published at a time of its own. Which one it is the engine knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Appointment {
+    /// When it began to wait.
+    pub epoch: Epoch,
+    /// When it is published.
+    pub due: Timestamp,
 }
 
 /// One field of one document changed.

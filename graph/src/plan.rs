@@ -53,6 +53,8 @@ pub struct Plan {
     pub nearest: Vec<Nearest>,
     /// What fields are moved towards; goals that share their fields are one.
     pub goals: Vec<Goal>,
+    /// Fields that the clock publishes.
+    pub clocked: Vec<Clocked>,
 }
 
 /// Position of a table in the plan.
@@ -431,21 +433,62 @@ pub struct Cancel {
     pub inputs: Vec<ReactionInput>,
 }
 
-/// An event that comes by the calendar.
+/// What comes by the calendar: an event, or a moment at which fields are published.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
-    /// Its name.
+    /// Its name; of one that publishes fields, what its moments' timers have in their key.
     pub name: Arc<str>,
     /// When.
-    pub cron: crate::schedule::Cron,
-    /// The event that it raises.
+    pub times: crate::schedule::Times,
+    /// The event that it raises; [`PUBLISH`] where fields are published.
     pub event: Arc<str>,
-    /// The table for whose rows it is raised: the schedule's own, which has none, or the one it is `on`.
+    /// The table for whose rows it is raised: the schedule's own, which has none, or the one it is `on`. Of no meaning where fields are
+    /// published.
     pub table: TableId,
     /// Whether it is raised for each row of the table.
     pub each_row: bool,
     /// What becomes of times that passed while nothing ran.
     pub misfire: crate::schedule::Misfire,
+    /// It publishes fields ([`Plan::clocked`]).
+    pub publishes: bool,
+}
+
+/// The event of timers that publish fields. They are of the table `""`; their key holds the names of the schedules whose moment it is, and the time
+/// up to which documents that wait for a time of their own are published.
+pub const PUBLISH: &str = "publish fields";
+
+/// What a moment writes to [`Clocked::waits`] before the cell runs.
+pub const OPENED: i64 = -1;
+
+/// A field that the clock publishes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clocked {
+    /// Its region.
+    pub region: RegionId,
+    /// A self-reference there of type int: above 0 where the value that is computed waits to be published. Where it finds [`OPENED`] as its own value it is 0.
+    pub waits: SlotId,
+    /// What makes the moment.
+    pub by: Opens,
+    /// The name under which a document's own moment is known over a restart.
+    pub due_name: Arc<str>,
+}
+
+/// What makes the moment at which the clock publishes a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opens {
+    /// A schedule (its place in [`Plan::schedules`]): all documents that wait, at once.
+    Schedule(u32),
+    /// So many microseconds after the document has begun to wait.
+    After(i64),
+    /// The time in a slot of the same region, or [`SOONEST`] from now where that has passed.
+    At(SlotId),
+}
+
+impl Opens {
+    /// Whether each document has a moment of its own.
+    pub fn is_of_document(self) -> bool {
+        !matches!(self, Opens::Schedule(_))
+    }
 }
 
 /// What triggers a reaction.

@@ -20,6 +20,33 @@ pub struct Cron {
     zone_name: Arc<str>,
 }
 
+/// When a schedule comes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Times {
+    /// At the times that a pattern names.
+    Cron(Box<Cron>),
+    /// At the multiples of so many microseconds since 1970 in UTC.
+    Every(i64),
+}
+
+impl Times {
+    /// The first time after `at`. `None` beyond the calendar's end.
+    pub fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
+        match self {
+            Times::Cron(cron) => cron.next_after(at),
+            Times::Every(span) => at.0.div_euclid(*span).checked_add(1)?.checked_mul(*span).map(Timestamp),
+        }
+    }
+
+    /// In words, as they tell one schedule from another: `0 3 * * * UTC`, `every 5m`.
+    pub fn text(&self) -> String {
+        match self {
+            Times::Cron(cron) => cron.text(),
+            Times::Every(span) => format!("every {}", crate::show::delay(*span)),
+        }
+    }
+}
+
 /// What becomes of times that passed while nothing ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Misfire {
@@ -115,6 +142,19 @@ mod tests {
         assert_eq!(times("@daily", "UTC", "2026-12-31T12:00:00Z", 1), ["2027-01-01T00:00:00Z"]);
         assert_eq!(times("0 9 29 2 *", "UTC", "2026-01-01T00:00:00Z", 1), ["2028-02-29T09:00:00Z"]);
         assert_eq!(times("0 9 * * MON-FRI", "UTC", "2026-11-20T10:00:00Z", 1), ["2026-11-23T09:00:00Z"]);
+    }
+
+    #[test]
+    fn spans_are_counted_from_1970() {
+        let every = Times::Every(300_000_000);
+        let next = |text: &str| {
+            every.next_after(at(text)).map(|next| jiff::Timestamp::from_microsecond(next.0).expect("a time").to_string())
+        };
+        assert_eq!(next("2026-11-22T03:00:00Z").as_deref(), Some("2026-11-22T03:05:00Z"));
+        assert_eq!(next("2026-11-22T03:04:59.999999Z").as_deref(), Some("2026-11-22T03:05:00Z"));
+        assert_eq!(next("1969-12-31T23:59:59Z").as_deref(), Some("1970-01-01T00:00:00Z"));
+        assert_eq!(every.next_after(Timestamp(i64::MAX)), None);
+        assert_eq!(every.text(), "every 5m");
     }
 
     #[test]

@@ -260,7 +260,7 @@ impl From<PolicySpec> for TimingSpec {
     }
 }
 
-/// A timing policy as it was written: one of `when`, `on_completion` and `batch`.
+/// A timing policy as it was written: one of `when`, `on_completion`, `batch`, `every`, `cron` and `at`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicySpec {
@@ -273,6 +273,24 @@ pub struct PolicySpec {
     /// How many changes are published at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<u64>,
+    /// Beside `batch`: how long after the first change that waits the value is published in any case, `"5s"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub or_after: Option<String>,
+    /// How far apart the moments are at which the value is published, `"5m"`; they are counted from 1970 in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<String>,
+    /// The moments at which the value is published, as in [`ScheduleSpec::cron`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    /// The zone of `cron`; without, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// A formula over the document that gives the time at which its value is published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// With `every` and `cron`: what becomes of moments that passed while nothing ran, as in [`ScheduleSpec::misfire`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub misfire: Option<String>,
 }
 
 /// An effect: it fires when its condition rises for a document.

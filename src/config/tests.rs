@@ -446,7 +446,7 @@ url = "mysql://root:hunter2@localhost"
 Order.total = "1"
 "Order.n" = 3
 "Order.m" = { formula = "1", timming = "immediate" }
-"Order.o" = { formula = "1", timing = { batch = "many", wen = "x", or_after = "1s" }, versioned = true }
+"Order.o" = { formula = "1", timing = { batch = "many", wen = "x", or_after = 1 }, versioned = true }
 [[effect]]
 when = "x"
 durability = "do"
@@ -542,31 +542,29 @@ actions = [{ url = "x" }, { type = "webhook", url = "https://x", secret = "s3cre
             error[E0281]: `batch` of `timing` of field `Order.o` must be an integer, found a string
               --> t.toml:21:49
                |
-            21 | "Order.o" = { formula = "1", timing = { batch = "many", wen = "x", or_after = "1s" }, versioned = true }
+            21 | "Order.o" = { formula = "1", timing = { batch = "many", wen = "x", or_after = 1 }, versioned = true }
                |                                                 ^^^^^^ expected an integer
 
             error[E0280]: unknown key `wen` in `timing` of field `Order.o`
               --> t.toml:21:57
                |
-            21 | "Order.o" = { formula = "1", timing = { batch = "many", wen = "x", or_after = "1s" }, versioned = true }
+            21 | "Order.o" = { formula = "1", timing = { batch = "many", wen = "x", or_after = 1 }, versioned = true }
                |                                                         ^^^ no such key
                |
                = help: did you mean `when`?
-               = note: keys: when, on_completion, batch
+               = note: keys: when, on_completion, batch, or_after, every, cron, zone, at, misfire
 
-            error[E0287]: `or_after` of `timing` of field `Order.o` is not built yet
-              --> t.toml:21:68
+            error[E0281]: `or_after` of `timing` of field `Order.o` must be a string, found an integer
+              --> t.toml:21:79
                |
-            21 | "Order.o" = { formula = "1", timing = { batch = "many", wen = "x", or_after = "1s" }, versioned = true }
-               |                                                                    ^^^^^^^^ not built yet
-               |
-               = help: leave it out
+            21 | "Order.o" = { formula = "1", timing = { batch = "many", wen = "x", or_after = 1 }, versioned = true }
+               |                                                                               ^ expected a string
 
             error[E0287]: `versioned` of field `Order.o` is not built yet
-              --> t.toml:21:87
+              --> t.toml:21:84
                |
-            21 | "Order.o" = { formula = "1", timing = { batch = "many", wen = "x", or_after = "1s" }, versioned = true }
-               |                                                                                       ^^^^^^^^^ not built yet
+            21 | "Order.o" = { formula = "1", timing = { batch = "many", wen = "x", or_after = 1 }, versioned = true }
+               |                                                                                    ^^^^^^^^^ not built yet
                |
                = help: leave it out
 

@@ -19,9 +19,13 @@ impl Reader<'_> {
                 let when = text("when", "timing.when");
                 let on_completion = text("on_completion", "timing.on_completion");
                 let batch = section.integer("batch", 1..=i64::MAX).map(|batch| batch as u64);
-                section.not_built(&["every", "at", "cron", "zone", "or_after"]);
+                let mut text = |key: &'static str, place: &'static str| self.text(&mut section, key, Place::Field(index, place));
+                let (or_after, every) = (text("or_after", "timing.or_after"), text("every", "timing.every"));
+                let (cron, zone) = (text("cron", "timing.cron"), text("zone", "timing.zone"));
+                let (at, misfire) = (text("at", "timing.at"), text("misfire", "timing.misfire"));
                 section.finish();
-                Some(TimingSpec::Policy(PolicySpec { when, on_completion, batch }))
+                let policy = PolicySpec { when, on_completion, batch, or_after, every, cron, zone, at, misfire };
+                Some(TimingSpec::Policy(policy))
             }
             other => wrong_type(self.out, "`timing`", "a string or a table", other, &item.origin),
         }

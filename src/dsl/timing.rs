@@ -24,6 +24,30 @@
 //! assert_eq!(see(Changes::new("5").update("Sheet", row(12, true))), [int(24), int(11), int(11)]);
 //! # Ok::<(), DefinitionError>(())
 //! ```
+//!
+//! By the clock, which is that of the transactions, or told by [`Live::advance_to`](crate::dsl::LiveGraph::advance_to):
+//!
+//! ```
+//! use thalweg::prelude::*;
+//!
+//! let mut graph = Graph::new();
+//! graph.state(State::document("Sheet").key("id").column("x", "int"));
+//! graph.derived("Sheet.shown", Derived::formula("x * 2").timing(TimingPolicy::every("5m")));
+//! graph.derived("Sheet.soon", Derived::formula("x").timing(TimingPolicy::batch(100).or_after("10s")));
+//!
+//! let mut live = graph.start()?;
+//! let second = |seconds: i64| Timestamp(seconds * 1_000_000);
+//! let row = |x: i64| [("id", Value::Int(1)), ("x", x.into())];
+//! live.apply(Changes::new("1").at(second(30)).insert("Sheet", row(1)));
+//! live.apply(Changes::new("2").at(second(40)).update("Sheet", row(7)));
+//! let see = |live: &mut LiveGraph| ["Sheet.shown", "Sheet.soon"].map(|field| live.get(field, [1]).and_then(Result::ok));
+//! assert_eq!(see(&mut live), [Some(Value::Null), Some(Value::Int(1))]);
+//! live.advance_to(second(50));
+//! assert_eq!(see(&mut live), [Some(Value::Null), Some(Value::Int(7))]);
+//! live.advance_to(second(300));
+//! assert_eq!(see(&mut live), [Some(Value::Int(14)), Some(Value::Int(7))]);
+//! # Ok::<(), DefinitionError>(())
+//! ```
 
 use thalweg_formulas::Problem;
 use thalweg_formulas::ast::Ast;
@@ -33,48 +57,95 @@ use super::definition::Graph;
 use super::trace::{Ctx, Traced, trace};
 
 /// When the value of a field is published. Until then, everybody who reads the field reads what was published before.
-pub struct TimingPolicy(Policy);
+pub struct TimingPolicy(Policy, PolicySpec);
 
 enum Policy {
     Immediate,
     When(Result<Ast, Vec<Problem>>),
     OnCompletion(Result<Ast, Vec<Problem>>),
+    At(Result<Ast, Vec<Problem>>),
     Other(PolicySpec),
 }
 
 impl TimingPolicy {
+    fn of(policy: Policy) -> TimingPolicy {
+        TimingPolicy(policy, PolicySpec::default())
+    }
+
+    /// The same with a setting more.
+    fn with(mut self, set: impl FnOnce(&mut PolicySpec)) -> TimingPolicy {
+        set(&mut self.1);
+        self
+    }
+
     /// At once, in the transaction that changes it: as without a policy.
     pub fn immediate() -> TimingPolicy {
-        TimingPolicy(Policy::Immediate)
+        TimingPolicy::of(Policy::Immediate)
     }
 
     /// While the condition holds for the document: then the value is as it would be at once. NULL before it has held.
     pub fn when<R: Into<Traced>>(open: impl Fn(&Ctx) -> R) -> TimingPolicy {
-        TimingPolicy(Policy::When(trace(|ctx| open(ctx).into())))
+        TimingPolicy::of(Policy::When(trace(|ctx| open(ctx).into())))
     }
 
     /// When the condition first holds for the document, once and for good. NULL before.
     pub fn on_completion<R: Into<Traced>>(complete: impl Fn(&Ctx) -> R) -> TimingPolicy {
-        TimingPolicy(Policy::OnCompletion(trace(|ctx| complete(ctx).into())))
+        TimingPolicy::of(Policy::OnCompletion(trace(|ctx| complete(ctx).into())))
+    }
+
+    /// Not before the document's own time, which the formula gives: NULL until then, and while there is none what was published. Once the time has
+    /// come nothing is held back, but for a tenth of a second in which changes gather.
+    pub fn at<R: Into<Traced>>(time: impl Fn(&Ctx) -> R) -> TimingPolicy {
+        TimingPolicy::of(Policy::At(trace(|ctx| time(ctx).into())))
+    }
+
+    /// At the multiples of a span of time, a second or more, counted from 1970 in UTC: `"5m"`, `"1h 30m"`. NULL before the first moment.
+    pub fn every(span: &str) -> TimingPolicy {
+        TimingPolicy::of(Policy::Other(PolicySpec { every: Some(span.to_owned()), ..PolicySpec::default() }))
+    }
+
+    /// At the times that a cron pattern names, in UTC: `"0 3 * * *"`. NULL before the first of them.
+    pub fn cron(pattern: &str) -> TimingPolicy {
+        TimingPolicy::of(Policy::Other(PolicySpec { cron: Some(pattern.to_owned()), ..PolicySpec::default() }))
+    }
+
+    /// The zone whose clocks a [`TimingPolicy::cron`] follows: `"Europe/Berlin"`. Any other policy is refused with it.
+    pub fn zone(self, zone: &str) -> TimingPolicy {
+        self.with(|policy| policy.zone = Some(zone.to_owned()))
+    }
+
+    /// What becomes of moments of [`TimingPolicy::every`] and [`TimingPolicy::cron`] that passed while nothing ran: `"once"`, as without, `"all"` or
+    /// `"skip"`. Any other policy is refused with it.
+    pub fn misfire(self, word: &str) -> TimingPolicy {
+        self.with(|policy| policy.misfire = Some(word.to_owned()))
+    }
+
+    /// With [`TimingPolicy::batch`]: published so long after the first change that waits in any case, `"5s"`. Any other policy is refused with it.
+    pub fn or_after(self, span: &str) -> TimingPolicy {
+        self.with(|policy| policy.or_after = Some(span.to_owned()))
     }
 
     /// With every so many changes: transactions in which the value changes. The first value is published with its document.
     pub fn batch(size: u64) -> TimingPolicy {
-        TimingPolicy(Policy::Other(PolicySpec { batch: Some(size), ..PolicySpec::default() }))
+        TimingPolicy::of(Policy::Other(PolicySpec { batch: Some(size), ..PolicySpec::default() }))
     }
 }
 
 impl Graph {
     /// A policy as it is written.
     pub(super) fn timing(&mut self, name: &str, policy: TimingPolicy) -> Option<TimingSpec> {
-        let policy = match policy.0 {
-            Policy::Immediate => return None,
+        let TimingPolicy(policy, more) = policy;
+        let policy = match policy {
+            Policy::Immediate if more == PolicySpec::default() => return None,
+            Policy::Immediate => PolicySpec::default(),
             Policy::When(open) => PolicySpec { when: Some(self.text(name, open)), ..PolicySpec::default() },
             Policy::OnCompletion(complete) => {
                 PolicySpec { on_completion: Some(self.text(name, complete)), ..PolicySpec::default() }
             }
+            Policy::At(at) => PolicySpec { at: Some(self.text(name, at)), ..PolicySpec::default() },
             Policy::Other(spec) => spec,
         };
+        let policy = PolicySpec { zone: more.zone, misfire: more.misfire, or_after: more.or_after, ..policy };
         Some(TimingSpec::Policy(policy))
     }
 }

@@ -231,6 +231,7 @@ fn join(all: &mut Outcome, next: Outcome) {
     all.errors.extend(next.errors);
     all.timers.extend(next.timers);
     all.cancelled.extend(next.cancelled);
+    all.appointments.extend(next.appointments);
     all.counts.changes += next.counts.changes;
     all.counts.redundant += next.counts.redundant;
     all.counts.contradicted += next.counts.contradicted;

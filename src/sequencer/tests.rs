@@ -77,6 +77,36 @@ condition = "status == 'open'"
 actions = [{ type = "log" }]
 "#;
 
+/// Fields that the clock publishes in every way.
+const CLOCKED: &str = r#"
+[[table]]
+name = "Order"
+from = "shop.orders"
+key = ["id"]
+columns = { id = "int", status = "text" }
+
+[fields]
+"Order.shown" = { formula = "status", timing = { every = "20s" } }
+"Order.again" = { formula = "shown", timing = { cron = "*/10 * * * * *" } }
+"Order.third" = { formula = "status", timing = { batch = 3, or_after = "4s" } }
+"open" = { formula = "count(Order[*].third == 'open' ? 1 : null)", timing = { every = "20s" } }
+
+[[effect]]
+name = "is shown"
+when = "Order.shown == 'open'"
+actions = [{ type = "log" }]
+
+[[effect]]
+name = "is third"
+when = "Order.third == 'paid'"
+actions = [{ type = "log" }]
+
+[[effect]]
+name = "many"
+when = "open > 1"
+actions = [{ type = "log" }]
+"#;
+
 fn sequencer() -> Sequencer {
     sequencer_of(REMINDERS)
 }
@@ -224,7 +254,7 @@ proptest! {
     /// INV-SEQ-1 and INV-SEQ-2.
     #[test]
     fn inv_seq_1_epochs_and_firings_are_the_same_for_every_batch_size(history in histories(), max in 2usize..80) {
-        for config in [REMINDERS, REVOCABLE] {
+        for config in [REMINDERS, REVOCABLE, CLOCKED] {
             let one_by_one = run(config, &history, 1);
             prop_assert_eq!(&run(config, &history, max), &one_by_one);
             for (n, line) in one_by_one.0.iter().enumerate() {
@@ -316,6 +346,62 @@ fn a_schedule_goes_on_after_a_restart_and_one_that_has_changed_begins_anew() {
     story(&mut fifth, &[]);
     let (armed, done) = fifth.moved_timers();
     assert_eq!((rounds(&armed), done.len()), (vec![seconds(30)], 1));
+}
+
+#[test]
+fn what_is_published_in_one_moment_is_one_epoch() {
+    let mut sequencer = sequencer_of(CLOCKED);
+    let lines = story(&mut sequencer, &[(15, 1, "open"), (16, 1, "held"), (16, 2, "open"), (41, 2, "paid")]);
+    expect_test::expect![[r#"
+        15 s: tx-15-1-open
+        16 s: tx-16-1-held
+        16 s: tx-16-2-open
+        20 s: publish fields [Text("*/10 * * * * * UTC"), Timestamp(Timestamp(20000000)), Text("every 20s")]
+        30 s: publish fields [Text("*/10 * * * * * UTC")]
+        40 s: publish fields [Text("*/10 * * * * * UTC"), Text("every 20s")]
+        41 s: tx-41-2-paid"#]]
+    .assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn moments_go_on_after_a_restart() {
+    let mut first = sequencer_of(CLOCKED);
+    [order(15, 1, "open"), order(16, 1, "held")].into_iter().for_each(|order| first.offer(order));
+    let mut waiting: Vec<Timer> = Vec::new();
+    while let Some(batch) = first.batch(9, true).expect("nothing is spilled") {
+        waiting.extend(batch.armed);
+        waiting.retain(|timer| !batch.timers_done.contains(&timer.id));
+    }
+    let rules = |timers: &[Timer]| {
+        let mut rules: Vec<String> = timers.iter().map(|timer| format!("{} {}", timer.rule, timer.due.0 / 1_000_000)).collect();
+        rules.sort_unstable();
+        rules
+    };
+    let all = ["schedule of fields: */10 * * * * * UTC 20", "schedule of fields: every 20s 20", "times of documents 20"];
+    assert_eq!(rules(&waiting), all);
+
+    // The engine has the same documents, whose times are found; a timer of one that is gone is dropped.
+    let config = Config::parse(SourceText::new("t.toml", CLOCKED), &Environment::default()).expect("the configuration is right");
+    let plan = Arc::new(planning::plan(&config.spec, &[]).expect("the definition is right").0);
+    let state = first.engine().export();
+    let mut engine = Engine::new(plan.clone(), Options { workers: 1, state_deltas: false });
+    engine.import(state);
+    let fill = order(16, 1, "held");
+    let Body::Changes(rows) = fill.body.clone() else { panic!("an order is a change") };
+    engine.push(Transaction { body: Body::Fill(rows), ..fill });
+    engine.step();
+    engine.resume_at(2);
+    assert_eq!(engine.appointments(), [seconds(20)]);
+    let mut second = Sequencer::new(engine, plan, waiting.clone(), seconds(16));
+    assert_eq!((second.timers(), second.moved_timers().0.len()), (3, 0), "the one that waits is not armed again");
+    second.clock(seconds(500));
+    let lines = story(&mut second, &[]);
+    let late = r#"20 s: publish fields [Text("*/10 * * * * * UTC"), Timestamp(Timestamp(20000000)), Text("every 20s")]"#;
+    assert_eq!(lines, [late], "each schedule once, late");
+
+    let without = CLOCKED.replace(", or_after = \"4s\"", "");
+    let mut third = resumed(&without, waiting, seconds(16));
+    assert_eq!(third.moved_timers().1.len(), 1, "nobody waits for a time of its own any more");
 }
 
 /// What gives its only part, and then none.

@@ -4,6 +4,9 @@
 //! which is read late sees every time in its place; only what passed while nothing ran, and the clock alone brings up, is subject to
 //! its `misfire` policy.
 //!
+//! Timers that publish fields are taken together where they are due at one time: what is published in one moment is one epoch. Such a time that documents
+//! tell is one timer, however many they are.
+//!
 //! Cost: O(log timers) for each that is armed, fires or is taken back. Memory: about 200 bytes a timer, and 100 more where timers can be
 //! taken back.
 
@@ -14,7 +17,7 @@ use thalweg_formulas::{Timestamp, Value};
 use thalweg_graph::Plan;
 use thalweg_graph::ids;
 use thalweg_graph::outcome::{Outcome, RuleId, TimerArmed, TimerOf};
-use thalweg_graph::plan::{Due, REMINDER, Rearm, SOONEST, Schedule};
+use thalweg_graph::plan::{Due, Opens, PUBLISH, REMINDER, Rearm, SOONEST, Schedule};
 use thalweg_graph::ports::{Timer, TimerAct};
 use thalweg_graph::schedule::{LATE, Misfire};
 
@@ -49,6 +52,8 @@ enum Owner {
     Row(TimerOf),
     /// A schedule, by its place in the plan.
     Schedule(u32),
+    /// Documents that are published at a time of their own.
+    Documents,
 }
 
 /// Timers armed, and ids of timers that wait no more; one that came and went is in both.
@@ -65,7 +70,12 @@ impl Timers {
         let delays = timers().map(|timer| if let Due::After(delay) = timer.due { delay } else { SOONEST });
         let levels =
             || plan.effects.iter().filter_map(|effect| if let Rearm::Level(every) = effect.rearm { Some(every) } else { None });
-        let soonest = delays.chain(levels()).min();
+        let clocked = plan.clocked.iter().filter_map(|clocked| match clocked.by {
+            Opens::Schedule(_) => None,
+            Opens::After(delay) => Some(delay),
+            Opens::At(_) => Some(SOONEST),
+        });
+        let soonest = delays.chain(levels()).chain(clocked).min();
         let revocable = !plan.cancels.is_empty() || timers().any(|timer| timer.reset) || levels().next().is_some();
         let skips = plan.schedules.iter().any(|schedule| schedule.misfire == Misfire::Skip);
         let unwound = plan.schedules.iter().map(rule_name).collect();
@@ -74,7 +84,7 @@ impl Timers {
         let mut timers = Timers { plan, owners, waiting, by_subject, revocable, late, soonest, skips, unwound, moved };
         for timer in before {
             timers.unwound.remove(&timer.rule);
-            let needs_owner = is_scheduled(&timer.rule) || timer.rule.starts_with(REMINDER);
+            let needs_owner = is_scheduled(&timer.rule) || timer.rule.starts_with(REMINDER) || *timer.rule == *APPOINTMENT;
             if needs_owner && !timers.owners.contains_key(&timer.rule) {
                 timers.moved.done.push(timer.id);
             } else {
@@ -109,10 +119,24 @@ impl Timers {
         self.soonest.is_some_and(|delay| at.0 >= first.0.saturating_add(delay))
     }
 
-    /// The first that is due; a schedule's arms its successor. `missed` is the time of the clock, where that alone brings it up.
+    /// The first that is due, and with one that publishes fields all that do so at that time. `missed` is the time of the clock, where that alone
+    /// brings it up.
     pub fn pop(&mut self, missed: Option<Timestamp>) -> Option<Timer> {
         let place = self.waiting.keys().next()?.clone();
-        let timer = self.remove(&place)?;
+        let mut timer = self.pop_one(&place, missed)?;
+        if *timer.event == *PUBLISH && timer.table.is_empty() {
+            let together = self.waiting.iter().take_while(|((due, _), _)| *due == timer.due);
+            let together = together.filter(|(_, other)| other.event == timer.event && other.table.is_empty());
+            let together: Vec<Place> = together.map(|(place, _)| place.clone()).collect();
+            let others: Vec<Timer> = together.iter().filter_map(|place| self.pop_one(place, missed)).collect();
+            timer.key = timer.key.iter().chain(others.iter().flat_map(|other| other.key.iter())).cloned().collect();
+        }
+        Some(timer)
+    }
+
+    /// One that is due; a schedule's arms its successor.
+    fn pop_one(&mut self, place: &Place, missed: Option<Timestamp>) -> Option<Timer> {
+        let timer = self.remove(place)?;
         if let Some(now) = missed.filter(|now| now.0.saturating_sub(timer.due.0) > LATE)
             && let Some(effect) = self.reminded(&timer.rule)
         {
@@ -169,7 +193,18 @@ impl Timers {
         for cancel in cancelled {
             self.take_back(&subject(cancel.rule, &cancel.table, &cancel.key));
         }
+        outcome.appointments.iter().for_each(|appointment| self.appoint(appointment.due));
         self.late.clear();
+    }
+
+    /// A time at which documents are to be published; one timer, whoever waits for it.
+    pub fn appoint(&mut self, due: Timestamp) {
+        let (id, rule, event) = (ids::timer_id("appointment", APPOINTMENT, &[], due).into(), APPOINTMENT.into(), PUBLISH.into());
+        let timer = Timer { id, rule, event, table: "".into(), key: [Value::Timestamp(due)].into(), due };
+        if !self.waiting.contains_key(&(due, timer.id.clone())) {
+            self.moved.armed.push(timer.clone());
+            self.add(timer);
+        }
     }
 
     /// Does what somebody asks of a timer, `now`; `false`: none that waits has this id.
@@ -242,10 +277,13 @@ impl Timers {
 
     fn wind(&mut self, rule: &Arc<str>, after: Timestamp) {
         let Some(schedule) = self.schedule(rule) else { return };
-        let Some(due) = schedule.cron.next_after(after) else { return };
-        let table = self.plan.tables[schedule.table.0 as usize].name.clone();
+        let Some(due) = schedule.times.next_after(after) else { return };
+        let (table, key): (Arc<str>, Arc<[Value]>) = match schedule.publishes {
+            true => ("".into(), [Value::text(schedule.name.clone())].into()),
+            false => (self.plan.tables[schedule.table.0 as usize].name.clone(), [].into()),
+        };
         let (id, event) = (ids::timer_id("schedule", rule, &[], due).into(), schedule.event.clone());
-        let timer = Timer { id, rule: rule.clone(), event, table, key: [].into(), due };
+        let timer = Timer { id, rule: rule.clone(), event, table, key, due };
         self.moved.armed.push(timer.clone());
         self.add(timer);
     }
@@ -289,23 +327,31 @@ impl Timers {
         }
         match self.owners.get(&timer.rule)? {
             Owner::Row(of) => Some(subject(*of, &timer.table, &timer.key)),
-            Owner::Schedule(_) => None,
+            Owner::Schedule(_) | Owner::Documents => None,
         }
     }
 }
 
 const SCHEDULE: &str = "schedule ";
 
+/// The rule of timers at whose times documents are published.
+const APPOINTMENT: &str = "times of documents";
+
 fn owners(plan: &Plan) -> HashMap<Arc<str>, Owner> {
     let rules = plan.reactions.iter().map(|reaction| (reaction.name.clone(), Owner::Row(TimerOf::Rule(reaction.rule))));
     let effects = (0..).zip(&plan.effects).filter_map(|(at, effect)| Some((effect.reminder()?, Owner::Row(TimerOf::Effect(at)))));
     let schedules = (0..).zip(&plan.schedules).map(|(at, schedule)| (rule_name(schedule), Owner::Schedule(at)));
-    rules.chain(effects).chain(schedules).collect()
+    let documents = plan.clocked.iter().find(|clocked| clocked.by.is_of_document());
+    let documents = documents.map(|_| (APPOINTMENT.into(), Owner::Documents));
+    rules.chain(effects).chain(schedules).chain(documents).collect()
 }
 
 /// A schedule as the rule of its timers: one whose pattern or zone has changed is another.
 fn rule_name(schedule: &Schedule) -> Arc<str> {
-    format!("{SCHEDULE}{} {}", schedule.name, schedule.cron.text()).into()
+    match schedule.publishes {
+        true => format!("{SCHEDULE}of fields: {}", schedule.name).into(),
+        false => format!("{SCHEDULE}{} {}", schedule.name, schedule.times.text()).into(),
+    }
 }
 
 /// The timer, due now: another one, since the one that it was is over.

@@ -35,7 +35,8 @@ fn spec() -> GraphSpec {
         { "name": "crowd", "on": "Early", "when": "n > 1" },
         { "name": "met", "on": "Pair", "when": "n > 0" },
         { "name": "led", "on": "Reach", "when": "from != to" },
-        { "name": "missed", "on": "LateT", "when": "true" }],
+        { "name": "missed", "on": "LateT", "when": "true" },
+        { "name": "told", "on": "T", "when": "shown > 1" }],
       "classify": [{ "table": "T", "insert": "t.new", "update": "t.changed", "delete": "t.gone" }, { "table": "Bag", "insert": "bag.in" }],
       "reactions": [
         { "event": "t.changed", "condition": "old.x != new.x", "timer": { "delay": "2s", "event": "t.later" } },
@@ -71,7 +72,21 @@ fn spec() -> GraphSpec {
     let mut spec: GraphSpec = serde_json::from_value(tables).unwrap();
     let field = |(name, formula): (&str, &str)| FieldSpec { name: name.into(), formula: formula.into(), ..FieldSpec::default() };
     spec.fields = fields.map(field).into();
+    spec.fields.extend(clocked());
     spec
+}
+
+/// Fields that the clock publishes in each way, also one of another.
+fn clocked() -> impl Iterator<Item = FieldSpec> {
+    let fields = json!([
+        { "name": "T.shown", "formula": "sum + x", "timing": { "every": "3s" } },
+        { "name": "shown", "formula": "sum(T[*].shown)", "timing": { "every": "3s" } },
+        { "name": "T.rare", "formula": "10 / x", "timing": { "cron": "*/5 * * * * *" } },
+        { "name": "U.some", "formula": "v", "timing": { "batch": 3, "or_after": "2s" } },
+        { "name": "T.due", "formula": "count(us[*].some)", "timing": { "at": "timestamp(x * 4)" } },
+        { "name": "V.due", "formula": "n", "timing": { "at": "timestamp(v * 4)" } }]);
+    let fields: Vec<FieldSpec> = serde_json::from_value(fields).expect("they are fields");
+    fields.into_iter()
 }
 
 /// The plan, and the store's share of the definition.

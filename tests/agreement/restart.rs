@@ -23,6 +23,7 @@ fn tell(told: &mut Told, plan: &Plan, batch: &Batch) {
     outcome.fired.iter().for_each(|fired| say(fired.epoch, format!("{} {fired:?}", batch.effect_id(plan, fired, 0))));
     outcome.errors.iter().for_each(|error| say(error.epoch, format!("{error:?}")));
     outcome.timers.iter().for_each(|timer| say(timer.epoch, format!("{timer:?}")));
+    outcome.appointments.iter().for_each(|appointment| say(appointment.epoch, format!("{appointment:?}")));
 }
 
 /// The batch as a commit, a delivery for each firing.

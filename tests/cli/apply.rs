@@ -572,3 +572,113 @@ columns = { price = "decimal(10,2)", qty = "int" }
     "#]],
     );
 }
+
+/// Fields that the clock publishes: all of one moment in one epoch, by the time that the lines tell.
+const CLOCKED: &str = r#"
+[[table]]
+name = "Shop"
+key = ["id"]
+columns = { id = "int", opens_at = "timestamp" }
+[table.relations]
+orders = { table = "Order", key = "shop_id" }
+
+[[table]]
+name = "Order"
+key = ["id"]
+columns = { id = "int", shop_id = "int", price = "int" }
+
+[fields]
+"Shop.sales" = { formula = "sum(orders[*].price)", timing = { every = "5m" } }
+"all" = { formula = "sum(Shop[*].sales)", timing = { every = "5m" } }
+"Shop.nightly" = { formula = "count(orders[*])", timing = { cron = "0 3 * * *", zone = "Europe/Berlin" } }
+"Shop.live" = { formula = "count(orders[*])", timing = { batch = 100, or_after = "10s" } }
+"Shop.best" = { formula = "max(orders[*].price)", timing = { at = "opens_at" } }
+
+[[effect]]
+name = "busy"
+on = "Shop"
+when = "sales > 10"
+"#;
+
+#[test]
+fn the_clock_publishes_by_the_time_of_the_input() {
+    apply(
+        CLOCKED,
+        r#"{"at":"2026-03-01T01:50:00Z","changes":[{"table":"Shop","op":"insert","after":{"id":1,"opens_at":"2026-03-01T01:54:00Z"}},{"table":"Shop","op":"insert","after":{"id":2}}]}
+{"at":"2026-03-01T01:51:00Z","changes":[{"table":"Order","op":"insert","after":{"id":1,"shop_id":1,"price":7}},{"table":"Order","op":"insert","after":{"id":2,"shop_id":2,"price":3}}]}
+{"at":"2026-03-01T01:52:00Z","changes":[{"table":"Order","op":"insert","after":{"id":3,"shop_id":1,"price":9}}]}
+{"at":"2026-03-01T01:58:00Z","changes":[{"table":"Order","op":"insert","after":{"id":4,"shop_id":1,"price":20}}]}
+{"at":"2026-03-01T02:01:00Z","changes":[]}
+"#,
+        &[],
+        expect![[r#"
+            exit 0
+            --- stdout
+            {"epoch":1,"kind":"delta","node":"Shop.live","key":{"id":1},"old":null,"new":0}
+            {"epoch":1,"kind":"delta","node":"Shop.live","key":{"id":2},"old":null,"new":0}
+            {"epoch":3,"kind":"delta","node":"Shop.live","key":{"id":1},"old":0,"new":1}
+            {"epoch":3,"kind":"delta","node":"Shop.live","key":{"id":2},"old":0,"new":1}
+            {"epoch":5,"kind":"delta","node":"Shop.live","key":{"id":1},"old":1,"new":2}
+            {"epoch":6,"kind":"delta","node":"Shop.best","key":{"id":1},"old":null,"new":9}
+            {"epoch":7,"kind":"delta","node":"Shop.sales","key":{"id":1},"old":null,"new":16}
+            {"epoch":7,"kind":"delta","node":"Shop.sales","key":{"id":2},"old":null,"new":3}
+            {"epoch":7,"kind":"delta","node":"all","key":{},"old":null,"new":19}
+            {"epoch":7,"kind":"effect","node":"busy","key":{"id":1},"version":1,"state":"fired","id":"01KJKHP990RS48WGWJ388KTCEQ","payload":{"id":1,"sales":16}}
+            {"epoch":9,"kind":"delta","node":"Shop.best","key":{"id":1},"old":9,"new":20}
+            {"epoch":10,"kind":"delta","node":"Shop.live","key":{"id":1},"old":2,"new":3}
+            {"epoch":11,"kind":"delta","node":"Shop.nightly","key":{"id":1},"old":null,"new":3}
+            {"epoch":11,"kind":"delta","node":"Shop.nightly","key":{"id":2},"old":null,"new":1}
+            {"epoch":11,"kind":"delta","node":"Shop.sales","key":{"id":1},"old":16,"new":36}
+            {"epoch":11,"kind":"delta","node":"all","key":{},"old":19,"new":39}
+        "#]],
+    );
+}
+
+#[test]
+fn a_graph_says_what_the_clock_publishes() {
+    let folder = Folder::new(&[("t.toml", CLOCKED)]);
+    folder.run(&["check", "t.toml"]).is(expect![[r#"
+        exit 0
+        --- stdout
+        t.toml: 10 fields, 5 formulas, 1 effect, 0 reactions, 0 sources
+    "#]]);
+    folder.run(&["graph", "t.toml", "--format", "text"]).is(expect![[r#"
+        exit 0
+        --- stdout
+        Shop, key id
+          region 1, level 1
+            0  id: int  column
+            1  opens_at: timestamp  column
+            2  sum(orders[*].price): int  <- sum of Order `price` by shop_id, region 0
+            3  count(orders[*]): int  <- count of Order `true` by shop_id, region 0
+            4  max(orders[*].price): int  <- max of Order `price` by shop_id, region 0
+            5  Shop.sales waits: int  = true || `sum(orders[*].price)` == null ? (self < 0 ? 0 : 1) : 0, self at first 0
+            6  Shop.sales: int  = `Shop.sales waits` == 0 ? `sum(orders[*].price)` : self, self at first null
+               incremental: a function of its own row; published every 5m
+            7  Shop.nightly waits: int  = true || `count(orders[*])` == null ? (self < 0 ? 0 : 1) : 0, self at first 0
+            8  Shop.nightly: int  = `Shop.nightly waits` == 0 ? `count(orders[*])` : self, self at first null
+               incremental: a function of its own row; published by 0 3 * * * in Europe/Berlin
+            9  Shop.live waiting: int  = true || `count(orders[*])` == null ? (self < 0 || self + 1 >= 100 ? 0 : self + 1) : 0, self at first 99
+            10  Shop.live: int  = `Shop.live waiting` == 0 ? `count(orders[*])` : self, self at first null
+               incremental: a function of its own row; published in batches of 100 or after 10s
+            11  Shop.best waits: int  = true || `max(orders[*].price)` == null || opens_at == null ? (self < 0 ? 0 : 1) : 0, self at first 0
+            12  Shop.best: int  = `Shop.best waits` == 0 ? `max(orders[*].price)` : self, self at first null
+               incremental: a function of its own row; published at opens_at
+            13  effect busy: bool  = Shop.sales > 10
+        Order, key id
+          region 0, level 0
+            0  price: int  column
+            1  shop_id: int  column
+            2  true: bool  = true
+        global
+          region 2, level 2
+            0  sum(Shop[*].sales): int  <- sum of Shop `Shop.sales`, region 1
+            1  all waits: int  = true || `sum(Shop[*].sales)` == null ? (self < 0 ? 0 : 1) : 0, self at first 0
+            2  all: int  = `all waits` == 0 ? `sum(Shop[*].sales)` : self, self at first null
+               incremental: a function of its own row; published every 5m
+        effect busy on Shop when sales > 10
+          region 1, condition slot 13, sends id = slot 0, sales = slot 6
+        moments that publish fields: every 5m
+        moments that publish fields: 0 3 * * * Europe/Berlin
+    "#]]);
+}

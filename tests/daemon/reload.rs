@@ -18,7 +18,7 @@ fn reload(home: &Home, args: &[&str]) -> (String, i32) {
 }
 
 /// The same for a reload that is taken: what has changed.
-fn reloaded(home: &Home) -> Vec<String> {
+pub fn reloaded(home: &Home) -> Vec<String> {
     let (text, code) = reload(home, &["--json"]);
     assert_eq!(code, 0, "{text}");
     let json: Json = serde_json::from_str(&text).unwrap();
@@ -31,7 +31,7 @@ fn hang_up(daemon: &Daemon) {
 }
 
 /// (effect, key, version) of every delivery, oldest first.
-fn deliveries(home: &Home) -> Vec<(String, String, u64)> {
+pub fn deliveries(home: &Home) -> Vec<(String, String, u64)> {
     let Output { stdout, .. } = home.command(&["effects", "ls", "--json"]).output().expect("the binary runs");
     let lines = String::from_utf8(stdout).unwrap();
     let row = |line: &str| {
@@ -41,7 +41,7 @@ fn deliveries(home: &Home) -> Vec<(String, String, u64)> {
     lines.lines().map(row).collect()
 }
 
-fn effect(name: &str, condition: &str) -> String {
+pub fn effect(name: &str, condition: &str) -> String {
     format!(
         "\n[[effect]]\nname = \"{name}\"\non = \"Order\"\nwhen = \"{condition}\"\nactions = [{{ type = \"log\", path = \"{name}.log\" }}]\n"
     )

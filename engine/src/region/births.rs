@@ -84,7 +84,7 @@ impl Region {
         for at in 0..self.layout.cells.len() {
             let Some(init) = self.layout.inits[at].clone() else { continue };
             let slot = self.layout.cells[at].slot;
-            let value = if context.restoring { self.restored_self(row, at, context) } else { None };
+            let value = if context.restoring { self.restored_self(row, at, context) } else { self.opened_at_birth(at) };
             if let Some(old) = self.rows.set(row, slot, Ok(value.unwrap_or(init))) {
                 self.rows.release(old);
             }

@@ -126,6 +126,7 @@ impl Telling<'_> {
         layout.pairs_out.iter().for_each(|out| self.pairing(out, context));
         layout.times_out.iter().for_each(|(watermark, slot)| self.time(*watermark, *slot, context));
         layout.stands_out.iter().for_each(|out| self.standing(out, context));
+        (0..layout.clocked.len()).for_each(|at| self.region.tell_clock(self.epoch, self.row, at, self.lives, context));
     }
 
     /// The fields, at birth or death.
@@ -185,6 +186,7 @@ impl Telling<'_> {
                 }
             }
             Consumer::Effect(at) => self.effect(&layout.effects[*at as usize], Some(entry.old), context),
+            Consumer::Clock(at) => self.region.tell_clock(self.epoch, self.row, *at as usize, self.lives, context),
         }
     }
 
@@ -211,7 +213,8 @@ impl Telling<'_> {
             | Consumer::Pair(_)
             | Consumer::Time(_)
             | Consumer::Stand(_)
-            | Consumer::Effect(_) => {}
+            | Consumer::Effect(_)
+            | Consumer::Clock(_) => {}
         }
     }
 

@@ -60,6 +60,7 @@ impl Region {
             && layout.sessions_out.is_empty()
             && layout.pairs_out.is_empty()
             && layout.stands_out.is_empty()
+            && layout.clocked.is_empty()
             && layout.singles.is_empty();
         for row in born {
             // Errors are always told.

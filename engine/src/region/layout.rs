@@ -6,7 +6,9 @@ use std::sync::Arc;
 use thalweg_formulas::Value;
 use thalweg_formulas::eval::Program;
 use thalweg_graph::Plan;
-use thalweg_graph::plan::{Cell as PlannedCell, CellKind, ClosingKind, Rearm, Region as PlannedRegion, SlotSource, TableId};
+use thalweg_graph::plan::{
+    Cell as PlannedCell, CellKind, ClosingKind, Opens, Rearm, Region as PlannedRegion, SlotSource, TableId,
+};
 
 use super::code::{Assembler, Code, Straight};
 use super::ends::{
@@ -51,6 +53,8 @@ pub enum Consumer {
     Stand(u32),
     /// An effect's condition (place in [`Layout::effects`]).
     Effect(u32),
+    /// What says when the clock publishes a field (place in [`Layout::clocked`]).
+    Clock(u32),
 }
 
 /// How a slot that is a user's field is told.
@@ -99,6 +103,19 @@ pub struct EffectHere {
     pub rearm: Rearm,
     /// The event that brings it up again while its condition holds, where one does.
     pub reminder: Option<Arc<str>>,
+}
+
+/// A field that the clock publishes.
+#[derive(Clone, Debug)]
+pub struct ClockedHere {
+    /// The slot that says whether a document waits.
+    pub waits: u32,
+    /// Its cell.
+    pub cell: u32,
+    /// What makes the moment.
+    pub by: Opens,
+    /// Under what a document's own time is exported.
+    pub due_name: Arc<str>,
 }
 
 /// Dirty bits of one word of cells.
@@ -177,6 +194,8 @@ pub struct Layout {
     pub stands_out: Vec<StandOut>,
     /// Effects.
     pub effects: Vec<EffectHere>,
+    /// Fields that the clock publishes.
+    pub clocked: Vec<ClockedHere>,
     /// For a home: the other regions of its table, which it tells of births and deaths.
     pub followers: Vec<u32>,
     /// Slots of columns, cleared where an insert leaves them out.
@@ -241,6 +260,7 @@ impl Layout {
             told_by_others: told_by_others(region),
             stands_out: stands_from(plan, id),
             effects: effects_in(plan, id),
+            clocked: clocked_in(plan, id),
             followers: if is_home { followers(&plan.regions, id) } else { Vec::new() },
             columns: slots_of_columns(region),
             is_derived: plan.tables[region.table.0 as usize].is_derived(),
@@ -302,6 +322,12 @@ impl Layout {
         }
         for at in 0..self.effects.len() {
             self.want(self.effects[at].when, Consumer::Effect(at as u32));
+        }
+        for at in 0..self.clocked.len() {
+            self.want(self.clocked[at].waits, Consumer::Clock(at as u32));
+            if let Opens::At(slot) = self.clocked[at].by {
+                self.want(slot.0, Consumer::Clock(at as u32));
+            }
         }
         self.tells_more = self.consumers.iter().any(|consumers| !consumers.is_empty());
         let is_carried = |consumer: &Consumer| matches!(consumer, Consumer::Carry { .. } | Consumer::Value { .. });
@@ -432,6 +458,17 @@ fn effects_in(plan: &Plan, id: u32) -> Vec<EffectHere> {
         payload: effect.payload.iter().map(|(name, slot)| (name.clone(), slot.0)).collect(),
         rearm: effect.rearm,
         reminder: effect.reminder(),
+    })
+    .collect()
+}
+
+fn clocked_in(plan: &Plan, id: u32) -> Vec<ClockedHere> {
+    let here = plan.clocked.iter().filter(|clocked| clocked.region.0 == id);
+    here.map(|clocked| {
+        let cells = &plan.regions[id as usize].cells;
+        let cell = cells.iter().position(|cell| cell.slot == clocked.waits);
+        let cell = cell.expect("invariant: who waits is said by a cell") as u32;
+        ClockedHere { waits: clocked.waits.0, cell, by: clocked.by, due_name: clocked.due_name.clone() }
     })
     .collect()
 }

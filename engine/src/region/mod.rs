@@ -22,6 +22,7 @@ mod fold;
 mod images;
 pub mod layout;
 mod members;
+pub mod moments;
 mod notes;
 pub mod pad;
 pub mod propagate;
@@ -42,6 +43,7 @@ use crate::state::{Bits, Rows};
 use aggregates::Aggregates;
 use closing::{Freezer, Gate};
 use layout::Layout;
+use moments::Clocks;
 use pad::{Moved, Pad};
 use propagate::Scratch;
 pub use reactions::Reactions;
@@ -67,6 +69,8 @@ pub struct Region {
     births_and_deaths: u64,
     /// After a restart: cells by row that must step once all rows are there.
     thawing: HashMap<u32, Vec<u32>>,
+    /// Who waits for the clock.
+    clocks: Clocks,
     /// Documents that do not change any more, where there are such.
     freezer: Option<Freezer>,
     /// Rows of a large staged epoch that are being settled.

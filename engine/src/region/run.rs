@@ -8,6 +8,7 @@ use super::aggregates::Aggregates;
 use super::arrivals::Arrivals;
 use super::closing::Freezer;
 use super::layout::Layout;
+use super::moments::Clocks;
 use super::notes::Notes;
 use super::pad::{Moved, Pad, Touch, net};
 use super::propagate::{Scratch, propagate};
@@ -51,6 +52,7 @@ impl Region {
             touched: vec![0; slots],
             thawing: hashbrown::HashMap::new(),
             settling: None,
+            clocks: Clocks::new(layout.clocked.len()),
             freezer: layout.freezes.then(Freezer::default),
             births_and_deaths: 0,
             layout,
@@ -70,11 +72,19 @@ impl Region {
         // What was staged for a change of key belongs to the batch's only epoch.
         let mut staged = (!self.pad.is_empty()).then_some(context.batch.first);
         let mut timers = Vec::new();
-        while let Some(epoch) = next_epoch(&arrivals, &notes, staged.take().or(self.gate_epoch(context))) {
+        let mut moments = self.moments(context).into_iter().peekable();
+        let next = |a: Option<Epoch>, b: Option<Epoch>| a.into_iter().chain(b).min();
+        while let Some(epoch) =
+            next_epoch(&arrivals, &notes, next(staged.take().or(self.gate_epoch(context)), moments.peek().copied()))
+        {
             if is_gated {
                 self.promote(epoch, context);
             }
-            let untold = self.pad.is_empty() && notes.epoch() != Some(epoch);
+            let is_moment = moments.next_if_eq(&epoch).is_some();
+            if is_moment {
+                self.open_moment(epoch, context);
+            }
+            let untold = !is_moment && self.pad.is_empty() && notes.epoch() != Some(epoch);
             if untold && arrivals.is_alone() && self.run_alone(epoch, &mut arrivals, &mappings, context) {
                 continue;
             }
@@ -85,7 +95,7 @@ impl Region {
                 }
             }
             // Many rows that are told at once may be any of those that are told by themselves.
-            if self.pad.is_empty() && !is_gated && !notes.has_bulk(epoch) {
+            if self.pad.is_empty() && !is_moment && !is_gated && !notes.has_bulk(epoch) {
                 self.run_notes(epoch, &mut notes, context);
             } else {
                 while let Some((row, what)) = notes.next_of(epoch) {
@@ -96,6 +106,7 @@ impl Region {
                 self.run_gate(epoch, context);
             }
             self.settle(epoch, context);
+            self.close_moment();
             timers.drain(..).for_each(|timer| {
                 self.timer(epoch, &timer, context);
                 self.remind(epoch, &timer, context);
@@ -272,6 +283,7 @@ impl Region {
         if !context.restoring {
             self.mark_thawed(row);
         }
+        self.open_row(row);
         self.run_change(epoch, row, moved, context);
         if context.thawing {
             self.freeze_again();

@@ -62,6 +62,7 @@ impl Region {
         let watched: Vec<_> =
             cells.into_iter().filter(|(slot, is_self)| *is_self || !self.held_names(*slot).is_empty()).collect();
         self.export_gate(context, state);
+        self.export_clocks(context, state);
         if watched.is_empty() {
             return;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thalweg_engine::{Engine, Options};
 use thalweg_graph::outcome::Document;
 use thalweg_graph::plan::ClosingKind;
-use thalweg_graph::spec::{FieldSpec, GraphSpec};
+use thalweg_graph::spec::{FieldSpec, GraphSpec, TimingSpec};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Outcome, Plan, Transaction};
 
@@ -48,6 +48,7 @@ fn run(case: &Case, workers: usize, batch: impl Fn(&mut Rng) -> usize) -> (Outco
         all.errors.extend(part.errors);
         all.timers.extend(part.timers);
         all.cancelled.extend(part.cancelled);
+        all.appointments.extend(part.appointments);
         all.counts.changes += part.counts.changes;
         all.counts.redundant += part.counts.redundant;
         all.counts.contradicted += part.counts.contradicted;
@@ -90,10 +91,19 @@ pub fn seeds(default: u64) -> std::ops::Range<u64> {
     first..first + count.unwrap_or(default)
 }
 
+fn is_clocked(spec: &GraphSpec, field: &str) -> bool {
+    let by_clock = |timing: &TimingSpec| match timing {
+        TimingSpec::Policy(policy) => [&policy.every, &policy.cron, &policy.at, &policy.or_after].iter().any(|set| set.is_some()),
+        TimingSpec::Word(_) => false,
+    };
+    spec.fields.iter().any(|known| known.name == field && known.timing.as_ref().is_some_and(by_clock))
+}
+
 /// P1: at every closed epoch every field equals its formula on the inputs as of that epoch, for any batching.
 #[test]
 fn p1_prefix() {
     let (mut deltas, mut derived, mut paired, mut ended, mut late, mut by_time, mut paths) = (0, 0, 0, 0, 0, 0, 0);
+    let mut clocked = 0;
     for seed in seeds(75) {
         let case = case(seed, 60);
         let (lines, documents) = expected(&case);
@@ -107,6 +117,7 @@ fn p1_prefix() {
         let read: BTreeSet<&str> = case.spec.fields.iter().filter(reads_by_time).map(|field| field.name.as_str()).collect();
         by_time += lines.deltas.sorted().iter().filter(|delta| read.contains(&*delta.node)).count();
         paths += lines.deltas.sorted().iter().filter(|delta| delta.node.starts_with(CLOSURE)).count();
+        clocked += lines.deltas.sorted().iter().filter(|delta| is_clocked(&case.spec, &delta.node)).count();
         let closing = case.plan.memberships.iter().filter_map(|edge| Some((edge.closing?.kind, edge.to)));
         for (kind, home) in closing {
             let table = &case.plan.tables[case.plan.regions[home.0 as usize].table.0 as usize].name;
@@ -116,6 +127,7 @@ fn p1_prefix() {
         derived +=
             lines.deltas.sorted().iter().filter(|delta| GROUPS.iter().any(|group| delta.node.starts_with(group.0))).count();
     }
+    assert!(clocked > 50, "{clocked} deltas of what the clock publishes are too few to mean anything");
     assert!(deltas > 2_000, "{deltas} deltas are too few to mean anything");
     assert!(paired > 100, "{paired} deltas of pairs are too few to mean anything");
     assert!(paths > 300, "{paths} deltas of paths are too few to mean anything");
@@ -135,6 +147,7 @@ fn p2_every_edge() {
             let (engine, ..) = run(&case, 1, |_| batch);
             assert_same(&case, "firing", &engine.fired, &lines.fired);
             assert_same(&case, "timer", &engine.timers, &lines.timers);
+            assert_same(&case, "appointment", &engine.appointments, &lines.appointments);
             assert_same(&case, "cancelled timer", &engine.cancelled, &lines.cancelled);
         }
         firings += lines.fired.len();
@@ -154,6 +167,7 @@ fn p5_same_log_same_result() {
             assert_same(&case, "firing", &other.fired, &one.fired);
             assert_same(&case, "error", &other.errors, &one.errors);
             assert_same(&case, "timer", &other.timers, &one.timers);
+            assert_same(&case, "appointment", &other.appointments, &one.appointments);
             assert_same(&case, "cancelled timer", &other.cancelled, &one.cancelled);
             assert_same(&case, "document", &finally, &documents);
             assert_eq!(other.counts, one.counts, "seed {} with {workers} workers", case.seed);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use thalweg_formulas::decimal::Decimal;
 use thalweg_formulas::{Timestamp, Type, Value};
+use thalweg_graph::plan::PUBLISH;
 use thalweg_graph::planning::plan;
 use thalweg_graph::spec::{
     BySpec, ClassifySpec, EffectSpec, FieldSpec, GraphSpec, GroupSpec, JoinSpec, OneOrMany, PolicySpec, ReactionSpec,
@@ -251,9 +252,27 @@ fn timing(rng: &mut Rng, table: &str, shape: &Shape) -> (Option<TimingSpec>, Opt
         0 => PolicySpec { when: Some(bool_text(rng, table, shape)), ..PolicySpec::default() },
         1 => PolicySpec { on_completion: Some(bool_text(rng, table, shape)), ..PolicySpec::default() },
         2 => PolicySpec { batch: Some(rng.below(4) as u64 + 1), ..PolicySpec::default() },
+        3 => clocked(rng, table, shape),
         _ => return (None, rng.chance(5).then_some(2.5)),
     };
     (Some(policy.into()), rng.chance(20).then_some(1.5))
+}
+
+/// By the clock, in any way; mostly by one schedule, so that several fields move together.
+fn clocked(rng: &mut Rng, table: &str, shape: &Shape) -> PolicySpec {
+    match rng.below(6) {
+        0 => PolicySpec { cron: Some("@hourly".into()), ..PolicySpec::default() },
+        1 => {
+            let time = if table == "Item" { "at" } else { "timestamp(0)" };
+            let at = format!("{} ? {time} : null", bool_text(rng, table, shape));
+            PolicySpec { at: Some(at), ..PolicySpec::default() }
+        }
+        2 | 3 => {
+            let or_after = Some(rng.pick(&["6us", "15us"]).to_string());
+            PolicySpec { batch: Some(rng.below(4) as u64 + 2), or_after, ..PolicySpec::default() }
+        }
+        _ => PolicySpec { every: Some("1m".into()), ..PolicySpec::default() },
+    }
 }
 
 /// A derived table, by one or two columns, fields or formulas of another table, which may be derived itself. Where the key is a column, rows
@@ -663,6 +682,9 @@ impl History {
         if rng.chance(10) {
             return self.timer(rng);
         }
+        if rng.chance(12) {
+            return self.moment(rng);
+        }
         let changes: Vec<Change> = (0..rng.below(4) + usize::from(rng.chance(80))).map(|_| self.change(rng)).collect();
         let body = match rng.below(100) {
             0..4 => Body::Fill(changes),
@@ -689,6 +711,25 @@ impl History {
         };
         let (id, due): (Arc<str>, _) = (format!("timer{}", rng.below(1000)).into(), Timestamp(self.at));
         let body = Body::Timer(TimerFired { id: id.clone(), event, table: table.into(), key, due });
+        Transaction { source: "".into(), origin: id, at: due, body }
+    }
+
+    /// A moment that publishes fields: of one schedule or both, of documents whose time has come, or of both kinds.
+    fn moment(&self, rng: &mut Rng) -> Transaction {
+        let mut key: Vec<Value> = Vec::new();
+        if rng.chance(60) {
+            key.push(Value::from("every 1m"));
+        }
+        if rng.chance(20) {
+            key.push(Value::from("@hourly UTC"));
+        }
+        if key.is_empty() || rng.chance(40) {
+            // Times in the past come a tenth of a second later.
+            let later = if rng.chance(40) { 100_000 } else { 0 };
+            key.push(Value::Timestamp(Timestamp(self.at + later + rng.below(9) as i64 - 4)));
+        }
+        let (id, due): (Arc<str>, _) = (format!("timer{}", rng.below(1000)).into(), Timestamp(self.at));
+        let body = Body::Timer(TimerFired { id: id.clone(), event: PUBLISH.into(), table: "".into(), key: key.into(), due });
         Transaction { source: "".into(), origin: id, at: due, body }
     }
 

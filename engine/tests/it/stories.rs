@@ -2,12 +2,14 @@
 //!
 //! A transaction is changes joined by `;`: `+T v …` insert, `=T v …` update with a whole row, `T v … => v …` update with both rows,
 //! `~T k : v …` update of the row with key k (`_` = unchanged), `^T v …` upsert, `-T v …` delete. A leading `fill` makes it a fill.
+//! `moment S, until 9` is a moment of schedule S and of documents that are due by second 9.
 
 use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 use thalweg_engine::{Engine, Options};
 use thalweg_formulas::{Timestamp, Value, json};
+use thalweg_graph::plan::PUBLISH;
 use thalweg_graph::planning::plan;
 use thalweg_graph::spec::{
     ClassifySpec, EffectSpec, FieldSpec, GraphSpec, OneOrMany, ReactionSpec, RelationSpec, TableSpec, TimerSpec,
@@ -107,9 +109,19 @@ fn change(spec: &GraphSpec, text: &str) -> Change {
     Change { schema, op, key, before, after }
 }
 
+fn moment(text: &str) -> Body {
+    let part = |part: &str| match part.strip_prefix("until ") {
+        Some(second) => Value::Timestamp(Timestamp(second.parse::<i64>().expect("a second") * 1_000_000)),
+        None => Value::from(part),
+    };
+    let key = text.split(", ").map(part).collect();
+    Body::Timer(TimerFired { id: "moment".into(), event: PUBLISH.into(), table: "".into(), key, due: Timestamp(0) })
+}
+
 pub fn transaction(spec: &GraphSpec, at: usize, text: &str) -> Transaction {
     let (fill, text) = text.strip_prefix("fill ").map_or((false, text), |rest| (true, rest));
     let body = match text.strip_prefix("timer ") {
+        None if text.starts_with("moment ") => moment(&text["moment ".len()..]),
         Some(timer) => {
             let [key, table, event] = timer.rsplitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("event, table, key") };
             let key = value(key).into_iter().collect();
@@ -145,7 +157,9 @@ fn lines(outcome: &Outcome) -> String {
     let timers = outcome.timers.iter().map(|t| {
         (t.epoch, 3, format!("{} arms {} for {}[{}] due {}s\n", t.epoch, t.event, t.table, key(&t.key), t.due.0 / 1_000_000))
     });
-    let mut all: Vec<_> = deltas.chain(fired).chain(errors).chain(timers).collect();
+    let waits = outcome.appointments.iter();
+    let waits = waits.map(|a| (a.epoch, 4, format!("{} waits until {}s\n", a.epoch, a.due.0 as f64 / 1e6)));
+    let mut all: Vec<_> = deltas.chain(fired).chain(errors).chain(timers).chain(waits).collect();
     all.sort_by_key(|(epoch, kind, _)| (*epoch, *kind));
     let counts = match outcome.counts {
         c if c.redundant + c.contradicted > 0 => format!("redundant {}, contradicted {}\n", c.redundant, c.contradicted),
@@ -165,6 +179,7 @@ fn run(spec: &GraphSpec, options: Options, batch: usize, history: &[&str]) -> St
             all.fired.extend(part.fired);
             all.errors.extend(part.errors);
             all.timers.extend(part.timers);
+            all.appointments.extend(part.appointments);
             all.counts.redundant += part.counts.redundant;
             all.counts.contradicted += part.counts.contradicted;
         }

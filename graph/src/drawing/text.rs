@@ -304,13 +304,16 @@ fn reaction_lines(out: &mut String, plan: &Plan, reaction: &Reaction) {
 }
 
 fn schedule_line(out: &mut String, plan: &Plan, schedule: &Schedule) {
-    let Schedule { name, event, cron, .. } = schedule;
+    let Schedule { name, event, times, .. } = schedule;
+    if schedule.publishes {
+        return put(out, format_args!("moments that publish fields: {name}"));
+    }
     let rows = if schedule.each_row {
         format!(" for each row of {}", plan.tables[schedule.table.0 as usize].name)
     } else {
         String::new()
     };
-    put(out, format_args!("schedule {name} raises {event}{rows}: {}", cron.text()));
+    put(out, format_args!("schedule {name} raises {event}{rows}: {}", times.text()));
 }
 
 fn action_lines(out: &mut String, actions: &[ActionSpec]) {

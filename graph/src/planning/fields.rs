@@ -109,6 +109,7 @@ fn check_field(world: &Shared, spec: &GraphSpec, field: usize, findings: &mut Fi
     let mut world = world.borrow_mut();
     let node = if let Some(published) = published {
         world.fields[field].computed = Some(published.computed);
+        world.fields[field].clocked = published.clocked;
         world.nodes.self_reference(table, published.expr, Value::Null, field, name)
     } else if reads_self {
         world.nodes.self_reference(table, lowered, init, field, name)

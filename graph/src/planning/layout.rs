@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use thalweg_formulas::{ExprKind, InputId, Type};
 
+use super::clocked;
 use super::common;
 use super::derived::GroupDef;
 use super::effects::EffectDef;
@@ -19,9 +20,9 @@ use super::rewrite::map_inputs;
 use super::timing;
 use super::world::World;
 use crate::plan::{
-    Cancel, Cell, CellKind, Closing, ClosingKind, ColumnId, Effect, Field, FieldId, Group, GroupId, Join, JoinId, JoinSide,
-    Lookup, LookupId, Membership, MembershipId, Nearest, NearestId, Plan, Published, Reaction, Region, RegionId, Schedule,
-    Session, SessionId, Slot, SlotId, SlotSource, Table, TableId, Watermark,
+    Cancel, Cell, CellKind, Clocked, Closing, ClosingKind, ColumnId, Effect, Field, FieldId, Group, GroupId, Join, JoinId,
+    JoinSide, Lookup, LookupId, Membership, MembershipId, Nearest, NearestId, Plan, Published, Reaction, Region, RegionId,
+    Schedule, Session, SessionId, Slot, SlotId, SlotSource, Table, TableId, Watermark,
 };
 use crate::spec::GraphSpec;
 
@@ -59,6 +60,7 @@ pub(super) fn plan(mut world: World, spec: &GraphSpec, effects: &[EffectDef], la
     reactions.iter_mut().for_each(|reaction| reaction.table = tables.id(reaction.table.0 as usize));
     cancels.iter_mut().for_each(|cancel| cancel.table = tables.id(cancel.table.0 as usize));
     schedules.iter_mut().for_each(|schedule| schedule.table = tables.id(schedule.table.0 as usize));
+    plan.clocked = layout.clocked(&world, &tables, &mut schedules);
     (plan.reactions, plan.cancels, plan.schedules) = (reactions, cancels, schedules);
     plan
 }
@@ -471,6 +473,18 @@ impl Layout {
             }
         });
         fields.collect()
+    }
+
+    /// The fields that the clock publishes; their schedules join `schedules`.
+    fn clocked(&self, world: &World, tables: &Tables, schedules: &mut Vec<Schedule>) -> Vec<Clocked> {
+        let clocked = world.fields.iter().filter_map(|def| Some((def, def.clocked.as_ref()?)));
+        let clocked = clocked.map(|(def, clocked)| {
+            let region = self.region_of[&clocked.waits];
+            let by = clocked::opens(&clocked.by, tables.id(def.table), |node| self.slot(region, node), schedules);
+            let due_name = format!("{} due", def.name).into();
+            Clocked { region, waits: self.slot(region, clocked.waits), by, due_name }
+        });
+        clocked.collect()
     }
 
     fn effect(&self, world: &World, spec: &GraphSpec, def: &EffectDef, tables: &Tables) -> Effect {

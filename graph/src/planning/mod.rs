@@ -4,7 +4,7 @@
 //!
 //! 1. `catalogue`, `relations`, `asof`, `derived`, `joins`, `closures`: tables, keys, columns and relations, from the definition and from discovered schemas.
 //! 2. `world`, `fields`, `order`: names and texts of derived fields; what each reads; cycles refused; types along the graph (`scope`, `selves`); when
-//!    values are published (`timing`).
+//!    values are published (`timing`, `clocked`).
 //! 3. `lower`: formulas become nodes: hidden cells for the bodies of aggregates, looked-up values, one node for equal ones (`nodes`).
 //! 4. `effects`, `schedules`, `reactions`, `timers`: conditions, payloads, events, what comes later and what takes it back.
 //! 5. `goals`: what goals mean in tables and fields, before all this; gradients, when all fields have their nodes.
@@ -18,6 +18,7 @@ mod actions;
 mod asof;
 mod catalogue;
 mod changes;
+mod clocked;
 mod closures;
 mod common;
 mod conditions;

@@ -8,7 +8,7 @@ use thalweg_formulas::Problem;
 use super::findings::Findings;
 use super::world::Shared;
 use crate::plan::{Schedule, TableId};
-use crate::schedule::{Cron, CronError, Misfire};
+use crate::schedule::{Cron, CronError, Misfire, Times};
 use crate::spec::{GraphSpec, Place, ScheduleSpec};
 
 /// All schedules, in the order of the definition; `None` for one that is refused.
@@ -17,8 +17,9 @@ pub(super) fn check_schedules(world: &Shared, spec: &GraphSpec, findings: &mut F
 }
 
 fn check(world: &Shared, ix: usize, schedule: &ScheduleSpec, spec: &GraphSpec, findings: &mut Findings) -> Option<Schedule> {
-    let cron = cron(ix, schedule, findings);
-    let misfire = misfire(ix, schedule, findings);
+    let places = [Place::Schedule(ix, "cron"), Place::Schedule(ix, "zone")];
+    let cron = cron(&schedule.cron, schedule.zone.as_deref(), places, findings);
+    let misfire = misfire(schedule.misfire.as_deref(), Place::Schedule(ix, "misfire"), findings);
     for (key, text, what) in
         [("name", &schedule.name, "a name"), ("event", &schedule.event, "the name of the event that it raises")]
     {
@@ -39,21 +40,24 @@ fn check(world: &Shared, ix: usize, schedule: &ScheduleSpec, spec: &GraphSpec, f
     let table = table(world, ix, schedule, findings)?;
     let (name, event) = (schedule.name.as_str().into(), schedule.event.as_str().into());
     let each_row = schedule.on.is_some();
-    Some(Schedule { name, cron: cron?, event, table: TableId(table as u32), each_row, misfire: misfire? })
+    let times = Times::Cron(cron?.into());
+    Some(Schedule { name, times, event, table: TableId(table as u32), each_row, misfire: misfire?, publishes: false })
 }
 
-fn cron(ix: usize, schedule: &ScheduleSpec, findings: &mut Findings) -> Option<Cron> {
-    let read = Cron::parse(&schedule.cron, schedule.zone.as_deref().unwrap_or("UTC"));
+/// A pattern and its zone; `places` are those of the two.
+pub(super) fn cron(pattern: &str, zone: Option<&str>, places: [Place; 2], findings: &mut Findings) -> Option<Cron> {
+    let read = Cron::parse(pattern, zone.unwrap_or("UTC"));
     read.map_err(|why| {
+        let [pattern_place, zone_place] = places;
         let (place, problem) = match &why {
             CronError::Zone(_) => {
                 let problem = Problem::new(259, why.to_string());
-                (Place::Schedule(ix, "zone"), problem.help("write a name of the IANA database, such as \"Europe/Berlin\" or \"UTC\""))
+                (zone_place, problem.help("write a name of the IANA database, such as \"Europe/Berlin\" or \"UTC\""))
             }
             _ => {
-                let problem = Problem::new(259, format!("`{}` is not a schedule: {why}", schedule.cron));
+                let problem = Problem::new(259, format!("`{pattern}` is not a schedule: {why}"));
                 let help = "write minute, hour, day, month and weekday: \"30 3 * * MON-FRI\"; \"*/15 * * * *\" is every quarter of an hour";
-                (Place::Schedule(ix, "cron"), problem.help(help))
+                (pattern_place, problem.help(help))
             }
         };
         findings.error(place, problem);
@@ -61,14 +65,15 @@ fn cron(ix: usize, schedule: &ScheduleSpec, findings: &mut Findings) -> Option<C
     .ok()
 }
 
-fn misfire(ix: usize, schedule: &ScheduleSpec, findings: &mut Findings) -> Option<Misfire> {
-    match schedule.misfire.as_deref() {
+/// What becomes of times that passed.
+pub(super) fn misfire(word: Option<&str>, place: Place, findings: &mut Findings) -> Option<Misfire> {
+    match word {
         None | Some("once") => Some(Misfire::Once),
         Some("all") => Some(Misfire::All),
         Some("skip") => Some(Misfire::Skip),
         Some(other) => {
             let problem = Problem::new(242, format!("`{other}` is no way to treat times that have passed"));
-            findings.error(Place::Schedule(ix, "misfire"), problem.help("write \"once\", \"all\" or \"skip\""));
+            findings.error(place, problem.help("write \"once\", \"all\" or \"skip\""));
             None
         }
     }

@@ -7,6 +7,7 @@
 //! - `when`: a condition over the document;
 //! - `on_completion`: the same, the first time that it holds;
 //! - `batch`: a hidden count of the changes that wait, which is 0 again with each batch;
+//! - `every`, `cron`, `at` and `or_after`: a moment ([`super::clocked`]);
 //! - `epsilon`, alone or beside another: the distance from the value that was published.
 //!
 //! What is written here as a formula is parsed and checked like any other, with the nodes as its names.
@@ -18,6 +19,7 @@ use thalweg_formulas::check::{Binding, Scope};
 use thalweg_formulas::decimal::Decimal;
 use thalweg_formulas::{Expr, ExprKind, InputId, Problem, Type, Value};
 
+use super::clocked::{self, By, ClockedDef};
 use super::fields::{self, check_at};
 use super::findings::Findings;
 use super::language;
@@ -26,7 +28,8 @@ use super::nodes::{NodeId, SELF};
 use super::order::Reads;
 use super::rewrite::map_inputs;
 use super::slips;
-use super::world::Shared;
+use super::world::{Shared, World};
+use crate::schedule::{Misfire, Times};
 use crate::spec::{FieldSpec, Place, PolicySpec, TimingSpec};
 
 /// How a field is published, where that is not at once.
@@ -45,17 +48,34 @@ pub(super) enum Policy {
     When(Rc<Ast>),
     /// A condition holds for the first time.
     OnCompletion(Rc<Ast>),
-    /// So many changes wait.
-    Batch(u64),
+    /// So many changes wait, or the first of them has waited so many microseconds.
+    Batch(u64, Option<i64>),
+    /// A moment of a schedule has come.
+    Schedule(Times, Misfire),
+    /// The document's time has come.
+    At(Rc<Ast>),
 }
 
 impl Timing {
+    /// The formula over the document.
+    fn formula(&self) -> Option<&Rc<Ast>> {
+        match &self.policy {
+            Policy::When(ast) | Policy::OnCompletion(ast) | Policy::At(ast) => Some(ast),
+            Policy::Immediate | Policy::Batch(..) | Policy::Schedule(..) => None,
+        }
+    }
+
+    /// Whether the clock publishes the field.
+    fn is_clocked(&self) -> bool {
+        matches!(self.policy, Policy::Batch(_, Some(_)) | Policy::Schedule(..) | Policy::At(_))
+    }
+
     /// The condition over the document, and the key that it was written under.
-    pub(super) fn condition(&self) -> Option<(&Rc<Ast>, &'static str)> {
+    fn condition(&self) -> Option<(&Rc<Ast>, &'static str)> {
         match &self.policy {
             Policy::When(ast) => Some((ast, "timing.when")),
             Policy::OnCompletion(ast) => Some((ast, "timing.on_completion")),
-            Policy::Immediate | Policy::Batch(_) => None,
+            Policy::Immediate | Policy::Batch(..) | Policy::Schedule(..) | Policy::At(_) => None,
         }
     }
 }
@@ -89,11 +109,10 @@ fn word_of(ix: usize, name: &str, word: &str, findings: &mut Findings) -> Option
             .help("write timing = { on_completion = \"status == 'closed'\" } with its condition")
             .note("a window of time that ends is complete by itself: window = { …, emit = \"final\" }, whose fields are published once without a timing"),
         "conditional" => form(name, word, "{ when = \"open\" }"),
-        "temporal" => Problem::new(242, format!("field `{name}` asks for timing `temporal`, which is not built yet"))
-            .help("write timing = { when = \"open\" } over a column that is written when the time has come"),
+        "temporal" => form(name, word, "{ every = \"5m\" }"),
         "batched" => form(name, word, "{ batch = 1000 }"),
         _ => Problem::new(242, format!("field `{name}` asks for timing `{word}`, which does not exist"))
-            .help("write timing = \"immediate\", or leave it out; or a table: { when = … }, { on_completion = … }, { batch = … }"),
+            .help("write timing = \"immediate\", or leave it out; or a table: { when = … }, { on_completion = … }, { batch = … }, { every = … }, { cron = … }, { at = … }"),
     };
     findings.error(Place::Field(ix, "timing"), problem);
     None
@@ -105,14 +124,24 @@ fn form(name: &str, word: &str, written: &str) -> Problem {
 }
 
 fn policy_of(ix: usize, name: &str, spec: &PolicySpec, findings: &mut Findings) -> Option<Policy> {
-    let asked = [("when", spec.when.is_some()), ("on_completion", spec.on_completion.is_some()), ("batch", spec.batch.is_some())];
+    let asked = [
+        ("when", spec.when.is_some()),
+        ("on_completion", spec.on_completion.is_some()),
+        ("batch", spec.batch.is_some()),
+        ("every", spec.every.is_some()),
+        ("cron", spec.cron.is_some()),
+        ("at", spec.at.is_some()),
+    ];
     let asked: Vec<&str> = asked.iter().filter(|(_, asked)| *asked).map(|(key, _)| *key).collect();
+    if clocked::misplaced(ix, name, spec, findings) {
+        return None;
+    }
     let [only] = asked[..] else {
         let message = match asked[..] {
             [] => format!("the timing of field `{name}` does not say when"),
             _ => format!("the timing of field `{name}` is of several kinds: {}", asked.join(", ")),
         };
-        let help = "write one of { when = … }, { on_completion = … } and { batch = … }";
+        let help = "write one of { when = … }, { on_completion = … }, { batch = … }, { every = … }, { cron = … } and { at = … }";
         findings.error(Place::Field(ix, "timing"), Problem::new(260, message).help(help));
         return None;
     };
@@ -121,7 +150,9 @@ fn policy_of(ix: usize, name: &str, spec: &PolicySpec, findings: &mut Findings) 
         "on_completion" => {
             condition(ix, "timing.on_completion", spec.on_completion.as_deref()?, findings).map(Policy::OnCompletion)
         }
-        _ => batch_of(ix, name, spec, findings),
+        "at" => condition(ix, "timing.at", spec.at.as_deref()?, findings).map(Policy::At),
+        "batch" => batch_of(ix, name, spec, findings),
+        _ => clocked::times(ix, name, spec, findings).map(|(times, misfire)| Policy::Schedule(times, misfire)),
     }
 }
 
@@ -137,7 +168,11 @@ fn batch_of(ix: usize, name: &str, spec: &PolicySpec, findings: &mut Findings) -
         findings.error(Place::Field(ix, "timing.batch"), problem.help(format!("write a number from 1 to {BATCH_MAX}")));
         return None;
     }
-    Some(Policy::Batch(batch))
+    let or_after = spec.or_after.as_ref().map(|text| clocked::or_after(ix, name, text, findings));
+    match or_after {
+        Some(None) => None,
+        or_after => Some(Policy::Batch(batch, or_after.flatten())),
+    }
 }
 
 /// When a field is published, in words.
@@ -153,13 +188,14 @@ pub(super) fn words(spec: &FieldSpec) -> String {
 fn policy_words(policy: &PolicySpec) -> Option<String> {
     let when = policy.when.as_ref().map(|when| format!("while {when}"));
     let complete = policy.on_completion.as_ref().map(|complete| format!("once {complete}"));
-    let batch = policy.batch.map(|batch| format!("in batches of {batch}"));
-    when.or(complete).or(batch)
+    let or_after = policy.or_after.as_ref().map_or(String::new(), |or_after| format!(" or after {or_after}"));
+    let batch = policy.batch.map(|batch| format!("in batches of {batch}{or_after}"));
+    when.or(complete).or(batch).or(clocked::words(policy))
 }
 
-/// What the condition of a field's timing reads, without types.
+/// What the formula of a field's timing reads, without types.
 pub(super) fn reads(world: &Shared, table: usize, timing: &Timing) -> Option<Reads> {
-    let (ast, _) = timing.condition()?;
+    let ast = timing.formula()?;
     let reading = super::scope::Reading::new(world, table, None);
     // Its problems are found when it is checked with types.
     let _names_only = language::check_formula(ast, &reading.scope());
@@ -172,52 +208,82 @@ pub(super) struct Published {
     pub(super) expr: Expr,
     /// The cell that is computed at once.
     pub(super) computed: NodeId,
+    /// How the clock publishes it, if it does.
+    pub(super) clocked: Option<ClockedDef>,
 }
 
 /// The published cell over `computed`, the lowered formula of a field of `table`; `None` if its timing is refused.
 pub(super) fn publish(
     world: &Shared,
-    (table, ix, name): (usize, usize, &str),
+    field: (usize, usize, &str),
     timing: &Timing,
     computed: &Expr,
     findings: &mut Findings,
 ) -> Option<Published> {
+    let (table, ix, name) = field;
+    if timing.is_clocked() && clocked::refuse_windows(&world.borrow(), field, findings) {
+        return None;
+    }
     let open = match timing.condition() {
-        Some((ast, key)) => Some(gate(world, (table, ix, name), ast, key, findings)?),
+        Some((ast, key)) => Some(gate(world, field, ast, key, findings)?),
         None => None,
+    };
+    let at = match &timing.policy {
+        Policy::At(ast) => Some(clocked::time(world, field, ast, findings)?),
+        _ => None,
     };
     let ty = computed.ty().clone();
     let computed = lower::hidden(&mut world.borrow_mut(), table, computed);
     let mut names = Names::default();
     names.node("computed", computed, ty.clone());
-    if let Some((open, ty)) = open {
-        names.node("open", open, ty);
-    }
-    let condition = match &timing.policy {
-        Policy::Immediate => None,
-        Policy::When(_) => Some("open"),
-        Policy::OnCompletion(_) => {
-            let phase = names.formula(PHASE, Type::Int);
-            let phase = world.borrow_mut().nodes.hidden_self(table, phase, Value::Int(0), format!("{name} completed"));
-            names.node("phase", phase, Type::Int);
-            Some("phase == 1")
-        }
-        Policy::Batch(size) => {
-            names.constant("size", Value::Int(*size as i64), Type::Int);
-            let waiting = names.formula(WAITING, Type::Int);
-            let (init, hidden) = (Value::Int(*size as i64 - 1), format!("{name} waiting"));
-            let waiting = world.borrow_mut().nodes.hidden_self(table, waiting, init, hidden);
-            names.node("waiting", waiting, Type::Int);
-            Some("waiting == 0")
-        }
-    };
+    open.into_iter().for_each(|(open, ty)| names.node("open", open, ty));
+    at.iter().for_each(|(at, ty)| names.node("at", *at, ty.clone()));
+    let (condition, clocked) = state(&mut world.borrow_mut(), (table, name), &timing.policy, at.map(|(at, _)| at), &mut names);
     let far = match timing.epsilon {
         Some(epsilon) => Some(far(ix, name, epsilon, &ty, &mut names, findings)?),
         None => None,
     };
     let open: Vec<&str> = condition.into_iter().chain(far).collect();
     let expr = names.formula(&format!("({}) ? computed : self", open.join(") && (")), ty);
-    Some(Published { expr, computed })
+    Some(Published { expr, computed, clocked })
+}
+
+/// What a policy knows of the document beside its values, as a cell of its own: the condition over it, and how the clock opens it.
+fn state(
+    world: &mut World,
+    (table, name): (usize, &str),
+    policy: &Policy,
+    at: Option<NodeId>,
+    names: &mut Names,
+) -> (Option<&'static str>, Option<ClockedDef>) {
+    let mut hidden = |names: &mut Names, what: &'static str, formula: &str, init: i64| {
+        let formula = names.formula(formula, Type::Int);
+        let node = world.nodes.hidden_self(table, formula, Value::Int(init), format!("{name} {what}"));
+        names.node(what, node, Type::Int);
+        node
+    };
+    match policy {
+        Policy::Immediate => (None, None),
+        Policy::When(_) => (Some("open"), None),
+        Policy::OnCompletion(_) => {
+            hidden(names, "completed", PHASE, 0);
+            (Some("completed == 1"), None)
+        }
+        Policy::Batch(size, or_after) => {
+            names.constant("size", Value::Int(*size as i64), Type::Int);
+            let formula = if or_after.is_some() { WAITING_OR_OPENED } else { WAITING };
+            let waits = hidden(names, "waiting", formula, *size as i64 - 1);
+            (Some("waiting == 0"), or_after.map(|delay| ClockedDef { waits, by: By::After(delay) }))
+        }
+        Policy::Schedule(times, misfire) => {
+            let waits = hidden(names, "waits", WAITS, 0);
+            (Some("waits == 0"), Some(ClockedDef { waits, by: By::Schedule(times.clone(), *misfire) }))
+        }
+        Policy::At(_) => {
+            let waits = hidden(names, "waits", WAITS_FOR_ITS_TIME, 0);
+            (Some("waits == 0"), at.map(|at| ClockedDef { waits, by: By::At(at) }))
+        }
+    }
 }
 
 /// 0: open; 1: complete since this epoch; 2: complete before. It steps whenever the published cell could, so that it is 1 in one step.
@@ -225,6 +291,15 @@ const PHASE: &str = "(true || computed == null) ? (self >= 1 ? 2 : open ? 1 : 0)
 
 /// How many changes wait. It steps with each change of what is computed, whatever the change is.
 const WAITING: &str = "(true || computed == null) ? (self + 1 >= size ? 0 : self + 1) : 0";
+
+/// The same where a moment opens it as well: it has then written a number below 0.
+const WAITING_OR_OPENED: &str = "(true || computed == null) ? (self < 0 || self + 1 >= size ? 0 : self + 1) : 0";
+
+/// 1: something waits for a moment; 0: it is published.
+const WAITS: &str = "(true || computed == null) ? (self < 0 ? 0 : 1) : 0";
+
+/// The same; the time stands beside it in the row.
+const WAITS_FOR_ITS_TIME: &str = "(true || computed == null || at == null) ? (self < 0 ? 0 : 1) : 0";
 
 /// Whether the computed value is far enough from the published one.
 const FAR: &str = "self == null || computed == null || (computed > self ? computed - self : self - computed) >= epsilon";

@@ -9,6 +9,7 @@ use thalweg_formulas::ast::Ast;
 use thalweg_formulas::{Problem, Type};
 
 use super::catalogue::{Catalogue, Mention};
+use super::clocked::ClockedDef;
 use super::derived::GroupDef;
 use super::findings::Findings;
 use super::joins::JoinDef;
@@ -66,6 +67,8 @@ pub(super) struct FieldDef {
     pub(super) timing: Option<Timing>,
     /// The cell that is computed at once, of a field that is not published so.
     pub(super) computed: Option<NodeId>,
+    /// How the clock publishes it, if it does.
+    pub(super) clocked: Option<ClockedDef>,
 }
 
 impl World {
@@ -189,6 +192,7 @@ impl World {
             reads_self: false,
             timing,
             computed: None,
+            clocked: None,
         });
     }
 }

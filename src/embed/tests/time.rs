@@ -76,3 +76,39 @@ fn a_handler_is_called_for_what_a_timer_fires() {
     live.advance_to(minutes(10));
     assert_eq!(*seen.lock().unwrap(), [2]);
 }
+
+#[test]
+fn what_a_moment_publishes_is_one_epoch_for_a_subscriber() {
+    let mut graph = Graph::new();
+    graph.state(State::document("Order").key("id").column("price", "int").column("due", "timestamp"));
+    graph.derived("Order.shown", Derived::formula("price").timing(TimingPolicy::every("5m")));
+    graph.derived("sum", Derived::formula("sum(Order[*].shown)").timing(TimingPolicy::every("5m")));
+    graph.derived("Order.due_price", Derived::formula("price").timing(TimingPolicy::at(|ctx| ctx.get("due"))));
+    let mut live = graph.start().unwrap();
+    let order = |id: i64, price: i64| [("id", Value::Int(id)), ("price", price.into()), ("due", Value::Timestamp(minutes(7)))];
+    live.apply(Changes::new("a").at(minutes(1)).insert("Order", order(1, 10)));
+    live.apply(Changes::new("b").at(minutes(2)).insert("Order", order(2, 20)));
+    assert_eq!(live.next_due(), Some(minutes(5)));
+
+    let told = |outcome: Outcome| -> Vec<String> {
+        let told = outcome.deltas.sorted();
+        told.iter().map(|delta| format!("{} {}{:?} {:?}", delta.epoch, delta.node, delta.key, delta.new)).collect()
+    };
+    expect_test::expect![[r#"
+        [
+            "3 Order.shown[Int(1)] Int(10)",
+            "3 Order.shown[Int(2)] Int(20)",
+            "3 sum[] Int(30)",
+        ]
+    "#]]
+    .assert_debug_eq(&told(live.advance_to(minutes(6))));
+    // Later moments find nothing that waits, but for those whose own time has come.
+    live.advance_to(minutes(20));
+    let price = |live: &mut LiveGraph, id: i64| live.get("Order.due_price", [id]).unwrap().unwrap();
+    assert_eq!((price(&mut live, 1), price(&mut live, 2)), (Value::Int(10), Value::Int(20)));
+    // What comes after its time is published at the next tick of the clock.
+    live.apply(Changes::new("c").at(minutes(21)).update("Order", order(1, 11)));
+    assert_eq!((price(&mut live, 1), live.next_due()), (Value::Int(10), Some(Timestamp(minutes(21).0 + 100_000))));
+    live.advance_to(minutes(22));
+    assert_eq!(price(&mut live, 1), Value::Int(11));
+}

@@ -66,9 +66,9 @@ url = "postgres://localhost"
 "#,
             ),
             (
-                "a timing that is not built yet",
+                "a timing that is no span of time",
                 r#"[fields]
-"Order.total" = { formula = "qty", timing = { every = "1h" } }
+"Order.total" = { formula = "qty", timing = { every = "hourly" } }
 "#,
             ),
             (
@@ -194,19 +194,19 @@ kind = "mysql"
             2 | "Order.total" = { formula = "qty", timing = "sometimes" }
               |                                             ^^^^^^^^^^^
               |
-              = help: write timing = "immediate", or leave it out; or a table: { when = … }, { on_completion = … }, { batch = … }
+              = help: write timing = "immediate", or leave it out; or a table: { when = … }, { on_completion = … }, { batch = … }, { every = … }, { cron = … }, { at = … }
 
             t.toml: 1 error
-            === a timing that is not built yet
+            === a timing that is no span of time
             exit 3
             --- stderr
-            error[E0287]: `every` of `timing` of field `Order.total` is not built yet
-             --> t.toml:2:47
+            error[E0260]: field `Order.total` is to be published every `hourly`, which is no span of time
+             --> t.toml:2:55
               |
-            2 | "Order.total" = { formula = "qty", timing = { every = "1h" } }
-              |                                               ^^^^^ not built yet
+            2 | "Order.total" = { formula = "qty", timing = { every = "hourly" } }
+              |                                                       ^^^^^^^^
               |
-              = help: leave it out
+              = help: write a number and a unit: "5m", "1h 30m", "PT90M"
 
             t.toml: 1 error
             === a field name without quotes

@@ -18,6 +18,7 @@ use thalweg_graph::{Change, Epoch, Op, Outcome, Plan, Row, Transaction};
 use crate::groups::{Given, aggregate};
 
 mod changes;
+mod clocks;
 mod edges;
 mod reactions;
 
@@ -48,6 +49,11 @@ pub struct Oracle {
     closed: Vec<BTreeMap<Key, Epoch>>,
     /// By table of late rows: the keys that rows have, late or not.
     keyed: Vec<BTreeSet<Key>>,
+    /// By field that the clock publishes: documents with a time of their own.
+    appointments: BTreeMap<(usize, Key), i64>,
+    /// The schedules whose moment the epoch is, and the documents whose time has come: by field that the clock publishes.
+    opened: BTreeSet<u32>,
+    due: BTreeSet<(usize, Key)>,
 }
 
 /// Walks an expression.
@@ -103,6 +109,9 @@ impl Oracle {
             greatest: vec![vec![(0, i64::MIN)]; plan.watermarks.len()],
             closed: vec![BTreeMap::new(); plan.tables.len()],
             keyed: vec![BTreeSet::new(); plan.tables.len()],
+            appointments: BTreeMap::new(),
+            opened: BTreeSet::new(),
+            due: BTreeSet::new(),
             plan,
         }
     }
@@ -120,8 +129,10 @@ impl Oracle {
             true
         };
         tx.parts(take).expect("changes that are held can be read");
+        self.open_moment(tx);
         let cells = self.compute(&before);
         self.move_watermarks(&cells);
+        self.make_appointments(&cells, tx.at);
         self.report(&before, &cells, fill, tx.at);
         self.react(&before, tx, fill);
         self.cells = cells;
@@ -311,6 +322,10 @@ impl Oracle {
         match &cell.kind {
             CellKind::Formula => evaluate(&cell.expr, &|id| slots[id.0 as usize].clone()),
             CellKind::SelfReference { init } => {
+                if self.is_opened(region, key, own) {
+                    let me = Value::Int(OPENED);
+                    return evaluate(&cell.expr, &|id| if id.0 == own { Ok(me.clone()) } else { slots[id.0 as usize].clone() });
+                }
                 let previous = if lived { self.cells[region].get(key) } else { None };
                 let inputs: Vec<InputId> = cell.expr.inputs().into_iter().filter(|id| id.0 != own).collect();
                 if let Some(previous) = previous

@@ -107,6 +107,7 @@ fn publish(world: &mut World, lead: &Lead, moved: &Moved, node: NodeId, spec: us
         reads_self: false,
         timing: None,
         computed: None,
+        clocked: None,
     });
     let formula = format!("the slope of the loss of goal {} by {}", lead.name, moved.name);
     FieldSpec { name, formula, ..FieldSpec::default() }

@@ -120,7 +120,10 @@ fn a_keyless_table_has_no_fields_and_no_effects() {
 fn a_timing_says_when_and_in_one_way() {
     let field = |timing: Value| json!({ "formula": "1", "timing": timing });
     check(
-        json!({ "tables": [{ "name": "Order", "key": ["id"], "columns": { "id": "int", "qty": "int", "name": "text" } }], "fields": {
+        json!({ "tables": [
+            { "name": "Order", "key": ["id"], "columns": { "id": "int", "qty": "int", "name": "text", "on": "timestamp" } },
+            { "name": "W", "group": { "of": "Order", "window": { "on": "on", "size": "1h", "emit": "final" } } },
+        ], "fields": {
             "Order.a": field("batched".into()),
             "Order.b": field("conditional".into()),
             "Order.c": field("temporal".into()),
@@ -135,23 +138,34 @@ fn a_timing_says_when_and_in_one_way() {
             "Order.l": { "formula": "name", "epsilon": 0.5 },
             "Order.m": { "formula": "qty", "epsilon": 0.0 },
             "Order.n": { "formula": "qty", "timing": { "when": "o > 1" } },
-            "Order.o": "n + 1" } }),
+            "Order.o": "n + 1",
+            "Order.p": field(json!({ "every": "often" })),
+            "Order.q": field(json!({ "every": "10ms" })),
+            "Order.r": field(json!({ "cron": "0 0 30 2 *" })),
+            "Order.s": field(json!({ "cron": "@daily", "zone": "Mars/Olympus", "misfire": "never" })),
+            "Order.t": field(json!({ "every": "1h", "zone": "UTC", "or_after": "5s" })),
+            "Order.u": field(json!({ "batch": 5, "or_after": "soon" })),
+            "Order.v": field(json!({ "batch": 5, "misfire": "all" })),
+            "Order.w": field(json!({ "at": "qty + 1" })),
+            "Order.x": field(json!({ "at": "due_at" })),
+            "Order.y": field(json!({ "every": "1h", "at": "due_at" })),
+            "W.z": field(json!({ "every": "1h" })) } }),
         expect![[r#"
             error field[0].timing: E0260: field `Order.a` asks for timing `batched` and does not say which
               help: write timing = { batch = 1000 }
             error field[1].timing: E0260: field `Order.b` asks for timing `conditional` and does not say which
               help: write timing = { when = "open" }
-            error field[2].timing: E0242: field `Order.c` asks for timing `temporal`, which is not built yet
-              help: write timing = { when = "open" } over a column that is written when the time has come
+            error field[2].timing: E0260: field `Order.c` asks for timing `temporal` and does not say which
+              help: write timing = { every = "5m" }
             error field[3].timing: E0260: nothing says when a document of field `Order.d` is complete
               help: write timing = { on_completion = "status == 'closed'" } with its condition
               note: a window of time that ends is complete by itself: window = { …, emit = "final" }, whose fields are published once without a timing
             error field[4].timing: E0242: field `Order.e` asks for timing `sometimes`, which does not exist
-              help: write timing = "immediate", or leave it out; or a table: { when = … }, { on_completion = … }, { batch = … }
+              help: write timing = "immediate", or leave it out; or a table: { when = … }, { on_completion = … }, { batch = … }, { every = … }, { cron = … }, { at = … }
             error field[5].timing: E0260: the timing of field `Order.f` is of several kinds: when, batch
-              help: write one of { when = … }, { on_completion = … } and { batch = … }
+              help: write one of { when = … }, { on_completion = … }, { batch = … }, { every = … }, { cron = … } and { at = … }
             error field[6].timing: E0260: the timing of field `Order.g` does not say when
-              help: write one of { when = … }, { on_completion = … } and { batch = … }
+              help: write one of { when = … }, { on_completion = … }, { batch = … }, { every = … }, { cron = … } and { at = … }
             error field[7].timing.when: E0240: the condition of the timing of field `Order.h` is int, not bool
               at `qty`
               help: compare it with something
@@ -165,6 +179,30 @@ fn a_timing_says_when_and_in_one_way() {
               help: write a number above 0, or leave it out
             error field[13].formula: E0235: fields form a cycle: Order.n -> Order.o -> Order.n
               help: break it at one field, or read `self` where a field's own previous value is meant
+            error field[15].timing.every: E0260: field `Order.p` is to be published every `often`, which is no span of time
+              help: write a number and a unit: "5m", "1h 30m", "PT90M"
+            error field[16].timing.every: E0260: field `Order.q` is to be published every `10ms`, and moments are a second apart or more
+              help: write timing = { batch = 1000, or_after = "10ms" }, which costs nothing where nothing waits
+            error field[17].timing.cron: E0259: `0 0 30 2 *` is not a schedule: no time ever matches it
+              help: write minute, hour, day, month and weekday: "30 3 * * MON-FRI"; "*/15 * * * *" is every quarter of an hour
+            error field[18].timing.misfire: E0242: `never` is no way to treat times that have passed
+              help: write "once", "all" or "skip"
+            error field[18].timing.zone: E0259: no time zone is called `Mars/Olympus`
+              help: write a name of the IANA database, such as "Europe/Berlin" or "UTC"
+            error field[19].timing.or_after: E0260: the timing of field `Order.t` has `or_after` and no `batch`
+              help: leave it out: for a time alone there is `every`
+            error field[19].timing.zone: E0260: the timing of field `Order.t` has `zone` and no `cron`
+              help: leave it out: every and at are the same in all zones
+            error field[20].timing.or_after: E0260: a batch of field `Order.u` is to be published after `soon`, which is no span of time
+              help: write a number and a unit: "5s", "1h 30m", "PT90M"
+            error field[21].timing.misfire: E0260: the timing of field `Order.v` has `misfire` and no `every` or `cron`
+              help: leave it out: no other moments can be missed
+            error field[22].timing.at: E0240: the `at` of field `Order.w` is int, not a timestamp
+              help: write a column or formula that gives one: due_at - duration('1h')
+            error field[24].timing: E0260: the timing of field `Order.y` is of several kinds: every, at
+              help: write one of { when = … }, { on_completion = … }, { batch = … }, { every = … }, { cron = … } and { at = … }
+            error field[25].timing: E0260: the clock cannot publish field `W.z`: the windows of `W` stand still once they are over
+              help: leave the timing out: fields of windows that end are published once; or write emit = "updates"
         "#]],
     );
 }
