@@ -123,6 +123,10 @@ impl Pump {
         // What a fill moves is told nobody.
         self.sequencer.engine().report_fills(false);
         loop {
+            // At first as well: a reload may bring schedules, and sources that follow already say nothing new.
+            if let Err(ended) = self.step_all() {
+                return ended;
+            }
             let pause = self.pause();
             tokio::select! {
                 biased;
@@ -152,9 +156,6 @@ impl Pump {
                     }
                 }
                 () = tokio::time::sleep(pause) => {}
-            }
-            if let Err(ended) = self.step_all() {
-                return ended;
             }
         }
     }
