@@ -30,6 +30,9 @@ use crate::state::{KeyBuf, KeyHash};
 use crate::wiring::local::Local;
 use crate::wiring::threads::Threads;
 
+/// Transactions of fewer changes are handed over change by change.
+const SORTED_MIN: usize = 8;
+
 /// Where the shards run.
 enum Host {
     /// In the caller's thread.
@@ -193,6 +196,7 @@ impl Driver {
                     let (table, what) = (self.router.mappings()[id as usize].table, What::Changes(id, changes));
                     open.arrivals[0].push(Arrival { epoch, table, what });
                 }
+                None if changes.len() >= SORTED_MIN && self.can_sort(&changes) => self.add_sorted(epoch, changes, open),
                 None => changes.into_iter().for_each(|change| self.add_change(epoch, change, open)),
             },
             Body::Spilled(_) => unreachable!("invariant: a spilled transaction is a batch of its own"),
@@ -218,6 +222,34 @@ impl Driver {
         match self.router.mappings_of(&first.schema) {
             [id] => Some(*id),
             _ => None,
+        }
+    }
+
+    /// Whether the changes of a transaction may be sorted by table: each feeds one at most, by one mapping. Changes of two tables never
+    /// meet in their homes, so between them the order does not count.
+    fn can_sort(&mut self, changes: &[Change]) -> bool {
+        let mut by_table: Vec<Option<MappingId>> = vec![None; self.plan.tables.len()];
+        changes.iter().all(|change| match *self.router.mappings_of(&change.schema) {
+            [] => true,
+            [id] => *by_table[self.router.mappings()[id as usize].table.0 as usize].get_or_insert(id) == id,
+            _ => false,
+        })
+    }
+
+    /// Hands a transaction over sorted by worker and table, so that each home takes all that is its own at once.
+    fn add_sorted(&mut self, epoch: Epoch, changes: Vec<Change>, open: &mut Open) {
+        let (workers, tables) = (self.workers(), self.plan.tables.len());
+        let mut sorted: Vec<(MappingId, Vec<Change>)> = vec![(0, Vec::new()); workers * tables];
+        for change in changes {
+            let [id] = *self.router.mappings_of(&change.schema) else { continue };
+            let mapping = &self.router.mappings()[id as usize];
+            let place = &mut sorted[owner(mapping, &change, workers) * tables + mapping.table.0 as usize];
+            place.0 = id;
+            place.1.push(change);
+        }
+        for (at, (id, changes)) in sorted.into_iter().enumerate().filter(|(_, (_, changes))| !changes.is_empty()) {
+            let (worker, table) = (at / tables, TableId((at % tables) as u32));
+            open.arrivals[worker].push(Arrival { epoch, table, what: What::Changes(id, changes) });
         }
     }
 

@@ -276,7 +276,7 @@ impl Shard {
         let mappings = std::mem::take(&mut self.context.mappings);
         for arrival in arrivals {
             if let Some(home) = self.homes[arrival.table.0 as usize] {
-                self.regions[home as usize].fold(arrival.epoch, arrival.what, &mappings, &mut self.context);
+                self.regions[home as usize].fold(arrival.epoch, arrival.what, false, &mappings, &mut self.context);
             }
         }
         self.context.mappings = mappings;

@@ -161,7 +161,10 @@ impl Lane {
         match &self.all {
             All::Counts(all) => all.get(row).map_or(0, |count| u64::from(count.values)),
             All::Sums(all) => all.get(row).map_or(0, |sum| sum.sum[0]),
-            All::Extremes(all) => all.get(row).map_or(0, |extreme| u64::from(matches!(extreme, Extreme::Few(_)))),
+            All::Extremes(all) => match all.get(row) {
+                Some(Extreme::Few(words)) => words.last().copied().unwrap_or_default(),
+                _ => 0,
+            },
             All::Any(_, all) => all.get(row).map_or(0, Accumulator::rows),
         }
     }

@@ -2,7 +2,8 @@
 
 use thalweg_graph::{Change, Epoch};
 
-use super::update::{AHEAD, Ahead, only_change};
+use super::ahead::{AHEAD, Ahead};
+use super::update::only_change;
 use crate::intake::{Arrival, What};
 
 /// Arrivals in the order of epochs, and the rows of the next ones where they are plain updates.

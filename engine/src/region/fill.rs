@@ -1,7 +1,7 @@
-//! Filling: rows that were there before the engine looked, each through its whole birth at once.
+//! Filling: rows that were there before the engine looked, and those of a transaction that brings new ones only, each through its whole
+//! birth at once.
 //!
-//! A fill of inserts touches every row once, so there is no net change to wait for, nothing to remember and nothing to put back. Rows are
-//! taken in blocks that stay in the cache: their keys are looked for together, they are written, their cells run column by column
+//! Inserts touch every row once, so there is no net change to wait for, nothing to remember and nothing to put back. Rows are taken in blocks that stay in the cache: their keys are looked for together, they are written, their cells run column by column
 //! ([`Region::begin`]), and their images are dropped. What is unusual (a key of another type, a row that is there already) goes the way of
 //! any change and is settled at once.
 
@@ -22,6 +22,9 @@ use crate::state::{Directory, KeyHash};
 /// Rows whose keys are looked for ahead of the first of them, so that their cache lines arrive together.
 const AHEAD: usize = 32;
 
+/// Fewer rows of a transaction that is no fill go the usual way.
+const FEW: usize = 4;
+
 /// Words of the rows of a block, about.
 const BLOCK_WORDS: usize = 1 << 12;
 
@@ -36,9 +39,12 @@ enum Written {
 }
 
 impl Region {
-    /// Whether a transaction's changes, the first of its epoch here, can be filled.
+    /// Whether a transaction's changes, the first of its epoch here, can be filled: those of a fill, and others that are all that the epoch
+    /// says of the table.
     pub(super) fn can_fill(&self, folding: &Folding<'_>, changes: &[Change], context: &Context) -> bool {
-        self.pad.is_empty() && context.batch.info(folding.epoch).fill && changes.iter().all(|change| change.op == Op::Insert)
+        let comes_at_once = folding.is_untold && changes.len() >= FEW && !folding.mapping.key.multiset;
+        let can_be = context.batch.info(folding.epoch).fill || comes_at_once;
+        can_be && self.pad.is_empty() && changes.iter().all(|change| change.op == Op::Insert)
     }
 
     /// Fills rows in.

@@ -14,6 +14,7 @@ use thalweg_graph::outcome::ErrorChange;
 use thalweg_graph::{Change, Epoch, Op, Row};
 
 use super::Region;
+use super::ahead::AHEAD;
 use crate::context::Context;
 use crate::intake::mapping::{MappedColumn, NoDocument, verb};
 use crate::intake::{Identity, Image, Mapping, RowMap, What, errors};
@@ -23,30 +24,30 @@ use crate::state::{KeyBuf, KeyHash};
 pub(super) struct Folding<'a> {
     pub(super) epoch: Epoch,
     pub(super) mapping: &'a Mapping,
+    /// Changes are all that the region hears of in the epoch.
+    pub(super) is_untold: bool,
 }
 
 impl Region {
-    /// Folds one arrival into the epoch at hand; `mappings` are all, by number.
-    pub(crate) fn fold(&mut self, epoch: Epoch, what: What, mappings: &[Arc<Mapping>], context: &mut Context) {
+    /// Folds one arrival into the epoch at hand; `mappings` are all, by number. `is_untold`: changes are all that the region hears of in the
+    /// epoch.
+    pub(crate) fn fold(&mut self, epoch: Epoch, what: What, is_untold: bool, mappings: &[Arc<Mapping>], context: &mut Context) {
+        let folding = |id: u32| Folding { epoch, mapping: &mappings[id as usize], is_untold };
         match what {
-            What::Change(id, mut change) => {
-                self.fold_change(&Folding { epoch, mapping: &mappings[id as usize] }, &mut change, context)
-            }
-            What::Changes(id, changes) => {
-                self.fold_changes(&Folding { epoch, mapping: &mappings[id as usize] }, changes, context)
-            }
+            What::Change(id, mut change) => self.fold_change(&folding(id), &mut change, None, context),
+            What::Changes(id, changes) => self.fold_changes(&folding(id), changes, context),
             What::Take(id, taken) => {
                 context.out.counts.changes += 1;
                 let (identity, mut before) = *taken;
                 let mapping = &mappings[id as usize];
                 if let Some(row) = self.find(mapping, &identity, context) {
-                    self.compare_before(&Folding { epoch, mapping }, row, before.as_mut(), context);
+                    self.compare_before(&folding(id), row, before.as_mut(), context);
                 }
                 self.vanish(mapping, &identity, context);
             }
             What::Place(id, placed) => {
                 let (identity, image) = *placed;
-                self.appear(&Folding { epoch, mapping: &mappings[id as usize] }, &identity, image, context);
+                self.appear(&folding(id), &identity, image, context);
             }
             What::Timer(_) => {}
         }
@@ -56,13 +57,18 @@ impl Region {
         if self.can_fill(folding, &changes, context) {
             self.fill(folding, changes, context);
         } else {
-            changes.iter_mut().for_each(|change| self.fold_change(folding, change, context));
+            for some in changes.chunks_mut(AHEAD) {
+                let rows = self.rows_of_changes(folding.mapping, some, context);
+                let known = rows.into_iter().chain(std::iter::repeat(None));
+                some.iter_mut().zip(known).for_each(|(change, row)| self.fold_change(folding, change, row, context));
+            }
         }
     }
 
-    fn fold_change(&mut self, folding: &Folding<'_>, change: &mut Change, context: &mut Context) {
+    /// Folds a change; `row` is that of its document, where it is known. A row that a key has stays its own within a batch.
+    fn fold_change(&mut self, folding: &Folding<'_>, change: &mut Change, row: Option<u32>, context: &mut Context) {
         context.out.counts.changes += 1;
-        if !self.fold_plain(folding, change, context) {
+        if !self.fold_plain(folding, change, row, context) {
             self.fold_any(folding, change, context);
         }
     }
@@ -74,10 +80,11 @@ impl Region {
 
     /// The common case, in which nothing has to be copied: an insert, update or delete of a document that the change names plainly.
     /// Does nothing where it is another case.
-    fn fold_plain(&mut self, folding: &Folding<'_>, change: &mut Change, context: &mut Context) -> bool {
+    fn fold_plain(&mut self, folding: &Folding<'_>, change: &mut Change, row: Option<u32>, context: &mut Context) -> bool {
         let Some(key) = folding.mapping.plain_key(change) else { return false };
         let key = std::slice::from_ref(key);
-        let row = context.directories[self.layout.table.0 as usize].find(key, KeyHash::of(key)).filter(|row| self.lives(*row));
+        let find = || context.directories[self.layout.table.0 as usize].find(key, KeyHash::of(key));
+        let row = row.or_else(find).filter(|row| self.lives(*row));
         match (change.op, row) {
             (Op::Delete, Some(row)) => {
                 self.compare_before(folding, row, change.before.as_mut(), context);

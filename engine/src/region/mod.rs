@@ -10,6 +10,7 @@
 //! Next to read: [`propagate`], the loop.
 
 mod aggregates;
+mod ahead;
 mod arrivals;
 mod births;
 pub mod closing;

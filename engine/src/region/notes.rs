@@ -8,13 +8,11 @@ use std::rc::Rc;
 use thalweg_graph::Epoch;
 
 use super::Region;
+use super::ahead::AHEAD;
 use super::pad::{Moved, Touch};
 use crate::context::Context;
 use crate::edges::mail::{Note, NoteKind};
 use crate::state::{Raw, Tag};
-
-/// Notes whose rows are looked at ahead of the first of them, so that their cache lines arrive together.
-const AHEAD: usize = 32;
 
 /// Notes for which memory is kept between batches.
 const KEPT_MAX: usize = 1 << 14;
@@ -139,9 +137,7 @@ impl Region {
     fn look_ahead(&self, notes: &mut Notes) {
         if notes.at >= notes.seen {
             notes.seen = notes.all.len().min(notes.at + AHEAD);
-            let living = notes.all[notes.at..notes.seen].iter().filter(|note| self.lives(note.row));
-            let first = |row: u32| self.rows.row(row)[0] ^ self.aggregates.look(row);
-            std::hint::black_box(living.fold(0, |all, note| all ^ first(note.row)));
+            self.look_at_told(notes.all[notes.at..notes.seen].iter().map(|note| note.row));
         }
     }
 

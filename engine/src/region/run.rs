@@ -5,6 +5,7 @@ use std::sync::Arc;
 use thalweg_graph::Epoch;
 
 use super::aggregates::Aggregates;
+use super::ahead::AHEAD;
 use super::arrivals::Arrivals;
 use super::closing::Freezer;
 use super::layout::Layout;
@@ -84,14 +85,14 @@ impl Region {
             if is_moment {
                 self.open_moment(epoch, context);
             }
-            let untold = !is_moment && self.pad.is_empty() && notes.epoch() != Some(epoch);
+            let untold = !is_moment && !is_gated && self.pad.is_empty() && notes.epoch() != Some(epoch);
             if untold && arrivals.is_alone() && self.run_alone(epoch, &mut arrivals, &mappings, context) {
                 continue;
             }
             while let Some(what) = arrivals.next_of(epoch) {
                 match what {
                     What::Timer(timer) => timers.push(timer),
-                    what => self.fold(epoch, what, &mappings, context),
+                    what => self.fold(epoch, what, untold, &mappings, context),
                 }
             }
             // Many rows that are told at once may be any of those that are told by themselves.
@@ -226,6 +227,9 @@ impl Region {
     fn settle_touches(&mut self, epoch: Epoch, settling: &mut Settling, end: usize, context: &mut Context) {
         let mut born = std::mem::take(&mut self.born);
         for at in settling.at..end {
+            if (at - settling.at).is_multiple_of(AHEAD) {
+                self.look_at_touched(&settling.touches[at..end.min(at + AHEAD)], context);
+            }
             let touch = &settling.touches[at];
             let rest = &settling.log[settling.log_at..];
             let own = rest.iter().take_while(|(of, _)| *of as usize == at).count();

@@ -6,20 +6,14 @@
 //!
 //! Cost: a few nanoseconds a column, no allocation, no copy of a value that stays.
 
-use std::sync::Arc;
-
-use smallvec::SmallVec;
 use thalweg_formulas::Value;
-use thalweg_graph::{Change, Epoch, Op};
+use thalweg_graph::{Change, Epoch};
 
 use super::Region;
 use super::pad::Moved;
 use crate::context::Context;
 use crate::intake::{Arrival, Mapping, What};
-use crate::state::{KeyHash, Raw};
-
-/// Epochs whose rows are looked for ahead of the first of them, so that their cache lines arrive together.
-pub(super) const AHEAD: usize = 32;
+use crate::state::Raw;
 
 /// What an update writes into one slot.
 #[derive(Debug)]
@@ -30,20 +24,6 @@ pub(super) struct New {
     old: Raw,
     /// The new content, where it is a word.
     word: Option<u64>,
-}
-
-/// Rows of the next arrivals.
-pub(super) type Ahead = SmallVec<[Option<u32>; AHEAD]>;
-
-/// A key and its hash.
-type Named<'a> = (&'a [Value], KeyHash);
-
-/// The key of a plain update.
-#[inline]
-fn key_of_update<'a>(arrival: &'a Arrival, mappings: &[Arc<Mapping>]) -> Option<Named<'a>> {
-    let (mapping, change) = only_change(arrival).filter(|(_, change)| change.op == Op::Update)?;
-    let key = std::slice::from_ref(mappings[mapping].plain_key(change)?);
-    Some((key, KeyHash::of(key)))
 }
 
 /// The only change of an arrival, and the number of its mapping.
@@ -59,17 +39,6 @@ pub(super) fn only_change(arrival: &Arrival) -> Option<(usize, &Change)> {
 }
 
 impl Region {
-    /// The rows of the next arrivals, where they are plain updates of one; they stay the same within a batch. Goes over them once for the
-    /// keys, once for the rows and once for what the rows hold, so that in each of these the memory's answers arrive together.
-    pub(super) fn rows_of_updates(&self, ahead: &[Arrival], mappings: &[Arc<Mapping>], context: &Context) -> Ahead {
-        let directory = &context.directories[self.layout.table.0 as usize];
-        let keys: SmallVec<[Option<Named<'_>>; AHEAD]> = ahead.iter().map(|arrival| key_of_update(arrival, mappings)).collect();
-        let rows: Ahead = keys.into_iter().map(|key| key.and_then(|(key, hash)| directory.find(key, hash))).collect();
-        let first = |row: u32| if self.lives(row) { self.rows.row(row)[0] } else { 0 };
-        std::hint::black_box(rows.iter().flatten().fold(0, |all, row| all ^ first(*row)));
-        rows
-    }
-
     /// Runs an epoch that is a plain update of this row and nothing else. Does nothing where it is another case.
     pub(super) fn update_alone(
         &mut self,

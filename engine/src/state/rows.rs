@@ -126,6 +126,13 @@ impl Rows {
         &self.blocks[block][place..place + self.stride]
     }
 
+    /// The first and the last word of a row, for one who only wants them to be near.
+    #[inline]
+    pub fn ends(&self, row: u32) -> u64 {
+        let words = self.row(row);
+        words[0] ^ words[words.len() - 1]
+    }
+
     /// The words of a row's slots, whatever their tags say.
     #[inline]
     pub fn words(&self, row: u32) -> &[u64] {
