@@ -82,7 +82,7 @@ impl Driver {
         let workers = options.workers.max(1);
         let host = match workers {
             1 => Host::Local(Box::new(Local::new(Shard::new(plan.clone(), options.state_deltas, 0, 1)))),
-            _ => Host::Threads(Threads::new(&plan, options.state_deltas, workers)),
+            _ => Host::Threads(Threads::new(&plan, options)),
         };
         let router = Router::new(plan.clone());
         Driver { plan, router, host, taught: vec![0; workers], restoring: false, started: false, staging: None }
@@ -380,10 +380,10 @@ impl Driver {
         self.with(worker, move |shard| shard.peek(batch, mappings, id, &key))
     }
 
-    fn with<R: Send + 'static>(&mut self, worker: usize, f: impl FnOnce(&mut Shard) -> R + Send + 'static) -> R {
+    fn with<R>(&mut self, worker: usize, f: impl FnOnce(&mut Shard) -> R) -> R {
         match &mut self.host {
             Host::Local(local) => f(&mut local.shard()),
-            Host::Threads(threads) => threads.with(worker, f),
+            Host::Threads(threads) => f(&mut threads.shard(worker)),
         }
     }
 

@@ -19,11 +19,14 @@ pub struct Options {
     pub workers: usize,
     /// Also report deltas of columns (`apply --state`); every table then keeps its whole rows.
     pub state_deltas: bool,
+    /// The most row changes of a step that the caller's thread runs by itself, however many workers there are: to wake them takes as long as
+    /// some dozens of changes. With 0 they run everything.
+    pub inline_max: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { workers: 1, state_deltas: false }
+        Self { workers: 1, state_deltas: false, inline_max: 128 }
     }
 }
 

@@ -42,6 +42,17 @@ pub struct Ingress {
     pub thaw: bool,
 }
 
+impl Ingress {
+    /// How many changes of rows there are, and timers.
+    pub fn changes(&self) -> usize {
+        let count = |arrival: &Arrival| match &arrival.what {
+            What::Changes(_, changes) => changes.len(),
+            What::Change(..) | What::Take(..) | What::Place(..) | What::Timer(_) => 1,
+        };
+        self.arrivals.iter().map(count).sum()
+    }
+}
+
 /// One worker's share.
 pub struct Shard {
     plan: Arc<Plan>,

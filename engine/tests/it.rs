@@ -41,3 +41,6 @@ mod swap;
 mod timing;
 #[path = "it/twins.rs"]
 mod twins;
+
+/// Changes up to which a step runs in the caller's thread, where the same history is to meet both ways with several workers.
+const INLINE: usize = 8;

@@ -78,7 +78,7 @@ pub fn run(args: &ApplyArgs, console: &mut Console) -> Result<Exit, Failure> {
 }
 
 fn options(args: &ApplyArgs) -> Options {
-    Options { workers: args.workers.into(), state_deltas: args.state }
+    Options { workers: args.workers.into(), state_deltas: args.state, ..Options::default() }
 }
 
 /// Warnings that matter to a run without sources and actions: not those about secrets and connections.

@@ -21,7 +21,7 @@ const REPLAY_BATCH: u64 = 1_000;
 /// # Errors
 /// A store that cannot be read.
 pub fn recover(plan: Arc<Plan>, workers: usize, store: &mut dyn Store) -> Result<Sequencer, StoreError> {
-    let mut engine = Engine::new(plan.clone(), Options { workers, state_deltas: false });
+    let mut engine = Engine::new(plan.clone(), Options { workers, ..Options::default() });
     // Nobody reads what filling moves.
     engine.report_fills(false);
     let mut from = 0;

@@ -118,7 +118,7 @@ fn sequencer_of(config: &str) -> Sequencer {
 fn resumed(config: &str, timers: Vec<Timer>, at: Timestamp) -> Sequencer {
     let config = Config::parse(SourceText::new("t.toml", config), &Environment::default()).expect("the configuration is right");
     let plan = Arc::new(planning::plan(&config.spec, &[]).expect("the definition is right").0);
-    let engine = Engine::new(plan.clone(), Options { workers: 1, state_deltas: false });
+    let engine = Engine::new(plan.clone(), Options::default());
     Sequencer::new(engine, plan, timers, at)
 }
 
@@ -384,7 +384,7 @@ fn moments_go_on_after_a_restart() {
     let config = Config::parse(SourceText::new("t.toml", CLOCKED), &Environment::default()).expect("the configuration is right");
     let plan = Arc::new(planning::plan(&config.spec, &[]).expect("the definition is right").0);
     let state = first.engine().export();
-    let mut engine = Engine::new(plan.clone(), Options { workers: 1, state_deltas: false });
+    let mut engine = Engine::new(plan.clone(), Options::default());
     engine.import(state);
     let fill = order(16, 1, "held");
     let Body::Changes(rows) = fill.body.clone() else { panic!("an order is a change") };

@@ -9,7 +9,7 @@
 //! Cost: a change of a value costs one message a reference; a change of a reference one message a value, whatever the
 //! number of other references.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use hashbrown::HashSet;
 use smallvec::SmallVec;
@@ -89,7 +89,7 @@ pub enum Seen {
     /// As a word, of the kind that its type says.
     Word(u64),
     /// Whatever it is; one for everybody who refers.
-    Cell(Rc<Cell>),
+    Cell(Arc<Cell>),
 }
 
 impl Seen {

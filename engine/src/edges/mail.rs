@@ -3,7 +3,7 @@
 //! On the same worker a note is put into the receiver's inbox; to another worker it goes as a [`Parcel`] through timely's exchange
 //! and is put into the inbox there. A receiver reads its inbox when all lower levels are done, in epoch order.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use thalweg_formulas::{Cell, Value};
@@ -46,7 +46,7 @@ pub enum NoteKind {
     /// A carried or looked-up slot has the value of this word.
     Word(u32, u64),
     /// A carried or looked-up slot has this value.
-    Set(u32, Rc<Cell>),
+    Set(u32, Arc<Cell>),
     /// A child's contribution to one of the row's aggregates (numbered within the region) changed.
     Contribute(u32, Given),
     /// Children that are born contribute to their parents.

@@ -1,7 +1,8 @@
 //! Filling: rows that were there before the engine looked, and those of a transaction that brings new ones only, each through its whole
 //! birth at once.
 //!
-//! Inserts touch every row once, so there is no net change to wait for, nothing to remember and nothing to put back. Rows are taken in blocks that stay in the cache: their keys are looked for together, they are written, their cells run column by column
+//! Inserts touch every row once, so there is no net change to wait for, nothing to remember and nothing to put back. Rows are taken in
+//! blocks that stay in the cache: their keys are looked for together, they are written, their cells run column by column
 //! ([`Region::begin`]), and their images are dropped. What is unusual (a key of another type, a row that is there already) goes the way of
 //! any change and is settled at once.
 

@@ -3,7 +3,7 @@
 //! Notes come in the order of epochs and rows. So where they are all that an epoch brings, each row is settled as soon as its notes are
 //! read, without the pad. Where changes of rows come too, notes go to the pad as the changes do.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use thalweg_graph::Epoch;
 
@@ -173,7 +173,7 @@ impl Region {
     fn set_told(&mut self, row: u32, what: NoteKind) -> Option<(u32, Raw)> {
         match what {
             NoteKind::Word(slot, word) => Some((slot, self.rows.row_mut(row).replace(slot, Raw::inline(word))?)),
-            NoteKind::Set(slot, cell) => Some((slot, self.rows.set(row, slot, Rc::unwrap_or_clone(cell))?)),
+            NoteKind::Set(slot, cell) => Some((slot, self.rows.set(row, slot, Arc::unwrap_or_clone(cell))?)),
             NoteKind::Birth
             | NoteKind::Death
             | NoteKind::Join

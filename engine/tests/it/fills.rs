@@ -179,7 +179,7 @@ fn history(seed: u64, keys: Keys) -> Vec<(bool, Vec<Change>)> {
 }
 
 fn run(plan: &Arc<Plan>, history: &[(bool, Vec<Change>)], workers: usize, as_fills: bool, batch: usize) -> (Outcome, String) {
-    let mut engine = Engine::new(plan.clone(), Options { workers, ..Options::default() });
+    let mut engine = Engine::new(plan.clone(), Options { workers, inline_max: crate::INLINE, ..Options::default() });
     let mut all = Outcome::default();
     for some in history.chunks(batch) {
         for (is_fill, changes) in some {

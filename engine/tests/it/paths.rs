@@ -285,7 +285,7 @@ fn a_large_circle_is_cut_and_closed() {
     const AROUND: i64 = 120;
     let layout = schema("Edge", &["id", "a", "b"], &[0]);
     for workers in [1, 2, 4] {
-        let mut engine = Engine::new(reach_plan(), Options { workers, ..Options::default() });
+        let mut engine = Engine::new(reach_plan(), Options { workers, inline_max: crate::INLINE, ..Options::default() });
         let image = |a: i64| Some(row([a, a, (a + 1) % AROUND].map(Value::Int)));
         engine.push(tx((0..AROUND).map(|a| change(&layout, Op::Insert, None, image(a))).collect()));
         let around = AROUND * AROUND;

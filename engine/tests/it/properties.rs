@@ -31,7 +31,9 @@ fn case(seed: u64, length: usize) -> Case {
 
 /// The engine's lines over the whole history, its documents and its state at the end.
 fn run(case: &Case, workers: usize, batch: impl Fn(&mut Rng) -> usize) -> (Outcome, Vec<Document>, EngineState) {
-    let mut engine = Engine::new(case.plan.clone(), Options { workers, ..Options::default() });
+    // All steps in the workers' threads, some of them, or none.
+    let inline_max = [0, 8, 128][(case.seed as usize).wrapping_add(workers) % 3];
+    let mut engine = Engine::new(case.plan.clone(), Options { workers, inline_max, ..Options::default() });
     let mut rng = Rng(case.seed ^ 0xba7c);
     let mut all = Outcome::default();
     let mut rest = case.transactions.iter();

@@ -189,10 +189,10 @@ fn run(spec: &GraphSpec, options: Options, batch: usize, history: &[&str]) -> St
 
 /// The same lines for any batching and any number of workers.
 pub fn check_with(spec: &GraphSpec, state_deltas: bool, history: &[&str], expected: Expect) {
-    let first = run(spec, Options { workers: 1, state_deltas }, 1, history);
+    let first = run(spec, Options { state_deltas, ..Options::default() }, 1, history);
     expected.assert_eq(&first);
     for (workers, batch) in [(1, 100), (2, 1), (2, 3), (4, 100)] {
-        let other = run(spec, Options { workers, state_deltas }, batch, history);
+        let other = run(spec, Options { workers, state_deltas, inline_max: crate::INLINE }, batch, history);
         assert_eq!(other, first, "{workers} workers, steps of {batch}");
     }
 }

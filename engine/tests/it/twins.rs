@@ -41,7 +41,7 @@ pub fn table(name: &str, columns: &[&str], relation: Option<(&str, RelationSpec)
 
 /// Runs the engine in steps of `step` epochs; the deltas by epoch.
 pub fn deltas(plan: &Arc<Plan>, workers: usize, step: usize, history: &[Transaction]) -> BTreeMap<u64, Vec<Delta>> {
-    let mut engine = Engine::new(plan.clone(), Options { workers, ..Options::default() });
+    let mut engine = Engine::new(plan.clone(), Options { workers, inline_max: crate::INLINE, ..Options::default() });
     let mut by_epoch: BTreeMap<u64, Vec<Delta>> = BTreeMap::new();
     for batch in history.chunks(step) {
         for transaction in batch {

@@ -114,7 +114,7 @@ fn names_that_are_not_there_are_refused_with_the_cure() {
 
 #[test]
 fn columns_are_told_where_they_are_kept() {
-    let mut live = orders().start_with(Options { state_deltas: true, workers: 2 }).unwrap();
+    let mut live = orders().start_with(Options { state_deltas: true, workers: 2, ..Options::default() }).unwrap();
     live.apply(Changes::new("a").insert("Order", [("id", Value::Int(1)), ("note", "x".into()), ("other", Value::Int(5))]));
     let (all, note) = (live.subscribe("Order").unwrap(), live.subscribe("Order.note").unwrap());
     live.apply(Changes::new("b").update("Order", [("id", Value::Int(1)), ("note", "y".into()), ("other", Value::Int(6))]));

@@ -23,7 +23,7 @@ use Brings::{Position as P, Transaction as T};
 fn committed(arrivals: &[(&str, Brings)]) -> Vec<(String, String)> {
     let (plan, _) = planning::plan(&GraphSpec::default(), &[]).expect("an empty definition is right");
     let plan = Arc::new(plan);
-    let engine = Engine::new(plan.clone(), Options { workers: 1, state_deltas: false });
+    let engine = Engine::new(plan.clone(), Options::default());
     let actions = Actions::new(SinkContext::new(Secret::new("none"))).of_plan(&plan);
     let board = Arc::new(Board::new([], std::path::PathBuf::new()));
     let (committer, outbox, thread) = commit::start(Box::new(MemoryStore::new(StoreConfig::default())), board.clone());
