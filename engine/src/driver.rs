@@ -43,8 +43,8 @@ enum Host {
 
 /// Routes transactions to shards.
 pub struct Driver {
-    plan: Arc<Plan>,
-    router: Router,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) router: Router,
     host: Host,
     /// By worker: how many mappings it knows.
     taught: Vec<usize>,
@@ -81,14 +81,14 @@ impl Driver {
     pub fn new(plan: Arc<Plan>, options: &Options) -> Driver {
         let workers = options.workers.max(1);
         let host = match workers {
-            1 => Host::Local(Box::new(Local::new(Shard::new(plan.clone(), options.state_deltas, 0, 1)))),
+            1 => Host::Local(Box::new(Local::new(Shard::new(plan.clone(), options, 0)))),
             _ => Host::Threads(Threads::new(&plan, options)),
         };
         let router = Router::new(plan.clone());
         Driver { plan, router, host, taught: vec![0; workers], restoring: false, started: false, staging: None }
     }
 
-    fn workers(&self) -> usize {
+    pub(crate) fn workers(&self) -> usize {
         self.taught.len()
     }
 
@@ -183,6 +183,30 @@ impl Driver {
             (0..self.workers()).for_each(|worker| self.with(worker, Shard::thawed));
         }
         all
+    }
+
+    /// Rows of a restart, as a fill of `epoch`; gives those that are refused.
+    pub fn fill(&mut self, epoch: Epoch, changes: Vec<Change>) -> Vec<ErrorChange> {
+        let mut open = Open { infos: vec![filled()], ..Open::new(epoch, self.workers()) };
+        changes.into_iter().for_each(|change| self.add_change(epoch, change, &mut open));
+        let mut outcome = Outcome::default();
+        self.close(open, &mut outcome);
+        outcome.errors.retain(|error| self.plan.tables.iter().any(|table| table.name == error.node));
+        outcome.errors
+    }
+
+    /// The same for rows of one table, in the layout that the router has learned for it last.
+    pub fn fill_table(&mut self, epoch: Epoch, table: TableId, changes: Vec<Change>) {
+        let (workers, id) = (self.workers(), self.router.mappings().len() - 1);
+        let mut sorted = vec![Vec::new(); workers];
+        for change in changes {
+            sorted[owner(&self.router.mappings()[id], &change, workers)].push(change);
+        }
+        let mut open = Open { infos: vec![filled()], ..Open::new(epoch, workers) };
+        for (worker, changes) in sorted.into_iter().enumerate().filter(|(_, changes)| !changes.is_empty()) {
+            open.arrivals[worker].push(Arrival { epoch, table, what: What::Changes(id as MappingId, changes) });
+        }
+        self.close(open, &mut Outcome::default());
     }
 
     /// Puts a transaction's changes where their documents live.
@@ -380,7 +404,7 @@ impl Driver {
         self.with(worker, move |shard| shard.peek(batch, mappings, id, &key))
     }
 
-    fn with<R>(&mut self, worker: usize, f: impl FnOnce(&mut Shard) -> R) -> R {
+    pub(crate) fn with<R>(&mut self, worker: usize, f: impl FnOnce(&mut Shard) -> R) -> R {
         match &mut self.host {
             Host::Local(local) => f(&mut local.shard()),
             Host::Threads(threads) => f(&mut threads.shard(worker)),

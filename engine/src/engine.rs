@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Timestamp, Value};
-use thalweg_graph::outcome::{Deltas, Document, Key, NodeStats};
+use thalweg_graph::outcome::{Deltas, Document, ErrorChange, Key, NodeStats};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Change, Epoch, Outcome, Plan, Transaction};
 
@@ -11,6 +11,7 @@ use crate::context::EpochInfo;
 use crate::driver::Driver;
 use crate::names::Names;
 use crate::outcome;
+use crate::replace::Lacks;
 
 /// How an engine runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,11 +23,13 @@ pub struct Options {
     /// The most row changes of a step that the caller's thread runs by itself, however many workers there are: to wake them takes as long as
     /// some dozens of changes. With 0 they run everything.
     pub inline_max: usize,
+    /// Every table keeps its whole rows, also columns that nothing reads: so that [`Engine::replace`] can take any plan over the same tables.
+    pub keep_columns: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { workers: 1, state_deltas: false, inline_max: 128 }
+        Self { workers: 1, state_deltas: false, inline_max: 128, keep_columns: false }
     }
 }
 
@@ -51,12 +54,15 @@ pub struct Engine {
     driver: Driver,
     pending: Vec<Transaction>,
     epoch: Epoch,
+    options: Options,
+    reports_fills: bool,
 }
 
 impl Engine {
     /// An engine over `plan`, with no rows yet.
     pub fn new(plan: Arc<Plan>, options: Options) -> Engine {
-        Engine { names: Names::new(&plan), driver: Driver::new(plan, &options), pending: Vec::new(), epoch: 0 }
+        let driver = Driver::new(plan.clone(), &options);
+        Engine { names: Names::new(&plan), driver, pending: Vec::new(), epoch: 0, options, reports_fills: true }
     }
 
     /// The last closed epoch; 0 before the first.
@@ -110,6 +116,7 @@ impl Engine {
     /// Whether fills, and transactions that come in parts, report deltas, as they do unless told otherwise. Millions of rows whose deltas
     /// nobody wants are faster and need half the memory without. Errors are reported in any case.
     pub fn report_fills(&mut self, wanted: bool) {
+        self.reports_fills = wanted;
         self.driver.report_fills(wanted);
     }
 
@@ -124,6 +131,25 @@ impl Engine {
     pub fn resume_at(&mut self, epoch: Epoch) {
         self.driver.thaw(epoch);
         self.epoch = epoch;
+    }
+
+    /// Lets another plan take the place of the one that runs, at the end of the last closed epoch; what was pushed must have been stepped. Nothing fires and
+    /// nothing is told: fields, self-references, latches, versions and what waits for the clock go on where both plans have them by name, and what is new is
+    /// computed from the rows that are there. It means what a restart with the other plan means.
+    ///
+    /// `given` are inserts of rows for tables whose own rows are to be forgotten, because they lack columns; it may be empty. Those of them that are
+    /// refused come back as errors.
+    ///
+    /// # Errors
+    /// Columns that the plan reads and the engine does not keep ([`Options::keep_columns`]); nothing has changed.
+    pub fn replace(&mut self, plan: Arc<Plan>, given: Vec<Change>) -> Result<Vec<ErrorChange>, Lacks> {
+        assert!(self.pending.is_empty() && !self.driver.is_staging(), "invariant: a plan is replaced at a closed epoch");
+        self.driver.thaw(self.epoch);
+        let (mut next, errors) = self.driver.replaced(plan.clone(), &self.options, self.epoch, given)?;
+        next.report_fills(self.reports_fills);
+        self.driver = next;
+        self.names = Names::new(&plan);
+        Ok(errors)
     }
 
     /// The times for which documents wait to be published, sorted, each once: what outcomes have asked for and has not come yet, also over a

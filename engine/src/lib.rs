@@ -50,9 +50,11 @@ mod memory;
 mod names;
 mod outcome;
 mod region;
+mod replace;
 mod shard;
 mod state;
 mod triggers;
 mod wiring;
 
 pub use engine::{Engine, Options, Standing};
+pub use replace::{Lack, Lacks};

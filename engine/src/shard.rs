@@ -10,7 +10,7 @@ use thalweg_formulas::{Cell, Timestamp, Value};
 use thalweg_graph::outcome::{Deltas, Document, NodeStats};
 use thalweg_graph::plan::{REMINDER, TableId};
 use thalweg_graph::state::EngineState;
-use thalweg_graph::{Epoch, Outcome, Plan};
+use thalweg_graph::{Epoch, Outcome, Plan, Row};
 
 use crate::context::{Batch, Context, GroupTarget, LookupTarget};
 use crate::edges::lookup::LookupIndex;
@@ -20,13 +20,14 @@ use crate::edges::nearest::NearestIndex;
 use crate::edges::pairs::PairIndex;
 use crate::edges::paths::PathIndex;
 use crate::edges::sessions::Sessions;
-use crate::engine::Standing;
+use crate::engine::{Options, Standing};
 use crate::intake::{Arrival, Image, Mapping, MappingId, What};
 use crate::memory::Memory;
 use crate::names::Target;
 use crate::region::closing::Gate;
 use crate::region::layout::Layout;
 use crate::region::{Home, Region};
+use crate::replace::Stored;
 use crate::state::{Directory, KeyHash, Kind};
 
 /// What the driver hands to one worker: a batch, and the layouts that it has not seen.
@@ -76,23 +77,24 @@ const ASKS_KEPT_MAX: usize = 1 << 14;
 const DELTAS_EXPECTED_MAX: usize = 16_384;
 
 /// Whether each table keeps whole rows.
-fn whole_rows(plan: &Plan, state_deltas: bool) -> Vec<bool> {
+pub fn whole_rows(plan: &Plan, options: &Options) -> Vec<bool> {
+    let all = options.state_deltas || options.keep_columns;
     let reacts = |at: usize| plan.reactions.iter().any(|reaction| reaction.table.0 as usize == at);
-    let keeps = |(at, table): (usize, &thalweg_graph::plan::Table)| table.whole_rows || state_deltas || reacts(at);
+    let keeps = |(at, table): (usize, &thalweg_graph::plan::Table)| table.whole_rows || all || reacts(at);
     plan.tables.iter().enumerate().map(keeps).collect()
 }
 
 impl Shard {
-    /// Worker `me` of `workers`.
-    pub fn new(plan: Arc<Plan>, state_deltas: bool, me: usize, workers: usize) -> Shard {
-        let whole = whole_rows(&plan, state_deltas);
+    /// Worker `me` of those that `options` say.
+    pub fn new(plan: Arc<Plan>, options: &Options, me: usize) -> Shard {
+        let (whole, workers) = (whole_rows(&plan, options), options.workers.max(1));
         // The global document has no rows: its regions are told of its birth once.
         let homes = plan.tables.iter().map(|table| table.home.filter(|_| !table.name.is_empty()).map(|home| home.0));
         let homes: Vec<Option<u32>> = homes.collect();
         let regions = (0..plan.regions.len() as u32).map(|id| {
             let table = plan.regions[id as usize].table.0 as usize;
             let is_home = homes[table] == Some(id);
-            let home = is_home.then(|| Home::new(&plan, table as u32, whole[table], state_deltas));
+            let home = is_home.then(|| Home::new(&plan, table as u32, whole[table], options.state_deltas));
             Region::new(Layout::new(&plan, id, is_home), home)
         });
         let regions: Vec<Region> = regions.collect();
@@ -365,6 +367,20 @@ impl Shard {
             Standing { key: lowest.key(row, &self.context), cells: targets.iter().map(cell).collect(), row: whole }
         };
         lowest.living().map(standing).collect()
+    }
+
+    /// A table's living rows, each with what is stored of these columns.
+    pub fn each_stored(&self, table: TableId, columns: &[Stored], mut each: impl FnMut(Row)) {
+        let Some(home) = self.homes[table.0 as usize].map(|home| &self.regions[home as usize]) else { return };
+        for row in home.living() {
+            let (key, whole) = (home.key(row, &self.context), home.whole(row));
+            let value = |stored: &Stored| match stored {
+                Stored::Slot(slot) => home.cell(row, *slot)?.ok(),
+                Stored::Key(at) => key.get(*at).cloned(),
+                Stored::Whole(name) => whole.as_ref()?.get(name).cloned(),
+            };
+            each(columns.iter().map(value).collect());
+        }
     }
 
     /// The fields of every living document, in no order.

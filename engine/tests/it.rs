@@ -31,6 +31,8 @@ mod owned;
 mod paths;
 #[path = "it/properties.rs"]
 mod properties;
+#[path = "it/replace.rs"]
+mod replace;
 #[path = "it/restart.rs"]
 mod restart;
 #[path = "it/stories.rs"]

@@ -73,7 +73,7 @@ fn folded(tables: impl Iterator<Item = TableRows>, columns: &BTreeMap<String, (S
 
 fn engine_rows(history: &[Transaction], plan: &Arc<Plan>, workers: usize, batch: usize) -> Rows {
     let columns = columns(plan);
-    let mut engine = Engine::new(plan.clone(), Options { workers, state_deltas: true, inline_max: batch });
+    let mut engine = Engine::new(plan.clone(), Options { workers, state_deltas: true, inline_max: batch, ..Options::default() });
     let mut told = Told::default();
     for batch in history.chunks(batch) {
         for transaction in batch {

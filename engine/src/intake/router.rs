@@ -3,7 +3,7 @@
 //! One router stands before the workers, so that all agree on keys that only a source can tell: the first schema seen for a table
 //! decides, for good. Mappings are numbered in the order of their making, and every worker gets every one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -27,6 +27,8 @@ pub struct Router {
     by_address: HashMap<usize, (Arc<Schema>, Mappings)>,
     by_content: HashMap<Arc<str>, Vec<(Arc<Schema>, Mappings)>>,
     last: Option<(Arc<Schema>, Mappings)>,
+    /// By table of a source: the columns that its rows have had under earlier plans.
+    past: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
 }
 
 impl Router {
@@ -54,6 +56,7 @@ impl Router {
             by_address: HashMap::new(),
             by_content: HashMap::new(),
             last: None,
+            past: HashMap::new(),
             plan,
         }
     }
@@ -97,6 +100,42 @@ impl Router {
         let key = self.keys[at].get_or_insert_with(|| TableKey::new(&self.plan, table, schema)).clone();
         self.mappings.push(Arc::new(Mapping::new(&self.plan, table, key, schema, &self.slots[at])));
         self.mappings.len() as MappingId - 1
+    }
+
+    /// Makes a layout for this table alone, whoever else its source feeds.
+    pub fn learn(&mut self, table: TableId, schema: &Schema) {
+        self.make(table, schema);
+    }
+
+    /// The tables that rows of a source's table go to.
+    pub fn tables_of(&self, source: &str) -> &[TableId] {
+        self.by_source.get(source).map_or(&[], Vec::as_slice)
+    }
+
+    /// The columns that rows of these tables of a source have had so far; `None` if no row has come.
+    pub fn columns_given(&self, sources: [&Arc<str>; 2]) -> Option<BTreeSet<Arc<str>>> {
+        let has_come = |source: &&&Arc<str>| self.past.contains_key(**source) || self.by_content.contains_key(**source);
+        sources.iter().find(has_come)?;
+        let now = sources.iter().flat_map(|source| self.by_content.get(*source)).flatten();
+        let now = now.flat_map(|(schema, _)| schema.columns.iter().map(|column| &column.name));
+        Some(sources.iter().flat_map(|source| self.past.get(*source)).flatten().chain(now).cloned().collect())
+    }
+
+    /// Goes on from the router of another plan: what it has seen, and the keys that only a source can tell.
+    pub fn follow(&mut self, before: &Router) {
+        for source in before.past.keys().chain(before.by_content.keys()) {
+            self.past.entry(source.clone()).or_insert_with(|| before.columns_given([source, source]).unwrap_or_default());
+        }
+        for (at, table) in self.plan.tables.iter().enumerate() {
+            if self.keys[at].is_some() {
+                continue;
+            }
+            let same = |known: &thalweg_graph::plan::Table| known.name == table.name && known.from == table.from;
+            let known = before.plan.tables.iter().position(same);
+            let key = known.and_then(|known| before.keys[known].clone());
+            // A multiset's key is what the first schema has said; one that was declared in the plan before is not.
+            self.keys[at] = key.filter(|key| table.key.is_none() || key.multiset);
+        }
     }
 
     /// All mappings so far, by number.

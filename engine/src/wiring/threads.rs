@@ -49,9 +49,8 @@ fn lock(shard: &Shared) -> MutexGuard<'_, Shard> {
 impl Threads {
     /// Starts as many threads as `options` say.
     pub fn new(plan: &Arc<Plan>, options: &Options) -> Threads {
-        let Options { workers, state_deltas, inline_max } = *options;
-        let shards: Vec<Shared> =
-            (0..workers).map(|me| Arc::new(Mutex::new(Shard::new(plan.clone(), state_deltas, me, workers)))).collect();
+        let Options { workers, inline_max, .. } = *options;
+        let shards: Vec<Shared> = (0..workers).map(|me| Arc::new(Mutex::new(Shard::new(plan.clone(), options, me)))).collect();
         let (batches, inboxes): (Vec<_>, Vec<_>) = (0..workers).map(|_| channel()).unzip();
         let (outcome, outcomes) = channel();
         let inboxes: Arc<Vec<_>> = Arc::new(inboxes.into_iter().map(|inbox| Mutex::new(Some(inbox))).collect());

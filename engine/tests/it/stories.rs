@@ -192,7 +192,7 @@ pub fn check_with(spec: &GraphSpec, state_deltas: bool, history: &[&str], expect
     let first = run(spec, Options { state_deltas, ..Options::default() }, 1, history);
     expected.assert_eq(&first);
     for (workers, batch) in [(1, 100), (2, 1), (2, 3), (4, 100)] {
-        let other = run(spec, Options { workers, state_deltas, inline_max: crate::INLINE }, batch, history);
+        let other = run(spec, Options { workers, state_deltas, inline_max: crate::INLINE, ..Options::default() }, batch, history);
         assert_eq!(other, first, "{workers} workers, steps of {batch}");
     }
 }

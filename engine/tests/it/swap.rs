@@ -15,18 +15,19 @@ use crate::properties::seeds;
 use crate::random::{History, Rng, random_plan};
 use crate::restart::fills;
 
-const BEFORE: usize = 40;
+/// Transactions before the swap.
+pub const BEFORE: usize = 40;
 
 /// Where the first definition stands at the swap, and what comes then.
-struct Stand {
+pub struct Stand {
     engine: Engine,
     state: EngineState,
     history: History,
     oracle: Oracle,
-    all: Vec<Transaction>,
+    pub all: Vec<Transaction>,
 }
 
-fn stand(plan: &Arc<Plan>, rng: &mut Rng) -> Stand {
+pub fn stand(plan: &Arc<Plan>, rng: &mut Rng) -> Stand {
     let mut history = History::new();
     let all: Vec<Transaction> = (0..BEFORE + 20).map(|_| history.transaction(rng)).collect();
     let mut engine = Engine::new(plan.clone(), Options::default());
@@ -40,7 +41,7 @@ fn stand(plan: &Arc<Plan>, rng: &mut Rng) -> Stand {
 }
 
 /// `next` in the place of what stands.
-fn swap(from: &Stand, before: &Plan, next: &Arc<Plan>, workers: usize, rng: &mut Rng) -> Engine {
+pub fn swap(from: &Stand, before: &Plan, next: &Arc<Plan>, workers: usize, rng: &mut Rng) -> Engine {
     let mut engine = Engine::new(next.clone(), Options { workers, ..Options::default() });
     engine.import(from.state.clone());
     for fill in fills(before, &from.oracle, &from.history.schemas, rng) {
@@ -53,7 +54,7 @@ fn swap(from: &Stand, before: &Plan, next: &Arc<Plan>, workers: usize, rng: &mut
 }
 
 /// The rest of the history, in batches of any size.
-fn rest(engine: &mut Engine, all: &[Transaction], rng: &mut Rng) -> Outcome {
+pub fn rest(engine: &mut Engine, all: &[Transaction], rng: &mut Rng) -> Outcome {
     let mut whole = Outcome::default();
     let mut waiting = all[BEFORE..].iter();
     while waiting.len() > 0 {
@@ -69,7 +70,7 @@ fn rest(engine: &mut Engine, all: &[Transaction], rng: &mut Rng) -> Outcome {
 }
 
 /// Fields and effects taken out, others put in: what is left means what it meant.
-fn edited(spec: &GraphSpec, other: &GraphSpec, rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
+pub fn edited(spec: &GraphSpec, other: &GraphSpec, rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
     let mut spec = spec.clone();
     let mut attempt = |edit: &dyn Fn(&mut GraphSpec)| {
         let mut next = spec.clone();
