@@ -220,8 +220,10 @@ impl Driver {
                     let (table, what) = (self.router.mappings()[id as usize].table, What::Changes(id, changes));
                     open.arrivals[0].push(Arrival { epoch, table, what });
                 }
-                None if changes.len() >= SORTED_MIN && self.can_sort(&changes) => self.add_sorted(epoch, changes, open),
-                None => changes.into_iter().for_each(|change| self.add_change(epoch, change, open)),
+                None => {
+                    let rest = if changes.len() < SORTED_MIN { Err(changes) } else { self.add_sorted(epoch, changes, open) };
+                    rest.err().into_iter().flatten().for_each(|change| self.add_change(epoch, change, open));
+                }
             },
             Body::Spilled(_) => unreachable!("invariant: a spilled transaction is a batch of its own"),
             Body::Timer(timer) => {
@@ -249,32 +251,43 @@ impl Driver {
         }
     }
 
-    /// Whether the changes of a transaction may be sorted by table: each feeds one at most, by one mapping. Changes of two tables never
+    /// Hands a transaction over sorted by worker and table, so that each home takes all that is its own at once; gives the changes back where
+    /// that may not be. It may where each change feeds one table at most and all of a table come in one layout: changes of two tables never
     /// meet in their homes, so between them the order does not count.
-    fn can_sort(&mut self, changes: &[Change]) -> bool {
-        let mut by_table: Vec<Option<MappingId>> = vec![None; self.plan.tables.len()];
-        changes.iter().all(|change| match *self.router.mappings_of(&change.schema) {
-            [] => true,
-            [id] => *by_table[self.router.mappings()[id as usize].table.0 as usize].get_or_insert(id) == id,
-            _ => false,
-        })
-    }
-
-    /// Hands a transaction over sorted by worker and table, so that each home takes all that is its own at once.
-    fn add_sorted(&mut self, epoch: Epoch, changes: Vec<Change>, open: &mut Open) {
+    fn add_sorted(&mut self, epoch: Epoch, mut changes: Vec<Change>, open: &mut Open) -> Result<(), Vec<Change>> {
         let (workers, tables) = (self.workers(), self.plan.tables.len());
-        let mut sorted: Vec<(MappingId, Vec<Change>)> = vec![(0, Vec::new()); workers * tables];
-        for change in changes {
-            let [id] = *self.router.mappings_of(&change.schema) else { continue };
-            let mapping = &self.router.mappings()[id as usize];
-            let place = &mut sorted[owner(mapping, &change, workers) * tables + mapping.table.0 as usize];
-            place.0 = id;
-            place.1.push(change);
+        let mut mappings: Vec<Option<MappingId>> = vec![None; tables];
+        let (mut places, mut counts) = (Vec::with_capacity(changes.len()), vec![0; workers * tables + 1]);
+        for change in &changes {
+            let place = match *self.router.mappings_of(&change.schema) {
+                [] => workers * tables,
+                [id] => {
+                    let mapping = &self.router.mappings()[id as usize];
+                    let table = mapping.table.0 as usize;
+                    if *mappings[table].get_or_insert(id) != id {
+                        return Err(changes);
+                    }
+                    owner(mapping, change, workers) * tables + table
+                }
+                _ => return Err(changes),
+            };
+            places.push(place as u32);
+            counts[place] += 1;
         }
-        for (at, (id, changes)) in sorted.into_iter().enumerate().filter(|(_, (_, changes))| !changes.is_empty()) {
-            let (worker, table) = (at / tables, TableId((at % tables) as u32));
-            open.arrivals[worker].push(Arrival { epoch, table, what: What::Changes(id, changes) });
+        // Most are of one table: those stay where they are.
+        let most = (0..workers * tables).max_by_key(|place| counts[*place]).unwrap_or_default();
+        let mut sorted: Vec<Vec<Change>> = vec![Vec::new(); counts.len()];
+        let mut at = places.iter();
+        let others = changes.extract_if(.., |_| at.next().is_some_and(|place| *place as usize != most));
+        let to = places.iter().map(|place| *place as usize).filter(|place| *place != most);
+        others.zip(to).for_each(|(change, place)| sorted[place].push(change));
+        sorted[most] = changes;
+        for (at, changes) in sorted.into_iter().enumerate().take(workers * tables).filter(|(_, changes)| !changes.is_empty()) {
+            let (worker, table) = (at / tables, at % tables);
+            let id = mappings[table].expect("invariant: a table that is fed has a mapping");
+            open.arrivals[worker].push(Arrival { epoch, table: TableId(table as u32), what: What::Changes(id, changes) });
         }
+        Ok(())
     }
 
     fn add_change(&mut self, epoch: Epoch, change: Change, open: &mut Open) {

@@ -28,7 +28,7 @@ use crate::region::closing::Gate;
 use crate::region::layout::Layout;
 use crate::region::{Home, Region};
 use crate::replace::Stored;
-use crate::state::{Directory, KeyHash, Kind};
+use crate::state::{Directory, KeyHash, Kind, spare};
 
 /// What the driver hands to one worker: a batch, and the layouts that it has not seen.
 #[derive(Clone, Debug)]
@@ -69,9 +69,6 @@ pub struct Shard {
     spare: Option<Deltas>,
     started: bool,
 }
-
-/// Questions for which memory is kept between batches.
-const ASKS_KEPT_MAX: usize = 1 << 14;
 
 /// The most deltas that room is made for in advance.
 const DELTAS_EXPECTED_MAX: usize = 16_384;
@@ -193,10 +190,11 @@ impl Shard {
         }
         for (at, (_, index)) in self.lookups.iter_mut().enumerate().filter(|(_, (of, _))| *of == level) {
             let mut asks = std::mem::take(&mut self.context.asks[at]);
+            let used = asks.len();
             index.run(&mut asks, |answer| {
                 self.context.looked(answer.epoch, at as u32, answer.referrer, answer.position, answer.seen);
             });
-            asks.shrink_to(ASKS_KEPT_MAX);
+            spare(&mut asks, used);
             self.context.asks[at] = asks;
         }
         self.run_sessions(level);
@@ -208,14 +206,16 @@ impl Shard {
     fn run_joins(&mut self, level: u32) {
         for (at, (_, index)) in self.joins.iter_mut().enumerate().filter(|(_, (of, _))| *of == level) {
             let mut meets = std::mem::take(&mut self.context.meets[at]);
+            let used = meets.len();
             index.run(&mut meets, self.context.joins[at], &mut self.context);
-            meets.shrink_to(ASKS_KEPT_MAX);
+            spare(&mut meets, used);
             self.context.meets[at] = meets;
         }
         for (at, (_, index)) in self.nearest.iter_mut().enumerate().filter(|(_, (of, _))| *of == level) {
             let mut stands = std::mem::take(&mut self.context.stands[at]);
+            let used = stands.len();
             index.run(&mut stands, |epoch, row, key| self.context.sees(epoch, at as u32, row, key));
-            stands.shrink_to(ASKS_KEPT_MAX);
+            spare(&mut stands, used);
             self.context.stands[at] = stands;
         }
     }
@@ -224,8 +224,9 @@ impl Shard {
     fn run_closures(&mut self, level: u32) {
         for (at, (_, index)) in self.closures.iter_mut().enumerate().filter(|(_, (of, _))| *of == level) {
             let mut links = std::mem::take(&mut self.context.links[at]);
+            let used = links.len();
             index.run(&mut links, |epoch, from, to, comes| self.context.path(epoch, at as u32, [from, to], comes));
-            links.shrink_to(ASKS_KEPT_MAX);
+            spare(&mut links, used);
             self.context.links[at] = links;
         }
     }
@@ -234,8 +235,9 @@ impl Shard {
     fn run_sessions(&mut self, level: u32) {
         for (at, (_, sessions)) in self.sessions.iter_mut().enumerate().filter(|(_, (of, _))| *of == level) {
             let mut visits = std::mem::take(&mut self.context.visits[at]);
+            let used = visits.len();
             sessions.run(&mut visits, |epoch, row, start| self.context.in_session(epoch, at as u32, row, start));
-            visits.shrink_to(ASKS_KEPT_MAX);
+            spare(&mut visits, used);
             self.context.visits[at] = visits;
         }
     }

@@ -12,10 +12,7 @@ use super::ahead::AHEAD;
 use super::pad::{Moved, Touch};
 use crate::context::Context;
 use crate::edges::mail::{Note, NoteKind};
-use crate::state::{Raw, Tag};
-
-/// Notes for which memory is kept between batches.
-const KEPT_MAX: usize = 1 << 14;
+use crate::state::{Raw, Tag, spare};
 
 /// Notes of a batch on their way.
 pub(super) struct Notes {
@@ -63,8 +60,9 @@ impl Notes {
 
     /// The emptied vector, for its memory; what a large batch took is given back to the system.
     pub fn recycled(mut self) -> Vec<Note> {
+        let used = self.all.len();
         self.all.clear();
-        self.all.shrink_to(KEPT_MAX);
+        spare(&mut self.all, used);
         self.all
     }
 }
