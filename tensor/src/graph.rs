@@ -169,6 +169,11 @@ impl Graph {
                 (Op::Layout(Layout::Permute(first)), inner) => {
                     Some(self.permuted(inner[0], axes.iter().map(|&axis| first[axis]).collect()))
                 }
+                // (a b)ᵀ is bᵀ aᵀ: the product is written where it is needed.
+                (Op::Contract(Contract::Matmul), inner) if axes == &[1, 0] => {
+                    let [a, b] = [inner[0], inner[1]].map(|id| self.permuted(id, vec![1, 0]));
+                    Some(self.product(b, a))
+                }
                 _ => None,
             },
             (Op::Layout(Layout::Concat { .. }), [x], _) => Some(*x),

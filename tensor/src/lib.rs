@@ -26,12 +26,15 @@
 //!
 //! - [`Graph`]: a program, written by calling its operations; shapes and element types are inferred and checked as it is written.
 //! - [`Graph::gradient`]: reverse mode as a rewrite. Gradients are nodes like others: shared, readable, differentiable again.
+//! - [`Step`]: forward, backward, optimiser and bounds compiled to one list of instructions over planned memory.
 //! - [`Graph::evaluate`]: the obvious meaning, node by node, that everything fast is tested against.
 //!
-//! Nothing here knows fields, rows, time or threads. Next to read: [`rules`].
+//! Nothing here knows fields, rows, time or threads. Next to read: [`rules`], then [`step`].
 
 pub mod graph;
+pub mod kernels;
 pub mod rules;
+pub mod step;
 pub mod surface;
 
 mod error;
@@ -43,5 +46,6 @@ mod value;
 pub use error::TensorError;
 pub use graph::{Graph, Id};
 pub use rules::choice::OwnRule;
+pub use step::{Free, State, Step, Unfused};
 pub use types::{Dtype, Type};
 pub use value::{Data, Real, Tensor};

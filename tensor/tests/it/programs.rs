@@ -28,7 +28,7 @@ pub fn grow(g: &mut Graph, pool: &mut Vec<Id>, numbers: &mut Numbers) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn gradients_of_random_programs_agree_with_central_differences(seed: u64, n in 5usize..200) {
