@@ -272,6 +272,27 @@ impl Graph {
         self
     }
 
+    /// Takes everything of this name out of the definition: a field, an effect or reaction, a schedule, a document type with its relations. What reads it
+    /// must go too, or be defined anew.
+    pub fn remove(&mut self, name: &str) -> &mut Graph {
+        self.spec.fields.retain(|field| field.name != name);
+        self.spec.effects.retain(|effect| effect.name != name);
+        let of_reaction = |reaction: &ReactionSpec| reaction.name.as_deref().unwrap_or(&reaction.event) == name;
+        self.spec.reactions.retain(|reaction| !of_reaction(reaction));
+        self.spec.schedules.retain(|schedule| schedule.name != name);
+        self.spec.tables.retain(|table| table.name != name);
+        self.handlers.by_name.remove(name);
+        self
+    }
+
+    /// Changes what is said of a document type: one more relation, a typed column. Does nothing where there is no such type.
+    pub fn change_state(&mut self, document: &str, change: impl FnOnce(State) -> State) -> &mut Graph {
+        if let Some(table) = self.spec.tables.iter_mut().find(|table| table.name == document) {
+            *table = change(State(std::mem::take(table))).0;
+        }
+        self
+    }
+
     /// The definition as data: print it, store it, compare it.
     pub fn spec(&self) -> &GraphSpec {
         &self.spec
@@ -290,8 +311,7 @@ impl Graph {
     /// # Errors
     /// Everything that is wrong with the definition.
     pub fn start_with(self, options: Options) -> Result<LiveGraph, DefinitionError> {
-        let (plan, handlers) = self.planned()?;
-        Ok(LiveGraph::new(plan, options, handlers))
+        Ok(LiveGraph::new(self.planned()?, options))
     }
 
     /// Checks the graph and sets it going on a thread of its own.
@@ -307,18 +327,17 @@ impl Graph {
     /// # Errors
     /// Everything that is wrong with the definition.
     pub fn spawn_with(self, options: Options) -> Result<Running, DefinitionError> {
-        let (plan, handlers) = self.planned()?;
-        Ok(Running::new(plan, options, handlers))
+        Ok(Running::new(self.planned()?, options))
     }
 
-    fn planned(mut self) -> Result<(Arc<Plan>, Handlers), DefinitionError> {
+    pub(crate) fn planned(mut self) -> Result<Definition, DefinitionError> {
         let unmoved = self.optimizables.keys().map(|name| format!("E0265: {name}: no goal moves it (define a goal after it)"));
         self.problems.extend(unmoved);
         if !self.problems.is_empty() {
             return Err(DefinitionError(self.problems));
         }
         let (plan, _) = planning::plan(&self.spec, &[]).map_err(|findings| DefinitionError::from(findings.as_slice()))?;
-        Ok((Arc::new(plan), self.handlers))
+        Ok(Definition { spec: self.spec, plan: Arc::new(plan), handlers: self.handlers })
     }
 
     pub(super) fn text(&mut self, name: &str, formula: Result<Ast, Vec<Problem>>) -> String {
@@ -358,6 +377,16 @@ impl Graph {
         }
         event
     }
+}
+
+/// A graph that has been checked.
+pub(crate) struct Definition {
+    /// As it was given.
+    pub spec: GraphSpec,
+    /// As it runs.
+    pub plan: Arc<Plan>,
+    /// What its firings do.
+    pub handlers: Handlers,
 }
 
 impl From<GraphSpec> for Graph {

@@ -40,6 +40,7 @@ pub use crate::embed::{Handler, LiveGraph};
 pub use aggregates::Pattern;
 pub use changes::Changes;
 pub use closures::Closure;
+pub(crate) use definition::Definition;
 pub use definition::{Accumulate, DefinitionError, Derived, Effect, Graph, State};
 pub use goals::{Goal, Optimizable, Optimizer};
 pub use groups::Grouped;

@@ -26,6 +26,14 @@ impl Clock {
         Clock { now: Timestamp(i64::MIN), timers: Timers::new(plan, Vec::new()), open: Vec::new() }
     }
 
+    /// Goes on with the timers that wait, by another plan; documents wait for these times besides.
+    pub fn replace(&mut self, plan: Arc<Plan>, appointments: Vec<Timestamp>) {
+        self.timers = Timers::new(plan, self.timers.waiting());
+        appointments.into_iter().for_each(|due| self.timers.appoint(due));
+        self.timers.moved();
+        self.reach(self.now);
+    }
+
     pub fn now(&self) -> Timestamp {
         self.now
     }

@@ -19,6 +19,7 @@ use thalweg_graph::{Epoch, Outcome};
 
 use super::live::LiveGraph;
 use super::nodes::unknown;
+use super::replace::Changed as Changes;
 use super::subscription::{Changed, Channel, Subscribe, Subscription, Update};
 
 /// Changes that are kept unless [`LiveGraph::keep`] says otherwise.
@@ -184,6 +185,31 @@ impl LiveGraph {
             waiting.map(|reader| (reader.selects.clone(), reader.channel.clone())).collect();
         for (selects, channel) in waiting {
             channel.begin(self.standing(&selects));
+        }
+    }
+
+    /// Another definition runs from here on: who is subscribed to what is gone has read everything, who sees what is new or other gets a snapshot.
+    /// Who comes back from before gets one too.
+    pub(super) fn begin_anew(&mut self, changed: &Changes) {
+        let epoch = self.epoch();
+        self.feed.kept.clear();
+        self.feed.kept_changes = 0;
+        self.feed.complete_from = epoch + 1;
+        let readers = std::mem::take(&mut self.feed.readers);
+        for reader in readers {
+            let (is_there, is_other) = match &reader.selects {
+                Selects::Node(node) => (self.selects(node).is_ok(), changed.node(node)),
+                Selects::Table(table) => (self.plan.table(table).is_some(), changed.table(table)),
+                Selects::All => (true, changed.any()),
+            };
+            if !is_there {
+                reader.channel.remove(epoch);
+                continue;
+            }
+            if is_other {
+                reader.channel.begin(self.standing(&reader.selects));
+            }
+            self.feed.readers.push(reader);
         }
     }
 

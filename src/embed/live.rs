@@ -7,10 +7,11 @@ use thalweg_engine::{Engine, Options};
 use thalweg_formulas::{Cell, Timestamp, Value, coerce};
 use thalweg_graph::outcome::Fired;
 use thalweg_graph::transaction::Body;
-use thalweg_graph::{Change, Epoch, Outcome, Plan, Transaction};
+use thalweg_graph::{Change, Epoch, GraphSpec, Outcome, Plan, Transaction};
 
 use super::clock::Clock;
 use super::feed::Feed;
+use crate::dsl::Definition;
 use crate::goals::{Standing, Stop, Trainer};
 
 /// What an effect does: called once per firing, in the order of the outcome.
@@ -31,22 +32,28 @@ pub struct LiveGraph {
     pub(super) engine: Engine,
     pub(super) plan: Arc<Plan>,
     pub(super) feed: Feed,
+    /// The definition as it was given.
+    pub(super) spec: GraphSpec,
     /// Every column is kept and told of.
     pub(super) keeps_columns: bool,
-    clock: Clock,
-    trainer: Trainer,
-    handlers: Handlers,
+    /// Every column is kept.
+    pub(super) keeps_rows: bool,
+    pub(super) clock: Clock,
+    pub(super) trainer: Trainer,
+    pub(super) handlers: Handlers,
     /// What epochs came to that had to be closed before the step that was asked for.
     early: Option<Outcome>,
 }
 
 impl LiveGraph {
-    pub(crate) fn new(plan: Arc<Plan>, options: Options, handlers: Handlers) -> Self {
+    pub(crate) fn new(definition: Definition, options: Options) -> Self {
+        let Definition { spec, plan, handlers } = definition;
         let keeps_columns = options.state_deltas;
+        let keeps_rows = keeps_columns || options.keep_columns;
         let mut engine = Engine::new(plan.clone(), options);
         let clock = Clock::new(plan.clone());
         let trainer = Trainer::new(plan.clone(), &mut engine);
-        Self { engine, plan, feed: Feed::default(), keeps_columns, clock, trainer, handlers, early: None }
+        Self { engine, plan, feed: Feed::default(), spec, keeps_columns, keeps_rows, clock, trainer, handlers, early: None }
     }
 
     /// Takes a transaction as the next epoch, which it returns; what comes of it is told by the next step.
@@ -168,6 +175,11 @@ impl LiveGraph {
     /// The engine underneath.
     pub fn engine(&mut self) -> &mut Engine {
         &mut self.engine
+    }
+
+    /// The definition that it runs, as data.
+    pub fn spec(&self) -> &GraphSpec {
+        &self.spec
     }
 
     /// The checked graph that it runs.

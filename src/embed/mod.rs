@@ -9,6 +9,8 @@
 //! - **Out**: the outcome of each step, single cells ([`LiveGraph::get`]), typed documents ([`LiveGraph::read`]), Arrow batches
 //!   ([`LiveGraph::snapshot`]), subscriptions ([`LiveGraph::subscribe`]).
 //!
+//! - **Change**: fields, effects and document types come and go while it runs ([`LiveGraph::edit`]).
+//!
 //! Next to read: [`LiveGraph`], [`Running`], [`Subscription`], then `examples/service`.
 
 mod clock;
@@ -17,6 +19,7 @@ mod document;
 mod feed;
 mod live;
 mod nodes;
+mod replace;
 mod running;
 mod subscription;
 
@@ -25,6 +28,7 @@ pub use document::{DocumentError, document_of, value_of};
 pub use feed::KEPT_DEFAULT;
 pub(crate) use live::Handlers;
 pub use live::{Handler, LiveGraph};
+pub use replace::{ReplaceError, Replaced};
 pub use running::{Applied, Running, Stopped};
 pub use subscription::{Changed, Ended, Slow, Subscribe, Subscription, Update};
 

@@ -56,7 +56,7 @@ impl LiveGraph {
             .columns
             .iter()
             .enumerate()
-            .filter(|(at, column)| (kept.contains(&(*at as u32)) || self.keeps_columns) && !key_names.contains(&column.name));
+            .filter(|(at, column)| (kept.contains(&(*at as u32)) || self.keeps_rows) && !key_names.contains(&column.name));
         let columns = columns.map(|(_, column)| Node {
             name: column.name.clone(),
             full: format!("{}.{}", found.name, column.name).into(),
@@ -68,7 +68,7 @@ impl LiveGraph {
             ty: field.ty.clone(),
         });
         let nodes = columns.chain(fields).collect();
-        Ok(Shape { table: found.name.clone(), key, nodes, whole: self.keeps_columns || found.whole_rows })
+        Ok(Shape { table: found.name.clone(), key, nodes, whole: self.keeps_rows || found.whole_rows })
     }
 }
 
@@ -88,7 +88,7 @@ impl Shape {
         let columns = live.plan.table(&self.table).map(|(_, table)| &table.columns[..]).unwrap_or_default();
         if columns.iter().any(|column| *column.name == *name) {
             let problem = Problem::new(292, format!("column `{full}` is not kept, since nothing reads it"));
-            return Err(problem.help("start the graph with `Options { state_deltas: true, .. }`, which keeps every column"));
+            return Err(problem.help("start the graph with `Options { keep_columns: true, .. }`, which keeps every column"));
         }
         let known = self.key.iter().map(|(name, _)| &**name).chain(self.nodes.iter().map(|node| &*node.name));
         Err(unknown("column or field", &full, known.collect::<Vec<_>>()))

@@ -15,12 +15,13 @@ use serde::de::DeserializeOwned;
 use thalweg_engine::Options;
 use thalweg_formulas::{Cell, Problem, Timestamp, Value};
 use thalweg_graph::outcome::{ErrorChange, Fired};
-use thalweg_graph::{Epoch, Op, Outcome, Plan, Transaction};
+use thalweg_graph::{Epoch, Op, Outcome, Transaction};
 
 use super::columns::BatchError;
 use super::document::DocumentError;
-use super::live::{Handlers, LiveGraph};
+use super::live::LiveGraph;
 use super::subscription::{Subscribe, Subscription};
+use crate::dsl::Definition;
 
 /// Transactions of one step.
 const BATCH_MAX: usize = 1_000;
@@ -82,7 +83,7 @@ enum Message {
 }
 
 impl Running {
-    pub(crate) fn new(plan: Arc<Plan>, options: Options, handlers: Handlers) -> Running {
+    pub(crate) fn new(definition: Definition, options: Options) -> Running {
         // This channel drops what waits in it when its thread ends, so that nobody waits for an answer to it.
         let (inbox, messages) = sync_channel(QUEUE);
         let inbox = Arc::new(inbox);
@@ -95,7 +96,7 @@ impl Running {
             }
         });
         let build = move || {
-            let mut live = LiveGraph::new(plan, options, handlers);
+            let mut live = LiveGraph::new(definition, options);
             live.feed.wake = Some(wake);
             serve(&mut live, &messages);
         };

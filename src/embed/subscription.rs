@@ -91,6 +91,12 @@ pub enum Ended {
     /// The graph has.
     #[error("the graph has ended")]
     Stopped,
+    /// What was subscribed to is not in the graph any more ([`LiveGraph::edit`](super::LiveGraph::edit)).
+    #[error("what was subscribed to was removed after epoch {after}")]
+    Removed {
+        /// The last epoch of the definition that had it.
+        after: Epoch,
+    },
     /// The channel was full ([`Slow::End`]).
     #[error("the reader was too slow: subscribe again after epoch {after}, or with more room")]
     Slow {
@@ -263,6 +269,12 @@ impl Channel {
     pub fn is_closed(&self) -> bool {
         let state = self.lock();
         state.closed || state.ended.is_some()
+    }
+
+    /// What the reader is subscribed to is gone.
+    pub fn remove(&self, after: Epoch) {
+        self.lock().ended.get_or_insert(Ended::Removed { after });
+        self.readable.notify_all();
     }
 
     /// The graph has ended.

@@ -72,6 +72,11 @@ impl Trainer {
         trainer
     }
 
+    /// Goes on by another plan, which `engine` runs.
+    pub fn replace(&mut self, plan: Arc<Plan>, engine: &mut Engine) {
+        *self = Trainer { held: self.held, ..Trainer::new(plan, engine) };
+    }
+
     /// Whether a goal steps when data changes, so that every epoch must be closed before the next.
     pub fn watches(&self) -> bool {
         self.plan.goals.iter().any(|goal| goal.online.is_some())

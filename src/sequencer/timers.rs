@@ -104,6 +104,11 @@ impl Timers {
         self.waiting.len()
     }
 
+    /// All that wait.
+    pub fn waiting(&self) -> Vec<Timer> {
+        self.waiting.values().cloned().collect()
+    }
+
     /// When the next is due.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.waiting.keys().next().map(|(due, _)| *due)

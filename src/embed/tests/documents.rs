@@ -94,7 +94,7 @@ fn what_does_not_fit_says_where_why_and_what_to_do() {
     check(
         live.read::<Unread>("Order", [1]),
         &expect![
-            "E0292: Order: column `Order.note` is not kept, since nothing reads it (start the graph with `Options { state_deltas: true, .. }`, which keeps every column)"
+            "E0292: Order: column `Order.note` is not kept, since nothing reads it (start the graph with `Options { keep_columns: true, .. }`, which keeps every column)"
         ],
     );
     check(

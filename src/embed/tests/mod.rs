@@ -2,6 +2,7 @@
 
 mod batches;
 mod documents;
+mod replace;
 mod running;
 mod subscriptions;
 mod time;

@@ -98,7 +98,7 @@ fn names_that_are_not_there_are_refused_with_the_cure() {
         (
             "Order.note",
             expect![
-                "E0292: column `Order.note` is not kept, since nothing reads it (start the graph with `Options { state_deltas: true, .. }`, which keeps every column)"
+                "E0292: column `Order.note` is not kept, since nothing reads it (start the graph with `Options { keep_columns: true, .. }`, which keeps every column)"
             ],
         ),
         (

@@ -1,6 +1,6 @@
 //! Another plan takes the place of the one that runs, at a closed epoch, without its sources.
 //!
-//! It means what a restart with the other plan means: what rows cannot rebuild goes to what has the same name ([`crate::fit`]), the rows come back as
+//! INV-REPLACE: it means what a restart with the other plan means, and nothing of it fires or is told. What rows cannot rebuild goes to what has the same name ([`crate::fit`]), the rows come back as
 //! fills, in which nothing fires. But the rows come from the engine itself, as far as it keeps them, and no source is asked.
 //!
 //! Rows are [`stock`]: the columns of the home region, the key, or the whole row where that is kept. A column that no formula reads is not kept;
@@ -201,6 +201,10 @@ impl Shelf<'_> {
     /// The columns that the next plan takes, of those that rows have had.
     fn wanted(&self, given: &BTreeSet<Arc<str>>, whole: bool) -> Vec<Arc<str>> {
         if whole {
+            return given.iter().cloned().collect();
+        }
+        // Of a table that the plan before did not have, nothing is kept.
+        if self.from.is_none() {
             return given.iter().cloned().collect();
         }
         let table = &self.next.plan.tables[self.to.0 as usize];
