@@ -6,7 +6,7 @@
 //! ([`Driver::begin`], [`Driver::stage`], [`Driver::finish`]). So is one that is too large to be held, and one with a change of key between
 //! two workers: that needs to know the stored row of one, with the changes before it, before the other can act.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Error, Timestamp, Value};
@@ -52,6 +52,8 @@ pub struct Driver {
     restoring: bool,
     started: bool,
     staging: Option<Staging>,
+    /// The lazy fields that are kept, by their places in the plan.
+    followed: BTreeSet<u32>,
 }
 
 /// A transaction that is being staged.
@@ -85,7 +87,8 @@ impl Driver {
             _ => Host::Threads(Threads::new(&plan, options)),
         };
         let router = Router::new(plan.clone());
-        Driver { plan, router, host, taught: vec![0; workers], restoring: false, started: false, staging: None }
+        let (taught, followed) = (vec![0; workers], BTreeSet::new());
+        Driver { plan, router, host, taught, restoring: false, started: false, staging: None, followed }
     }
 
     pub(crate) fn workers(&self) -> usize {
@@ -499,6 +502,22 @@ impl Driver {
     pub fn rows(&mut self, table: TableId, targets: &Arc<[Option<Target>]>) -> Vec<Standing> {
         let of = |targets: Arc<[Option<Target>]>| move |shard: &mut Shard| shard.rows(table, &targets);
         (0..self.workers()).flat_map(|worker| self.with(worker, of(targets.clone()))).collect()
+    }
+
+    /// Keeps these fields of those that would wait to be asked, and no others.
+    pub fn follow(&mut self, fields: BTreeSet<u32>) {
+        self.followed = fields;
+        let fields = Arc::new(self.followed.clone());
+        for worker in 0..self.workers() {
+            let fields = fields.clone();
+            self.with(worker, move |shard| shard.follow(&fields));
+        }
+    }
+
+    /// The lazy fields that are kept, as the fields of the same names in another plan.
+    pub fn followed_in(&self, plan: &Plan) -> BTreeSet<u32> {
+        let name = |at: &u32| &self.plan.fields[*at as usize].name;
+        self.followed.iter().filter_map(|at| Some(plan.field(name(at))?.0.0)).collect()
     }
 
     /// The times for which documents wait, in no order.

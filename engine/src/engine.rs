@@ -171,9 +171,19 @@ impl Engine {
         state
     }
 
-    /// A derived field (`Order.total`) or a column (`Order.price`) of one live document.
+    /// A derived field (`Order.total`) or a column (`Order.price`) of one live document. A lazy field is computed now, if a change has reached it since
+    /// it was last asked for; the same holds for [`Engine::rows`] and [`Engine::documents`].
     pub fn read(&mut self, node: &str, key: &[Value]) -> Option<Cell> {
         self.driver.read(self.names.target(node)?, key)
+    }
+
+    /// The lazy fields that are kept from now on, as any others are: computed at once, their deltas told. Those that were and are not among `fields` wait
+    /// again until somebody asks. Names of no lazy field mean nothing here.
+    ///
+    /// Cost: of a field that comes to them, one computation for each of its documents.
+    pub fn follow<'a>(&mut self, fields: impl IntoIterator<Item = &'a str>) {
+        let fields = fields.into_iter().filter_map(|field| self.names.lazy_field(field)).collect();
+        self.driver.follow(fields);
     }
 
     /// Every live document of a table with these fields and columns (`Order.total`), sorted by key; the global document has the table `""`.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use thalweg_graph::Plan;
-use thalweg_graph::plan::{SlotSource, TableId};
+use thalweg_graph::plan::{Laziness, SlotSource, TableId};
 
 /// Where a name leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Target {
 pub struct Names {
     slots: HashMap<Arc<str>, Target>,
     tables: HashMap<Arc<str>, TableId>,
+    /// Fields that wait to be asked, by their places in the plan.
+    lazy: HashMap<Arc<str>, u32>,
 }
 
 impl Names {
@@ -38,7 +40,9 @@ impl Names {
             slots.insert(field.name.clone(), Target::Slot(field.region.0, field.slot.0));
         }
         let tables = plan.tables.iter().enumerate().map(|(at, table)| (table.name.clone(), TableId(at as u32)));
-        Names { slots, tables: tables.collect() }
+        let lazy = (0..).zip(&plan.fields).filter(|(_, field)| field.lazy == Some(Laziness::Waits));
+        let lazy = lazy.map(|(at, field)| (field.name.clone(), at)).collect();
+        Names { slots, tables: tables.collect(), lazy }
     }
 
     /// Where `node` leads.
@@ -50,6 +54,11 @@ impl Names {
         let splits = node.match_indices('.').map(|(at, _)| node.split_at(at));
         let mut splits = splits.filter_map(|(table, column)| Some((*self.tables.get(table)?, &column[1..])));
         splits.next_back().map(|(table, column)| Target::Column(table, column.into()))
+    }
+
+    /// The place of a field that waits to be asked.
+    pub fn lazy_field(&self, name: &str) -> Option<u32> {
+        self.lazy.get(name).copied()
     }
 
     /// The table of this name.

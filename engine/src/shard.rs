@@ -4,6 +4,7 @@
 //! done on every worker, the mail for the next is complete. With one worker the levels follow each other in one call; with
 //! several, each level is a timely operator and an exchange stands between ([`crate::wiring`]).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Timestamp, Value};
@@ -327,6 +328,11 @@ impl Shard {
         self.context.memory = Memory::default();
     }
 
+    /// Keeps these fields of those that would wait to be asked, and no others.
+    pub fn follow(&mut self, fields: &BTreeSet<u32>) {
+        self.regions.iter_mut().for_each(|region| region.follow(fields));
+    }
+
     /// The times for which documents wait here.
     pub fn appointments(&self) -> Vec<Timestamp> {
         self.regions.iter().flat_map(Region::appointments).collect()
@@ -339,7 +345,7 @@ impl Shard {
     }
 
     /// A field or column of a living document.
-    pub fn read(&self, target: &Target, key: &[Value]) -> Option<Cell> {
+    pub fn read(&mut self, target: &Target, key: &[Value]) -> Option<Cell> {
         match target {
             Target::Slot(region, slot) => self.regions[*region as usize].read(*slot, key, &self.context),
             Target::Column(table, name) => {
@@ -350,7 +356,12 @@ impl Shard {
     }
 
     /// A table's living documents with these nodes, in no order.
-    pub fn rows(&self, table: TableId, targets: &[Option<Target>]) -> Vec<Standing> {
+    pub fn rows(&mut self, table: TableId, targets: &[Option<Target>]) -> Vec<Standing> {
+        for target in targets.iter().flatten() {
+            if let Target::Slot(region, slot) = target {
+                self.regions[*region as usize].ask_all(*slot);
+            }
+        }
         let is_global = self.plan.tables[table.0 as usize].name.is_empty();
         let of_table = |region: &&Region| region.layout.table == table;
         let lowest = self.homes[table.0 as usize].map(|home| &self.regions[home as usize]);
@@ -386,8 +397,9 @@ impl Shard {
     }
 
     /// The fields of every living document, in no order.
-    pub fn documents(&self) -> Vec<Document> {
+    pub fn documents(&mut self) -> Vec<Document> {
         let mut documents = Vec::new();
+        self.regions.iter_mut().for_each(Region::ask_for_all);
         self.regions.iter().for_each(|region| region.documents(&self.context, &mut documents));
         documents
     }

@@ -25,6 +25,8 @@ mod first_path;
 mod joins;
 #[path = "it/large.rs"]
 mod large;
+#[path = "it/lazy.rs"]
+mod lazy;
 #[path = "it/owned.rs"]
 mod owned;
 #[path = "it/paths.rs"]

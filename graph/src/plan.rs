@@ -159,6 +159,17 @@ pub struct Field {
     pub maintenance: Maintenance,
     /// When its value is published; `None`: at once.
     pub published: Option<Published>,
+    /// It is declared lazy.
+    pub lazy: Option<Laziness>,
+}
+
+/// What becomes of a field that is declared lazy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Laziness {
+    /// It is computed when somebody asks: its cell waits ([`Cell::waits`]).
+    Waits,
+    /// It is kept as any other field, since something that is kept reads it.
+    Kept(Arc<str>),
 }
 
 /// How a field that is not published at once is.
@@ -180,6 +191,12 @@ pub enum Maintenance {
 }
 
 impl Maintenance {
+    /// Of what is computed when somebody asks.
+    pub(crate) fn when_asked(self) -> Maintenance {
+        let (Maintenance::Incremental(how) | Maintenance::Recomputed(how)) = self;
+        Maintenance::Recomputed(format!("when somebody asks, if what it reads has changed since; {how}"))
+    }
+
     /// The same, and something besides.
     pub(crate) fn and(self, more: &str) -> Maintenance {
         match self {
@@ -580,6 +597,8 @@ pub struct Cell {
     pub expr: Expr,
     /// What it is.
     pub kind: CellKind,
+    /// It is computed when somebody asks. Nothing reads it but cells of its region that wait as well, and effects there that send it.
+    pub waits: bool,
     /// The user's field that it is, if it is one.
     pub field: Option<FieldId>,
 }

@@ -230,6 +230,11 @@ pub struct FieldSpec {
 }
 
 impl FieldSpec {
+    /// Whether it is computed when somebody asks, and not before.
+    pub fn is_lazy(&self) -> bool {
+        matches!(&self.timing, Some(TimingSpec::Word(word)) if word == LAZY)
+    }
+
     /// Whether its value is kept from before, so that it depends on more than the rows as they are: a timing or an `epsilon`. A formula
     /// that reads `self` keeps its value as well.
     pub fn is_timed(&self) -> bool {
@@ -238,11 +243,14 @@ impl FieldSpec {
     }
 }
 
+/// The timing of a field that is computed when somebody asks.
+pub const LAZY: &str = "lazy";
+
 /// When the value of a field is published: a word, or a policy with its settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TimingSpec {
-    /// `immediate`, as without.
+    /// `immediate`, as without; `lazy`, when somebody asks.
     Word(String),
     /// A policy.
     Policy(PolicySpec),

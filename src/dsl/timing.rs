@@ -25,6 +25,23 @@
 //! # Ok::<(), DefinitionError>(())
 //! ```
 //!
+//! Or not before somebody asks:
+//!
+//! ```
+//! use thalweg::prelude::*;
+//!
+//! let mut graph = Graph::new();
+//! graph.state(State::document("Sheet").key("id").column("x", "int"));
+//! graph.derived("Sheet.shown", Derived::formula("'<' + string(x) + '>'").timing(TimingPolicy::lazy()));
+//!
+//! let mut live = graph.start()?;
+//! live.apply(Changes::new("1").insert("Sheet", [("id", 1), ("x", 4)]));
+//! // Nothing was computed, and so nothing is told.
+//! assert!(live.apply(Changes::new("2").update("Sheet", [("id", 1), ("x", 5)])).deltas.is_empty());
+//! assert_eq!(live.get("Sheet.shown", [1]), Some(Ok("<5>".into())));
+//! # Ok::<(), DefinitionError>(())
+//! ```
+//!
 //! By the clock, which is that of the transactions, or told by [`Live::advance_to`](crate::dsl::LiveGraph::advance_to):
 //!
 //! ```
@@ -51,7 +68,7 @@
 
 use thalweg_formulas::Problem;
 use thalweg_formulas::ast::Ast;
-use thalweg_graph::spec::{PolicySpec, TimingSpec};
+use thalweg_graph::spec::{LAZY, PolicySpec, TimingSpec};
 
 use super::definition::Graph;
 use super::trace::{Ctx, Traced, trace};
@@ -61,6 +78,7 @@ pub struct TimingPolicy(Policy, PolicySpec);
 
 enum Policy {
     Immediate,
+    Lazy,
     When(Result<Ast, Vec<Problem>>),
     OnCompletion(Result<Ast, Vec<Problem>>),
     At(Result<Ast, Vec<Problem>>),
@@ -81,6 +99,12 @@ impl TimingPolicy {
     /// At once, in the transaction that changes it: as without a policy.
     pub fn immediate() -> TimingPolicy {
         TimingPolicy::of(Policy::Immediate)
+    }
+
+    /// When somebody asks, and not before: a read, a snapshot, an effect that sends it. A change that nobody asks about costs a mark. A subscription
+    /// has the field kept for as long as it is there, and so has anything that is kept and reads it; see [`Laziness`](thalweg_graph::plan::Laziness).
+    pub fn lazy() -> TimingPolicy {
+        TimingPolicy::of(Policy::Lazy)
     }
 
     /// While the condition holds for the document: then the value is as it would be at once. NULL before it has held.
@@ -137,7 +161,8 @@ impl Graph {
         let TimingPolicy(policy, more) = policy;
         let policy = match policy {
             Policy::Immediate if more == PolicySpec::default() => return None,
-            Policy::Immediate => PolicySpec::default(),
+            Policy::Lazy if more == PolicySpec::default() => return Some(LAZY.into()),
+            Policy::Immediate | Policy::Lazy => PolicySpec::default(),
             Policy::When(open) => PolicySpec { when: Some(self.text(name, open)), ..PolicySpec::default() },
             Policy::OnCompletion(complete) => {
                 PolicySpec { on_completion: Some(self.text(name, complete)), ..PolicySpec::default() }

@@ -8,6 +8,8 @@
 //!   left out, but where it was too slow and a new snapshot takes the place of what it missed.
 //! - INV-FEED-2: every change since `complete_from` is kept.
 //!
+//! A lazy field is followed while a subscription takes it: the engine then keeps it as any other. Who comes back from before that gets a snapshot.
+//!
 //! Next to read: [`super::subscription`].
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,6 +17,7 @@ use std::sync::Arc;
 
 use thalweg_formulas::{Problem, Value};
 use thalweg_graph::outcome::{Delta, Document, ErrorChange};
+use thalweg_graph::plan::{Field, Laziness};
 use thalweg_graph::{Epoch, Outcome};
 
 use super::live::LiveGraph;
@@ -33,8 +36,10 @@ pub(super) struct Feed {
     keep: Option<usize>,
     kept: VecDeque<Arc<Changed>>,
     kept_changes: usize,
-    /// Every change after this epoch is kept (INV-FEED-2).
+    /// Every change after this epoch is kept (INV-FEED-2), but for lazy fields that nobody followed then.
     complete_from: Epoch,
+    /// The lazy fields that somebody follows, and since when.
+    followed: BTreeMap<Arc<str>, Epoch>,
     /// Tells whoever steps that a reader waits for a snapshot.
     pub wake: Option<Arc<dyn Fn() + Send + Sync>>,
 }
@@ -113,14 +118,17 @@ impl LiveGraph {
             self.keep(KEPT_DEFAULT);
         }
         let channel = Arc::new(Channel::new(&how, self.feed.wake.clone()));
-        match how.after.filter(|after| (self.feed.complete_from..=self.epoch()).contains(after)) {
+        self.feed.readers.push(Reader { selects: selects.clone(), channel: channel.clone() });
+        self.follow();
+        let followed = self.feed.followed.iter().filter(|(field, _)| selects.takes(field)).map(|(_, since)| *since);
+        let complete_from = followed.max().unwrap_or(0).max(self.feed.complete_from);
+        match how.after.filter(|after| (complete_from..=self.epoch()).contains(after)) {
             Some(after) => {
                 let missed = self.feed.kept.iter().filter(|changed| changed.epoch > after);
                 missed.filter_map(|changed| selects.of(changed)).for_each(|changed| channel.begin(Update::Changed(changed)));
             }
             None => channel.begin(self.standing(&selects)),
         }
-        self.feed.readers.push(Reader { selects, channel: channel.clone() });
         Ok(Subscription::new(channel))
     }
 
@@ -136,6 +144,20 @@ impl LiveGraph {
     /// The first epoch from which a subscription can go on; `None` while nothing is kept.
     pub fn kept_from(&self) -> Option<Epoch> {
         self.feed.keep.map(|_| self.feed.complete_from)
+    }
+
+    /// Has the engine keep those lazy fields that a subscription takes.
+    fn follow(&mut self) {
+        let lazy = self.plan.fields.iter().filter(|field| field.lazy == Some(Laziness::Waits));
+        let taken = |field: &&Field| self.feed.readers.iter().any(|reader| reader.selects.takes(&field.name));
+        let (epoch, before) = (self.engine.epoch(), &self.feed.followed);
+        let since = |name: &Arc<str>| before.get(name).copied().unwrap_or(epoch);
+        let followed: BTreeMap<Arc<str>, Epoch> =
+            lazy.filter(taken).map(|field| (field.name.clone(), since(&field.name))).collect();
+        if followed != self.feed.followed {
+            self.engine.follow(followed.keys().map(|name| &**name));
+            self.feed.followed = followed;
+        }
     }
 
     /// What was pushed is closed first, so that a snapshot is of a closed epoch and what follows it is whole.
@@ -169,7 +191,11 @@ impl LiveGraph {
 
     /// Tells an epoch's changes to everybody whom they concern; gives a snapshot to whoever was too slow and has caught up.
     pub(super) fn publish(&mut self, outcome: &Outcome) {
+        let readers = self.feed.readers.len();
         self.feed.readers.retain(|reader| !reader.channel.is_closed());
+        if self.feed.readers.len() < readers {
+            self.follow();
+        }
         if self.feed.keep.is_some() && !(outcome.deltas.is_empty() && outcome.errors.is_empty()) {
             for changed in by_epoch(outcome) {
                 for reader in &self.feed.readers {
@@ -195,6 +221,7 @@ impl LiveGraph {
         self.feed.kept.clear();
         self.feed.kept_changes = 0;
         self.feed.complete_from = epoch + 1;
+        self.follow();
         let readers = std::mem::take(&mut self.feed.readers);
         for reader in readers {
             let (is_there, is_other) = match &reader.selects {

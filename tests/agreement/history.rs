@@ -30,11 +30,11 @@ fn spec() -> GraphSpec {
         { "name": "Span", "group": { "of": "T",
           "window": { "on": "timestamp(x)", "size": "2s", "slide": "1s", "emit": "final", "late": "LateT" }, "rows": "ts" } }],
       "effects": [
-        { "name": "many", "on": "T", "when": "sum > 1", "payload": ["a", "b", "sum", "note"] },
+        { "name": "many", "on": "T", "when": "sum > 1", "payload": ["a", "b", "sum", "note", "letter", "torn"] },
         { "name": "once", "on": "U", "when": "t.x > 1", "rearm": "once" },
         { "name": "crowd", "on": "Early", "when": "n > 1" },
         { "name": "met", "on": "Pair", "when": "n > 0" },
-        { "name": "led", "on": "Reach", "when": "from != to" },
+        { "name": "led", "on": "Reach", "when": "from != to && far > 0" },
         { "name": "missed", "on": "LateT", "when": "true" },
         { "name": "told", "on": "T", "when": "shown > 1" }],
       "classify": [{ "table": "T", "insert": "t.new", "update": "t.changed", "delete": "t.gone" }, { "table": "Bag", "insert": "bag.in" }],
@@ -73,6 +73,14 @@ fn spec() -> GraphSpec {
     let field = |(name, formula): (&str, &str)| FieldSpec { name: name.into(), formula: formula.into(), ..FieldSpec::default() };
     spec.fields = fields.map(field).into();
     spec.fields.extend(clocked());
+    // Two that wait to be asked, one of them mostly in error, one over both, and one that an effect's condition keeps.
+    let lazies = [
+        ("T.letter", "string(sum) + said"),
+        ("T.torn", "share + running"),
+        ("T.both", "letter + string(torn)"),
+        ("Reach.far", "way * 2"),
+    ];
+    spec.fields.extend(lazies.map(field).map(|field| FieldSpec { timing: Some("lazy".into()), ..field }));
     spec
 }
 

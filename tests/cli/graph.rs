@@ -178,3 +178,78 @@ fn a_node_is_explained() {
           = help: there is Order.total, Order.region
     "#]]);
 }
+
+/// A field that waits to be asked, one that another one keeps, and one that an effect sends.
+const LAZY: &str = r#"
+[[table]]
+name = "Order"
+key = ["id"]
+columns = { id = "int", name = "text" }
+[table.relations]
+items = { table = "Item", key = "order_id" }
+
+[[table]]
+name = "Item"
+key = ["id"]
+columns = { id = "int", order_id = "int", price = "decimal(10,2)" }
+
+[fields]
+"Order.total" = "sum(items[*].price)"
+"Order.letter" = { formula = "'Dear ' + name + ', you owe ' + string(total)", timing = "lazy" }
+"Order.shout" = { formula = "letter + '!'", timing = "lazy" }
+"Order.round" = { formula = "int(total)", timing = "lazy" }
+"Order.high" = "round > 50"
+
+[[effect]]
+name = "big"
+when = "Order.total > 100"
+payload = ["letter"]
+"#;
+
+#[test]
+fn what_waits_to_be_asked_is_said_and_asked_for_at_the_end() {
+    let lines = r#"{"changes":[{"table":"Order","op":"insert","after":{"id":1,"name":"Ann"}},{"table":"Item","op":"insert","after":{"id":1,"order_id":1,"price":"60.00"}}]}
+{"changes":[{"table":"Item","op":"insert","after":{"id":2,"order_id":1,"price":"50.00"}}]}
+"#;
+    let folder = Folder::new(&[("t.toml", LAZY), ("in.jsonl", lines)]);
+    folder.run(&["graph", "t.toml"]).is(expect![[r#"
+        exit 0
+        --- stdout
+        Order, key id
+          region 1, level 1
+            0  name: text  column
+            1  sum(items[*].price): decimal(76,2)  <- sum of Item `price` by order_id, region 0
+            2  Order.total: decimal(76,2)  = `sum(items[*].price)`
+               incremental: sum is an accumulator, one step for each changed row
+            3  Order.letter: text  = 'Dear ' + name + ', you owe ' + string(Order.total)
+               recomputed: when somebody asks, if what it reads has changed since; a function of its own row
+            4  Order.shout: text  = Order.letter + '!'
+               recomputed: when somebody asks, if what it reads has changed since; a function of its own row
+            5  Order.round: int  = int(Order.total)
+               incremental: a function of its own row; lazy, but kept for `Order.high`
+            6  Order.high: bool  = Order.round > 50
+               incremental: a function of its own row
+            7  effect big: bool  = Order.total > 100
+        Item, key id
+          region 0, level 0
+            0  order_id: int  column
+            1  price: decimal(10,2)  column
+        effect big on Order when Order.total > 100
+          region 1, condition slot 7, sends letter = slot 3
+    "#]]);
+    folder.run(&["apply", "t.toml", "--input", "in.jsonl", "--final"]).is(expect![[r#"
+        exit 0
+        --- stdout
+        {"epoch":1,"kind":"delta","node":"Order.high","key":{"id":1},"old":null,"new":true}
+        {"epoch":1,"kind":"delta","node":"Order.round","key":{"id":1},"old":null,"new":60}
+        {"epoch":1,"kind":"delta","node":"Order.total","key":{"id":1},"old":null,"new":"60.00"}
+        {"epoch":2,"kind":"delta","node":"Order.round","key":{"id":1},"old":60,"new":110}
+        {"epoch":2,"kind":"delta","node":"Order.total","key":{"id":1},"old":"60.00","new":"110.00"}
+        {"epoch":2,"kind":"effect","node":"big","key":{"id":1},"version":1,"state":"fired","id":"0000000000W05JMNECKAT6R29K","payload":{"letter":"Dear Ann, you owe 110.00"}}
+        {"kind":"final","node":"Order.high","key":{"id":1},"value":true,"error":null}
+        {"kind":"final","node":"Order.letter","key":{"id":1},"value":"Dear Ann, you owe 110.00","error":null}
+        {"kind":"final","node":"Order.round","key":{"id":1},"value":110,"error":null}
+        {"kind":"final","node":"Order.shout","key":{"id":1},"value":"Dear Ann, you owe 110.00!","error":null}
+        {"kind":"final","node":"Order.total","key":{"id":1},"value":"110.00","error":null}
+    "#]]);
+}

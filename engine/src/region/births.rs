@@ -37,6 +37,7 @@ impl Region {
         if self.layout.selves.iter().any(|selves| *selves != 0) {
             born.iter().for_each(|row| self.start_selves(*row, context));
         }
+        self.begin_stale(born);
         let run = if context.restoring { propagate_births::<true> } else { propagate_births::<false> };
         context.out.counts.cells += run(&self.layout, &mut self.rows, born, &mut self.scratch);
         if self.home.is_some() {

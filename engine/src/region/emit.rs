@@ -518,14 +518,13 @@ impl Telling<'_> {
     }
 
     fn fire(&self, effect: &EffectHere, context: &mut Context) {
-        let rows = &self.region.rows;
         let key = self.key(context);
         let rule = context.triggers.rule(&effect.name);
         if effect.rearm == Rearm::Once && context.triggers.has_fired(rule, &key) {
             return;
         }
         let version = context.triggers.fire(rule, &key);
-        let shown = |slot: u32| rows.last_good(slot, rows.raw(self.row, slot));
+        let shown = |slot: u32| self.region.shown(self.row, slot);
         let payload = Value::record(effect.payload.iter().map(|(name, slot)| (name.clone(), shown(*slot))));
         let (epoch, node, rule) = (self.epoch, effect.name.clone(), RuleId::Effect(effect.effect));
         context.out.fired.push(Fired { epoch, node, rule, key, version, payload });

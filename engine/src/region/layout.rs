@@ -16,6 +16,7 @@ use super::ends::{
     pairs_from, references_from, sessions_from, stands_from, times_from,
 };
 use super::families::families;
+use super::lazy::LazyCells;
 use crate::state::Kind;
 
 /// Who wants to know when a slot changes, beside those who read fields.
@@ -156,6 +157,8 @@ pub struct Layout {
     pub dirty_words: usize,
     /// The cells that are self-references, by word of dirty bits.
     pub selves: Vec<u64>,
+    /// The cells that wait to be asked.
+    pub lazy: LazyCells,
     /// By slot.
     pub consumers: Vec<Vec<Consumer>>,
     /// Slots that are wanted elsewhere as they are.
@@ -240,6 +243,7 @@ impl Layout {
             readers,
             far: fan.far,
             dirty_words: region.cells.len().div_ceil(64),
+            lazy: LazyCells::new(plan, id, &selves(region)),
             selves: selves(region),
             consumers: vec![Vec::new(); region.slots.len()],
             watched: Vec::new(),
@@ -275,13 +279,12 @@ impl Layout {
         let id = self.id;
         self.told = vec![None; self.kinds.len()];
         let cells: HashMap<u32, usize> = self.cells.iter().enumerate().map(|(at, cell)| (cell.slot, at)).collect();
-        for (slot, told) in &self.fields {
-            let before = self.told[*slot as usize].replace(*told);
-            assert!(before.is_none(), "invariant INV-TOLD: a slot is one field at most");
-            if let Some(cell) = cells.get(slot).filter(|_| told.in_words) {
-                self.cells[*cell].node = told.node;
+        for (slot, told) in std::mem::take(&mut self.fields) {
+            self.names[slot as usize] = plan.fields[told.node as usize].name.clone();
+            let cell = cells.get(&slot).copied();
+            if !cell.is_some_and(|cell| self.lazy.cell_waits(cell)) {
+                self.tell(cell.map_or(u32::MAX, |cell| cell as u32), slot, told);
             }
-            self.names[*slot as usize] = plan.fields[told.node as usize].name.clone();
         }
         for (region, slot, source) in carried_slots(&plan.regions) {
             if let SlotSource::Carried(from, of) = source
@@ -333,6 +336,23 @@ impl Layout {
         let is_carried = |consumer: &Consumer| matches!(consumer, Consumer::Carry { .. } | Consumer::Value { .. });
         self.watched =
             (0u32..).zip(&self.consumers).filter(|(_, all)| all.iter().any(is_carried)).map(|(slot, _)| slot).collect();
+    }
+
+    /// The changes of a slot, of a cell if there is one of this number, are told as those of a field.
+    pub fn tell(&mut self, cell: u32, slot: u32, told: Told) {
+        let before = self.told[slot as usize].replace(told);
+        assert!(before.is_none(), "invariant INV-TOLD: a slot is one field at most");
+        self.fields.push((slot, told));
+        if let Some(cell) = self.cells.get_mut(cell as usize).filter(|_| told.in_words) {
+            cell.node = told.node;
+        }
+    }
+
+    /// The slot's changes are no longer told.
+    pub fn tell_no_more(&mut self, cell: u32, slot: u32) {
+        self.told[slot as usize] = None;
+        self.fields.retain(|(field, _)| *field != slot);
+        self.cells[cell as usize].node = UNTOLD;
     }
 
     /// Enters one consumer, once.

@@ -22,6 +22,7 @@ mod fill;
 mod fold;
 mod images;
 pub mod layout;
+pub mod lazy;
 mod members;
 pub mod moments;
 mod notes;
@@ -44,6 +45,7 @@ use crate::state::{Bits, Rows};
 use aggregates::Aggregates;
 use closing::{Freezer, Gate};
 use layout::Layout;
+use lazy::Fresh;
 use moments::Clocks;
 use pad::{Moved, Pad};
 use propagate::Scratch;
@@ -70,6 +72,8 @@ pub struct Region {
     births_and_deaths: u64,
     /// After a restart: cells by row that must step once all rows are there.
     thawing: HashMap<u32, Vec<u32>>,
+    /// What of the cells that wait to be asked is computed.
+    fresh: Fresh,
     /// Who waits for the clock.
     clocks: Clocks,
     /// Documents that do not change any more, where there are such.

@@ -19,16 +19,31 @@ pub struct Scratch {
     pub dirty: Vec<u64>,
     /// Straight code's scratch and constants.
     pub frame: Vec<u64>,
-    /// The cells that stand still with `FROZEN`, by word of dirty bits: the self-references, less those of the row that thaw.
+    /// The cells that stand still while a restart brings rows, by word of dirty bits: the self-references, less those of the row that thaw, and
+    /// those that wait to be asked.
     pub frozen: Vec<u64>,
+    /// The cells that wait to be asked and that a row's change has reached, by word of dirty bits.
+    pub stale: Vec<u64>,
+}
+
+/// Which cells do not run though a change reaches them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Still {
+    /// None.
+    Nothing,
+    /// Those that wait to be asked.
+    Waiting,
+    /// Those and the self-references, which do not step: a restart has brought their values, and rows are still coming, or the errors behind them.
+    Frozen,
 }
 
 /// Runs every dirty cell of a row, and those that become dirty by it. Gives the number of cells run. `deltas` gets the changes of
 /// fields that go from word to word, `moved` the others, and all where somebody besides wants to know.
 ///
-/// With `FROZEN`, self-references do not step: a restart has brought their values, and rows are still coming, or the errors behind them.
-pub fn propagate<const FROZEN: bool>(
+/// With `STILL`, there are cells that stand still, as `still` says; those that wait to be asked become stale.
+pub fn propagate<const STILL: bool>(
     layout: &Layout,
+    still: Still,
     rows: &mut Rows,
     row: u32,
     scratch: &mut Scratch,
@@ -36,13 +51,14 @@ pub fn propagate<const FROZEN: bool>(
     deltas: Option<&mut Deltas>,
 ) -> u64 {
     let mut told = ToldBy { layout, moved, deltas };
-    let mut front = Front::new(layout, &scratch.frozen, &mut scratch.dirty);
+    let still = if still == Still::Frozen { &scratch.frozen } else { &layout.lazy.waits };
+    let mut front = Front::new(layout, still, &mut scratch.dirty, &mut scratch.stale);
     loop {
         let is_plain = rows.is_plain(row);
         let (here, frame) = (rows.row_mut(row), &mut scratch.frame);
         let other = match is_plain {
-            true => stretch::<FROZEN, true>(layout, here, &mut front, frame, &mut told),
-            false => stretch::<FROZEN, false>(layout, here, &mut front, frame, &mut told),
+            true => stretch::<STILL, true>(layout, here, &mut front, frame, &mut told),
+            false => stretch::<STILL, false>(layout, here, &mut front, frame, &mut told),
         };
         let Some(at) = other else { return front.count };
         if let Some(old) = run(layout, at, rows, row, &mut scratch.frame) {
@@ -54,7 +70,7 @@ pub fn propagate<const FROZEN: bool>(
 
 /// Runs dirty cells that go from word to word, one after the other; gives the first that does not.
 #[inline(always)]
-fn stretch<const FROZEN: bool, const PLAIN: bool>(
+fn stretch<const STILL: bool, const PLAIN: bool>(
     layout: &Layout,
     mut row: RowMut<'_>,
     front: &mut Front<'_>,
@@ -62,7 +78,7 @@ fn stretch<const FROZEN: bool, const PLAIN: bool>(
     told: &mut ToldBy<'_>,
 ) -> Option<usize> {
     loop {
-        let at = front.next::<FROZEN>()?;
+        let at = front.next::<STILL>()?;
         let cell = &layout.cells[at];
         cell.evaluated.set(cell.evaluated.get() + 1);
         let Answer::Word(new) = layout.code.run::<PLAIN>(&cell.straight, row.all(), frame) else { return Some(at) };
@@ -77,8 +93,9 @@ fn stretch<const FROZEN: bool, const PLAIN: bool>(
 /// The dirty cells, lowest first.
 struct Front<'a> {
     layout: &'a Layout,
-    frozen: &'a [u64],
+    still: &'a [u64],
     dirty: &'a mut [u64],
+    stale: &'a mut [u64],
     word: usize,
     bits: u64,
     /// Cells given so far.
@@ -87,13 +104,13 @@ struct Front<'a> {
 
 impl<'a> Front<'a> {
     #[inline]
-    fn new(layout: &'a Layout, frozen: &'a [u64], dirty: &'a mut [u64]) -> Front<'a> {
+    fn new(layout: &'a Layout, still: &'a [u64], dirty: &'a mut [u64], stale: &'a mut [u64]) -> Front<'a> {
         let bits = dirty.first_mut().map_or(0, std::mem::take);
-        Front { layout, frozen, dirty, word: 0, bits, count: 0 }
+        Front { layout, still, dirty, stale, word: 0, bits, count: 0 }
     }
 
     #[inline(always)]
-    fn next<const FROZEN: bool>(&mut self) -> Option<usize> {
+    fn next<const STILL: bool>(&mut self) -> Option<usize> {
         loop {
             while self.bits == 0 {
                 self.word += 1;
@@ -102,9 +119,14 @@ impl<'a> Front<'a> {
             let at = self.word * 64 + self.bits.trailing_zeros() as usize;
             let lowest = self.bits & self.bits.wrapping_neg();
             self.bits ^= lowest;
-            if !FROZEN || self.frozen[self.word] & lowest == 0 {
+            if !STILL || self.still[self.word] & lowest == 0 {
                 self.count += 1;
                 return Some(at);
+            }
+            if self.layout.lazy.waits[self.word] & lowest != 0 {
+                self.stale[self.word] |= lowest;
+                // Who reads it waits as well.
+                self.mark(&self.layout.cells[at]);
             }
         }
     }
@@ -144,12 +166,13 @@ impl ToldBy<'_> {
     }
 }
 
-/// Runs every cell of rows that have just begun to live, column by column: all must run, and nobody has seen what was there before. Gives
-/// the number of cells run.
+/// Runs every cell of rows that have just begun to live, but those that wait to be asked, column by column: all must run, and nobody has seen what
+/// was there before. With `FROZEN`, self-references do not step. Gives the number of cells run.
 pub fn propagate_births<const FROZEN: bool>(layout: &Layout, rows: &mut Rows, born: &[u32], scratch: &mut Scratch) -> u64 {
     let mut count = 0;
     for (at, cell) in layout.cells.iter().enumerate() {
-        if FROZEN && layout.selves[at / 64] >> (at % 64) & 1 != 0 {
+        let still = if FROZEN { &layout.lazy.still } else { &layout.lazy.waits };
+        if still[at / 64] >> (at % 64) & 1 != 0 {
             continue;
         }
         count += born.len() as u64;
@@ -175,7 +198,7 @@ pub fn propagate_births<const FROZEN: bool>(layout: &Layout, rows: &mut Rows, bo
 
 /// Runs one cell, whatever it comes to; gives the content before if that was another.
 #[inline]
-fn run(layout: &Layout, at: usize, rows: &mut Rows, row: u32, frame: &mut [u64]) -> Option<Raw> {
+pub(super) fn run(layout: &Layout, at: usize, rows: &mut Rows, row: u32, frame: &mut [u64]) -> Option<Raw> {
     let cell = &layout.cells[at];
     let mut here = rows.row_mut(row);
     match layout.code.run::<false>(&cell.straight, here.all(), frame) {

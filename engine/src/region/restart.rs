@@ -56,7 +56,7 @@ impl Region {
 
     /// The next row's self-references stand still, all of them.
     pub(super) fn freeze_again(&mut self) {
-        self.scratch.frozen.copy_from_slice(&self.layout.selves);
+        self.scratch.frozen.copy_from_slice(&self.layout.lazy.still);
     }
 
     /// Puts the last good values from before behind the errors that are there again; where none is known there was none.

@@ -12,7 +12,7 @@ use super::layout::Layout;
 use super::moments::Clocks;
 use super::notes::Notes;
 use super::pad::{Moved, Pad, Touch, net};
-use super::propagate::{Scratch, propagate};
+use super::propagate::{Scratch, Still, propagate};
 use super::{Home, Region};
 use crate::context::Context;
 use crate::edges::mail::Bulk;
@@ -46,13 +46,19 @@ impl Region {
             aggregates: Aggregates::new(&layout.groups_in),
             home,
             pad: Pad::default(),
-            scratch: Scratch { dirty: vec![0; layout.dirty_words], frame: layout.code.frame(), frozen: layout.selves.clone() },
+            scratch: Scratch {
+                dirty: vec![0; layout.dirty_words],
+                frame: layout.code.frame(),
+                frozen: layout.lazy.still.clone(),
+                stale: vec![0; layout.dirty_words],
+            },
             moved: Vec::new(),
             born: Vec::new(),
             news: Vec::new(),
             touched: vec![0; slots],
             thawing: hashbrown::HashMap::new(),
             settling: None,
+            fresh: layout.lazy.all.iter().map(|_| Bits::default()).collect(),
             clocks: Clocks::new(layout.clocked.len()),
             freezer: layout.freezes.then(Freezer::default),
             births_and_deaths: 0,
@@ -308,15 +314,21 @@ impl Region {
         moved.iter().for_each(|entry| self.rows.release(entry.old));
     }
 
-    /// Runs the dirty cells of a row; self-references stand still while a restart brings rows, and then all but those that thaw. Of a row that lives on, `tells` tells
+    /// Runs the dirty cells of a row, but those that wait to be asked; self-references stand still while a restart brings rows, and then all but those that thaw. Of a row that lives on, `tells` tells
     /// the deltas that are words; the others are in `moved`.
     pub(super) fn propagate(&mut self, row: u32, moved: &mut Vec<Moved>, tells: bool, context: &mut Context) {
         let deltas = tells.then_some(&mut context.out.deltas);
         let (layout, rows, scratch) = (&self.layout, &mut self.rows, &mut self.scratch);
-        context.out.counts.cells += match context.restoring || context.thawing {
-            false => propagate::<false>(layout, rows, row, scratch, moved, deltas),
-            true => propagate::<true>(layout, rows, row, scratch, moved, deltas),
+        let still = match context.restoring || context.thawing {
+            true => Still::Frozen,
+            false if !layout.lazy.is_empty() => Still::Waiting,
+            false => Still::Nothing,
         };
+        context.out.counts.cells += match still {
+            Still::Nothing => propagate::<false>(layout, still, rows, row, scratch, moved, deltas),
+            Still::Waiting | Still::Frozen => propagate::<true>(layout, still, rows, row, scratch, moved, deltas),
+        };
+        self.go_stale(row);
     }
 
     /// Writes the values of aggregates that got contributions to their slots.

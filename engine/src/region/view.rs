@@ -12,11 +12,13 @@ use crate::state::rows::heap_bytes;
 
 impl Region {
     /// The cell of a slot of a living document.
-    pub(crate) fn read(&self, slot: u32, key: &[Value], context: &Context) -> Option<Cell> {
-        self.living_row(key, context).map(|row| self.rows.cell(row, slot))
+    pub(crate) fn read(&mut self, slot: u32, key: &[Value], context: &Context) -> Option<Cell> {
+        let row = self.living_row(key, context)?;
+        self.ask(row, slot);
+        Some(self.rows.cell(row, slot))
     }
 
-    /// The cell of a living row.
+    /// The cell of a living row; of one that waits, what it was when it was asked for last.
     pub(crate) fn cell(&self, row: u32, slot: u32) -> Option<Cell> {
         self.lives(row).then(|| self.rows.cell(row, slot))
     }
@@ -35,14 +37,16 @@ impl Region {
         self.alive.ones()
     }
 
-    /// The fields of every living document.
+    /// The fields of every living document; those that wait have been asked for.
     pub(crate) fn documents(&self, context: &Context, out: &mut Vec<Document>) {
-        if self.layout.fields.is_empty() {
+        let fields: Vec<u32> =
+            self.layout.fields.iter().copied().chain(self.layout.lazy.fields()).map(|(slot, _)| slot).collect();
+        if fields.is_empty() {
             return;
         }
         for row in self.living() {
             let key = self.key(row, context);
-            for (slot, _) in &self.layout.fields {
+            for slot in &fields {
                 let raw = self.rows.raw(row, *slot);
                 let error = self.rows.failure(raw).map(|failure| failure.error.clone());
                 out.push(Document {

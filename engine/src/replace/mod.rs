@@ -98,6 +98,7 @@ impl Driver {
         let sources: BTreeSet<&Arc<str>> = given.iter().map(|change| &change.schema.table).collect();
         let anew = sources.into_iter().flat_map(|source| next.router.tables_of(source)).copied().collect();
         let stocks = self.stocks(&next, options, &anew)?;
+        next.follow(self.followed_in(&next.plan));
         if !self.has_started() && given.is_empty() {
             return Ok((next, Vec::new()));
         }

@@ -48,11 +48,12 @@ pub fn field(name: &str, table: u32, region: u32, slot: u32, ty: Type) -> Field 
         reads: vec![],
         maintenance: Maintenance::Incremental(String::new()),
         published: None,
+        lazy: None,
     }
 }
 
 pub fn formula(slot: u32, expr: Expr, field: Option<u32>) -> Cell {
-    Cell { slot: SlotId(slot), expr, kind: CellKind::Formula, field: field.map(FieldId) }
+    Cell { slot: SlotId(slot), expr, kind: CellKind::Formula, waits: false, field: field.map(FieldId) }
 }
 
 pub fn schema(table: &str, columns: &[&str], key: &[u32]) -> Arc<Schema> {

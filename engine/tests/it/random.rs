@@ -8,7 +8,7 @@ use thalweg_formulas::{Timestamp, Type, Value};
 use thalweg_graph::plan::PUBLISH;
 use thalweg_graph::planning::plan;
 use thalweg_graph::spec::{
-    BySpec, ClassifySpec, EffectSpec, FieldSpec, GraphSpec, GroupSpec, JoinSpec, OneOrMany, PolicySpec, ReactionSpec,
+    BySpec, ClassifySpec, EffectSpec, FieldSpec, GraphSpec, GroupSpec, JoinSpec, LAZY, OneOrMany, PolicySpec, ReactionSpec,
     RelationSpec, ScheduleSpec, TableSpec, TimerSpec, TimingSpec, WindowSpec,
 };
 use thalweg_graph::transaction::{Body, SchemaColumn, TimerFired};
@@ -253,6 +253,7 @@ fn timing(rng: &mut Rng, table: &str, shape: &Shape) -> (Option<TimingSpec>, Opt
         1 => PolicySpec { on_completion: Some(bool_text(rng, table, shape)), ..PolicySpec::default() },
         2 => PolicySpec { batch: Some(rng.below(4) as u64 + 1), ..PolicySpec::default() },
         3 => clocked(rng, table, shape),
+        4 | 5 => return (Some(LAZY.into()), None),
         _ => return (None, rng.chance(5).then_some(2.5)),
     };
     (Some(policy.into()), rng.chance(20).then_some(1.5))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use thalweg_engine::{Engine, Options};
 use thalweg_graph::outcome::{Delta, Document, ErrorChange, Fired};
+use thalweg_graph::plan::Laziness;
 use thalweg_graph::planning::plan;
 use thalweg_graph::spec::GraphSpec;
 use thalweg_graph::state::EngineState;
@@ -119,6 +120,11 @@ fn what_both_definitions_have_goes_on_as_if_nothing_had_happened() {
         let is_common = |node: &str| {
             let node = node.strip_prefix("when ").unwrap_or(node);
             let in_both = |has: &dyn Fn(&GraphSpec) -> bool| has(&spec) && has(&next_spec);
+            // A lazy field that only one of them keeps tells its deltas there only.
+            let waits = |plan: &Plan| plan.field(node).is_some_and(|(_, field)| field.lazy == Some(Laziness::Waits));
+            if waits(&before) != waits(&next) {
+                return false;
+            }
             in_both(&|spec| spec.fields.iter().any(|field| field.name == *node))
                 || in_both(&|spec| spec.effects.iter().any(|effect| effect.name == *node))
                 || spec

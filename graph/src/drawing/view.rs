@@ -135,6 +135,7 @@ fn slot_node(plan: &Plan, region: RegionId, slot: SlotId, regions: &[u32]) -> No
             let own_row = || Maintenance::Incremental("a function of its own row".into());
             match cell.field {
                 Some(field) => (Kind::Derived, 1, Some(plan.fields[field.0 as usize].maintenance.clone()), reads),
+                None if cell.waits => (Kind::Hidden, 1, Some(own_row().when_asked()), reads),
                 None if effect => (Kind::Effect, 1, Some(own_row()), reads),
                 None => (Kind::Hidden, 1, Some(own_row()), reads),
             }

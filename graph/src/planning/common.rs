@@ -5,6 +5,8 @@
 //!
 //! Left alone: constants, inputs, the insides of comprehensions (their variables have no value outside), and the cells of
 //! self-references (which step when an input of theirs changes, as written; a shared cell would hide a change).
+//! Cells that wait to be asked share among themselves: they would not be computed for the others.
+//!
 //! A shared cell is evaluated also where a branch would not have needed it. That costs, but changes nothing: evaluation is total,
 //! errors are values, and the error of a branch that is not taken stays in its own cell.
 
@@ -12,17 +14,30 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use thalweg_formulas::{Expr, ExprKind};
 
+use super::lazy::Lazy;
 use super::nodes::{NodeId, Source};
 use super::rewrite::{replace, replace_parts};
 use super::world::World;
 use crate::show;
 
 /// Shares equal sub-expressions among the cells of one region; new cells join `members`. Returns the cells in topological order.
-pub(super) fn share(world: &mut World, table: usize, members: &mut BTreeSet<NodeId>) -> Vec<NodeId> {
-    let cells: Vec<NodeId> =
-        members.iter().copied().filter(|id| matches!(world.nodes.get(*id).source, Source::Cell { .. })).collect();
+pub(super) fn share(world: &mut World, table: usize, members: &mut BTreeSet<NodeId>, lazy: &mut Lazy) -> Vec<NodeId> {
+    let cells = members.iter().copied().filter(|id| matches!(world.nodes.get(*id).source, Source::Cell { .. }));
+    let (waiting, kept): (Vec<NodeId>, Vec<NodeId>) = cells.partition(|id| lazy.waits(*id));
+    let shared = share_among(world, table, &kept);
+    members.extend(shared);
+    for id in share_among(world, table, &waiting) {
+        members.insert(id);
+        lazy.add(id);
+    }
+    in_order(world, members)
+}
+
+/// Shares equal sub-expressions among cells; gives the new ones.
+fn share_among(world: &mut World, table: usize, cells: &[NodeId]) -> Vec<NodeId> {
+    let mut made = Vec::new();
     let mut places = Places::default();
-    for id in &cells {
+    for id in cells {
         if let Source::Cell { expr, init: None } = &world.nodes.get(*id).source {
             places.visit(expr, Some(*id));
         }
@@ -39,19 +54,19 @@ pub(super) fn share(world: &mut World, table: usize, members: &mut BTreeSet<Node
             None => {
                 let name = show::text(expr, &|id| NodeId::of(id).map_or("self".into(), |node| world.node_name(node)));
                 let id = world.nodes.common(table, replace_parts(expr, &by), name);
-                members.insert(id);
+                made.push(id);
                 id
             }
         };
         owners.insert(expr.clone(), owner);
         by.insert(expr.clone(), Expr::new(ExprKind::Input(owner.input()), expr.ty().clone()));
     }
-    for id in &cells {
+    for id in cells {
         let Source::Cell { expr, init: None } = world.nodes.get(*id).source.clone() else { continue };
         let rewritten = if owners.get(&expr) == Some(id) { replace_parts(&expr, &by) } else { replace(&expr, &by) };
         world.nodes.rewrite(*id, rewritten);
     }
-    in_order(world, members)
+    made
 }
 
 /// Where expressions stand.

@@ -98,6 +98,9 @@ fn check_field(world: &Shared, spec: &GraphSpec, field: usize, findings: &mut Fi
     };
     let reads = qualified_reads(&reading, &expr);
     let timing = world.borrow().fields[field].timing.clone();
+    if reads_self && world.borrow().fields[field].lazy {
+        return findings.error(Place::Field(ix, "timing"), steps_and_is_asked(&name));
+    }
     let published = match &timing {
         Some(_) if reads_self => return findings.error(Place::Field(ix, "timing"), steps_and_waits(&name)),
         Some(timing) => match timing::publish(world, (table, ix, &name), timing, &lowered, findings) {
@@ -125,6 +128,12 @@ fn check_field(world: &Shared, spec: &GraphSpec, field: usize, findings: &mut Fi
 fn steps_and_waits(name: &str) -> Problem {
     Problem::new(260, format!("field `{name}` reads `self` and has a timing, and `self` would be either of two values"))
         .help("make it two fields: one that reads `self`, and one with the timing that reads that one")
+}
+
+/// A field that steps on its own value and is to be computed when somebody asks.
+fn steps_and_is_asked(name: &str) -> Problem {
+    Problem::new(260, format!("field `{name}` reads `self` and is lazy, and `self` steps with each change, asked for or not"))
+        .help("leave the timing out; or make it two fields: one that reads `self`, and a lazy one that reads that one")
 }
 
 /// Whether every field that was read has its node, and every derived table its key: nodes are made of nothing less.

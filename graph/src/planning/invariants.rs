@@ -3,6 +3,7 @@
 //! - INV-PLAN-LEVELS: every edge goes from a lower level to a higher one; a lookup's or a join's index stands between.
 //! - INV-PLAN-CELLS: a cell reads slots of its own row that are there and, but for its own in a self-reference, computed before it.
 //! - INV-PLAN-SLOTS: every slot's source names that slot; columns live in the home region, values are carried from lower regions of the same table.
+//! - INV-LAZY: what waits to be asked is read by nothing but cells of its region that wait as well.
 
 use thalweg_formulas::Type;
 
@@ -22,6 +23,7 @@ fn check(plan: &Plan) -> Result<(), String> {
         cells(ix, region)?;
         (0..region.slots.len()).try_for_each(|slot| slot_source(plan, RegionId(ix as u32), SlotId(slot as u32)))?;
     }
+    lazy(plan)?;
     tables(plan)
 }
 
@@ -96,6 +98,44 @@ fn cells(ix: usize, region: &Region) -> Result<(), String> {
         *slot = true;
     }
     require(computed.iter().all(|computed| *computed), || format!("INV-PLAN-CELLS: region {ix} computes all of its slots"))
+}
+
+fn lazy(plan: &Plan) -> Result<(), String> {
+    let waits = |region: RegionId, slot: SlotId| {
+        let cells = &plan.regions[region.0 as usize].cells;
+        cells.iter().any(|cell| cell.slot == slot && cell.waits)
+    };
+    if plan.regions.iter().all(|region| region.cells.iter().all(|cell| !cell.waits)) {
+        return Ok(());
+    }
+    let ids = |count: usize| (0..count as u32).map(RegionId);
+    let of_cells = ids(plan.regions.len()).flat_map(|id| {
+        let kept = plan.regions[id.0 as usize].cells.iter().filter(|cell| !cell.waits);
+        kept.flat_map(move |cell| cell.expr.inputs().into_iter().map(move |input| (id, SlotId(input.0))))
+    });
+    let carried = plan.regions.iter().flat_map(|region| &region.slots).filter_map(|slot| match slot.source {
+        SlotSource::Carried(from, slot) => Some((from, slot)),
+        _ => None,
+    });
+    let groups = plan.groups.iter().flat_map(|edge| {
+        let slots = edge.parent_key.iter().chain(&edge.second).chain([&edge.contribution]);
+        slots.map(|slot| (edge.from, *slot))
+    });
+    let looked = plan.lookups.iter().flat_map(|edge| edge.values.iter().map(|slot| (edge.to, *slot)));
+    let via = plan.lookups.iter().flat_map(|edge| edge.via.iter().map(|slot| (edge.from, *slot)));
+    let members = plan.memberships.iter().flat_map(|edge| edge.key.iter().map(|slot| (edge.from, *slot)));
+    let near = plan.nearest.iter().flat_map(|edge| edge.near.iter().map(|slot| (edge.from, *slot)));
+    let line = plan.nearest.iter().flat_map(|edge| edge.line.iter().map(|slot| (edge.of, *slot)));
+    let sessions = plan.sessions.iter().flat_map(|edge| edge.key.iter().chain([&edge.on]).map(|slot| (edge.from, *slot)));
+    let times = plan.watermarks.iter().map(|watermark| (watermark.from, watermark.on));
+    let conditions = plan.effects.iter().map(|effect| (effect.region, effect.when));
+    let joined = plan.joins.iter().flat_map(|join| join.reads());
+    let read = of_cells.chain(carried).chain(groups).chain(looked).chain(via).chain(members).chain(near).chain(line);
+    let mut read = read.chain(sessions).chain(times).chain(conditions).chain(joined);
+    match read.find(|(region, slot)| waits(*region, *slot)) {
+        Some((region, slot)) => Err(format!("INV-LAZY: region {}, slot {} waits and is read", region.0, slot.0)),
+        None => Ok(()),
+    }
 }
 
 fn slot_source(plan: &Plan, at: RegionId, slot: SlotId) -> Result<(), String> {

@@ -13,16 +13,17 @@ use super::common;
 use super::derived::GroupDef;
 use super::effects::EffectDef;
 use super::joins::equal_type;
+use super::lazy::Lazy;
 use super::levels::Levels;
 use super::maintenance::maintenance;
 use super::nodes::{NodeId, SELF, Source};
 use super::rewrite::map_inputs;
 use super::timing;
-use super::world::World;
+use super::world::{FieldDef, World};
 use crate::plan::{
     Cancel, Cell, CellKind, Clocked, Closing, ClosingKind, ColumnId, Effect, Field, FieldId, Group, GroupId, Join, JoinId,
-    JoinSide, Lookup, LookupId, Membership, MembershipId, Nearest, NearestId, Plan, Published, Reaction, Region, RegionId,
-    Schedule, Session, SessionId, Slot, SlotId, SlotSource, Table, TableId, Watermark,
+    JoinSide, Laziness, Lookup, LookupId, Maintenance, Membership, MembershipId, Nearest, NearestId, Plan, Published, Reaction,
+    Region, RegionId, Schedule, Session, SessionId, Slot, SlotId, SlotSource, Table, TableId, Watermark,
 };
 use crate::spec::GraphSpec;
 
@@ -39,9 +40,10 @@ pub(super) fn plan(mut world: World, spec: &GraphSpec, effects: &[EffectDef], la
     let roots = roots.chain(world.kept.iter().copied());
     let is_key = |source: &Source| matches!(source, Source::Key { .. } | Source::Pair { .. });
     let keys = world.nodes.ids().filter(|id| is_key(&world.nodes.get(*id).source));
-    let levels = Levels::place(&world.nodes, roots.chain(keys).collect::<Vec<_>>());
+    let lazy = Lazy::find(&world, effects);
+    let levels = Levels::place(&world.nodes, roots.chain(keys).collect::<Vec<_>>(), &lazy);
     let tables = Tables::of(&world, &levels);
-    let mut layout = Layout::new(&mut world, &levels, &tables);
+    let mut layout = Layout::new(&mut world, &levels, &tables, lazy);
     layout.carry(&world, effects);
     layout.number_slots(&world);
     let mut plan = Plan::default();
@@ -131,6 +133,8 @@ struct Layout {
     /// The parts of the key that each as-of edge tells.
     nearest_edges: BTreeMap<NearestEdge, Vec<NodeId>>,
     nearest_of: BTreeMap<NodeId, (NearestId, u32)>,
+    /// What waits to be asked.
+    lazy: Lazy,
     group_of: BTreeMap<NodeId, GroupId>,
     session_of: BTreeMap<NodeId, SessionId>,
     /// The nodes of each region in slot order.
@@ -140,7 +144,7 @@ struct Layout {
 
 impl Layout {
     /// Lays out regions and shares common sub-expressions in each.
-    fn new(world: &mut World, levels: &Levels, tables: &Tables) -> Layout {
+    fn new(world: &mut World, levels: &Levels, tables: &Tables, lazy: Lazy) -> Layout {
         let mut regions = levels.regions.clone();
         for (table, id) in tables.ids.iter().enumerate() {
             if id.is_some() && regions.keys().all(|(_, of)| *of != table) {
@@ -158,13 +162,14 @@ impl Layout {
             lookup_of: BTreeMap::new(),
             nearest_edges: BTreeMap::new(),
             nearest_of: BTreeMap::new(),
+            lazy,
             group_of: BTreeMap::new(),
             session_of: BTreeMap::new(),
             slots: Vec::new(),
             slot_of: BTreeMap::new(),
         };
         for (ix, ((_, table), mut members)) in regions.into_iter().enumerate() {
-            let cells = common::share(world, table, &mut members);
+            let cells = common::share(world, table, &mut members, &mut layout.lazy);
             layout.cell_of.extend(cells.iter().copied().zip(0..));
             layout.cells.push(cells);
             layout.region_of.extend(members.iter().map(|id| (*id, RegionId(ix as u32))));
@@ -311,7 +316,7 @@ impl Layout {
         });
         debug_assert!(!expr.inputs().contains(&SELF));
         let kind = init.clone().map_or(CellKind::Formula, |init| CellKind::SelfReference { init });
-        Cell { slot, expr, kind, field: node.field.map(|field| FieldId(field as u32)) }
+        Cell { slot, expr, kind, waits: self.lazy.waits(id), field: node.field.map(|field| FieldId(field as u32)) }
     }
 
     fn groups(&self, world: &World) -> Vec<Group> {
@@ -462,17 +467,26 @@ impl Layout {
                 region,
                 slot: self.slot(region, node),
                 reads: def.reads.clone(),
-                maintenance: match def.computed {
-                    Some(_) => maintenance(world, node).and(&format!("published {}", timing::words(&spec.fields[def.spec]))),
-                    None => maintenance(world, node),
-                },
+                maintenance: self.maintenance(world, spec, def, node),
                 published: def.computed.map(|computed| Published {
                     when: timing::words(&spec.fields[def.spec]).into(),
                     computed: self.slot(region, computed),
                 }),
+                lazy: def.lazy.then(|| self.lazy.kept_for(node).cloned().map_or(Laziness::Waits, Laziness::Kept)),
             }
         });
         fields.collect()
+    }
+
+    /// How a field is kept, and when it is published or computed.
+    fn maintenance(&self, world: &World, spec: &GraphSpec, def: &FieldDef, node: NodeId) -> Maintenance {
+        let kept = maintenance(world, node);
+        match self.lazy.kept_for(node) {
+            _ if def.computed.is_some() => kept.and(&format!("published {}", timing::words(&spec.fields[def.spec]))),
+            _ if self.lazy.waits(node) => kept.when_asked(),
+            Some(by) if def.lazy => kept.and(&format!("lazy, but kept for {by}")),
+            _ => kept,
+        }
     }
 
     /// The fields that the clock publishes; their schedules join `schedules`.

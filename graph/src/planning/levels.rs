@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::lazy::Lazy;
 use super::nodes::{NodeId, Nodes, Source};
 
 /// Where nodes stand.
@@ -24,21 +25,37 @@ pub(super) struct Levels {
 
 impl Levels {
     /// Places everything that `roots` need, directly or not.
-    pub(super) fn place(nodes: &Nodes, roots: impl IntoIterator<Item = NodeId>) -> Levels {
+    pub(super) fn place(nodes: &Nodes, roots: impl IntoIterator<Item = NodeId>, lazy: &Lazy) -> Levels {
         let live = live(nodes, roots);
+        let mut levels = Levels::above(nodes, &live, &BTreeMap::new(), lazy);
+        if !lazy.is_empty() {
+            let mut heights: BTreeMap<usize, u32> = BTreeMap::new();
+            for (id, level) in levels.of.iter().filter(|(id, _)| lazy.stands_high(**id, nodes.get(**id))) {
+                let height = heights.entry(nodes.get(*id).table).or_default();
+                *height = (*height).max(*level);
+            }
+            levels = Levels::above(nodes, &live, &heights, lazy);
+        }
+        levels.merge_upwards(nodes);
+        levels
+    }
+
+    /// Every live node as low as it can stand; what waits to be asked no lower than its table's height.
+    fn above(nodes: &Nodes, live: &BTreeSet<NodeId>, heights: &BTreeMap<usize, u32>, lazy: &Lazy) -> Levels {
         let mut levels = Levels { of: BTreeMap::new(), regions: BTreeMap::new() };
         // By derived table: the level of its key. The key's nodes were made before the others of its table.
         let mut floors: BTreeMap<usize, u32> = BTreeMap::new();
         for id in nodes.ids().filter(|id| live.contains(id)) {
             let node = nodes.get(id);
-            let level = levels.lowest(nodes, id).max(floors.get(&node.table).copied().unwrap_or(0));
+            let height = heights.get(&node.table).filter(|_| lazy.stands_high(id, node));
+            let floor = floors.get(&node.table).max(height).copied().unwrap_or(0);
+            let level = levels.lowest(nodes, id).max(floor);
             if matches!(node.source, Source::Key { .. } | Source::Pair { .. }) {
                 floors.insert(node.table, level);
             }
             levels.of.insert(id, level);
             levels.regions.entry((level, nodes.get(id).table)).or_default().insert(id);
         }
-        levels.merge_upwards(nodes);
         levels
     }
 

@@ -8,7 +8,7 @@
 //! 3. `lower`: formulas become nodes: hidden cells for the bodies of aggregates, looked-up values, one node for equal ones (`nodes`).
 //! 4. `effects`, `schedules`, `reactions`, `timers`: conditions, payloads, events, what comes later and what takes it back.
 //! 5. `goals`: what goals mean in tables and fields, before all this; gradients, when all fields have their nodes.
-//! 6. `levels`, `common`, `layout`: nodes become regions, slots, cells and edges.
+//! 6. `lazy`, `levels`, `common`, `layout`: what waits to be asked; nodes become regions, slots, cells and edges.
 //! 7. `invariants`: the plan is checked before anybody sees it.
 //!
 //! All problems of a definition are reported together, in the order of the definition. Nothing runs here, and the same definition
@@ -33,6 +33,7 @@ mod joins;
 mod language;
 mod late;
 mod layout;
+mod lazy;
 mod levels;
 mod lower;
 mod maintenance;

@@ -8,6 +8,7 @@
 //! - `on_completion`: the same, the first time that it holds;
 //! - `batch`: a hidden count of the changes that wait, which is 0 again with each batch;
 //! - `every`, `cron`, `at` and `or_after`: a moment ([`super::clocked`]);
+//! - `lazy` is none of these: such a field has its one cell, which waits to be asked ([`super::lazy`]).
 //! - `epsilon`, alone or beside another: the distance from the value that was published.
 //!
 //! What is written here as a formula is parsed and checked like any other, with the nodes as its names.
@@ -30,7 +31,7 @@ use super::rewrite::map_inputs;
 use super::slips;
 use super::world::{Shared, World};
 use crate::schedule::{Misfire, Times};
-use crate::spec::{FieldSpec, Place, PolicySpec, TimingSpec};
+use crate::spec::{FieldSpec, LAZY, Place, PolicySpec, TimingSpec};
 
 /// How a field is published, where that is not at once.
 #[derive(Clone)]
@@ -94,6 +95,11 @@ pub(super) fn read(ix: usize, name: &str, spec: &FieldSpec, findings: &mut Findi
         }
         sound
     });
+    if spec.is_lazy() && spec.epsilon.is_some() {
+        let problem = Problem::new(260, format!("field `{name}` is lazy and has an `epsilon`, and it publishes nothing"));
+        findings.error(Place::Field(ix, "epsilon"), problem.help("leave one of them out: whoever asks gets the exact value"));
+        return None;
+    }
     let policy = match &spec.timing {
         None => Policy::Immediate,
         Some(TimingSpec::Word(word)) => word_of(ix, name, word, findings)?,
@@ -104,7 +110,7 @@ pub(super) fn read(ix: usize, name: &str, spec: &FieldSpec, findings: &mut Findi
 
 fn word_of(ix: usize, name: &str, word: &str, findings: &mut Findings) -> Option<Policy> {
     let problem = match word {
-        "immediate" => return Some(Policy::Immediate),
+        "immediate" | LAZY => return Some(Policy::Immediate),
         "on_completion" => Problem::new(260, format!("nothing says when a document of field `{name}` is complete"))
             .help("write timing = { on_completion = \"status == 'closed'\" } with its condition")
             .note("a window of time that ends is complete by itself: window = { …, emit = \"final\" }, whose fields are published once without a timing"),
@@ -112,7 +118,7 @@ fn word_of(ix: usize, name: &str, word: &str, findings: &mut Findings) -> Option
         "temporal" => form(name, word, "{ every = \"5m\" }"),
         "batched" => form(name, word, "{ batch = 1000 }"),
         _ => Problem::new(242, format!("field `{name}` asks for timing `{word}`, which does not exist"))
-            .help("write timing = \"immediate\", or leave it out; or a table: { when = … }, { on_completion = … }, { batch = … }, { every = … }, { cron = … }, { at = … }"),
+            .help("write timing = \"immediate\", or leave it out; or \"lazy\"; or a table: { when = … }, { on_completion = … }, { batch = … }, { every = … }, { cron = … }, { at = … }"),
     };
     findings.error(Place::Field(ix, "timing"), problem);
     None

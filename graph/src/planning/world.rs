@@ -65,6 +65,8 @@ pub(super) struct FieldDef {
     pub(super) reads_self: bool,
     /// When it is published; `None`: at once.
     pub(super) timing: Option<Timing>,
+    /// It is computed when somebody asks.
+    pub(super) lazy: bool,
     /// The cell that is computed at once, of a field that is not published so.
     pub(super) computed: Option<NodeId>,
     /// How the clock publishes it, if it does.
@@ -191,6 +193,7 @@ impl World {
             reads: Vec::new(),
             reads_self: false,
             timing,
+            lazy: spec.is_lazy(),
             computed: None,
             clocked: None,
         });

@@ -42,6 +42,48 @@ fn check(subscription: &Subscription, expect: &Expect) {
 }
 
 #[test]
+fn a_lazy_field_is_followed_while_somebody_subscribes_to_it() {
+    let mut graph = orders();
+    graph.derived("Order.label", Derived::formula("'#' + string(total)").timing(TimingPolicy::lazy()));
+    let mut live = graph.start().unwrap();
+    live.apply(order(1));
+    live.apply(item(1, 1, "2.50"));
+    let total = live.subscribe("Order.total").unwrap();
+    assert!(live.apply(item(2, 1, "1.00")).deltas.sorted().iter().all(|delta| &*delta.node != "Order.label"));
+    let label = live.subscribe("Order.label").unwrap();
+    live.apply(item(3, 1, "1.00"));
+    check(
+        &label,
+        &expect![[r##"
+        3 snapshot: Order.label[Int(1)]="#3.50"
+        4: Order.label[Int(1)]="#4.50"
+    "##]],
+    );
+    drop(label);
+    live.apply(item(4, 1, "1.00"));
+    live.apply(item(5, 1, "1.00"));
+    assert_eq!(live.get("Order.label", [1]), Some(Ok("#6.50".into())));
+    // Who comes back has missed what nobody followed meanwhile.
+    let label = live.subscribe_with("Order.label", Subscribe { after: Some(4), ..Subscribe::default() }).unwrap();
+    check(
+        &label,
+        &expect![[r##"
+        6 snapshot: Order.label[Int(1)]="#6.50"
+    "##]],
+    );
+    check(
+        &total,
+        &expect![[r#"
+        2 snapshot: Order.total[Int(1)]=2.50
+        3: Order.total[Int(1)]=3.50
+        4: Order.total[Int(1)]=4.50
+        5: Order.total[Int(1)]=5.50
+        6: Order.total[Int(1)]=6.50
+    "#]],
+    );
+}
+
+#[test]
 fn a_subscription_is_a_snapshot_and_then_each_epoch() {
     let mut live = orders().start().unwrap();
     live.apply(order(1));

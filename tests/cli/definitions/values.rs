@@ -194,7 +194,7 @@ kind = "mysql"
             2 | "Order.total" = { formula = "qty", timing = "sometimes" }
               |                                             ^^^^^^^^^^^
               |
-              = help: write timing = "immediate", or leave it out; or a table: { when = … }, { on_completion = … }, { batch = … }, { every = … }, { cron = … }, { at = … }
+              = help: write timing = "immediate", or leave it out; or "lazy"; or a table: { when = … }, { on_completion = … }, { batch = … }, { every = … }, { cron = … }, { at = … }
 
             t.toml: 1 error
             === a timing that is no span of time

@@ -360,13 +360,15 @@ impl Oracle {
                     let new_shown = match &new {
                         Some(Ok(value)) => value.clone(),
                         // A self-reference that fails at once still has its first value behind it.
+                        // What is computed when somebody asks has no history.
+                        Some(Err(_)) if cell.waits => Value::Null,
                         Some(Err(_)) => match &cell.kind {
                             CellKind::SelfReference { init } if !lived => init.clone(),
                             _ => old_shown.clone(),
                         },
                         None => Value::Null,
                     };
-                    if let Some(field) = cell.field {
+                    if let Some(field) = cell.field.filter(|_| !cell.waits) {
                         self.field_lines(
                             &plan.fields[field.0 as usize].name,
                             &key,
@@ -388,7 +390,7 @@ impl Oracle {
                             }
                         }
                     }
-                    if lives {
+                    if lives && !cell.waits {
                         self.shown.insert(place, new_shown)
                     } else {
                         self.shown.remove(&place)
@@ -424,7 +426,10 @@ impl Oracle {
         for field in &self.plan.fields {
             let region = field.region.0 as usize;
             for (key, slots) in &self.cells[region] {
-                let value = self.shown.get(&(region, key.clone(), field.slot.0)).cloned().unwrap_or(Value::Null);
+                let waits = field.lazy == Some(Laziness::Waits);
+                let kept = self.shown.get(&(region, key.clone(), field.slot.0)).cloned();
+                let asked = slots[field.slot.0 as usize].clone().ok().filter(|_| waits);
+                let value = asked.or(kept).unwrap_or(Value::Null);
                 let error = slots[field.slot.0 as usize].clone().err();
                 documents.push(Document { node: field.name.clone(), key: key.as_slice().into(), value, error });
             }

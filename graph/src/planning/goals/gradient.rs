@@ -106,6 +106,7 @@ fn publish(world: &mut World, lead: &Lead, moved: &Moved, node: NodeId, spec: us
         reads,
         reads_self: false,
         timing: None,
+        lazy: false,
         computed: None,
         clocked: None,
     });

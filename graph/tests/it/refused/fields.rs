@@ -149,7 +149,9 @@ fn a_timing_says_when_and_in_one_way() {
             "Order.w": field(json!({ "at": "qty + 1" })),
             "Order.x": field(json!({ "at": "due_at" })),
             "Order.y": field(json!({ "every": "1h", "at": "due_at" })),
-            "W.z": field(json!({ "every": "1h" })) } }),
+            "W.z": field(json!({ "every": "1h" })),
+            "Order.za": { "formula": "self + qty", "timing": "lazy" },
+            "Order.zb": { "formula": "qty", "timing": "lazy", "epsilon": 0.5 } } }),
         expect![[r#"
             error field[0].timing: E0260: field `Order.a` asks for timing `batched` and does not say which
               help: write timing = { batch = 1000 }
@@ -161,7 +163,7 @@ fn a_timing_says_when_and_in_one_way() {
               help: write timing = { on_completion = "status == 'closed'" } with its condition
               note: a window of time that ends is complete by itself: window = { …, emit = "final" }, whose fields are published once without a timing
             error field[4].timing: E0242: field `Order.e` asks for timing `sometimes`, which does not exist
-              help: write timing = "immediate", or leave it out; or a table: { when = … }, { on_completion = … }, { batch = … }, { every = … }, { cron = … }, { at = … }
+              help: write timing = "immediate", or leave it out; or "lazy"; or a table: { when = … }, { on_completion = … }, { batch = … }, { every = … }, { cron = … }, { at = … }
             error field[5].timing: E0260: the timing of field `Order.f` is of several kinds: when, batch
               help: write one of { when = … }, { on_completion = … }, { batch = … }, { every = … }, { cron = … } and { at = … }
             error field[6].timing: E0260: the timing of field `Order.g` does not say when
@@ -203,6 +205,10 @@ fn a_timing_says_when_and_in_one_way() {
               help: write one of { when = … }, { on_completion = … }, { batch = … }, { every = … }, { cron = … } and { at = … }
             error field[25].timing: E0260: the clock cannot publish field `W.z`: the windows of `W` stand still once they are over
               help: leave the timing out: fields of windows that end are published once; or write emit = "updates"
+            error field[26].timing: E0260: field `Order.za` reads `self` and is lazy, and `self` steps with each change, asked for or not
+              help: leave the timing out; or make it two fields: one that reads `self`, and a lazy one that reads that one
+            error field[27].epsilon: E0260: field `Order.zb` is lazy and has an `epsilon`, and it publishes nothing
+              help: leave one of them out: whoever asks gets the exact value
         "#]],
     );
 }
