@@ -84,7 +84,7 @@ pub struct After<'a> {
 pub struct Adam {
     /// The rate with its correction.
     pub step: f32,
-    /// What the root of squares is divided by.
+    /// What the root of squares is multiplied by.
     pub root: f32,
     /// What the parameter is multiplied by before.
     pub shrink: f32,

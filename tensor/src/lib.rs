@@ -27,6 +27,7 @@
 //! - [`Graph`]: a program, written by calling its operations; shapes and element types are inferred and checked as it is written.
 //! - [`Graph::gradient`]: reverse mode as a rewrite. Gradients are nodes like others: shared, readable, differentiable again.
 //! - [`Step`]: forward, backward, optimiser and bounds compiled to one list of instructions over planned memory.
+//! - [`Start`], [`Batches`]: where training begins and in which order it meets rows, from a seed.
 //! - [`Graph::evaluate`]: the obvious meaning, node by node, that everything fast is tested against.
 //!
 //! Nothing here knows fields, rows, time or threads. Next to read: [`rules`], then [`step`].
@@ -40,12 +41,14 @@ pub mod surface;
 mod error;
 mod gradient;
 mod interpret;
+mod start;
 mod types;
 mod value;
 
 pub use error::TensorError;
 pub use graph::{Graph, Id};
 pub use rules::choice::OwnRule;
+pub use start::{Batches, Start};
 pub use step::{Free, State, Step, Unfused};
 pub use types::{Dtype, Type};
 pub use value::{Data, Real, Tensor};

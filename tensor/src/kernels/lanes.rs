@@ -8,6 +8,8 @@
 /// Every method needs the machine that the implementation is for; loads and stores need 16 elements, or `n`, at the address.
 pub(crate) trait Lanes: Copy {
     unsafe fn splat(x: f32) -> Self;
+    /// Says that the place will be needed soon.
+    unsafe fn ask(at: *const f32);
     unsafe fn load(from: *const f32) -> Self;
     /// The first `n`; the others are 0.
     unsafe fn load_first(from: *const f32, n: usize) -> Self;
@@ -38,6 +40,8 @@ impl Plain {
 }
 
 impl Lanes for Plain {
+    #[inline(always)]
+    unsafe fn ask(_: *const f32) {}
     #[inline(always)]
     unsafe fn splat(x: f32) -> Plain {
         Plain([x; 16])
@@ -117,6 +121,10 @@ mod x86 {
     // SAFETY of all that follows: the caller has the machine and, where there is an address, the elements.
     impl Lanes for Avx512 {
         #[inline(always)]
+        unsafe fn ask(at: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+        }
+        #[inline(always)]
         unsafe fn splat(x: f32) -> Avx512 {
             unsafe { Avx512(_mm512_set1_ps(x)) }
         }
@@ -175,6 +183,10 @@ mod x86 {
     }
 
     impl Lanes for Avx2 {
+        #[inline(always)]
+        unsafe fn ask(at: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+        }
         #[inline(always)]
         unsafe fn splat(x: f32) -> Avx2 {
             unsafe { Avx2(_mm256_set1_ps(x), _mm256_set1_ps(x)) }

@@ -168,6 +168,9 @@ impl Tile<'_> {
             let b = self.b.data.as_ptr().add(self.column);
             if last == 16 {
                 for s in 0..self.size.len {
+                    if s < R * C {
+                        self.ends.ask::<L>((self.row + s / C) * self.size.columns + self.column + s % C * 16);
+                    }
                     let mut row = [L::splat(0.0); C];
                     for c in 0..C {
                         row[c] = L::load(b.add(s * self.b.row + c * 16));
@@ -205,6 +208,19 @@ impl Tile<'_> {
 }
 
 impl Ends<'_> {
+    /// Asks for what a step will move while the product is still computed: it lies rows apart, which no machine foresees.
+    #[inline(always)]
+    unsafe fn ask<L: Lanes>(self, at: usize) {
+        if let Ends::Descended { param, m, v, .. } = self {
+            // SAFETY: the place is within the parameter; asking reads nothing.
+            unsafe {
+                L::ask(param.add(at));
+                L::ask(m.add(at));
+                L::ask(v.add(at));
+            }
+        }
+    }
+
     /// What becomes of `n` elements from place `at` on.
     #[inline(always)]
     unsafe fn end<L: Lanes>(self, sum: L, at: usize, column: usize, n: usize) {
@@ -244,7 +260,7 @@ unsafe fn step<L: Lanes>(adam: &Adam, gradient: L, param: L, m: L, v: L) -> (L, 
         let g = gradient.add(L::splat(adam.decay).mul(param));
         let m = m.add(L::splat(adam.share1).mul(g.sub(m)));
         let v = L::splat(adam.beta2).mul(v).add(L::splat(adam.share2).mul(g).mul(g));
-        let below = v.sqrt().div(L::splat(adam.root)).add(L::splat(adam.epsilon));
+        let below = v.sqrt().mul(L::splat(adam.root)).add(L::splat(adam.epsilon));
         let next = param.mul(L::splat(adam.shrink)).sub(L::splat(adam.step).mul(m.div(below)));
         (L::splat(adam.greatest).min(L::splat(adam.least).max(next)), m, v)
     }

@@ -54,7 +54,7 @@ pub(crate) fn step(adam: &Adam, gradient: f32, param: &mut f32, m: &mut f32, v: 
     let g = gradient + adam.decay * *param;
     *m += adam.share1 * (g - *m);
     *v = adam.beta2 * *v + adam.share2 * g * g;
-    let direction = *m / (v.sqrt() / adam.root + adam.epsilon);
+    let direction = *m / (v.sqrt() * adam.root + adam.epsilon);
     let next = *param * adam.shrink - adam.step * direction;
     let next = if adam.least > next { adam.least } else { next };
     *param = if adam.greatest < next { adam.greatest } else { next };

@@ -16,6 +16,8 @@ pub trait Element: Real {
     const ZERO: Self;
     /// 1
     const ONE: Self;
+    /// Moments below this are 0: soon they would be subnormal.
+    const TINY: Self;
     /// e to the power of it.
     fn exp(self) -> Self;
     /// The hyperbolic tangent.
@@ -52,6 +54,7 @@ impl Element for f32 {
     const TILES: bool = true;
     const ZERO: f32 = 0.0;
     const ONE: f32 = 1.0;
+    const TINY: f32 = 1e-35;
 
     /// Cephes `expf`. Rounds by adding and taking away 1.5 × 2²³, which vectors can.
     #[inline(always)]
@@ -126,6 +129,7 @@ impl Element for f64 {
     const TILES: bool = false;
     const ZERO: f64 = 0.0;
     const ONE: f64 = 1.0;
+    const TINY: f64 = 1e-290;
 
     #[inline(always)]
     fn exp(self) -> f64 {

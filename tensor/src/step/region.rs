@@ -90,8 +90,8 @@ fn operate<T: Element>(micro: Micro, n: usize, registers: &mut [T]) {
     };
     let out = &mut out[..n];
     match micro.op {
-        MicroOp::Unary(op) => unary(op, operand(0), out),
-        MicroOp::Binary(op) => binary(op, operand(0), operand(1), out),
+        MicroOp::Unary(op) => each_unary(op, operand(0), out),
+        MicroOp::Binary(op) => each_binary(op, operand(0), operand(1), out),
         MicroOp::Select => {
             let (mask, a, b) = (operand(0), operand(1), operand(2));
             for i in 0..out.len() {
@@ -101,63 +101,88 @@ fn operate<T: Element>(micro: Micro, n: usize, registers: &mut [T]) {
     }
 }
 
-#[inline(always)]
-fn map<T: Element>(x: &[T], out: &mut [T], f: impl Fn(T) -> T) {
-    for (out, x) in out.iter_mut().zip(x) {
-        *out = f(*x);
-    }
+/// Calls `$each` with the operation as a closure: once written, for one number and for many.
+macro_rules! unaries {
+    ($op:expr, $t:ident, $each:ident, $($rest:expr),*) => {{
+        let (zero, one) = ($t::ZERO, $t::ONE);
+        let op = $op;
+        match op {
+            Unary::Neg => $each($($rest,)* |x: $t| -x),
+            Unary::Abs => $each($($rest,)* |x: $t| if x < zero { -x } else { x }),
+            Unary::Sign => $each($($rest,)* |x: $t| if x > zero { one } else if x < zero { -one } else { x }),
+            Unary::Exp => $each($($rest,)* |x: $t| x.exp()),
+            Unary::Sqrt => $each($($rest,)* |x: $t| x.sqrt()),
+            Unary::Rsqrt => $each($($rest,)* |x: $t| one / x.sqrt()),
+            Unary::Tanh => $each($($rest,)* |x: $t| x.tanh()),
+            Unary::Sigmoid => $each($($rest,)* |x: $t| one / (one + (-x).exp())),
+            Unary::Relu => $each($($rest,)* |x: $t| if x <= zero { zero } else { x }),
+            Unary::Expm1 | Unary::Log | Unary::Log1p | Unary::Sin | Unary::Cos | Unary::Softplus | Unary::Erf => {
+                $each($($rest,)* |x: $t| x.rare(op))
+            }
+        }
+    }};
+}
+
+macro_rules! binaries {
+    ($op:expr, $t:ident, $each:ident, $($rest:expr),*) => {{
+        let (zero, one) = ($t::ZERO, $t::ONE);
+        let op = $op;
+        match op {
+            Binary::Add => $each($($rest,)* |a: $t, b: $t| a + b),
+            Binary::Sub => $each($($rest,)* |a: $t, b: $t| a - b),
+            Binary::Mul => $each($($rest,)* |a: $t, b: $t| a * b),
+            Binary::Scale => $each($($rest,)* |a: $t, b: $t| if b == zero { zero } else { a * b }),
+            Binary::Div => $each($($rest,)* |a: $t, b: $t| a / b),
+            Binary::Pow => $each($($rest,)* |a: $t, b: $t| $t::from_f64(op.apply(a.to_f64(), b.to_f64()))),
+            // Written so that NaN stays.
+            Binary::Max => $each($($rest,)* |a: $t, b: $t| if b > a || b.is_nan() { b } else { a }),
+            Binary::Min => $each($($rest,)* |a: $t, b: $t| if b < a || b.is_nan() { b } else { a }),
+            Binary::Greater => $each($($rest,)* |a: $t, b: $t| if a > b { one } else { zero }),
+            Binary::Equal => $each($($rest,)* |a: $t, b: $t| if a == b { one } else { zero }),
+        }
+    }};
 }
 
 /// See [`Unary::apply`].
 #[inline(always)]
-pub(crate) fn unary<T: Element>(op: Unary, x: &[T], out: &mut [T]) {
-    let (zero, one) = (T::ZERO, T::ONE);
-    match op {
-        Unary::Neg => map(x, out, |x| -x),
-        Unary::Abs => map(x, out, |x| if x < zero { -x } else { x }),
-        Unary::Sign => map(x, out, |x| {
-            if x > zero {
-                one
-            } else if x < zero {
-                -one
-            } else {
-                x
-            }
-        }),
-        Unary::Exp => map(x, out, T::exp),
-        Unary::Sqrt => map(x, out, T::sqrt),
-        Unary::Rsqrt => map(x, out, |x| one / x.sqrt()),
-        Unary::Tanh => map(x, out, T::tanh),
-        Unary::Sigmoid => map(x, out, |x| one / (one + (-x).exp())),
-        Unary::Relu => map(x, out, |x| if x <= zero { zero } else { x }),
-        Unary::Expm1 | Unary::Log | Unary::Log1p | Unary::Sin | Unary::Cos | Unary::Softplus | Unary::Erf => {
-            map(x, out, |x| x.rare(op))
+fn each_unary<T: Element>(op: Unary, x: &[T], out: &mut [T]) {
+    #[inline(always)]
+    fn each<T: Element>(x: &[T], out: &mut [T], f: impl Fn(T) -> T) {
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = f(*x);
         }
     }
-}
-
-#[inline(always)]
-fn zip<T: Element>(a: &[T], b: &[T], out: &mut [T], f: impl Fn(T, T) -> T) {
-    for (out, (a, b)) in out.iter_mut().zip(a.iter().zip(b)) {
-        *out = f(*a, *b);
-    }
+    unaries!(op, T, each, x, out)
 }
 
 /// See [`Binary::apply`].
 #[inline(always)]
-pub(crate) fn binary<T: Element>(op: Binary, a: &[T], b: &[T], out: &mut [T]) {
-    let (zero, one) = (T::ZERO, T::ONE);
-    match op {
-        Binary::Add => zip(a, b, out, |a, b| a + b),
-        Binary::Sub => zip(a, b, out, |a, b| a - b),
-        Binary::Mul => zip(a, b, out, |a, b| a * b),
-        Binary::Scale => zip(a, b, out, |a, b| if b == zero { zero } else { a * b }),
-        Binary::Div => zip(a, b, out, |a, b| a / b),
-        Binary::Pow => zip(a, b, out, |a, b| T::from_f64(op.apply(a.to_f64(), b.to_f64()))),
-        // Written so that NaN stays.
-        Binary::Max => zip(a, b, out, |a, b| if b > a || b.is_nan() { b } else { a }),
-        Binary::Min => zip(a, b, out, |a, b| if b < a || b.is_nan() { b } else { a }),
-        Binary::Greater => zip(a, b, out, |a, b| if a > b { one } else { zero }),
-        Binary::Equal => zip(a, b, out, |a, b| if a == b { one } else { zero }),
+fn each_binary<T: Element>(op: Binary, a: &[T], b: &[T], out: &mut [T]) {
+    #[inline(always)]
+    fn each<T: Element>(a: &[T], b: &[T], out: &mut [T], f: impl Fn(T, T) -> T) {
+        for (out, (a, b)) in out.iter_mut().zip(a.iter().zip(b)) {
+            *out = f(*a, *b);
+        }
     }
+    binaries!(op, T, each, a, b, out)
+}
+
+/// See [`Unary::apply`].
+#[inline(always)]
+pub(crate) fn unary<T: Element>(op: Unary, x: T) -> T {
+    #[inline(always)]
+    fn one<T>(x: T, f: impl Fn(T) -> T) -> T {
+        f(x)
+    }
+    unaries!(op, T, one, x)
+}
+
+/// See [`Binary::apply`].
+#[inline(always)]
+pub(crate) fn binary<T: Element>(op: Binary, a: T, b: T) -> T {
+    #[inline(always)]
+    fn one<T>(a: T, b: T, f: impl Fn(T, T) -> T) -> T {
+        f(a, b)
+    }
+    binaries!(op, T, one, a, b)
 }

@@ -16,7 +16,7 @@ pub(crate) struct Shared {
     pub rate: Id,
     /// The rate with its corrections.
     pub step: Id,
-    /// What the root of squares is divided by.
+    /// What the root of squares is multiplied by.
     pub root: Id,
     /// 1 in the first step, else 0.
     pub first: Id,
@@ -26,13 +26,13 @@ pub(crate) struct Shared {
 
 /// What the scalars of step `t`, from 1, are: rate, step, root, first, shrink.
 ///
-/// A beta to a power that is below 2⁻⁶⁰ is nothing beside 1, so it is not computed.
+/// A beta to a power that is below 2⁻⁶⁰ is nothing beside 1, so it is not computed: `beta^t` is at most `exp(-(1 - beta) t)`.
 pub(crate) fn scalars(rule: &Rule, rate: f64, t: u64) -> [f64; 5] {
-    let corrected = |beta: f64| if (t as f64) * beta.ln() < -42.0 { 1.0 } else { 1.0 - beta.powi(t as i32) };
+    let corrected = |beta: f64| if (1.0 - beta) * t as f64 > 42.0 { 1.0 } else { 1.0 - beta.powi(t as i32) };
     let first = if t == 1 { 1.0 } else { 0.0 };
     match *rule {
         Rule::Adam { beta1, beta2, decay, .. } => {
-            [rate, rate / corrected(beta1), corrected(beta2).sqrt(), first, 1.0 - rate * decay]
+            [rate, rate / corrected(beta1), 1.0 / corrected(beta2).sqrt(), first, 1.0 - rate * decay]
         }
         Rule::Adagrad { fall, .. } => [rate, rate / (1.0 + (t as f64 - 1.0) * fall), 1.0, first, 1.0],
         Rule::Sgd { .. } | Rule::RmsProp { .. } | Rule::Lion { .. } | Rule::Lbfgs { .. } => [rate, rate, 1.0, first, 1.0],
@@ -201,7 +201,7 @@ impl Update<'_> {
                 }
                 let sqrt = self.g.unary(Unary::Sqrt, v);
                 let root = self.scalar(self.shared.root);
-                let sqrt = self.g.binary(Binary::Div, sqrt, root);
+                let sqrt = self.mul(sqrt, root);
                 let below = self.g.plus(sqrt, epsilon);
                 let direction = self.g.binary(Binary::Div, m, below);
                 self.along(param, self.shared.step, direction)
