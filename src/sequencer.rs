@@ -233,6 +233,8 @@ impl Sequencer {
         let max = if self.trainer.watches() { 1 } else { max };
         let mut taken: Vec<Transaction> = Vec::new();
         while taken.len() < max {
+            // A stream that tells no time at first may tell one now.
+            self.wind_up();
             let Some(at) = self.next_at() else { break };
             if let Some(first) = taken.first()
                 && (self.timers.could_overtake(first.at, at) || self.is_alone(at))

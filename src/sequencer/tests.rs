@@ -264,6 +264,70 @@ proptest! {
     }
 }
 
+#[test]
+fn inv_seq_1_a_stream_that_tells_its_time_late_has_schedules_from_then_on() {
+    let history = [Some((0, 1, "open")), Some((1, 1, "open"))];
+    assert_eq!(run(CLOCKED, &history, 2), run(CLOCKED, &history, 1));
+}
+
+/// The lines of a history during which the clock says these seconds, one after each order, and is then a day ahead.
+fn under_clocks(history: &[Step], clocks: &[i64]) -> Vec<String> {
+    let (mut sequencer, mut at, mut lines) = (sequencer_of(REVOCABLE), 0, Vec::new());
+    for (n, ((pause, id, status), clock)) in history.iter().flatten().zip(clocks.iter().cycle()).enumerate() {
+        at += pause;
+        sequencer.offer(Transaction { origin: format!("tx-{n}").into(), ..order(at, *id, status) });
+        lines.extend(drain(&mut sequencer, 100));
+        sequencer.clock(seconds(*clock));
+        lines.extend(drain(&mut sequencer, 100));
+    }
+    sequencer.clock(seconds(86_400));
+    lines.extend(drain(&mut sequencer, 100));
+    lines
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A clock that is set back says nothing new: what it has shown has been, so nothing comes twice, and time never goes back.
+    #[test]
+    fn tim_02_a_clock_that_jumps_back_and_forth_brings_nothing_early_and_nothing_twice(
+        history in histories(),
+        clocks in proptest::collection::vec(prop_oneof![5 => -50i64..200, 1 => Just(-86_400), 1 => 0i64..86_400], 1..12),
+    ) {
+        let lines = under_clocks(&history, &clocks);
+        let steady: Vec<i64> = {
+            let mut greatest = i64::MIN;
+            let orders = history.iter().flatten().count();
+            clocks.iter().cycle().take(orders.max(1)).map(|clock| { greatest = greatest.max(*clock); greatest }).collect()
+        };
+        prop_assert_eq!(&lines, &under_clocks(&history, &steady));
+        let times: Vec<i64> = lines.iter().map(|line| line.split(' ').nth(3).unwrap().parse().unwrap()).collect();
+        prop_assert!(times.is_sorted(), "{:?}", lines);
+    }
+}
+
+#[test]
+fn tim_04_timers_that_are_due_at_once_come_a_batch_at_a_time_each_once() {
+    let mut sequencer = sequencer();
+    let orders = 3_500;
+    (1..=orders).for_each(|id| sequencer.offer(order(1, id, "open")));
+    while sequencer.batch(1_000, true).expect("nothing is spilled").is_some() {}
+    assert_eq!(sequencer.timers(), orders as usize);
+    sequencer.clock(seconds(12));
+    sequencer.offer(order(13, 1, "paid"));
+    let mut sizes = Vec::new();
+    let mut keys = std::collections::BTreeSet::new();
+    while let Some(batch) = sequencer.batch(1_000, true).expect("nothing is spilled") {
+        sizes.push(batch.transactions.len());
+        keys.extend(batch.transactions.iter().filter_map(|transaction| match &transaction.body {
+            Body::Timer(timer) => Some(timer.key.to_vec()),
+            _ => None,
+        }));
+    }
+    assert_eq!(sizes, [1_000, 1_000, 1_000, 501], "what is committed later comes behind them");
+    assert_eq!(keys.len(), orders as usize);
+}
+
 /// The events of a history, each with its second.
 fn story(sequencer: &mut Sequencer, orders: &[(i64, i64, &str)]) -> Vec<String> {
     orders.iter().for_each(|(at, id, status)| sequencer.offer(order(*at, *id, status)));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use expect_test::expect;
 use serde_json::Value as Json;
 
-use super::harness::{Daemon, Home, receiver, shop, shop_server, until, webhook};
+use super::harness::{Daemon, Home, SECRET, receiver, receiver_at, shop, shop_server, until, webhook, webhook_to};
 use super::writers::{Writers, hash_of};
 
 /// What `thalweg reload` says, and its exit code.
@@ -94,6 +94,32 @@ fn effects_are_added_changed_and_removed_and_nothing_fires_by_it() {
     server.exec("UPDATE shop.orders SET amount = 1 WHERE id = 5; UPDATE shop.orders SET amount = 500 WHERE id = 5");
     fired(&[&all[..], &[("big", "[5]", 3)]].concat());
     daemon.stop().well();
+}
+
+#[test]
+fn snk_15_what_fired_before_its_rule_changed_and_went_is_delivered_as_it_fired() {
+    let Some(server) = shop_server() else { return };
+    let dead = receiver();
+    let (address, url) = (dead.address().to_string(), dead.url());
+    drop(dead);
+    let plain = shop(&server.url(), &webhook_to(&url));
+    let home = Home::new(&plain);
+    let daemon = home.start_live();
+    server.exec("INSERT INTO shop.orders VALUES (1, 150)");
+    let pending = [("big".to_owned(), "[1]".to_owned(), 1)];
+    until("it fired", || deliveries(&home) == pending);
+    home.configure(&plain.replace("payload = [\"id\", \"amount\"]", "payload = [\"id\"]"));
+    assert_eq!(reloaded(&home), ["~ effect big"]);
+    let (without, _) = plain.split_once("[[effect]]").expect("there is an effect");
+    home.configure(without);
+    assert_eq!(reloaded(&home), ["- effect big"]);
+    assert_eq!(deliveries(&home), pending, "it can be seen still");
+    let back = receiver_at(&address, SECRET);
+    until("the webhook", || back.totals().accepted_distinct == 1);
+    daemon.stop().well();
+    let body = String::from_utf8(back.last().1).expect("a body is text");
+    assert!(body.contains("\"amount\":150"), "{body}");
+    assert_eq!(back.totals().unverified, 0);
 }
 
 #[test]
