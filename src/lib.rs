@@ -31,6 +31,7 @@ pub mod explain;
 pub mod goals;
 pub mod runtime;
 pub mod sequencer;
+pub mod versions;
 
 pub use arrow;
 pub use thalweg_engine as engine;

@@ -23,6 +23,7 @@ mod daemon {
     mod kill;
     mod latency;
     mod outside;
+    mod past;
     mod pile;
     mod programs;
     mod reload;

@@ -16,6 +16,7 @@ mod explain;
 mod goal;
 mod graph;
 mod hand;
+mod history;
 mod reload;
 mod run;
 mod tail;
@@ -48,7 +49,8 @@ Examples:
   thalweg tail mysql://root@localhost/shop               the changes of a database, a line each
   thalweg effects dead                                   what could not be delivered, and why
   thalweg timers ls                                      what is to come, and when
-  thalweg goal train thalweg.toml profit                 steps of a goal, now";
+  thalweg goal train thalweg.toml profit                 steps of a goal, now
+  thalweg history thalweg.toml Order.total               what a field was, and since when";
 
 /// What holds for every verb.
 #[derive(Clone, Copy, Debug, Args)]
@@ -75,6 +77,7 @@ enum Verb {
     Effects(effects::EffectsArgs),
     Timers(timers::TimersArgs),
     Goal(goal::GoalArgs),
+    History(history::HistoryArgs),
     Verify(verify::VerifyArgs),
     Backup(verify::BackupArgs),
     Explain(explain::ExplainArgs),
@@ -105,6 +108,7 @@ pub fn main() -> std::process::ExitCode {
         Some(Verb::Effects(args)) => effects::run(&args, &mut console),
         Some(Verb::Timers(args)) => timers::run(&args, &mut console),
         Some(Verb::Goal(args)) => goal::run(&args, &mut console),
+        Some(Verb::History(args)) => history::run(&args, &mut console),
         Some(Verb::Verify(args)) => verify::verify(&args, &mut console),
         Some(Verb::Backup(args)) => verify::backup(&args, &mut console),
         Some(Verb::Explain(args)) => explain::run(&args, &mut console),

@@ -24,6 +24,7 @@ use super::live::LiveGraph;
 use super::nodes::unknown;
 use super::replace::Changed as Changes;
 use super::subscription::{Changed, Channel, Subscribe, Subscription, Update};
+use super::versions::Kept;
 
 /// Changes that are kept unless [`LiveGraph::keep`] says otherwise.
 pub const KEPT_DEFAULT: usize = 65_536;
@@ -40,6 +41,8 @@ pub(super) struct Feed {
     complete_from: Epoch,
     /// The lazy fields that somebody follows, and since when.
     followed: BTreeMap<Arc<str>, Epoch>,
+    /// The fields whose versions are kept.
+    pub versions: BTreeMap<Arc<str>, Kept>,
     /// Tells whoever steps that a reader waits for a snapshot.
     pub wake: Option<Arc<dyn Fn() + Send + Sync>>,
 }
@@ -146,10 +149,13 @@ impl LiveGraph {
         self.feed.keep.map(|_| self.feed.complete_from)
     }
 
-    /// Has the engine keep those lazy fields that a subscription takes.
-    fn follow(&mut self) {
+    /// Has the engine keep those lazy fields that a subscription takes, or whose versions are kept.
+    pub(super) fn follow(&mut self) {
         let lazy = self.plan.fields.iter().filter(|field| field.lazy == Some(Laziness::Waits));
-        let taken = |field: &&Field| self.feed.readers.iter().any(|reader| reader.selects.takes(&field.name));
+        let taken = |field: &&Field| {
+            let is_read = self.feed.readers.iter().any(|reader| reader.selects.takes(&field.name));
+            is_read || self.feed.versions.contains_key(&field.name)
+        };
         let (epoch, before) = (self.engine.epoch(), &self.feed.followed);
         let since = |name: &Arc<str>| before.get(name).copied().unwrap_or(epoch);
         let followed: BTreeMap<Arc<str>, Epoch> =
@@ -191,6 +197,7 @@ impl LiveGraph {
 
     /// Tells an epoch's changes to everybody whom they concern; gives a snapshot to whoever was too slow and has caught up.
     pub(super) fn publish(&mut self, outcome: &Outcome) {
+        self.feed.versions.values_mut().for_each(|kept| kept.take(outcome));
         let readers = self.feed.readers.len();
         self.feed.readers.retain(|reader| !reader.channel.is_closed());
         if self.feed.readers.len() < readers {
@@ -222,6 +229,7 @@ impl LiveGraph {
         self.feed.kept_changes = 0;
         self.feed.complete_from = epoch + 1;
         self.follow();
+        self.versions_begin_anew(changed);
         let readers = std::mem::take(&mut self.feed.readers);
         for reader in readers {
             let (is_there, is_other) = match &reader.selects {

@@ -7,7 +7,7 @@
 //! - **In**: transactions ([`Changes`](crate::dsl::Changes)), typed documents through serde ([`LiveGraph::insert`]), Arrow batches
 //!   ([`LiveGraph::fill_batch`]).
 //! - **Out**: the outcome of each step, single cells ([`LiveGraph::get`]), typed documents ([`LiveGraph::read`]), Arrow batches
-//!   ([`LiveGraph::snapshot`]), subscriptions ([`LiveGraph::subscribe`]).
+//!   ([`LiveGraph::snapshot`]), subscriptions ([`LiveGraph::subscribe`]), what a field was ([`LiveGraph::as_of`]).
 //!
 //! - **Change**: fields, effects and document types come and go while it runs ([`LiveGraph::edit`]).
 //!
@@ -22,6 +22,7 @@ mod nodes;
 mod replace;
 mod running;
 mod subscription;
+mod versions;
 
 pub use columns::BatchError;
 pub use document::{DocumentError, document_of, value_of};

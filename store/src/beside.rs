@@ -2,11 +2,12 @@
 //! write-ahead log gives each question one view, that of a commit.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use thalweg_graph::ports::{Listed, OutboxCounts, OutboxFilter, Paused, Shown, StoreError, Timer};
-use thalweg_graph::{Epoch, Transaction};
+use thalweg_graph::{Epoch, Schema, Transaction};
 
 use crate::error::{MISSING, fatal, from_sqlite};
 use crate::sqlite::log::{self, Span};
@@ -120,6 +121,17 @@ impl OutboxReader {
             }
             Ok(())
         })
+    }
+
+    /// The newest schema of each table.
+    ///
+    /// # Errors
+    /// The store cannot be read, or is damaged.
+    pub fn schemas(&self) -> Result<Vec<Arc<Schema>>, StoreError> {
+        let failed = |e: rusqlite::Error| from_sqlite("read", &self.path, &e);
+        let view = self.conn.unchecked_transaction().map_err(failed)?;
+        let state = open::read_state(&view, &self.path)?;
+        Ok(tables::read_schemas(&view, &self.path, Some((state.schemas, state.tables)))?.newest())
     }
 
     /// The rules that are paused.

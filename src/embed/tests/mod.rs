@@ -6,6 +6,7 @@ mod replace;
 mod running;
 mod subscriptions;
 mod time;
+mod versions;
 
 use crate::prelude::*;
 
