@@ -254,7 +254,7 @@ impl Teller<'_> {
 }
 
 fn row([epoch, time, key, value]: [&str; 4]) -> String {
-    format!("{epoch:>8}  {time:<20} {key:<14} {value}\n")
+    format!("{epoch:<8} {time:<20} {key:<14} {value}\n")
 }
 
 fn key_of(key: &Key) -> String {

@@ -69,48 +69,48 @@ fn a_history_tells_values_errors_and_what_is_gone_and_what_was_at_a_time() {
     told(
         &["Order.total"],
         expect![[r#"
-           EPOCH  TIME                 KEY            VALUE
-               1  2026-11-23T10:00:01Z [1]            "10.50"
-               2  2026-11-23T10:00:02Z [2]            "0.00"
-               3  2026-11-23T10:00:03Z [1]            "16.00"
-               3  2026-11-23T10:00:03Z [2]            "7.50"
-               4  2026-11-23T10:00:04Z [2]            "0.00"
-               5  2026-11-23T10:00:05Z [1]            "5.50"
-               6  2026-11-23T10:00:06Z [1]            gone
-    "#]],
+            EPOCH    TIME                 KEY            VALUE
+            1        2026-11-23T10:00:01Z [1]            "10.50"
+            2        2026-11-23T10:00:02Z [2]            "0.00"
+            3        2026-11-23T10:00:03Z [1]            "16.00"
+            3        2026-11-23T10:00:03Z [2]            "7.50"
+            4        2026-11-23T10:00:04Z [2]            "0.00"
+            5        2026-11-23T10:00:05Z [1]            "5.50"
+            6        2026-11-23T10:00:06Z [1]            gone
+        "#]],
     );
     told(
         &["Order.share", "--key", "[2]"],
         expect![[r#"
-           EPOCH  TIME                 KEY            VALUE
-               2  2026-11-23T10:00:02Z [2]            E0302: division by zero
-               3  2026-11-23T10:00:03Z [2]            100
-               4  2026-11-23T10:00:04Z [2]            E0302: division by zero
-    "#]],
+            EPOCH    TIME                 KEY            VALUE
+            2        2026-11-23T10:00:02Z [2]            E0302: division by zero
+            3        2026-11-23T10:00:03Z [2]            100
+            4        2026-11-23T10:00:04Z [2]            E0302: division by zero
+        "#]],
     );
     told(
         &["Order.letter", "--last", "1"],
         expect![[r#"
-           EPOCH  TIME                 KEY            VALUE
-               6  2026-11-23T10:00:06Z [1]            gone
-               4  2026-11-23T10:00:04Z [2]            "Bob owes 0.00"
-    "#]],
+            EPOCH    TIME                 KEY            VALUE
+            6        2026-11-23T10:00:06Z [1]            gone
+            4        2026-11-23T10:00:04Z [2]            "Bob owes 0.00"
+        "#]],
     );
     told(
         &["Order.total", "--at", "3"],
         expect![[r#"
-           EPOCH  TIME                 KEY            VALUE
-               3  2026-11-23T10:00:03Z [1]            "16.00"
-               3  2026-11-23T10:00:03Z [2]            "7.50"
-    "#]],
+            EPOCH    TIME                 KEY            VALUE
+            3        2026-11-23T10:00:03Z [1]            "16.00"
+            3        2026-11-23T10:00:03Z [2]            "7.50"
+        "#]],
     );
     told(
         &["Order.name", "--at", "2026-11-23T10:00:05Z"],
         expect![[r#"
-           EPOCH  TIME                 KEY            VALUE
-               5  2026-11-23T10:00:05Z [1]            "Eve"
-               2  2026-11-23T10:00:02Z [2]            "Bob"
-    "#]],
+            EPOCH    TIME                 KEY            VALUE
+            5        2026-11-23T10:00:05Z [1]            "Eve"
+            2        2026-11-23T10:00:02Z [2]            "Bob"
+        "#]],
     );
     told(
         &["Order.total", "--at", "6", "--json"],
