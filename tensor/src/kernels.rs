@@ -104,6 +104,14 @@ pub struct Adam {
     pub greatest: f32,
 }
 
+impl Adam {
+    /// Whether the parameter may not be anywhere.
+    #[inline(always)]
+    fn is_bounded(&self) -> bool {
+        self.least > f32::NEG_INFINITY || self.greatest < f32::INFINITY
+    }
+}
+
 /// A parameter and its moments, `rows × columns` each.
 #[derive(Debug)]
 pub struct Moving<'a> {

@@ -52,7 +52,7 @@ pub use unfused::Unfused;
 #[derive(Debug)]
 pub struct Step<T> {
     program: Program,
-    optimizer: Option<Optimizer>,
+    optimizer: Option<(Optimizer, update::Scalars)>,
     steps: u64,
     body: Body<T>,
     inputs: HashMap<Id, Buf>,
@@ -105,6 +105,10 @@ impl<T: Element> Step<T> {
     }
 
     fn of(program: Program, optimizer: Option<Optimizer>, width: Width) -> Result<Step<T>, TensorError> {
+        let optimizer = optimizer.map(|optimizer| {
+            let scalars = update::Scalars::new(&optimizer.rule);
+            (optimizer, scalars)
+        });
         if program.dtype() != Some(T::DTYPE) {
             let goal = program.graph.describe(program.outputs[0]);
             let reason = format!("not all of its numbers are {}", T::DTYPE);
@@ -156,7 +160,7 @@ impl<T: Element> Step<T> {
     /// What the optimiser keeps is as before the first step; the inputs stay.
     pub fn forget(&mut self) {
         self.steps = 0;
-        let initial = self.optimizer.as_ref().map_or(0.0, |optimizer| update::initial(&optimizer.rule));
+        let initial = self.optimizer.as_ref().map_or(0.0, |(optimizer, _)| update::initial(&optimizer.rule));
         let kept: Vec<Id> = self.program.moved.iter().flat_map(|moved| moved.kept.iter().map(|(id, _)| *id)).collect();
         for id in kept {
             if let Some(values) = self.own_mut(id) {
@@ -252,10 +256,10 @@ impl<T: Element> Step<T> {
 
     /// One run, and one step where there is an optimiser. Returns the goal as it was before the step.
     pub fn run(&mut self) -> T {
-        if let Some(optimizer) = &self.optimizer {
+        if let Some((optimizer, scalars)) = &mut self.optimizer {
             self.steps += 1;
             let rate = optimizer.schedule.rate(optimizer.rate, self.steps);
-            for (slot, x) in self.scalars.iter().zip(update::scalars(&optimizer.rule, rate, self.steps)) {
+            for (slot, x) in self.scalars.iter().zip(scalars.at(rate, self.steps)) {
                 match (slot, &mut self.body) {
                     (Some(buf), Body::Machine(machine)) => machine.write(Buf(*buf))[0] = T::from_f64(x),
                     (Some(cell), Body::Flat(flat)) => flat.cells[*cell as usize] = T::from_f64(x),

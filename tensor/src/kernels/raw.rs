@@ -257,12 +257,13 @@ impl Ends<'_> {
 unsafe fn step<L: Lanes>(adam: &Adam, gradient: L, param: L, m: L, v: L) -> (L, L, L) {
     // SAFETY: the caller has the machine.
     unsafe {
-        let g = gradient.add(L::splat(adam.decay).mul(param));
+        let g = if adam.decay == 0.0 { gradient } else { gradient.add(L::splat(adam.decay).mul(param)) };
         let m = m.add(L::splat(adam.share1).mul(g.sub(m)));
         let v = L::splat(adam.beta2).mul(v).add(L::splat(adam.share2).mul(g).mul(g));
         let below = v.sqrt().mul(L::splat(adam.root)).add(L::splat(adam.epsilon));
         let next = param.mul(L::splat(adam.shrink)).sub(L::splat(adam.step).mul(m.div(below)));
-        (L::splat(adam.greatest).min(L::splat(adam.least).max(next)), m, v)
+        let within = if adam.is_bounded() { L::splat(adam.greatest).min(L::splat(adam.least).max(next)) } else { next };
+        (within, m, v)
     }
 }
 

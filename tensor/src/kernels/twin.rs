@@ -51,7 +51,7 @@ pub(crate) fn tree(mut lanes: [f32; 16]) -> f32 {
 
 /// One number's step.
 pub(crate) fn step(adam: &Adam, gradient: f32, param: &mut f32, m: &mut f32, v: &mut f32) {
-    let g = gradient + adam.decay * *param;
+    let g = if adam.decay == 0.0 { gradient } else { gradient + adam.decay * *param };
     *m += adam.share1 * (g - *m);
     *v = adam.beta2 * *v + adam.share2 * g * g;
     let direction = *m / (v.sqrt() * adam.root + adam.epsilon);

@@ -72,7 +72,7 @@ impl Unfused {
         let rate = self.optimizer.schedule.rate(self.optimizer.rate, self.steps);
         let shared = self.program.shared.expect("invariant: a step has its scalars");
         let ids = [shared.rate, shared.step, shared.root, shared.first, shared.shrink];
-        for (id, x) in ids.into_iter().zip(update::scalars(&self.optimizer.rule, rate, self.steps)) {
+        for (id, x) in ids.into_iter().zip(update::Scalars::new(&self.optimizer.rule).at(rate, self.steps)) {
             let ty = self.program.graph.ty(id).clone();
             self.put(id, number(&ty, x));
         }

@@ -24,18 +24,57 @@ pub(crate) struct Shared {
     pub shrink: Id,
 }
 
-/// What the scalars of step `t`, from 1, are: rate, step, root, first, shrink.
-///
-/// A beta to a power that is below 2⁻⁶⁰ is nothing beside 1, so it is not computed: `beta^t` is at most `exp(-(1 - beta) t)`.
-pub(crate) fn scalars(rule: &Rule, rate: f64, t: u64) -> [f64; 5] {
-    let corrected = |beta: f64| if (1.0 - beta) * t as f64 > 42.0 { 1.0 } else { 1.0 - beta.powi(t as i32) };
-    let first = if t == 1 { 1.0 } else { 0.0 };
-    match *rule {
-        Rule::Adam { beta1, beta2, decay, .. } => {
-            [rate, rate / corrected(beta1), 1.0 / corrected(beta2).sqrt(), first, 1.0 - rate * decay]
+/// The powers of one beta, a multiplication each: by blocks of 64 steps and within them, so that the bits of each depend on the step alone.
+#[derive(Clone, Debug)]
+struct Powers {
+    beta: f64,
+    within: [f64; 64],
+    block: u64,
+    before: f64,
+}
+
+impl Powers {
+    fn new(beta: f64) -> Powers {
+        Powers { beta, within: std::array::from_fn(|i| beta.powi(i as i32)), block: 0, before: 1.0 }
+    }
+
+    /// `1 - beta^t`. A power below 2⁻⁶⁰ is nothing beside 1, and is not computed: `beta^t` is at most `exp(-(1 - beta) t)`.
+    fn corrected(&mut self, t: u64) -> f64 {
+        if (1.0 - self.beta) * t as f64 > 42.0 {
+            return 1.0;
         }
-        Rule::Adagrad { fall, .. } => [rate, rate / (1.0 + (t as f64 - 1.0) * fall), 1.0, first, 1.0],
-        Rule::Sgd { .. } | Rule::RmsProp { .. } | Rule::Lion { .. } | Rule::Lbfgs { .. } => [rate, rate, 1.0, first, 1.0],
+        if self.block != t / 64 {
+            self.block = t / 64;
+            self.before = self.beta.powi((self.block * 64) as i32);
+        }
+        1.0 - self.before * self.within[(t % 64) as usize]
+    }
+}
+
+/// What the scalars of each step are.
+#[derive(Clone, Debug)]
+pub(crate) struct Scalars {
+    rule: Rule,
+    powers: [Powers; 2],
+}
+
+impl Scalars {
+    pub fn new(rule: &Rule) -> Scalars {
+        let betas = if let Rule::Adam { beta1, beta2, .. } = rule { [*beta1, *beta2] } else { [0.0; 2] };
+        Scalars { rule: rule.clone(), powers: betas.map(Powers::new) }
+    }
+
+    /// Rate, step, root, first, shrink of step `t`, from 1.
+    pub fn at(&mut self, rate: f64, t: u64) -> [f64; 5] {
+        let first = if t == 1 { 1.0 } else { 0.0 };
+        match self.rule {
+            Rule::Adam { decay, .. } => {
+                let [one, two] = self.powers.each_mut().map(|powers| powers.corrected(t));
+                [rate, rate / one, 1.0 / two.sqrt(), first, 1.0 - rate * decay]
+            }
+            Rule::Adagrad { fall, .. } => [rate, rate / (1.0 + (t as f64 - 1.0) * fall), 1.0, first, 1.0],
+            Rule::Sgd { .. } | Rule::RmsProp { .. } | Rule::Lion { .. } | Rule::Lbfgs { .. } => [rate, rate, 1.0, first, 1.0],
+        }
     }
 }
 
