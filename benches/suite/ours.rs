@@ -2,6 +2,8 @@
 
 use thalweg_engine::{Engine, Options};
 use thalweg_formulas::Value;
+use thalweg_formulas::word::Kind;
+use thalweg_graph::outcome::deltas::Shown;
 use thalweg_graph::{Change, Outcome, Transaction};
 
 use super::data::{BEST, Customer, Edit, Item, LAST, Player, Point, REGIONS, Sale, fold, shown, text};
@@ -102,10 +104,19 @@ impl Ours {
         outcome.deltas.each(|node, key, old, new| {
             let Some(place) = shows.iter().position(|shown| **shown == **node) else { return };
             let key = fold(key.iter().map(word));
-            let part = |value: &Value| shown(place as u64, key, word(value));
-            *checksum = checksum.wrapping_add(part(&new)).wrapping_sub(part(&old));
+            let part = |value: Shown<'_>| shown(place as u64, key, shown_word(value));
+            *checksum = checksum.wrapping_add(part(new)).wrapping_sub(part(old));
         });
         self.engine.recycle(outcome.deltas);
+    }
+}
+
+/// What is shown as a word of a checksum.
+fn shown_word(value: Shown<'_>) -> u64 {
+    match value {
+        Shown::Word(Kind::Int | Kind::Bool | Kind::Double | Kind::Timestamp, word) => word,
+        Shown::Value(value) => word(value),
+        other => word(&other.value()),
     }
 }
 

@@ -31,6 +31,33 @@ pub enum Side {
     Value(Value),
 }
 
+/// A side of a change as it is kept, to be read where it lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shown<'a> {
+    /// Nothing.
+    Null,
+    /// The word of a value of this kind.
+    Word(Kind, u64),
+    /// A value that does not stand in a word.
+    Value(&'a Value),
+}
+
+impl Shown<'_> {
+    /// Whether it shows nothing.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Shown::Null | Shown::Value(Value::Null))
+    }
+
+    /// The value; a copy where it does not stand in a word.
+    pub fn value(&self) -> Value {
+        match self {
+            Shown::Null => Value::Null,
+            Shown::Word(kind, word) => kind.value(*word),
+            Shown::Value(value) => (*value).clone(),
+        }
+    }
+}
+
 /// Changed fields, as they were found. Equal if they tell the same, in whatever order.
 #[derive(Clone, Debug, Default)]
 pub struct Deltas {
@@ -183,8 +210,8 @@ impl Deltas {
         self.others.append(&mut other.others);
     }
 
-    /// Hands each over as it was found, in no order: name, key, old value, new value. Cost: no sort and no allocation.
-    pub fn each(&self, mut take: impl FnMut(&Arc<str>, &[Value], Value, Value)) {
+    /// Hands each over as it was found, in no order: name, key, old value, new value. Cost: no sort, no copy and no allocation.
+    pub fn each(&self, mut take: impl FnMut(&Arc<str>, &[Value], Shown<'_>, Shown<'_>)) {
         let (mut keys, mut changes) = (0, 0);
         for record in &self.records {
             let key = &self.keys[keys..record.keys_end as usize];
@@ -194,14 +221,15 @@ impl Deltas {
             }
             (keys, changes) = (record.keys_end as usize, record.changes_end as usize);
         }
-        self.others.iter().for_each(|delta| take(&delta.node, &delta.key, delta.old.clone(), delta.new.clone()));
+        self.others.iter().for_each(|delta| take(&delta.node, &delta.key, Shown::Value(&delta.old), Shown::Value(&delta.new)));
     }
 
-    fn shown(&self, kind: Kind, is: Is, word: u64) -> Value {
+    #[inline]
+    fn shown(&self, kind: Kind, is: Is, word: u64) -> Shown<'_> {
         match is {
-            Is::Null => Value::Null,
-            Is::Word => kind.value(word),
-            Is::Value => self.values[word as usize].clone(),
+            Is::Null => Shown::Null,
+            Is::Word => Shown::Word(kind, word),
+            Is::Value => Shown::Value(&self.values[word as usize]),
         }
     }
 
@@ -223,7 +251,8 @@ impl Deltas {
 
     fn rendered(&self, record: &Record, key: &Key, change: &Change) -> Delta {
         let (node, kind) = &self.legend.nodes[change.node as usize];
-        let (old, new) = (self.shown(*kind, change.old_is, change.old), self.shown(*kind, change.new_is, change.new));
+        let [old, new] =
+            [(change.old_is, change.old), (change.new_is, change.new)].map(|(is, word)| self.shown(*kind, is, word).value());
         Delta { epoch: record.epoch, node: node.clone(), key: key.clone(), old, new, gone: record.gone }
     }
 }
@@ -301,7 +330,7 @@ mod tests {
         deltas.push(Delta { epoch: 1, node: "c".into(), key: [].into(), old: Value::Null, new: Value::Int(8), gone: true });
         let told = |node: &str, key: &[Value], old: &Value, new: &Value| format!("{node}{key:?}: {old:?} -> {new:?}");
         let mut each = Vec::new();
-        deltas.each(|node, key, old, new| each.push(told(node, key, &old, &new)));
+        deltas.each(|node, key, old, new| each.push(told(node, key, &old.value(), &new.value())));
         let mut sorted: Vec<String> = deltas.into_iter().map(|d| told(&d.node, &d.key, &d.old, &d.new)).collect();
         each.sort();
         sorted.sort();
