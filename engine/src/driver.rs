@@ -188,6 +188,13 @@ impl Driver {
         all
     }
 
+    /// Ends a replacement whose rows were moved: new group edges are told, in an epoch that is closed and in which nothing fires.
+    pub fn hydrate(&mut self, epoch: Epoch) {
+        let open = Open { infos: vec![filled()], ..Open::new(epoch, self.workers()) };
+        self.close(open, &mut Outcome::default());
+        (0..self.workers()).for_each(|worker| self.with(worker, Shard::adopted));
+    }
+
     /// Rows of a restart, as a fill of `epoch`; gives those that are refused.
     pub fn fill(&mut self, epoch: Epoch, changes: Vec<Change>) -> Vec<ErrorChange> {
         let mut open = Open { infos: vec![filled()], ..Open::new(epoch, self.workers()) };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use thalweg_formulas::{Cell, Timestamp, Value};
-use thalweg_graph::outcome::{Deltas, Document, ErrorChange, Key, NodeStats};
+use thalweg_graph::outcome::{Deltas, Document, Key, NodeStats};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Change, Epoch, Outcome, Plan, Transaction};
 
@@ -11,7 +11,7 @@ use crate::context::EpochInfo;
 use crate::driver::Driver;
 use crate::names::Names;
 use crate::outcome;
-use crate::replace::Lacks;
+use crate::replace::{Lacks, Replaced};
 
 /// How an engine runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,14 +142,14 @@ impl Engine {
     ///
     /// # Errors
     /// Columns that the plan reads and the engine does not keep ([`Options::keep_columns`]); nothing has changed.
-    pub fn replace(&mut self, plan: Arc<Plan>, given: Vec<Change>) -> Result<Vec<ErrorChange>, Lacks> {
+    pub fn replace(&mut self, plan: Arc<Plan>, given: Vec<Change>) -> Result<Replaced, Lacks> {
         assert!(self.pending.is_empty() && !self.driver.is_staging(), "invariant: a plan is replaced at a closed epoch");
         self.driver.thaw(self.epoch);
-        let (mut next, errors) = self.driver.replaced(plan.clone(), &self.options, self.epoch, given)?;
+        let (mut next, replaced) = self.driver.replaced(plan.clone(), &self.options, self.epoch, given)?;
         next.report_fills(self.reports_fills);
         self.driver = next;
         self.names = Names::new(&plan);
-        Ok(errors)
+        Ok(replaced)
     }
 
     /// The times for which documents wait to be published, sorted, each once: what outcomes have asked for and has not come yet, also over a

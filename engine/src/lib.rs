@@ -57,4 +57,4 @@ mod triggers;
 mod wiring;
 
 pub use engine::{Engine, Options, Standing};
-pub use replace::{Lack, Lacks};
+pub use replace::{Lack, Lacks, Replaced};

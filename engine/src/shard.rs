@@ -25,10 +25,11 @@ use crate::engine::{Options, Standing};
 use crate::intake::{Arrival, Image, Mapping, MappingId, What};
 use crate::memory::Memory;
 use crate::names::Target;
+use crate::region::adopt::New;
 use crate::region::closing::Gate;
 use crate::region::layout::Layout;
 use crate::region::{Home, Region};
-use crate::replace::Stored;
+use crate::replace::{Alike, Stored};
 use crate::state::{Directory, KeyHash, Kind, spare};
 
 /// What the driver hands to one worker: a batch, and the layouts that it has not seen.
@@ -69,6 +70,8 @@ pub struct Shard {
     context: Context,
     spare: Option<Deltas>,
     started: bool,
+    /// By group edge, while a plan takes the place of another: whether nothing has been told along it.
+    new_groups: Vec<bool>,
 }
 
 /// The most deltas that room is made for in advance.
@@ -110,7 +113,21 @@ impl Shard {
         levels.sort_unstable();
         levels.dedup();
         let context = Context::new(&plan, group_targets(&plan), lookup_targets(&plan), me, workers);
-        Shard { regions, lookups, joins, nearest, closures, sessions, homes, levels, context, spare: None, started: false, plan }
+        Shard {
+            regions,
+            lookups,
+            joins,
+            nearest,
+            closures,
+            sessions,
+            homes,
+            levels,
+            context,
+            spare: None,
+            started: false,
+            new_groups: Vec::new(),
+            plan,
+        }
     }
 
     /// The levels, ascending; each is to be run once a batch.
@@ -185,6 +202,10 @@ impl Shard {
     pub fn run_level(&mut self, level: u32) {
         for at in 0..self.regions.len() {
             if self.regions[at].layout.level == level {
+                if !self.new_groups.is_empty() {
+                    let epoch = self.context.batch.first;
+                    self.regions[at].tell_new_groups(epoch, &|group| self.new_groups[group as usize], &mut self.context);
+                }
                 self.settle_ahead(at);
                 self.regions[at].run(&mut self.context);
             }
@@ -314,6 +335,43 @@ impl Shard {
         state.held.into_iter().for_each(|(name, key, value)| self.context.memory.remember_held(name, key, value));
         state.triggers.into_iter().for_each(|(name, key, count)| self.context.triggers.import(&name, key, count));
         self.regions.iter_mut().for_each(|region| region.import_gate(&mut self.context));
+    }
+
+    /// Takes over from the shard of the plan before what both plans have, and computes what rows alone can tell of the rest.
+    pub fn adopt(&mut self, before: &mut Shard, alike: &Alike, news: &[Vec<(u32, New)>]) {
+        for (to, from) in alike.tables.iter().enumerate().filter_map(|(to, from)| Some((to, (*from)?))) {
+            std::mem::swap(&mut self.context.directories[to], &mut before.context.directories[from]);
+            self.context.key_names[to] = before.context.key_names[from].take();
+            self.context.multisets[to] = before.context.multisets[from];
+        }
+        self.context.triggers = std::mem::take(&mut before.context.triggers);
+        self.context.last_live = before.context.last_live;
+        self.started = before.started;
+        let names = names_held(&before.regions);
+        let mut old: Vec<Option<Region>> = Vec::new();
+        for (at, from) in alike.regions.iter().enumerate().filter_map(|(at, from)| Some((at, (*from)?))) {
+            self.regions[at].remember_heirs(&alike.slots[at], from, &names, &before.regions);
+        }
+        old.extend(before.regions.drain(..).map(Some));
+        for (at, from) in alike.regions.iter().enumerate().filter_map(|(at, from)| Some((at, (*from)?))) {
+            let places = places(&self.plan, &before.plan, at, alike);
+            let (lower, rest) = self.regions.split_at_mut(at);
+            let (region, from) = (&mut rest[0], old[from].take().expect("invariant: an old region is one new one's"));
+            region.adopt(from, &alike.slots[at], &places);
+            region.fill_columns(&news[at], lower);
+            region.compute_new(&|slot| alike.slots[at][slot as usize].is_none());
+        }
+        let mut lookups: Vec<Option<(u32, LookupIndex)>> = before.lookups.drain(..).map(Some).collect();
+        for (at, from) in alike.lookups.iter().enumerate() {
+            self.lookups[at].1 = lookups[*from].take().expect("invariant: an old edge is one new one's").1;
+        }
+        self.new_groups = alike.groups.iter().map(Option::is_none).collect();
+    }
+
+    /// What was new has been told: what stands behind errors comes to its place.
+    pub fn adopted(&mut self) {
+        self.new_groups.clear();
+        self.regions.iter_mut().for_each(Region::settle_heirs);
     }
 
     /// Whether fills report deltas.
@@ -446,6 +504,27 @@ impl Shard {
         }
         stats
     }
+}
+
+/// Where values behind errors are exported from, by name.
+fn names_held(regions: &[Region]) -> std::collections::HashMap<Arc<str>, (usize, u32)> {
+    let mut names = std::collections::HashMap::new();
+    for (at, region) in regions.iter().enumerate() {
+        for slot in 0..region.layout.kinds.len() as u32 {
+            names.extend(region.held_names(slot).into_iter().map(|name| (name, (at, slot))));
+        }
+    }
+    names
+}
+
+/// By place of an aggregate in a new region: its place in the old one.
+fn places(new: &Plan, old: &Plan, region: usize, alike: &Alike) -> Vec<Option<usize>> {
+    let into = |plan: &Plan, region: usize| -> Vec<usize> {
+        (0..plan.groups.len()).filter(|at| plan.groups[*at].to.0 as usize == region).collect()
+    };
+    let before = alike.regions[region].map(|from| into(old, from)).unwrap_or_default();
+    let place = |group: usize| before.iter().position(|of| Some(*of) == alike.groups[group]);
+    into(new, region).into_iter().map(place).collect()
 }
 
 fn group_targets(plan: &Plan) -> Vec<GroupTarget> {

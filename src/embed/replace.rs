@@ -92,7 +92,7 @@ impl LiveGraph {
         let Definition { spec, plan, mut handlers } = graph.planned().map_err(ReplaceError::Definition)?;
         self.close_early();
         let anew: BTreeSet<Arc<str>> = rows.iter().map(|row| row.schema.table.clone()).collect();
-        let refused = self.engine.replace(plan.clone(), rows).map_err(|lacks| ReplaceError::Lacks(lacking(&lacks)))?;
+        let replaced = self.engine.replace(plan.clone(), rows).map_err(|lacks| ReplaceError::Lacks(lacking(&lacks)))?;
         std::mem::take(&mut self.handlers.by_name).into_iter().for_each(|(name, handler)| {
             handlers.by_name.entry(name).or_insert(handler);
         });
@@ -104,7 +104,7 @@ impl LiveGraph {
         self.clock.replace(self.plan.clone(), appointments);
         self.trainer.replace(self.plan.clone(), &mut self.engine);
         self.begin_anew(&changed);
-        Ok(Replaced { epoch: self.epoch(), refused })
+        Ok(Replaced { epoch: self.epoch(), refused: replaced.refused })
     }
 }
 

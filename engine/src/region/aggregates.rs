@@ -344,6 +344,13 @@ impl Aggregates {
         Aggregates { lanes: groups.iter().map(|group| Lane::new(&group.agg, &group.of)).collect() }
     }
 
+    /// Takes over what others hold: by place here, the place there.
+    pub fn adopt(&mut self, old: &mut Aggregates, places: &[Option<usize>]) {
+        for (lane, from) in self.lanes.iter_mut().zip(places) {
+            from.iter().for_each(|from| std::mem::swap(lane, &mut old.lanes[*from]));
+        }
+    }
+
     /// Takes what a child no longer gives out, and puts in what it gives now.
     #[inline]
     pub fn apply(&mut self, row: u32, place: u32, given: &Given) {

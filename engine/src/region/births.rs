@@ -98,7 +98,7 @@ impl Region {
     }
 
     /// The names under which the value behind a cell's error is held.
-    pub(super) fn held_names(&self, slot: u32) -> Vec<std::sync::Arc<str>> {
+    pub(crate) fn held_names(&self, slot: u32) -> Vec<std::sync::Arc<str>> {
         let field = self.layout.told[slot as usize].map(|_| self.node_name(slot));
         let conditions = self.layout.consumers[slot as usize].iter().filter_map(|consumer| match consumer {
             Consumer::Effect(at) => Some(condition_name(&self.layout.effects[*at as usize].name)),

@@ -72,7 +72,7 @@ impl Region {
     }
 
     /// What children that are born give by one family of edges.
-    fn give(&self, epoch: Epoch, family: &Family, born: &[u32], context: &mut Context) {
+    pub(super) fn give(&self, epoch: Epoch, family: &Family, born: &[u32], context: &mut Context) {
         let outs = || family.outs.iter().map(|out| &self.layout.groups_out[*out as usize]);
         let column = |out: &GroupOut| {
             let (place, kind) = (context.groups[out.group as usize].place, self.layout.kinds[out.contribution as usize]);

@@ -9,6 +9,7 @@
 //!
 //! Next to read: [`propagate`], the loop.
 
+pub mod adopt;
 mod aggregates;
 mod ahead;
 mod arrivals;
@@ -80,6 +81,8 @@ pub struct Region {
     freezer: Option<Freezer>,
     /// Rows of a large staged epoch that are being settled.
     settling: Option<run::Settling>,
+    /// While a plan takes the place of another: what stands behind errors by the names of slots.
+    heirs: adopt::Heirs,
 }
 
 /// What only the region has that takes its table's row changes.

@@ -169,12 +169,22 @@ impl ToldBy<'_> {
 /// Runs every cell of rows that have just begun to live, but those that wait to be asked, column by column: all must run, and nobody has seen what
 /// was there before. With `FROZEN`, self-references do not step. Gives the number of cells run.
 pub fn propagate_births<const FROZEN: bool>(layout: &Layout, rows: &mut Rows, born: &[u32], scratch: &mut Scratch) -> u64 {
+    let still = if FROZEN { &layout.lazy.still } else { &layout.lazy.waits };
+    let stands = |at: &usize| still[at / 64] >> (at % 64) & 1 != 0;
+    begin_cells(layout, (0..layout.cells.len()).filter(|at| !stands(at)), rows, born, scratch)
+}
+
+/// The same for these cells alone.
+pub fn begin_cells(
+    layout: &Layout,
+    cells: impl Iterator<Item = usize>,
+    rows: &mut Rows,
+    born: &[u32],
+    scratch: &mut Scratch,
+) -> u64 {
     let mut count = 0;
-    for (at, cell) in layout.cells.iter().enumerate() {
-        let still = if FROZEN { &layout.lazy.still } else { &layout.lazy.waits };
-        if still[at / 64] >> (at % 64) & 1 != 0 {
-            continue;
-        }
+    for at in cells {
+        let cell = &layout.cells[at];
         count += born.len() as u64;
         cell.evaluated.set(cell.evaluated.get() + born.len() as u64);
         let mut constant = None;

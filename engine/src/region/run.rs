@@ -59,6 +59,7 @@ impl Region {
             thawing: hashbrown::HashMap::new(),
             settling: None,
             fresh: layout.lazy.all.iter().map(|_| Bits::default()).collect(),
+            heirs: Vec::new(),
             clocks: Clocks::new(layout.clocked.len()),
             freezer: layout.freezes.then(Freezer::default),
             births_and_deaths: 0,

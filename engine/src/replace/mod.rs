@@ -8,6 +8,8 @@
 //!
 //! Next to read: [`Driver::replaced`].
 
+mod alike;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -18,12 +20,23 @@ use thalweg_graph::plan::{SlotSource, TableId};
 use thalweg_graph::transaction::SchemaColumn;
 use thalweg_graph::{Change, Epoch, Op, Plan, Row, Schema};
 
+pub use self::alike::Alike;
 use crate::driver::Driver;
 use crate::engine::Options;
+use crate::region::adopt::New;
 use crate::shard::whole_rows;
 
 /// Rows that come back together.
 const TOGETHER: usize = 1 << 14;
+
+/// What a replacement came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replaced {
+    /// Rows that were given and refused.
+    pub refused: Vec<ErrorChange>,
+    /// What is as it was has been moved, and only the rest computed. Else all rows were brought back.
+    pub moved: bool,
+}
 
 /// Why a plan cannot take the place of the one that runs: its rows lack columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +105,7 @@ impl Driver {
         options: &Options,
         epoch: Epoch,
         given: Vec<Change>,
-    ) -> Result<(Driver, Vec<ErrorChange>), Lacks> {
+    ) -> Result<(Driver, Replaced), Lacks> {
         let mut next = Driver::new(plan, options);
         next.router.follow(&self.router);
         let sources: BTreeSet<&Arc<str>> = given.iter().map(|change| &change.schema.table).collect();
@@ -100,18 +113,78 @@ impl Driver {
         let stocks = self.stocks(&next, options, &anew)?;
         next.follow(self.followed_in(&next.plan));
         if !self.has_started() && given.is_empty() {
-            return Ok((next, Vec::new()));
+            return Ok((next, Replaced { refused: Vec::new(), moved: true }));
         }
         next.report_fills(false);
+        if let Some((alike, news)) = self.alike(&next, options).filter(|_| given.is_empty()) {
+            self.give_over(&mut next, epoch, alike, news);
+            return Ok((next, Replaced { refused: Vec::new(), moved: true }));
+        }
         let mut state = self.export();
         state.epoch = epoch;
         next.import(state);
         for stock in stocks {
             self.refill(&stock, &mut next, epoch);
         }
-        let errors = next.fill(epoch, given);
+        let refused = next.fill(epoch, given);
         next.thaw(epoch);
-        Ok((next, errors))
+        Ok((next, Replaced { refused, moved: false }))
+    }
+
+    /// What of the next plan is as it is in this one, and by region where new columns come from; `None` where rows must be brought back.
+    fn alike(&self, next: &Driver, options: &Options) -> Option<(Alike, Vec<Vec<(u32, New)>>)> {
+        if !self.has_started() {
+            return None;
+        }
+        let alike = Alike::between(&self.plan, &next.plan)?;
+        let whole = [&self.plan, &next.plan].map(|plan| whole_rows(plan, options));
+        let same_rows = |(at, of): (usize, &Option<usize>)| of.is_none_or(|of| whole[0][of] || !whole[1][at]);
+        if !alike.tables.iter().enumerate().all(same_rows) {
+            return None;
+        }
+        let news = next.plan.regions.iter().enumerate().map(|(at, region)| {
+            let kept = &alike.slots[at];
+            let table = region.table.0 as usize;
+            let from = alike.tables[table];
+            let news = (0..).zip(&region.slots).filter(|(slot, _)| from.is_some() && kept[*slot as usize].is_none());
+            let mut columns = Vec::new();
+            for (slot, planned) in news {
+                match planned.source {
+                    SlotSource::Carried(region, of) => columns.push((slot, New::Carried { region: region.0, slot: of.0 })),
+                    SlotSource::Column(column) => {
+                        let name = &next.plan.tables[table].columns[column.0 as usize].name;
+                        columns.extend(self.new_column(next, table, from?, name, whole[0][from?])?.map(|new| (slot, new)));
+                    }
+                    _ => {}
+                }
+            }
+            Some(columns)
+        });
+        let news = news.collect::<Option<_>>()?;
+        Some((alike, news))
+    }
+
+    /// Where a column comes from that has no slot yet: nowhere, if no row has had it. `None`: its values must be read as another type.
+    fn new_column(&self, next: &Driver, to: usize, from: usize, name: &Arc<str>, whole: bool) -> Option<Option<New>> {
+        let table = &next.plan.tables[to];
+        let given = self.router.columns_given([&table.from, &table.name]);
+        if !given.is_some_and(|given| given.contains(name)) {
+            return Some(None);
+        }
+        let shelf = Shelf { driver: self, next, to: TableId(to as u32), from: Some(from), whole };
+        let (place, ty) = shelf.find(name)?;
+        match place {
+            Stored::Whole(name) if shelf.wanted_type(&Arc::from(name_text(&name))) == Some(ty) => Some(Some(New::Whole(name))),
+            _ => None,
+        }
+    }
+
+    /// Moves everything that is alike to the next driver, and lets it compute the rest.
+    fn give_over(&mut self, next: &mut Driver, epoch: Epoch, alike: Alike, news: Vec<Vec<(u32, New)>>) {
+        for worker in 0..self.workers() {
+            self.with(worker, |before| next.with(worker, |shard| shard.adopt(before, &alike, &news)));
+        }
+        next.hydrate(epoch);
     }
 
     /// The rows of all tables that the next plan has, and that this one has rows of; but those of `anew`.
@@ -242,4 +315,8 @@ impl Shelf<'_> {
         let columns = &self.next.plan.tables[self.to.0 as usize].columns;
         Some(columns.iter().find(|column| column.name == *name).map_or(Type::Dyn, |column| column.ty.clone()))
     }
+}
+
+fn name_text(name: &Value) -> &str {
+    if let Value::Text(name) = name { name } else { "" }
 }

@@ -345,6 +345,27 @@ impl Rows {
         }
     }
 
+    /// Writes what rows of another layout hold into rows that are all NULL: pairs of the slot here and there.
+    pub fn copy_slots(&mut self, from: &Rows, pairs: &[(u32, u32)], rows: &[u32]) {
+        pairs.iter().for_each(|(to, of)| self.kinds[*to as usize] = from.kinds[*of as usize]);
+        for row in rows {
+            self.ensure(*row);
+            let words = from.row(*row);
+            let (block, place) = self.place(*row);
+            let here = &mut self.blocks[block][place..place + self.stride];
+            let mut here = RowMut { words: here, tag_words: self.tag_words };
+            for (to, of) in pairs {
+                let raw = from.raw_in(words, *of);
+                let word = match raw.tag {
+                    Tag::Inline | Tag::Null => raw.word,
+                    Tag::Boxed => u64::from(self.values.insert(from.values.get(raw.word as u32).clone())),
+                    Tag::Failed => u64::from(self.failures.insert(from.failures.get(raw.word as u32).clone())),
+                };
+                here.put(*to, Raw { tag: raw.tag, word });
+            }
+        }
+    }
+
     /// Bytes of one slot over all rows, its share of tag words and boxed values included; texts and the like by their length.
     pub fn slot_bytes(&self, slot: u32) -> u64 {
         let words: usize = self.blocks.iter().map(Vec::len).sum();

@@ -6,7 +6,7 @@ use thalweg_engine::{Engine, Options};
 use thalweg_formulas::{Timestamp, Type, Value};
 use thalweg_graph::outcome::Document;
 use thalweg_graph::planning::plan;
-use thalweg_graph::spec::{EffectSpec, FieldSpec, GraphSpec, TableSpec};
+use thalweg_graph::spec::{EffectSpec, FieldSpec, GraphSpec, RelationSpec, TableSpec};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Body, SchemaColumn};
 use thalweg_graph::{Change, Op, Outcome, Plan, Schema, Transaction};
@@ -37,39 +37,128 @@ fn seen(
     (documents, state, outcome, engine.documents(), engine.export())
 }
 
+/// How much a test has compared.
+#[derive(Debug, Default)]
+struct Compared {
+    told: usize,
+    fired: usize,
+    documents: usize,
+    moved: usize,
+}
+
+/// `next` takes the place of `before` in a random history: what follows is what follows a restart with it.
+fn compare(seed: u64, before: &Arc<Plan>, next: &Arc<Plan>, rng: &mut Rng, compared: &mut Compared) {
+    let from = stand(before, rng);
+    let mut restarted = swap(&from, before, next, 1, rng);
+    let expected = seen(&mut restarted, &from.all, rng);
+    for workers in [1, 2, 4] {
+        let mut engine = running(before, workers, &from.all);
+        let replaced = engine.replace(next.clone(), Vec::new()).expect("every column is kept");
+        assert_eq!(replaced.refused, [], "seed {seed}, {workers} workers");
+        assert_eq!(engine.epoch(), BEFORE as u64);
+        let got = seen(&mut engine, &from.all, rng);
+        let case = format!("seed {seed}, {workers} workers, moved: {}", replaced.moved);
+        assert_eq!(got.0, expected.0, "{case}: documents at the replacement");
+        assert_eq!(got.1, expected.1, "{case}: state at the replacement");
+        assert_eq!(got.2.deltas.sorted(), expected.2.deltas.sorted(), "{case}");
+        assert_eq!(got.2.fired, expected.2.fired, "{case}");
+        assert_eq!(got.2.timers, expected.2.timers, "{case}");
+        assert_eq!(got.2.errors, expected.2.errors, "{case}");
+        assert_eq!((got.3, got.4), (expected.3.clone(), expected.4.clone()), "{case}");
+        compared.moved += usize::from(replaced.moved);
+    }
+    compared.told += expected.2.deltas.len();
+    compared.fired += expected.2.fired.len();
+    compared.documents += expected.0.len();
+}
+
+/// INV-REPLACE, whatever changes.
 #[test]
 fn a_replaced_plan_stands_where_a_restart_with_it_stands() {
-    let (mut told, mut fired, mut documents) = (0, 0, 0);
+    let mut compared = Compared::default();
     for seed in seeds(30) {
         let mut rng = Rng(seed + 61_000);
         let (spec, before) = random_plan(&mut rng);
         let (other_spec, other) = random_plan(&mut rng);
         // Most replacements are edits of what is there; some are something else altogether.
         let next = if rng.chance(75) { edited(&spec, &other_spec, &mut rng).1 } else { other };
-        let from = stand(&before, &mut rng);
-        let mut restarted = swap(&from, &before, &next, 1, &mut rng);
-        let expected = seen(&mut restarted, &from.all, &mut rng);
-        for workers in [1, 2, 4] {
-            let mut engine = running(&before, workers, &from.all);
-            let refused = engine.replace(next.clone(), Vec::new()).expect("every column is kept");
-            assert_eq!(refused, [], "seed {seed}, {workers} workers");
-            assert_eq!(engine.epoch(), BEFORE as u64);
-            let got = seen(&mut engine, &from.all, &mut rng);
-            assert_eq!(got.0, expected.0, "seed {seed}, {workers} workers: documents at the replacement");
-            assert_eq!(got.1, expected.1, "seed {seed}, {workers} workers: state at the replacement");
-            assert_eq!(got.2.deltas.sorted(), expected.2.deltas.sorted(), "seed {seed}, {workers} workers");
-            assert_eq!(got.2.fired, expected.2.fired, "seed {seed}, {workers} workers");
-            assert_eq!(got.2.errors, expected.2.errors, "seed {seed}, {workers} workers");
-            assert_eq!((got.3, got.4), (expected.3.clone(), expected.4.clone()), "seed {seed}, {workers} workers");
-        }
-        told += expected.2.deltas.len();
-        fired += expected.2.fired.len();
-        documents += expected.0.len();
+        compare(seed, &before, &next, &mut rng, &mut compared);
     }
-    assert!(
-        told > 800 && fired > 50 && documents > 500,
-        "{told} deltas, {fired} firings and {documents} documents are too few to mean anything"
-    );
+    let Compared { told, fired, documents, .. } = compared;
+    assert!(told > 800 && fired > 50 && documents > 500, "{compared:?} is too little to mean anything");
+}
+
+/// What of a random definition keeps no more than rows, contributions and references: no derived tables, nothing by time.
+fn plain(rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
+    const TABLES: [&str; 5] = ["Customer", "Order", "Item", "Node", "Note"];
+    let whole = random_plan(rng).0;
+    let mut spec = GraphSpec { fields: Vec::new(), effects: Vec::new(), ..whole.clone() };
+    spec.tables.retain(|table| TABLES.contains(&table.name.as_str()));
+    for table in &mut spec.tables {
+        table.relations.retain(|_, relation| match relation {
+            RelationSpec::Children { table, .. } | RelationSpec::Lookup { to: table, .. } => TABLES.contains(&table.as_str()),
+            _ => false,
+        });
+    }
+    for field in whole.fields {
+        spec.fields.push(FieldSpec { timing: None, ..field });
+        if plan(&spec, &[]).is_err() {
+            spec.fields.pop();
+        }
+    }
+    for effect in whole.effects {
+        spec.effects.push(effect);
+        if plan(&spec, &[]).is_err() {
+            spec.effects.pop();
+        }
+    }
+    let planned = plan(&spec, &[]).expect("every field was tried").0;
+    (spec, Arc::new(planned))
+}
+
+/// Fields and effects of another definition besides those that there are; sometimes one fewer, or one that means something else.
+fn grown(spec: &GraphSpec, other: &GraphSpec, rng: &mut Rng) -> Arc<Plan> {
+    let mut grown = spec.clone();
+    for n in 0..rng.below(4) + 1 {
+        let mut next = grown.clone();
+        if other.fields.is_empty() || next.fields.is_empty() {
+            break;
+        }
+        let mut field = rng.pick(&other.fields).clone();
+        field.name = format!("{}_{n}", field.name);
+        match rng.below(6) {
+            0 => drop(next.fields.remove(rng.below(next.fields.len()))),
+            1 => {
+                let at = rng.below(next.fields.len());
+                next.fields[at].formula = field.formula;
+            }
+            2 if !other.effects.is_empty() => {
+                let name = format!("new{n}");
+                next.effects.push(EffectSpec { name, ..rng.pick(&other.effects).clone() });
+            }
+            _ => next.fields.push(field),
+        }
+        if !next.fields.is_empty() && plan(&next, &[]).is_ok() {
+            grown = next;
+        }
+    }
+    Arc::new(plan(&grown, &[]).expect("every edit was tried").0)
+}
+
+/// INV-REPLACE, where most of what is there stays and is moved.
+#[test]
+fn what_stays_is_moved_and_what_is_new_is_computed() {
+    let mut compared = Compared::default();
+    for seed in seeds(40) {
+        let mut rng = Rng(seed + 67_000);
+        let (spec, before) = plain(&mut rng);
+        let (other, _) = plain(&mut rng);
+        let next = grown(&spec, &other, &mut rng);
+        compare(seed, &before, &next, &mut rng, &mut compared);
+    }
+    let Compared { told, documents, moved, .. } = compared;
+    eprintln!("{compared:?}");
+    assert!(told > 500 && documents > 500 && moved > 30, "{compared:?} is too little to mean anything");
 }
 
 /// Orders by id, and these fields; formulas are of the order.
@@ -119,7 +208,7 @@ fn what_is_not_kept_is_named_and_nothing_has_changed() {
 
         // The rows given again do, and one of them twice does not.
         let again = [[1, 20, 3, 1], [2, 5, 2, 1], [2, 6, 6, 6]].map(|row| order(INTS, row)).to_vec();
-        let refused = engine.replace(next, again).unwrap();
+        let refused = engine.replace(next, again).unwrap().refused;
         let texts: Vec<String> = refused.iter().map(|error| format!("{} {:?} {}", error.node, error.key, error.error)).collect();
         assert_eq!(texts, ["Order [Int(2)] E0330: insert of a row that exists"]);
         assert_eq!(engine.read("Order.total", &[Value::Int(1)]), Some(Ok(Value::Int(61))));
