@@ -7,12 +7,12 @@
 //! Regions are the same where a table has as many of them in both plans. [`Alike::between`] gives up where it cannot be sure, and where edges have gone or come that
 //! only rows as they are brought back can fill: then the plan is replaced by bringing all rows back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use thalweg_formulas::{Expr, ExprKind, InputId};
 use thalweg_graph::Plan;
-use thalweg_graph::plan::{CellKind, Group, Lookup, RegionId, SlotId, SlotSource};
+use thalweg_graph::plan::{CellKind, Group, Lookup, Region, RegionId, SlotId, SlotSource};
 
 /// What a new plan takes over from the one before.
 #[derive(Debug, Default)]
@@ -57,17 +57,14 @@ impl Alike {
 
     /// Whether all that is new can be computed from its own row and from new group edges.
     fn can_be_filled(&self, new: &Plan) -> bool {
-        let remembers = |at: usize, slot: SlotId| {
-            let cells = &new.regions[at].cells;
-            cells.iter().any(|cell| cell.slot == slot && cell.kind != CellKind::Formula)
-        };
         new.regions.iter().enumerate().all(|(at, region)| {
+            let selves = selves(region);
             region.slots.iter().zip((0..).map(SlotId)).all(|(slot, id)| {
                 let is_kept = self.slots[at][id.0 as usize].is_some();
                 let is_empty = self.regions[at].is_none();
                 match &slot.source {
                     _ if is_kept => true,
-                    SlotSource::Cell(_) => is_empty || !remembers(at, id),
+                    SlotSource::Cell(_) => is_empty || !selves.contains(&id.0),
                     SlotSource::Carried(..) | SlotSource::Aggregate(_) => true,
                     // Whole rows may have it.
                     SlotSource::Column(_) => true,
@@ -111,20 +108,22 @@ fn slots(old: (&Plan, &Signed), of: Option<usize>, new: (&Plan, &Signed), at: us
     let Some(of) = of else { return vec![None; new.0.regions[at].slots.len()] };
     let types = |plan: &Plan, region: usize, slot: usize| plan.regions[region].slots[slot].ty.clone();
     // A copy of a self-reference has its values, but it is not what remembers.
-    let remembers = |region: &thalweg_graph::plan::Region, slot: usize| {
-        region.cells.iter().any(|cell| cell.slot.0 as usize == slot && cell.kind != CellKind::Formula)
-    };
-    let (before, here) = (&old.0.regions[of], &new.0.regions[at]);
+    let (before, here) = (selves(&old.0.regions[of]), selves(&new.0.regions[at]));
     let mut by_sign: HashMap<(u32, bool), usize> = HashMap::new();
     for (slot, sign) in old.1.slots[of].iter().enumerate() {
-        by_sign.entry((*sign, remembers(before, slot))).or_insert(slot);
+        by_sign.entry((*sign, before.contains(&(slot as u32)))).or_insert(slot);
     }
     let find = |(slot, sign): (usize, &u32)| {
-        let of_its_kind = by_sign.get(&(*sign, remembers(here, slot)));
-        let before = *of_its_kind.or_else(|| by_sign.get(&(*sign, true)).filter(|_| !remembers(here, slot)))?;
+        let of_its_kind = by_sign.get(&(*sign, here.contains(&(slot as u32))));
+        let before = *of_its_kind.or_else(|| by_sign.get(&(*sign, true)).filter(|_| !here.contains(&(slot as u32))))?;
         (types(old.0, of, before) == types(new.0, at, slot)).then_some(before as u32)
     };
     new.1.slots[at].iter().enumerate().map(find).collect()
+}
+
+/// The slots of a region that are self-references.
+fn selves(region: &Region) -> HashSet<u32> {
+    region.cells.iter().filter(|cell| cell.kind != CellKind::Formula).map(|cell| cell.slot.0).collect()
 }
 
 /// By new edge the old one of equal sign; `None` where an old one has gone, or signs are not unique.
@@ -183,7 +182,7 @@ impl Signs {
         signed
     }
 
-    fn cells(&mut self, plan: &Plan, region: &thalweg_graph::plan::Region, signed: &mut Signed) {
+    fn cells(&mut self, plan: &Plan, region: &Region, signed: &mut Signed) {
         let here = signed.slots.len() - 1;
         for cell in &region.cells {
             let own = cell.slot.0;

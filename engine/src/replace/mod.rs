@@ -3,7 +3,9 @@
 //! INV-REPLACE: it means what a restart with the other plan means, and nothing of it fires or is told. What rows cannot rebuild goes to what has the same name ([`crate::fit`]), the rows come back as
 //! fills, in which nothing fires. But the rows come from the engine itself, as far as it keeps them, and no source is asked.
 //!
-//! Rows are [`stock`]: the columns of the home region, the key, or the whole row where that is kept. A column that no formula reads is not kept;
+//! What both plans have is moved, if nothing but cells and group edges is new ([`alike`]); else all rows are brought back, which means the same and takes longer.
+//!
+//! Rows are a [`Stock`]: the columns of the home region, the key, or the whole row where that is kept. A column that no formula reads is not kept;
 //! where the new plan reads such a one, [`Lacks`] says so before anything has changed.
 //!
 //! Next to read: [`Driver::replaced`].
@@ -95,7 +97,8 @@ impl Driver {
     /// A driver for `plan` that stands where this one does at the end of `epoch`, and the rows among `given` that were refused. Tables of which rows are
     /// given have those, and none of their own.
     ///
-    /// Cost: that of a restart, O(rows), without reading them from anywhere; both drivers' rows are held meanwhile.
+    /// Cost: what is new of every row, and a copy of rows that get another layout, where the rest can be moved; else that of a restart, O(rows), without reading them
+    /// from anywhere. The rows of both are held meanwhile.
     ///
     /// # Errors
     /// What the rows lack; nothing has changed.
@@ -132,7 +135,7 @@ impl Driver {
     }
 
     /// What of the next plan is as it is in this one, and by region where new columns come from; `None` where rows must be brought back.
-    fn alike(&self, next: &Driver, options: &Options) -> Option<(Alike, Vec<Vec<(u32, New)>>)> {
+    fn alike(&self, next: &Driver, options: &Options) -> Option<(Alike, News)> {
         if !self.has_started() {
             return None;
         }
@@ -180,7 +183,7 @@ impl Driver {
     }
 
     /// Moves everything that is alike to the next driver, and lets it compute the rest.
-    fn give_over(&mut self, next: &mut Driver, epoch: Epoch, alike: Alike, news: Vec<Vec<(u32, New)>>) {
+    fn give_over(&mut self, next: &mut Driver, epoch: Epoch, alike: Alike, news: News) {
         for worker in 0..self.workers() {
             self.with(worker, |before| next.with(worker, |shard| shard.adopt(before, &alike, &news)));
         }
@@ -226,6 +229,9 @@ impl Driver {
         }
     }
 }
+
+/// By region: columns that are new there, and where they come from.
+type News = Vec<Vec<(u32, New)>>;
 
 /// What is known of a table's rows.
 struct Shelf<'a> {
