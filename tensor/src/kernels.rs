@@ -1,10 +1,10 @@
 //! The tiles: products with what follows them, and Adam's step inside the product that is its gradient.
 //!
-//! One kernel is written over 16 lanes ([`lanes`]) and compiled three times: AVX-512, AVX2 with FMA, and plain Rust. Each element of a
+//! One kernel is written over 16 lanes (`lanes`) and compiled three times: AVX-512, AVX2 with FMA, and plain Rust. Each element of a
 //! result is one chain of fused multiply-adds in the order of the summed axis, or 16 of them and a fixed tree ([`dot`]), so its bits
 //! depend neither on the machine's width nor on threads. [`twin`] says the same without `unsafe`; the tests compare bits.
 //!
-//! All `unsafe` of this crate is in [`lanes`] and [`raw`]: loads and stores within bounds that the functions here have checked.
+//! All `unsafe` of this crate is in `lanes` and `raw`: loads and stores within bounds that the functions here have checked.
 
 pub(crate) mod lanes;
 pub(crate) mod raw;

@@ -4,8 +4,8 @@
 //!
 //! - INV-TENSOR-LINEAR: a `jvp` makes nothing but linear operations of a tangent, so only these have a `transpose` to speak of.
 //!
-//! A tangent that is absent (`None`) is zero and is never computed with. [`Op::eval`] is the obvious meaning, in doubles inside: the
-//! compiled step is tested against it. Next to read: [`unary`], then [`crate::gradient`].
+//! A tangent that is absent (`None`) is zero and is never computed with. `Op::eval` is the obvious meaning, in doubles inside: the
+//! compiled step is tested against it. Next to read: [`unary`], then `gradient.rs`.
 
 pub mod binary;
 pub mod choice;

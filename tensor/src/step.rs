@@ -20,7 +20,7 @@
 //! Numeric contract: subnormal numbers count as 0 within a step of tensors. Sums run in an order that depends on shapes alone, so the same inputs give
 //! the same bits on every run. A step of tensors uses one thread.
 //!
-//! Cost: no allocation after [`Step::compile`]. Next to read: [`program`], then [`lower`].
+//! Cost: no allocation after [`Step::compile`]. Next to read: `program`, then `lower`.
 
 pub(crate) mod program;
 
