@@ -8,7 +8,7 @@ use thalweg_formulas::{Timestamp, Type, Value};
 use thalweg_graph::planning::plan;
 use thalweg_graph::spec::{BySpec, FieldSpec, GraphSpec, GroupSpec, JoinSpec, OneOrMany, RelationSpec, TableSpec, WindowSpec};
 use thalweg_graph::transaction::{Body, SchemaColumn};
-use thalweg_graph::{Change, Op, Row, Schema, Transaction};
+use thalweg_graph::{Change, Op, Plan, Row, Schema, Transaction};
 
 /// A document type and the layout of its rows. The first column is the key.
 #[derive(Clone, Debug)]
@@ -122,6 +122,14 @@ pub fn engine(docs: &[&Doc], fields: &[(&str, &str)]) -> Engine {
 /// # Panics
 /// If the definition has errors.
 pub fn engine_with(docs: &[&Doc], fields: &[(&str, &str)], options: Options) -> Engine {
+    Engine::new(plan_of(docs, fields), options)
+}
+
+/// The plan of documents and fields.
+///
+/// # Panics
+/// If the definition has errors.
+pub fn plan_of(docs: &[&Doc], fields: &[(&str, &str)]) -> Arc<Plan> {
     let field =
         |(name, formula): &(&str, &str)| FieldSpec { name: (*name).into(), formula: (*formula).into(), ..FieldSpec::default() };
     let spec = GraphSpec {
@@ -130,7 +138,7 @@ pub fn engine_with(docs: &[&Doc], fields: &[(&str, &str)], options: Options) -> 
         ..GraphSpec::default()
     };
     let (plan, _) = plan(&spec, &[]).unwrap_or_else(|findings| panic!("{findings:#?}"));
-    Engine::new(Arc::new(plan), options)
+    Arc::new(plan)
 }
 
 /// Makes transactions: each takes one row or many.

@@ -6,8 +6,8 @@ use super::*;
 type Pulse<'a> = (&'static str, &'a Option<Whole>, &'a Option<Whole>);
 
 impl Oracle {
-    /// The payload shows last good values; those of slots that are not cells are never in error here for long, so they are
-    /// taken from the cells computed so far.
+    /// The payload shows last good values. Those of other documents' slots are never in error here for long, so they are taken from the cells
+    /// computed so far.
     pub(super) fn fire(&mut self, id: usize, effect: &Effect, key: &Key, slots: &[Cell], now: Timestamp) {
         let count = self.triggers.entry((effect.name.clone(), key.clone())).or_insert(0);
         if effect.rearm == Rearm::Once && *count > 0 {
@@ -16,13 +16,22 @@ impl Oracle {
         *count += 1;
         let version = 2 * *count - 1;
         let payload = effect.payload.iter().map(|(name, slot)| {
-            let shown = self.shown.get(&(effect.region.0 as usize, key.clone(), slot.0)).cloned();
+            let (region, at) = self.origin(effect.region.0 as usize, slot.0);
+            let shown = self.shown.get(&(region, key.clone(), at)).cloned();
             (name.clone(), slots[slot.0 as usize].clone().unwrap_or_else(|_| shown.unwrap_or(Value::Null)))
         });
         let payload = Value::record(payload.collect::<Vec<_>>());
         let (epoch, rule) = (self.epoch, RuleId::Effect(id as u32));
         self.out.fired.push(Fired { epoch, node: effect.name.clone(), rule, key: key.as_slice().into(), version, payload });
         self.arm_reminder(id, effect, key, now);
+    }
+
+    /// The region and slot of the same document from which a slot is carried here; itself if it is not.
+    fn origin(&self, region: usize, slot: u32) -> (usize, u32) {
+        match self.plan.regions[region].slots[slot as usize].source {
+            SlotSource::Carried(from, at) => self.origin(from.0 as usize, at.0),
+            _ => (region, slot),
+        }
     }
 
     pub(super) fn arm_reminder(&mut self, id: usize, effect: &Effect, key: &Key, now: Timestamp) {
