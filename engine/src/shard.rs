@@ -372,6 +372,15 @@ impl Shard {
     pub fn adopted(&mut self) {
         self.new_groups.clear();
         self.regions.iter_mut().for_each(Region::settle_heirs);
+        self.carry_last_good();
+    }
+
+    /// What came to stand behind errors does so wherever they are carried to.
+    fn carry_last_good(&mut self) {
+        for at in 0..self.regions.len() {
+            let (lower, upper) = self.regions.split_at_mut(at);
+            upper[0].carry_last_good(lower);
+        }
     }
 
     /// Whether fills report deltas.
@@ -382,6 +391,7 @@ impl Shard {
     /// The thaw has run: what is left of the state from before comes to its place.
     pub fn thawed(&mut self) {
         self.regions.iter_mut().for_each(|region| region.restore_held(&mut self.context));
+        self.carry_last_good();
         self.regions.iter().for_each(|region| region.restore_clocks(&mut self.context));
         self.context.memory = Memory::default();
     }

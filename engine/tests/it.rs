@@ -27,6 +27,8 @@ mod joins;
 mod large;
 #[path = "it/lazy.rs"]
 mod lazy;
+#[path = "it/levels.rs"]
+mod levels;
 #[path = "it/owned.rs"]
 mod owned;
 #[path = "it/paths.rs"]

@@ -11,6 +11,7 @@ use thalweg_graph::Epoch;
 use thalweg_graph::outcome::Key;
 
 use crate::state::Kind;
+use crate::state::rows::Failure;
 
 /// To one row of a region.
 #[derive(Clone, Debug)]
@@ -47,6 +48,8 @@ pub enum NoteKind {
     Word(u32, u64),
     /// A carried or looked-up slot has this value.
     Set(u32, Arc<Cell>),
+    /// A carried slot is in error, with a last good value behind it.
+    Fail(u32, Arc<Failure>),
     /// A child's contribution to one of the row's aggregates (numbered within the region) changed.
     Contribute(u32, Given),
     /// Children that are born contribute to their parents.

@@ -205,7 +205,7 @@ impl Region {
                 freezer.forget(row);
                 false
             }
-            NoteKind::Word(slot, _) | NoteKind::Set(slot, _) if freezer.restored.contains(&row) => {
+            NoteKind::Word(slot, _) | NoteKind::Set(slot, _) | NoteKind::Fail(slot, _) if freezer.restored.contains(&row) => {
                 self.layout.told_by_others.contains(slot)
             }
             // What has failed fails again once all rows of a restart are there.

@@ -196,7 +196,10 @@ impl Telling<'_> {
             Consumer::Carry { region, slot: to, in_words } if self.lives => {
                 let what = match self.region.rows.raw(self.row, slot) {
                     Raw { tag: Tag::Inline, word } if *in_words => NoteKind::Word(*to, word),
-                    _ => NoteKind::Set(*to, self.new_cell(slot).into()),
+                    raw => match self.region.rows.failure(raw) {
+                        Some(failure) => NoteKind::Fail(*to, failure.clone().into()),
+                        None => NoteKind::Set(*to, self.new_cell(slot).into()),
+                    },
                 };
                 context.inboxes[*region as usize].push(Note { epoch: self.epoch, row: self.row, what });
             }

@@ -7,7 +7,8 @@ use thalweg_formulas::Value;
 use thalweg_formulas::eval::Program;
 use thalweg_graph::Plan;
 use thalweg_graph::plan::{
-    Cell as PlannedCell, CellKind, ClosingKind, Opens, Rearm, Region as PlannedRegion, SlotSource, TableId,
+    Cell as PlannedCell, CellKind, ClosingKind, Opens, Rearm, Region as PlannedRegion, RegionId, Slot, SlotId, SlotSource,
+    TableId,
 };
 
 use super::code::{Assembler, Code, Straight};
@@ -193,6 +194,8 @@ pub struct Layout {
     pub freezes: bool,
     /// Slots that other documents tell, by aggregates, lookups and sessions.
     pub told_by_others: Vec<u32>,
+    /// Slots that hold what a lower region of the same rows holds: the slot, that region and its slot.
+    pub carried: Vec<(u32, RegionId, SlotId)>,
     /// Ends of as-of edges that are here.
     pub stands_out: Vec<StandOut>,
     /// Effects.
@@ -262,6 +265,7 @@ impl Layout {
             table_name: plan.tables[region.table.0 as usize].name.clone(),
             freezes: freezes(plan, region.table),
             told_by_others: told_by_others(region),
+            carried: carried(region),
             stands_out: stands_from(plan, id),
             effects: effects_in(plan, id),
             clocked: clocked_in(plan, id),
@@ -448,6 +452,14 @@ fn fields_in(plan: &Plan, id: u32) -> Vec<(u32, Told)> {
 fn freezes(plan: &Plan, table: TableId) -> bool {
     let kept_by = plan.tables[table.0 as usize].kept_by.map(|edge| &plan.memberships[edge.0 as usize]);
     kept_by.and_then(|edge| edge.closing).is_some_and(|closing| closing.kind != ClosingKind::Late)
+}
+
+fn carried(region: &PlannedRegion) -> Vec<(u32, RegionId, SlotId)> {
+    let carried = |(at, slot): (u32, &Slot)| match slot.source {
+        SlotSource::Carried(from, of) => Some((at, from, of)),
+        _ => None,
+    };
+    (0..).zip(&region.slots).filter_map(carried).collect()
 }
 
 fn told_by_others(region: &PlannedRegion) -> Vec<u32> {

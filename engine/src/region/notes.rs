@@ -116,6 +116,7 @@ impl Region {
             | NoteKind::Thaw
             | NoteKind::Freeze(..)
             | NoteKind::Set(..)
+            | NoteKind::Fail(..)
             | NoteKind::Bulk(_) => {
                 self.moved = moved;
                 return false;
@@ -154,7 +155,7 @@ impl Region {
                 self.aggregates.apply(row, place, &given);
                 touch.groups |= 1 << (place % 16);
             }
-            NoteKind::Word(..) | NoteKind::Set(..) => {
+            NoteKind::Word(..) | NoteKind::Set(..) | NoteKind::Fail(..) => {
                 if let Some((slot, old)) = self.set_told(row, what) {
                     // A slot may be told twice in an epoch: by the reference and by the value.
                     touch.again |= moved.iter().any(|earlier| earlier.slot == slot);
@@ -172,6 +173,7 @@ impl Region {
         match what {
             NoteKind::Word(slot, word) => Some((slot, self.rows.row_mut(row).replace(slot, Raw::inline(word))?)),
             NoteKind::Set(slot, cell) => Some((slot, self.rows.set(row, slot, Arc::unwrap_or_clone(cell))?)),
+            NoteKind::Fail(slot, failure) => Some((slot, self.rows.fail(row, slot, Arc::unwrap_or_clone(failure))?)),
             NoteKind::Birth
             | NoteKind::Death
             | NoteKind::Join
@@ -202,7 +204,7 @@ impl Region {
                 self.aggregates.apply(row, place, &given);
                 self.pad.get(at).groups |= 1 << (place % 16);
             }
-            NoteKind::Word(..) | NoteKind::Set(..) => {
+            NoteKind::Word(..) | NoteKind::Set(..) | NoteKind::Fail(..) => {
                 if let Some((slot, old)) = self.set_told(row, what) {
                     self.pad.get(at).again = true;
                     self.pad.log(at, slot, old);

@@ -12,6 +12,7 @@ use thalweg_graph::Epoch;
 use super::Region;
 use crate::context::Context;
 use crate::edges::mail::{Note, NoteKind};
+use crate::state::Tag;
 
 impl Region {
     /// The value of a self-reference from before the restart. Remembers it for the thaw if it must step.
@@ -57,6 +58,22 @@ impl Region {
     /// The next row's self-references stand still, all of them.
     pub(super) fn freeze_again(&mut self) {
         self.scratch.frozen.copy_from_slice(&self.layout.lazy.still);
+    }
+
+    /// Puts the last good values of the regions below behind the errors that are carried from there.
+    pub(crate) fn carry_last_good(&mut self, lower: &[Region]) {
+        if !self.rows.has_failures() {
+            return;
+        }
+        let living: Vec<u32> = self.alive.ones().collect();
+        for (slot, from, of) in &self.layout.carried {
+            let below = &lower[from.0 as usize].rows;
+            for row in &living {
+                if self.rows.raw(*row, *slot).tag == Tag::Failed {
+                    self.rows.set_last_good(*row, *slot, below.last_good(of.0, below.raw(*row, of.0)));
+                }
+            }
+        }
     }
 
     /// Puts the last good values from before behind the errors that are there again; where none is known there was none.

@@ -258,6 +258,18 @@ impl Rows {
         Some(Raw { tag: Tag::Failed, word: u64::from(self.failures.insert(Failure { error, last })) })
     }
 
+    /// Writes an error with the last good value behind it; gives what [`Rows::set`] gives.
+    pub fn fail(&mut self, row: u32, slot: u32, failure: Failure) -> Option<Raw> {
+        let old = self.set(row, slot, Err(failure.error));
+        self.set_last_good(row, slot, failure.last);
+        old
+    }
+
+    /// Whether any slot of any row is in error.
+    pub fn has_failures(&self) -> bool {
+        self.failures.iter().next().is_some()
+    }
+
     /// Sets the value behind an error, or the value itself: what a restart knows of the time before it.
     pub fn set_last_good(&mut self, row: u32, slot: u32, last: Value) {
         let old = self.raw(row, slot);

@@ -3,7 +3,9 @@
 //! - A looked-up value becomes a looked-up node; through several lookups, a hidden node on each document between.
 //! - The body of an aggregate becomes a hidden cell of the child; what it reads of the parent the child looks up by the columns
 //!   that hold the parent's key.
-//! - An aggregate over children of children is one edge from the grandchild, which looks up the grandparent's key at its parent.
+//! - An aggregate over children of children goes from level to level where that gives the same: a hidden aggregate at each document between, and an edge from
+//!   there. So a document between that moves carries one value with it, however many rows are below. Else it is one edge from the grandchild, which looks up
+//!   the grandparent's key at its parent.
 //!
 //! Equal nodes are one ([`super::nodes::Nodes::shared`]), so two formulas that aggregate the same thing share its edge.
 
@@ -171,22 +173,48 @@ impl Lowering<'_> {
             let lowered = self.expr(expr, over)?;
             Ok(hidden(&mut self.reading.world.borrow_mut(), child.table, &lowered))
         };
-        let contribution = hidden(body)?;
+        let mut contribution = hidden(body)?;
         let second_node = second.map(hidden).transpose()?;
-        let (parent_key, parts) = self.parent_key(over, anchor)?;
-        let prefix = self.reading.frame(anchor).path;
-        let within = |path: &str| path.strip_prefix(prefix.as_str()).unwrap_or(path).to_owned();
-        let text = |expr: &Expr| show::text(expr, &|id| within(&self.reading.path(id)));
-        let shown = match body.kind() {
-            ExprKind::Const(_) => within(child.path.trim_end_matches('.')),
-            _ => text(body),
+        let name = |outer: &Frame| {
+            let within = |path: &str| path.strip_prefix(outer.path.as_str()).unwrap_or(path).to_owned();
+            let text = |expr: &Expr| show::text(expr, &|id| within(&self.reading.path(id)));
+            let shown = match body.kind() {
+                ExprKind::Const(_) => within(child.path.trim_end_matches('.')),
+                _ => text(body),
+            };
+            show::aggregate(agg, &shown, second.map(text).as_deref())
         };
-        let name = show::aggregate(agg, &shown, second.map(text).as_deref());
-        let table = self.reading.frame(anchor).table;
-        let (agg, from) = (agg.clone(), child.table);
+        let shared = |source: Source, at: u32| {
+            let frame = self.reading.frame(at);
+            let name = name(&frame);
+            self.reading.world.borrow_mut().nodes.shared(frame.table, source, ty.clone(), || name)
+        };
+        let (mut agg, mut over) = (agg.clone(), over);
+        for (outer, parent_key) in self.between(&agg, body.ty(), over, anchor) {
+            let from = self.reading.frame(over).table;
+            let source = Source::Aggregate { agg: agg.clone(), from, contribution, second: None, parent_key, parts: Vec::new() };
+            (contribution, over) = (shared(source, outer), outer);
+            agg = if agg == Agg::Count { Agg::Sum } else { agg };
+        }
+        let (parent_key, parts) = self.parent_key(over, anchor)?;
+        let from = self.reading.frame(over).table;
         let source = Source::Aggregate { agg, from, contribution, second: second_node, parent_key, parts };
-        let node = self.reading.world.borrow_mut().nodes.shared(table, source, ty.clone(), || name);
-        self.bring(node, anchor, at)
+        self.bring(shared(source, anchor), anchor, at)
+    }
+
+    /// The frames between `over` and `anchor` whose rows may be aggregated before their aggregates are, from the inner to the outer, each with
+    /// the nodes of the rows below it that hold its key.
+    fn between(&self, agg: &Agg, ty: &Type, over: u32, anchor: u32) -> Vec<(u32, Vec<NodeId>)> {
+        let mut between = Vec::new();
+        let mut frame = self.reading.frame(over);
+        while frame.outer != anchor && is_sum_of_sums(agg, ty) {
+            match self.own_parent_key(&frame) {
+                Some((key, parts)) if parts.is_empty() => between.push((frame.outer, key)),
+                _ => return Vec::new(),
+            }
+            frame = self.reading.frame(frame.outer);
+        }
+        between
     }
 
     /// The frame whose document the aggregate belongs to: the innermost that is outside its rows and around `at`.
@@ -251,6 +279,18 @@ impl World {
             Some(field) => self.fields[field].short.clone(),
             None => node.name.to_string(),
         }
+    }
+}
+
+/// Whether the aggregate of the aggregates of parts is that of all, to the bit. Sums of doubles are rounded once, so theirs is not.
+fn is_sum_of_sums(agg: &Agg, ty: &Type) -> bool {
+    let is_sound = |ty: &Type| !matches!(ty, Type::Dyn | Type::Null | Type::List(_) | Type::Map(..) | Type::Tensor(_));
+    match agg {
+        Agg::Count => true,
+        Agg::Sum => is_sound(ty) && *ty != Type::Double,
+        Agg::Min | Agg::Max => is_sound(ty),
+        Agg::Any | Agg::All => *ty == Type::Bool,
+        _ => false,
     }
 }
 

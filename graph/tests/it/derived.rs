@@ -101,14 +101,14 @@ fn a_key_may_be_a_formula_and_a_group_may_be_grouped_again() {
               region 2, level 2
                 0  status: text  from region 0
                 1  true: bool  from region 0
-                2  buyer.country: text  <- Customer `country` by customer, region 1, index at level 1
+                2  amount: decimal(10,2)  from region 0
+                3  buyer.country: text  <- Customer `country` by customer, region 1, index at level 1
               region 5, level 5
                 0  buyer.country: text  from region 2
                 1  status: text  from region 0
                 2  amount: decimal(10,2)  from region 0
                 3  Region.rate: int  <- Region `Region.rate` by buyer.country, status, region 3, index at level 4
-                4  Region.orders_n: int  <- Region `Region.orders_n` by buyer.country, status, region 3, index at level 4
-                5  amount * Region.rate: decimal(29,2)  = amount * Region.rate
+                4  amount * Region.rate: decimal(29,2)  = amount * Region.rate
             Customer, key id
               region 1, level 0
                 0  country: text  column
@@ -118,9 +118,10 @@ fn a_key_may_be_a_formula_and_a_group_may_be_grouped_again() {
                 0  country: text  column
                 1  status: text  column
                 2  count(orders[*]): int  <- count of Order `true` by buyer.country, status, region 2
-                3  Region.orders_n: int  = `count(orders[*])`
+                3  sum(orders[*].amount): decimal(76,2)  <- sum of Order `amount` by buyer.country, status, region 2
+                4  Region.orders_n: int  = `count(orders[*])`
                    incremental: count is an accumulator, one step for each changed row
-                4  Region.rate: int  = 2
+                5  Region.rate: int  = 2
                    incremental: a function of its own row
               region 7, level 6
                 0  sum(orders[*].amount * rate): decimal(76,2)  <- sum of Order `amount * Region.rate` by buyer.country, status, region 5
@@ -130,11 +131,10 @@ fn a_key_may_be_a_formula_and_a_group_may_be_grouped_again() {
               <- rows of Region by Region.orders_n, region 3; a document lives as long as a row is in it
               region 4, level 4
                 0  n: int  column
-                1  true: bool  = true
-              region 8, level 6
-                0  sum(regions[*].orders[*].amount): decimal(76,2)  <- sum of Order `amount` by Region.orders_n, region 5
-                1  Size.amount: decimal(76,2)  = `sum(regions[*].orders[*].amount)`
+                1  sum(regions[*].orders[*].amount): decimal(76,2)  <- sum of Region `sum(orders[*].amount)` by Region.orders_n, region 3
+                2  Size.amount: decimal(76,2)  = `sum(regions[*].orders[*].amount)`
                    incremental: sum is an accumulator, one step for each changed row
+                3  true: bool  = true
             global
               region 6, level 5
                 0  count(Size[*]): int  <- count of Size `true`, region 4

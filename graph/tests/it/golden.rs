@@ -122,30 +122,26 @@ fn grandchildren_are_reached_through_a_field_or_directly() {
         } }),
         expect![[r#"
             Customer, key id
-              region 5, level 3
-                0  sum(orders[*].total): decimal(76,2)  <- sum of Order `Order.total` by customer_id, region 3
-                1  max(orders[*].items[*].price): decimal(10,2)  <- max of Item `price` by Order.customer_id, region 4
+              region 3, level 2
+                0  sum(orders[*].total): decimal(76,2)  <- sum of Order `Order.total` by customer_id, region 2
+                1  max(orders[*].items[*].price): decimal(10,2)  <- max of Order `max(items[*].price)` by customer_id, region 2
                 2  Customer.spent: decimal(76,2)  = `sum(orders[*].total)`
                    incremental: sum is an accumulator, one step for each changed row
                 3  Customer.dearest: decimal(10,2)  = `max(orders[*].items[*].price)`
                    incremental: max keeps its values in order, O(log n) for each changed row
             Order, key id
-              region 0, level 0
+              region 2, level 1
                 0  customer_id: int  column
-              region 3, level 1
-                0  customer_id: int  from region 0
-                1  sum(items[*].price): decimal(76,2)  <- sum of Item `price` by order_id, region 1
-                2  Order.total: decimal(76,2)  = `sum(items[*].price)`
+                1  sum(items[*].price): decimal(76,2)  <- sum of Item `price` by order_id, region 0
+                2  max(items[*].price): decimal(10,2)  <- max of Item `price` by order_id, region 0
+                3  Order.total: decimal(76,2)  = `sum(items[*].price)`
                    incremental: sum is an accumulator, one step for each changed row
             Item, key id
-              region 1, level 0
+              region 0, level 0
                 0  order_id: int  column
                 1  price: decimal(10,2)  column
-              region 4, level 2
-                0  price: decimal(10,2)  from region 1
-                1  Order.customer_id: int  <- Order `customer_id` by order_id, region 0, index at level 1
             Region, key id
-              region 2, level 0
+              region 1, level 0
         "#]],
     );
 }
