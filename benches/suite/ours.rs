@@ -49,10 +49,8 @@ impl Ours {
         let region = Doc::new("Region", &[("id", "int")]).children("customers", "Customer", "region");
         let customer = Doc::new("Customer", &[("id", "int"), ("region", "int")]).children("orders", "Order", "customer");
         let order = Doc::new("Order", &[("id", "int"), ("customer", "int"), ("amount", "int")]);
-        let fields = [
-            ("Region.total", "sum(customers[*].orders[*].amount)"),
-            ("Region.count", "count(customers[*].orders[*].id)"),
-        ];
+        let fields =
+            [("Region.total", "sum(customers[*].orders[*].amount)"), ("Region.count", "count(customers[*].orders[*].id)")];
         Ours::new(vec![region, customer, order], &fields, &["Region.total", "Region.count"], REGIONS, workers)
     }
 

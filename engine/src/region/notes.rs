@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use thalweg_formulas::Value;
 use thalweg_graph::Epoch;
 
 use super::Region;
@@ -12,6 +13,7 @@ use super::ahead::AHEAD;
 use super::pad::{Moved, Touch};
 use crate::context::Context;
 use crate::edges::mail::{Note, NoteKind};
+use crate::state::rows::Failure;
 use crate::state::{Raw, Tag, spare};
 
 /// Notes of a batch on their way.
@@ -172,7 +174,11 @@ impl Region {
     fn set_told(&mut self, row: u32, what: NoteKind) -> Option<(u32, Raw)> {
         match what {
             NoteKind::Word(slot, word) => Some((slot, self.rows.row_mut(row).replace(slot, Raw::inline(word))?)),
-            NoteKind::Set(slot, cell) => Some((slot, self.rows.set(row, slot, Arc::unwrap_or_clone(cell))?)),
+            NoteKind::Set(slot, cell) => match Arc::unwrap_or_clone(cell) {
+                Ok(value) => Some((slot, self.rows.set(row, slot, Ok(value))?)),
+                // What was seen before may have been another document's.
+                Err(error) => Some((slot, self.rows.fail(row, slot, Failure { error, last: Value::Null })?)),
+            },
             NoteKind::Fail(slot, failure) => Some((slot, self.rows.fail(row, slot, Arc::unwrap_or_clone(failure))?)),
             NoteKind::Birth
             | NoteKind::Death

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use thalweg_engine::{Engine, Options};
 use thalweg_formulas::{Timestamp, Value};
+use thalweg_graph::spec::{EffectSpec, GraphSpec, OneOrMany, RelationSpec};
 use thalweg_graph::transaction::Body;
 use thalweg_graph::{Change, Op, Outcome, Plan, Schema, Transaction};
 
+use crate::by_hand::{change, row, schema, tx};
 use crate::oracle::Oracle;
 use crate::properties::seeds;
 use crate::random::{History, Rng, random_plan};
+use crate::stories::{effect, field, planned, table};
 
 /// The rows of every table as fills of a few rows each, in an order that is not the order of their making.
 pub fn fills(plan: &Plan, oracle: &Oracle, schemas: &[Arc<Schema>], rng: &mut Rng) -> Vec<Transaction> {
@@ -78,5 +81,53 @@ fn a_restart_changes_nothing() {
             assert_eq!(rest(&mut engine, after), expected, "seed {seed}, {workers} workers");
             assert_eq!(engine.export(), whole.export(), "seed {seed}, {workers} workers");
         }
+    }
+}
+
+/// The effect stands above the field that its payload shows, so the field's error is carried there, and so is what stands behind it: the first value of
+/// a step that failed at once, and the last good one, also after a restart. Another document's field that is in error is NULL.
+#[test]
+fn a_payload_shows_what_stands_behind_an_error_wherever_the_effect_stands() {
+    let above = RelationSpec::Lookup { to: "U".into(), key: OneOrMany::One("up".into()) };
+    let spec = GraphSpec {
+        tables: vec![
+            table("T", &[("id", "int"), ("d", "int"), ("up", "int")], &["id"], &[("above", above)]),
+            table("U", &[("id", "int"), ("x", "int")], &["id"], &[]),
+        ],
+        fields: vec![field("T.steps", "self + 10 / d"), field("T.share", "100 / d"), field("U.part", "1 / (1 - x)")],
+        effects: vec![EffectSpec {
+            payload: Some(["steps", "share", "above.part"].map(Into::into).into()),
+            ..effect("seen", "T", "above.x > 0")
+        }],
+        ..GraphSpec::default()
+    };
+    let plan = planned(&spec);
+    let rows = schema("T", &["id", "d", "up"], &[0]);
+    let others = schema("U", &["id", "x"], &[0]);
+    let t = |op, id: i64, d: i64| change(&rows, op, None, Some(row([id, d, 7].map(Value::Int))));
+    let u = |op, x: i64| change(&others, op, None, Some(row([7, x].map(Value::Int))));
+    let before = [t(Op::Insert, 1, 5), t(Op::Insert, 2, 0), u(Op::Insert, 0), t(Op::Update, 1, 0)];
+    let payloads = |engine: &mut Engine| -> Vec<String> {
+        engine.push(tx(vec![u(Op::Update, 1)]));
+        engine.step().fired.iter().map(|fired| thalweg_formulas::json::display(&fired.payload).to_string()).collect()
+    };
+    let expected = [r#"{"above.part":null,"share":20,"steps":2}"#, r#"{"above.part":null,"share":null,"steps":0}"#];
+    for workers in [1, 2] {
+        let options = || Options { workers, inline_max: 0, ..Options::default() };
+        let mut engine = Engine::new(plan.clone(), options());
+        for change in &before {
+            engine.push(tx(vec![change.clone()]));
+        }
+        engine.step();
+        let state = engine.export();
+        assert_eq!(payloads(&mut engine), expected, "{workers} workers");
+
+        let mut again = Engine::new(plan.clone(), options());
+        again.import(state);
+        let fill = vec![t(Op::Insert, 1, 0), t(Op::Insert, 2, 0), u(Op::Insert, 0)];
+        again.push(Transaction { body: Body::Fill(fill), ..tx(vec![]) });
+        again.step();
+        again.resume_at(4);
+        assert_eq!(payloads(&mut again), expected, "{workers} workers, after a restart");
     }
 }

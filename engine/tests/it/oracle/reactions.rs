@@ -6,8 +6,7 @@ use super::*;
 type Pulse<'a> = (&'static str, &'a Option<Whole>, &'a Option<Whole>);
 
 impl Oracle {
-    /// The payload shows last good values. Those of other documents' slots are never in error here for long, so they are taken from the cells
-    /// computed so far.
+    /// The payload shows the last good values of the document's own fields; another document's that is in error is NULL.
     pub(super) fn fire(&mut self, id: usize, effect: &Effect, key: &Key, slots: &[Cell], now: Timestamp) {
         let count = self.triggers.entry((effect.name.clone(), key.clone())).or_insert(0);
         if effect.rearm == Rearm::Once && *count > 0 {
