@@ -1,5 +1,5 @@
 //! The proof that nothing is lost: a daemon on a real MariaDB is killed again and again, at random moments and at the n-th write or sync,
-//! with its disk full, its syncs failing, its connections cut and the watched table altered, while writers commit. A checker, a process of its own, then compares the writers' ledger with what the receivers logged, what stands in the sink's table, and
+//! with its disk full, its syncs failing, its connections cut, the watched table altered, its definition changed and old logs purged, while writers commit. A checker, a process of its own, then compares the writers' ledger with what the receivers logged, what stands in the sink's table, and
 //! what the command line tells.
 //!
 //! `cargo run --release --example crash_ledger -- --kills 50 --seed 1`. The last line is the result as JSON; `lost` and
@@ -67,7 +67,7 @@ fn run(kills: u64, seed: u64) -> ExitCode {
     scene.run_until_idle("0.3");
     let writers = Writers::start(&runtime, &server.url(), WRITERS, PAUSE, &mut random);
     for kill in 1..=kills {
-        scene.configure(1 + random.below(2));
+        scene.configure(1 + random.below(2), random.below(2));
         receivers.behave(&mut random);
         let ended = nemesis.strike(&scene, &mut server, &mut random);
         scene::assert_struck(&ended, kill);

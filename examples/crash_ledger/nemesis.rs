@@ -1,12 +1,15 @@
 //! What strikes: `kill -9` at any moment of a start or of a run, at the n-th write or sync of one of the daemon's threads, with the server
-//! at once, while the disk is full, after a sync that failed, and after cut connections and altered tables.
+//! at once, while the disk is full, after a sync that failed, after cut connections and altered tables, around a reload of another
+//! definition, and when the server has thrown away what the daemon has read.
 
 use std::fmt;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use thalweg_testkit::{Daemon, Ended, MariaDb};
+use thalweg_testkit::{Daemon, Ended, MariaDb, until};
 
 use crate::scene::Scene;
 
@@ -49,6 +52,8 @@ pub struct Nemesis {
     failed_syncs: u64,
     cuts: u64,
     alterations: u64,
+    reloads: u64,
+    purges: u64,
 }
 
 impl Nemesis {
@@ -67,12 +72,14 @@ impl Nemesis {
             failed_syncs: 0,
             cuts: 0,
             alterations: 0,
+            reloads: 0,
+            purges: 0,
         }
     }
 
     /// Starts a daemon and strikes it once.
     pub fn strike(&mut self, scene: &Scene, server: &mut MariaDb, random: &mut Random) -> Ended {
-        let (kind, (call, most), nth) = (random.below(10), POINTS[random.below(POINTS.len() as u64) as usize], random.next());
+        let (kind, (call, most), nth) = (random.below(12), POINTS[random.below(POINTS.len() as u64) as usize], random.next());
         let wait = Duration::from_millis(20 + random.below(600));
         match kind {
             0..4 if self.has_strace => self.at_point(scene, call, 1 + nth % most),
@@ -80,6 +87,8 @@ impl Nemesis {
             5 if self.has_strace => self.with_a_full_disk(scene, 1 + nth % 150, wait),
             6 if self.has_strace => self.with_a_failed_sync(scene, 1 + nth % 12),
             7 => self.cut_and_altered(scene, server, random),
+            8 => self.reloaded(scene, random),
+            9 => self.purged(scene, server, wait),
             _ => self.at_random(scene, wait, kind % 2 == 0),
         }
     }
@@ -138,6 +147,38 @@ impl Nemesis {
         daemon.kill9()
     }
 
+    /// The daemon takes other definitions while it follows, and is struck at any moment of the last of them.
+    fn reloaded(&mut self, scene: &Scene, random: &mut Random) -> Ended {
+        let daemon = Daemon::of(scene.thalweg(&["run", "thalweg.toml"]));
+        daemon.until_said(": live");
+        for _ in 0..=random.below(3) {
+            scene.configure(1 + random.below(2), random.below(4));
+            self.reloads += 1;
+            let told = Command::new("kill").args(["-HUP", &daemon.pid().to_string()]).status();
+            assert!(told.expect("`kill` runs").success(), "the daemon was there");
+            std::thread::sleep(Duration::from_millis(random.below(80)));
+        }
+        daemon.kill9()
+    }
+
+    /// The server begins another log and throws the older ones away as soon as the daemon has committed what they tell.
+    fn purged(&mut self, scene: &Scene, server: &MariaDb, wait: Duration) -> Ended {
+        let daemon = Daemon::of(scene.thalweg(&["run", "thalweg.toml"]));
+        daemon.until_said(": live");
+        server.exec("FLUSH BINARY LOGS");
+        let newest = server.query("SHOW MASTER STATUS")[0][0].clone();
+        let sequence =
+            |gtid: &str| gtid.rsplit('-').next().and_then(|n| n.parse::<u64>().ok()).expect("a GTID ends with a number");
+        let told = sequence(&server.gtid());
+        let said = daemon.said();
+        let page = said.split_once("status at http://").expect("the daemon says where its page is").1.split('/').next();
+        until("the daemon has committed what the older logs tell", || sequence(&position(page.unwrap_or_default())) >= told);
+        server.exec(&format!("PURGE BINARY LOGS TO '{newest}'"));
+        self.purges += 1;
+        std::thread::sleep(wait);
+        daemon.kill9()
+    }
+
     /// The server goes first; the daemon is struck while it looks for it, or when it is back.
     fn with_server(&mut self, scene: &Scene, server: &mut MariaDb, wait: Duration) -> Ended {
         self.with_server += 1;
@@ -153,6 +194,17 @@ impl Nemesis {
         std::thread::sleep(wait / 2);
         daemon.kill9()
     }
+}
+
+/// The committed position of the daemon's source.
+fn position(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("the daemon listens");
+    write!(stream, "GET /status HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").expect("a request can be sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer is text");
+    let body = answer.split_once("\r\n\r\n").expect("an answer has a head").1;
+    let status: serde_json::Value = serde_json::from_str(body).expect("/status is JSON");
+    status["sources"][0]["position"].as_str().unwrap_or("0").to_owned()
 }
 
 /// A daemon of which calls fail or kill.
@@ -175,11 +227,23 @@ fn until_it_ends(mut daemon: Daemon) -> (Ended, bool) {
 
 impl fmt::Display for Nemesis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Nemesis { at_random, at_points, missed_points, with_server, full_disks, failed_syncs, cuts, alterations, .. } = self;
+        let Nemesis {
+            at_random,
+            at_points,
+            missed_points,
+            with_server,
+            full_disks,
+            failed_syncs,
+            cuts,
+            alterations,
+            reloads,
+            purges,
+            ..
+        } = self;
         write!(
             f,
             "{at_random} kills at random, {at_points} at a system call, {missed_points} that did not reach theirs, {with_server} with the server, \
-             {full_disks} with a full disk, {failed_syncs} syncs that failed, {cuts} cut connections, {alterations} altered tables"
+             {full_disks} with a full disk, {failed_syncs} syncs that failed, {cuts} cut connections, {alterations} altered tables, {reloads} reloads, {purges} purged logs"
         )
     }
 }

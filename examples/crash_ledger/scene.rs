@@ -19,6 +19,9 @@ CREATE TABLE told.events (n BIGINT AUTO_INCREMENT PRIMARY KEY, id VARCHAR(26), o
 /// Above this an order is big.
 pub const LIMIT: i64 = 100;
 
+/// No order comes near it.
+const NEVER: i64 = 1_000_000_000;
+
 /// What the checker is told, and no more.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Facts {
@@ -42,7 +45,7 @@ impl Scene {
         let written = serde_json::to_string(&facts).expect("facts are JSON");
         std::fs::write(dir.path().join("facts.json"), written).expect("the folder can be written");
         let scene = Scene { dir, config: config(url, receivers), facts };
-        scene.configure(1);
+        scene.configure(1, 0);
         scene
     }
 
@@ -50,9 +53,16 @@ impl Scene {
         self.dir.path().to_owned()
     }
 
-    /// Writes the definition, for so many workers.
-    pub fn configure(&self, workers: u64) {
-        let text = format!("{}\n[engine]\nworkers = {workers}\n", self.config);
+    /// Writes the definition, for so many workers, with that many fields and effects more, which never fire.
+    pub fn configure(&self, workers: u64, spare: u64) {
+        let fields: String = (0..spare).map(|n| format!("\"Order.spare{n}\" = \"amount * {n}\"\n")).collect();
+        let effect = |n| {
+            format!(
+                "[[effect]]\nname = \"spare{n}\"\non = \"Order\"\nwhen = \"amount > {NEVER} && spare{n} > 0\"\nactions = [{{ type = \"log\", path = \"spare.log\" }}]\n"
+            )
+        };
+        let effects: String = (0..spare).map(effect).collect();
+        let text = format!("{}\n[engine]\nworkers = {workers}\n\n[fields]\n{fields}\n{effects}", self.config);
         std::fs::write(self.dir.path().join("thalweg.toml"), text).expect("the folder can be written");
     }
 
@@ -134,6 +144,9 @@ fn config(url: &str, receivers: &Receivers) -> String {
         r#"
 [egress]
 allow = ["127.0.0.0/8"]
+
+[http]
+listen = "127.0.0.1:0"
 
 [[source]]
 name = "shop"

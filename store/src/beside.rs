@@ -9,7 +9,8 @@ use rusqlite::{Connection, OpenFlags};
 use thalweg_graph::ports::{Listed, OutboxCounts, OutboxFilter, Paused, Shown, StoreError, Timer};
 use thalweg_graph::{Epoch, Schema, Transaction};
 
-use crate::error::{MISSING, fatal, from_sqlite};
+use crate::error::{CUT, MISSING, fatal, from_sqlite};
+use crate::schemas::Schemas;
 use crate::sqlite::log::{self, Span};
 use crate::sqlite::{acts, look, open, tables};
 
@@ -95,18 +96,15 @@ impl OutboxReader {
         tables::read_timers(&self.conn, &self.path, &state)
     }
 
-    /// Every transaction that the log holds, in order, each whole.
+    /// Every transaction that the log holds, in order, each whole. No view is held while `each` works or waits, so the write-ahead log of
+    /// the process that writes stays short, however slowly it is read.
     ///
     /// # Errors
-    /// The store cannot be read, or is damaged.
+    /// The store cannot be read, is damaged, or the process that writes has removed what was not read yet.
     pub fn log(&self, each: &mut dyn FnMut(Epoch, Transaction)) -> Result<(), StoreError> {
-        let failed = |e: rusqlite::Error| from_sqlite("read", &self.path, &e);
-        let view = self.conn.unchecked_transaction().map_err(failed)?;
-        let state = open::read_state(&view, &self.path)?;
-        let schemas = tables::read_schemas(&view, &self.path, Some((state.schemas, state.tables)))?;
-        let span = Span { after: state.log_start.saturating_sub(1), through: state.epoch };
-        let mut begun: Option<Transaction> = None;
-        log::read(&view, &self.path, span, &schemas, &mut |piece| {
+        let (span, schemas) = self.span()?;
+        let (mut begun, mut next): (Option<Transaction>, Epoch) = (None, span.after + 1);
+        let read = log::read(&self.conn, &self.path, span, &schemas, &mut |piece| {
             let whole = match begun.take() {
                 None => piece.transaction,
                 Some(mut whole) => {
@@ -117,10 +115,26 @@ impl OutboxReader {
             if piece.more {
                 begun = Some(whole);
             } else {
+                next = piece.epoch + 1;
                 each(piece.epoch, whole);
             }
             Ok(())
-        })
+        });
+        let start = open::read_state(&self.conn, &self.path)?.log_start;
+        read.map_err(|error| if start > next { self.cut(next, start) } else { error })
+    }
+
+    /// The part of the log that there is, and what its rows look like.
+    fn span(&self) -> Result<(Span, Schemas), StoreError> {
+        let view = self.conn.unchecked_transaction().map_err(|e| from_sqlite("read", &self.path, &e))?;
+        let state = open::read_state(&view, &self.path)?;
+        let schemas = tables::read_schemas(&view, &self.path, Some((state.schemas, state.tables)))?;
+        Ok((Span { after: state.log_start.saturating_sub(1), through: state.epoch }, schemas))
+    }
+
+    fn cut(&self, next: Epoch, start: Epoch) -> StoreError {
+        let what = format!("the log of {} was cut behind a snapshot while it was read", self.path.display());
+        fatal(CUT, format!("{what}: epoch {next} was next, and it begins at {start} now; read it again"))
     }
 
     /// The newest schema of each table.

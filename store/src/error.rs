@@ -31,6 +31,8 @@ pub(crate) const FENCED: u16 = 609;
 pub(crate) const ORDER: u16 = 610;
 /// No snapshot can be used and the log does not reach back.
 pub(crate) const UNUSABLE: u16 = 611;
+/// The log was cut while it was read.
+pub(crate) const CUT: u16 = 625;
 /// A copy would go over what is there.
 pub(crate) const EXISTS: u16 = 619;
 /// The changes of a large transaction cannot be read.

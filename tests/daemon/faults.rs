@@ -19,7 +19,11 @@ use super::harness::{Daemon, Ended, Home, SECRET, receiver, webhook};
 const STRACE: &str = "/usr/bin/strace";
 const TRANSACTIONS: u64 = 50;
 
-/// Fifty transactions in a file, an effect that rises in a third of them, a receiver that drops repeated ids.
+/// Ids of deliveries, by where they went.
+type Told = [BTreeSet<String>; 3];
+
+/// Fifty transactions in a file, an effect that rises in a third of them, a receiver that drops repeated ids, and a timer for each new order that
+/// is due as soon as it is armed.
 struct Scene {
     home: Home,
     receiver: Receiver,
@@ -52,6 +56,19 @@ on = "Order"
 when = "double > 200"
 payload = ["id", "amount"]
 actions = [{}, {{ type = "log", path = "fired.jsonl", backoff = "10ms..100ms" }}]
+
+[[classify]]
+database = "shop"
+table = "Order"
+insert = "order.placed"
+
+[[reactions]]
+event = "order.placed"
+timer = {{ delay = "1ms", event = "order.due" }}
+
+[[reactions]]
+event = "order.due"
+actions = [{{ type = "log", path = "due.jsonl", backoff = "10ms..100ms" }}]
 "#,
             webhook(&receiver)
         ));
@@ -78,24 +95,28 @@ actions = [{}, {{ type = "log", path = "fired.jsonl", backoff = "10ms..100ms" }}
         Daemon::of(strace).wait()
     }
 
-    /// What the receiver and the file have been told.
-    fn told(&self) -> [BTreeSet<String>; 2] {
-        let received = self.receiver.received().into_keys().collect();
-        let logged = std::fs::read_to_string(self.home.path("fired.jsonl")).unwrap_or_default();
+    /// What the receiver and the two files have been told.
+    fn told(&self) -> Told {
+        [self.receiver.received().into_keys().collect(), self.logged("fired.jsonl"), self.logged("due.jsonl")]
+    }
+
+    /// The ids in a file that actions append to.
+    fn logged(&self, name: &str) -> BTreeSet<String> {
+        let logged = std::fs::read_to_string(self.home.path(name)).unwrap_or_default();
         // A line that a kill has cut is whole further on.
         let lines = logged.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        [received, lines.map(|event| event["id"].as_str().expect("an event has an id").to_owned()).collect()]
+        lines.map(|event| event["id"].as_str().expect("an event has an id").to_owned()).collect()
     }
 
     /// Runs to the end, undisturbed: everything has been told once, and the directory is in order.
-    fn ends_as(&self, expected: &[BTreeSet<String>; 2], point: &str) {
+    fn ends_as(&self, expected: &Told, point: &str) {
         let last = self.run(None);
         assert_eq!(last.status.code(), Some(0), "after {point}: {}", last.said);
         assert_eq!(&self.told(), expected, "after {point}: {}", last.said);
         let counts = self.home.counts();
         assert_eq!(
             (counts.pending, counts.dead, counts.fired as usize),
-            (0, 0, 2 * expected[0].len()),
+            (0, 0, expected.iter().map(BTreeSet::len).sum()),
             "after {point}: {counts:?}"
         );
         let verified = self.home.command(&["verify"]).output().expect("the binary runs");
@@ -104,7 +125,7 @@ actions = [{}, {{ type = "log", path = "fired.jsonl", backoff = "10ms..100ms" }}
 }
 
 /// What an undisturbed run tells; `None`, and it is said, where calls cannot be struck.
-fn undisturbed(test: &str) -> Option<[BTreeSet<String>; 2]> {
+fn undisturbed(test: &str) -> Option<Told> {
     let works =
         Path::new(STRACE).exists() && Command::new(STRACE).args(["-o", "/dev/null", "true"]).status().is_ok_and(|s| s.success());
     if !works {
@@ -114,7 +135,7 @@ fn undisturbed(test: &str) -> Option<[BTreeSet<String>; 2]> {
     let scene = Scene::new();
     scene.run(None).well();
     let told = scene.told();
-    assert!(told[0].len() > 10 && told[0].len() == told[1].len(), "{told:?}");
+    assert!(told[0].len() > 10 && told[0].len() == told[1].len() && told[2].len() == 7, "{told:?}");
     Some(told)
 }
 
@@ -129,7 +150,7 @@ fn each_point(calls: &str, stride: u64, mut strike: impl FnMut(u64) -> bool) -> 
 }
 
 #[test]
-fn sto_01_killed_in_any_write_or_sync_it_goes_on_and_tells_each_thing_once() {
+fn sto_01_tim_05_killed_in_any_write_or_sync_it_goes_on_and_tells_each_thing_once() {
     let Some(expected) = undisturbed("kills at each write and sync") else { return };
     let mut tried = 0;
     for call in ["pwrite64", "write", "fsync", "fdatasync", "unlink", "rename", "ftruncate", "mkdir"] {

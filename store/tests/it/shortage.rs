@@ -2,9 +2,10 @@
 
 use expect_test::expect;
 use thalweg_formulas::Value;
-use thalweg_graph::ports::{CommitBatch, Store, StoreError};
+use thalweg_graph::ports::{CommitBatch, OutboxFilter, OutboxRow, OutboxState, Store, StoreError};
+use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Body, Change, Op};
-use thalweg_store::{SqliteStore, StoreConfig};
+use thalweg_store::{LogRetention, OutboxReader, SqliteStore, StoreConfig};
 
 use crate::support::*;
 
@@ -42,6 +43,83 @@ fn sto_03_a_full_store_refuses_the_batch_whole_and_takes_it_when_the_limit_is_ra
     let mut store = SqliteStore::open(dir.path(), config(None)).unwrap();
     store.commit(&heavy(3, 1_000_000)).unwrap();
     assert_eq!(replayed(&mut store, 0).unwrap().len(), 3);
+}
+
+#[test]
+fn snk_16_no_dead_letter_makes_room_for_another_and_what_would_fire_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = |max_bytes| StoreConfig { max_bytes, ..StoreConfig::default() };
+    let mut store = SqliteStore::open(dir.path(), config(Some(1_000_000))).unwrap();
+    let mut dead = 0;
+    let refused = loop {
+        let (epoch, id) = (dead + 1, format!("delivery-{dead}"));
+        let row = OutboxRow { body: vec![b'x'; 20_000].into(), ..delivery(&id, epoch, "[1]") };
+        let fired = CommitBatch { outbox: vec![row], ..batch(epoch, epoch) };
+        match store.commit(&fired).and_then(|()| store.update_outbox(&[outcome(&id, OutboxState::Dead, 5, 0)])) {
+            Ok(()) => dead += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(&refused, StoreError::Retry { .. }) && dead > 10, "{refused} after {dead}");
+    let listed = |store: &mut SqliteStore| {
+        let filter = OutboxFilter { node: None, key: None, state: Some(OutboxState::Dead), after: 0, limit: usize::MAX };
+        store.deliveries(&filter).unwrap().len() as u64
+    };
+    let was = listed(&mut store);
+    assert_eq!(was, dead, "each is there");
+    drop(store);
+
+    let mut store = SqliteStore::open(dir.path(), config(None)).unwrap();
+    let next = store.recovered().epoch + 1;
+    store.commit(&batch(next, next)).unwrap();
+    assert_eq!(listed(&mut store), was, "and stays, when there is room again");
+}
+
+#[test]
+fn sto_10_a_slow_reader_of_the_log_does_not_make_the_store_grow() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    (1..=4).for_each(|epoch| store.commit(&heavy(epoch, 400_000)).unwrap());
+    let reader = OutboxReader::open(dir.path()).unwrap();
+    let (mut read, mut epoch) = (Vec::new(), 4);
+    let mut longest = 0;
+    let whole = reader.log(&mut |at, _| {
+        read.push(at);
+        // Between two transactions the writer has committed three times the write-ahead log that it lets come about.
+        for _ in 0..60 {
+            epoch += 1;
+            store.commit(&heavy(epoch, 400_000)).unwrap();
+            longest = longest.max(std::fs::metadata(dir.path().join("thalweg.db-wal")).unwrap().len());
+        }
+    });
+    whole.unwrap();
+    assert_eq!(read, (1..=4).collect::<Vec<_>>(), "what was there when it was asked");
+    assert!(longest < 16 << 20, "{longest} bytes of write-ahead log");
+}
+
+#[test]
+fn sto_14_a_reader_is_told_that_the_log_was_cut_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = StoreConfig { log_retention: LogRetention::SinceOlderSnapshot, ..StoreConfig::default() };
+    let mut store = SqliteStore::open(dir.path(), config).unwrap();
+    (1..=4).for_each(|epoch| store.commit(&batch(epoch, epoch)).unwrap());
+    let reader = OutboxReader::open(dir.path()).unwrap();
+    let mut read = Vec::new();
+    let cut = reader.log(&mut |at, _| {
+        read.push(at);
+        if at == 2 {
+            for epoch in 5..=9 {
+                store.commit(&batch(epoch, epoch)).unwrap();
+                store.snapshot(&EngineState { epoch, ..EngineState::default() }).unwrap();
+                store.finish_snapshot().unwrap();
+            }
+        }
+    });
+    assert_eq!(read, [1, 2]);
+    expect!["E0625: the log of <dir>/thalweg.db was cut behind a snapshot while it was read: epoch 3 was next, and it begins at 9 now; read it again"].assert_eq(&cut.unwrap_err().to_string().replace(&dir.path().display().to_string(), "<dir>"));
+    let mut rest = Vec::new();
+    reader.log(&mut |at, _| rest.push(at)).unwrap();
+    expect!["[9]"].assert_eq(&format!("{rest:?}"));
 }
 
 /// A file system of the given size; `None` where this user may not mount one.
