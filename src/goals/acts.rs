@@ -76,7 +76,7 @@ pub struct GoalReport {
     pub loss: Option<f64>,
     /// Its objective as it stands.
     pub metric: Option<f64>,
-    /// `due`, or why it takes no step: `still`, `reached`, `paused`, `no rows`, `no number`.
+    /// `due`, or why it takes no step: `still`, `reached`, `paused`, `no rows`, `no number`, `diverged`.
     pub state: String,
 }
 

@@ -25,6 +25,8 @@ pub enum Stop {
     Reached,
     /// An objective or a slope is no finite number.
     NoNumber,
+    /// The step would lead to what is no finite number: it is not taken, and the values before it stay.
+    Diverged,
     /// There is no row to move.
     Nothing,
 }
@@ -37,6 +39,7 @@ impl Stop {
             Stop::Still => "still",
             Stop::Reached => "reached",
             Stop::NoNumber => "no number",
+            Stop::Diverged => "diverged",
             Stop::Nothing => "no rows",
         }
     }
@@ -76,6 +79,10 @@ pub(super) fn step(
     }
     standing.steps += 1;
     move_all(wanted, &mut standing, &mut moved);
+    let states = moved.iter().flat_map(|row| &row.state).chain(&standing.state);
+    if !moved.iter().map(|row| &row.value).chain(states).all(|x| x.is_finite()) {
+        return Err(Stop::Diverged);
+    }
     let schemas: Vec<_> = wanted.variables.iter().map(|variable| rows::values_schema(plan, variable)).collect();
     changes.extend(moved.iter().map(|row| rows::value_row(&schemas[row.variable], &row.key, row.value, &row.state)));
     standing.loss = Some(loss);

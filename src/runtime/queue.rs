@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn inv_queue_1_large_messages_wait_until_others_are_committed() {
+    async fn eng_11_inv_queue_1_large_messages_wait_until_others_are_committed() {
         let gate = Gate::of(1 << 20);
         let (half, small) = (message(500 << 10), message(1000));
         let first = gate.enter(&half).await;

@@ -79,6 +79,47 @@ fn steps_are_the_same_for_any_number_of_workers_and_any_batch() {
     }
 }
 
+/// Prices after the changes, under a goal whose slope is `price`'s own way to 3, steeper by `steep`.
+fn prices(optimizer: &str, changes: &str) -> Vec<String> {
+    let config = format!(
+        r#"
+[[table]]
+name = "Product"
+key = ["id"]
+columns = {{ id = "int", steep = "double" }}
+
+[fields]
+"Product.off" = "steep * (price - 3.0) * (price - 3.0) / 2.0"
+
+[[goal]]
+name = "near"
+minimize = "sum(Product[*].off)"
+variables = {{ "Product.price" = {{ init = 4.0 }} }}
+optimizer = {optimizer}
+online = true
+steps = 2
+"#
+    );
+    let folder = Folder::new(&[("t.toml", &config), ("in.jsonl", changes)]);
+    let ran = folder.run(&["apply", "t.toml", "--input", "in.jsonl"]);
+    assert_eq!(ran.code, 0, "{ran}");
+    let new = |line: &str| {
+        Some(line.split_once("\"node\":\"Product.price\"")?.1.split_once("\"new\":")?.1.trim_end_matches('}').to_owned())
+    };
+    ran.out.lines().filter_map(new).collect()
+}
+
+#[test]
+fn eng_13_a_step_that_leads_nowhere_is_not_taken_and_training_goes_on_with_better_rows() {
+    const ROWS: &str = r#"{"tx":"1","changes":[{"table":"Product","op":"insert","after":{"id":1,"steep":1e200}}]}
+{"tx":"2","changes":[{"table":"Product","op":"update","key":{"id":1},"after":{"steep":1.0}}]}"#;
+    // Ten times the slope is no number: the price stays where it began, then goes half of the way twice.
+    let huge = ROWS.replace("1e200", "1e308").replace("\"steep\":1.0", "\"steep\":0.05");
+    expect!["4.0 3.5 3.25"].assert_eq(&prices(r#"{ kind = "sgd", lr = 10.0 }"#, &huge).join(" "));
+    // The square of the slope has no room in what Adam keeps.
+    expect!["4.0 3.500000005 3.033910190759125"].assert_eq(&prices(r#"{ kind = "adam", lr = 0.5 }"#, ROWS).join(" "));
+}
+
 #[test]
 fn a_goal_that_makes_no_sense_is_shown_where_it_stands() {
     let wrong = SHOP.replace("kind = \"adam\"", "kind = \"adma\"").replace("online = true", "online = true\nbatch = 32");

@@ -31,6 +31,10 @@ struct Scene {
 
 impl Scene {
     fn new() -> Scene {
+        Scene::of(TRANSACTIONS)
+    }
+
+    fn of(transactions: u64) -> Scene {
         let receiver = receiver();
         let home = Home::new(&format!(
             r#"
@@ -73,10 +77,10 @@ actions = [{{ type = "log", path = "due.jsonl", backoff = "10ms..100ms" }}]
             webhook(&receiver)
         ));
         let line = |n: u64| {
-            let order = json!({"table": "Order", "op": "upsert", "key": {"id": n % 7}, "after": {"amount": n % 3 * 100 + n}});
+            let order = json!({"table": "Order", "op": "upsert", "key": {"id": n % (transactions / 7)}, "after": {"amount": n % 3 * 100 + n % TRANSACTIONS}});
             format!("{}\n", json!({"tx": n.to_string(), "at": "2026-01-01T00:00:00Z", "changes": [order]}))
         };
-        std::fs::write(home.path("orders.jsonl"), (0..TRANSACTIONS).map(line).collect::<String>())
+        std::fs::write(home.path("orders.jsonl"), (0..transactions).map(line).collect::<String>())
             .expect("the folder can be written");
         Scene { home, receiver }
     }
@@ -211,6 +215,21 @@ fn sto_05_a_write_that_fails_ends_it_and_the_next_start_goes_on() {
         was_told
     });
     assert!(tried >= 3, "only {tried} points");
+}
+
+/// A transaction, a delivery and its outcome would be three commits of 0.1 s each; they share them.
+#[test]
+fn sto_11_the_slower_a_sync_the_more_a_commit_holds() {
+    if undisturbed("syncs that take long").is_none() {
+        return;
+    }
+    let scene = Scene::of(600);
+    scene.run(Some("fdatasync:delay_exit=100000")).well();
+    let counts = scene.home.counts();
+    assert_eq!((counts.pending, counts.dead), (0, 0), "{counts:?}");
+    let lock = std::fs::read_to_string(scene.home.path(".thalweg/lock")).expect("the store has a lock");
+    let commits: u64 = lock.lines().find_map(|line| line.strip_prefix("commits ")?.trim().parse().ok()).expect("it counts commits");
+    assert!(counts.fired > 400 && commits < counts.fired / 4, "{commits} commits for {counts:?}");
 }
 
 /// Between what is sent and what is read of the answer, and before the outcome is committed.

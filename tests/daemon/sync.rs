@@ -241,7 +241,7 @@ fn src_25_two_databases_that_follow_each_other_come_to_rest() {
 }
 
 #[test]
-fn src_25_two_rules_that_insert_into_each_others_table_end_as_a_dead_letter() {
+fn src_25_eng_07_two_rules_that_insert_into_each_others_table_end_as_a_dead_letter() {
     if require() {
         a_ring_of_inserts_ends("n INT AUTO_INCREMENT PRIMARY KEY, text VARCHAR(50)", "text = \"{new.text}\"");
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use expect_test::expect;
 use thalweg_engine::{Engine, Options};
 use thalweg_formulas::Value;
-use thalweg_graph::spec::{OneOrMany, RelationSpec};
+use thalweg_graph::spec::{BySpec, GroupSpec, OneOrMany, RelationSpec, TableSpec, WindowSpec};
 use thalweg_graph::transaction::Body;
 use thalweg_graph::{Change, Op, Transaction};
 
@@ -82,4 +82,56 @@ fn p4_a_wide_document_costs_what_an_edit_reaches() {
     assert_eq!(cells(Op::Update, 1, 2), 1, "the cell that reads what changed");
     assert_eq!(cells(Op::Update, 2, 2), CHAIN as u64, "the chain, and not the cell beside it");
     assert_eq!(cells(Op::Update, 2, 2), 0);
+}
+
+/// ENG-10: a thousand items of ever new orders come while the thousand before them go, and their groups, windows and references with them.
+#[test]
+fn eng_10_memory_is_that_of_what_there_is_and_not_of_what_has_been() {
+    let items = RelationSpec::Children { table: "Item".into(), key: OneOrMany::One("order".into()) };
+    let parent = RelationSpec::Lookup { to: "Order".into(), key: OneOrMany::One("order".into()) };
+    let derived = |name: &str, group: GroupSpec| TableSpec {
+        name: name.into(),
+        group: Some(GroupSpec { of: "Item".into(), rows: Some("items".into()), ..group }),
+        ..TableSpec::default()
+    };
+    let session = WindowSpec { on: "at".into(), gap: Some("2us".into()), ..WindowSpec::default() };
+    let tables = vec![
+        table("Order", &["id"], Some(("items", items))),
+        table("Item", &["id", "order", "price"], Some(("parent", parent))),
+        derived("Price", GroupSpec { by: BySpec::One("price".into()), ..GroupSpec::default() }),
+        derived("Visit", GroupSpec { by: BySpec::One("order".into()), window: Some(session), ..GroupSpec::default() }),
+    ];
+    let fields = [
+        ("Item.at", "timestamp(id)"),
+        ("Order.total", "sum(items[*].price)"),
+        ("Order.most", "max(items[*].price)"),
+        ("Item.share", "price / parent.total"),
+        ("Price.n", "count(items[*].id)"),
+        ("Visit.n", "count(items[*].id)"),
+    ];
+    let mut engine = Engine::new(planned(tables, &fields), Options::default());
+    let (orders, layout) = (schema("Order", &["id"], &[0]), schema("Item", &["id", "order", "price"], &[0]));
+    let rows = |round: i64, op: Op| -> Vec<Change> {
+        let image = |values: Vec<i64>| {
+            let values = values.into_iter().map(|value| Some(Value::Int(value))).collect();
+            if op == Op::Delete { (Some(values), None) } else { (None, Some(values)) }
+        };
+        let numbers = round * 1_000..(round + 1) * 1_000;
+        let items = numbers.clone().map(|id| (&layout, image(vec![id * 5, id / 4, id % 700 + round])));
+        let orders = numbers.filter(|id| id % 4 == 0).map(|id| (&orders, image(vec![id / 4])));
+        items.chain(orders).map(|(schema, (before, after))| change(schema, op, before, after)).collect()
+    };
+    let mut held = |rounds: std::ops::Range<i64>| {
+        for round in rounds {
+            engine.push(tx(rows(round, Op::Insert)));
+            if round > 0 {
+                engine.push(tx(rows(round - 1, Op::Delete)));
+            }
+            engine.step();
+        }
+        engine.stats().iter().map(|node| node.state_bytes).sum::<u64>()
+    };
+    let early = held(0..10);
+    let late = held(10..100);
+    assert!(early > 100_000 && late < early + early / 4, "{early} bytes after 10 rounds, {late} after 100");
 }

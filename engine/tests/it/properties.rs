@@ -159,7 +159,7 @@ fn p2_every_edge() {
 
 /// P5: the same log gives the same result, for any number of workers and any batching.
 #[test]
-fn p5_same_log_same_result() {
+fn p5_eng_05_same_log_same_result() {
     for seed in seeds(25) {
         let case = case(seed + 2_000, 50);
         let (one, documents, state) = run(&case, 1, |_| 1);

@@ -305,7 +305,7 @@ fn orphans_wait_for_their_parent_and_children_move() {
 }
 
 #[test]
-fn a_change_of_key_is_a_delete_and_an_insert_with_the_stored_columns() {
+fn eng_12_a_change_of_key_is_a_delete_and_an_insert_with_the_stored_columns() {
     check(
         &shop(&[("Order.double", "qty * 2"), ("Order.where", "buyer.region")], &[]),
         &[
@@ -426,7 +426,7 @@ fn errors_stand_in_the_field_and_are_withdrawn() {
 }
 
 #[test]
-fn a_bad_row_is_refused_and_the_rest_goes_on() {
+fn eng_09_a_bad_row_is_refused_and_the_rest_goes_on() {
     check(
         &shop(&[("Order.double", "qty * 2")], &[]),
         &[

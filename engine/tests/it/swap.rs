@@ -109,7 +109,7 @@ fn of(outcome: &Outcome, is_common: &dyn Fn(&str) -> bool) -> (Vec<Delta>, Vec<S
 }
 
 #[test]
-fn what_both_definitions_have_goes_on_as_if_nothing_had_happened() {
+fn eng_08_what_both_definitions_have_goes_on_as_if_nothing_had_happened() {
     let (mut told, mut fired, mut new) = (0, 0, 0);
     for seed in seeds(20) {
         let mut rng = Rng(seed + 31_000);

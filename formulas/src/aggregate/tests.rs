@@ -156,7 +156,7 @@ fn is_of(cell: &Cell, ty: &Type) -> bool {
 proptest! {
     /// AGG-1, with values of the declared type: what was in before leaves no trace.
     #[test]
-    fn only_the_content_counts(
+    fn eng_04_only_the_content_counts(
         ty in types(),
         cells in prop::collection::vec((any_cell(), any::<bool>(), any::<u16>()), 0..60),
         agg in prop::sample::select(AGGS.to_vec()),

@@ -176,7 +176,7 @@ fn expressions_have_the_values_of_cel() {
 
 /// ENG-2 and ENG-3: bombs end in an error value, soon and without the memory that they ask for.
 #[test]
-fn bombs_are_bounded() {
+fn eng_02_eng_03_bombs_are_bounded() {
     let long = format!(r#"{{"s": "{}", "i": 1000000000000, "l": [1,2,3,4,5,6,7,8,9,10]}}"#, "ab".repeat(50_000));
     let grown = "s".to_owned() + &".replace('a', 'aaaaaaaaaaaaaaaa')".repeat(6);
     let out_of_fuel = "E0308: evaluation is too large: out of fuel";
@@ -292,7 +292,7 @@ proptest! {
 
     /// ENG-1: no program panics, whatever it is and whatever it is given; the same inputs give the same answer.
     #[test]
-    fn every_program_returns(expr in any_expr(), a in any_value(), b in any_value()) {
+    fn eng_01_every_program_returns(expr in any_expr(), a in any_value(), b in any_value()) {
         let program = Program::compile(&expr);
         let inputs = |id: InputId| if id.0 == 0 { Ok(a.clone()) } else { Ok(b.clone()) };
         let eval = || program.eval_with(&inputs, &mut Fuel::new(100_000));

@@ -1,8 +1,11 @@
 //! Random definitions: planning never panics, and a plan that is made keeps its invariants (which `plan` asserts by name:
 //! INV-PLAN-LEVELS, INV-PLAN-CELLS, INV-PLAN-SLOTS) and is the same every time.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use thalweg_formulas::Code;
 use thalweg_graph::drawing::{to_dot, to_json, to_mermaid, to_text};
 use thalweg_graph::planning::plan;
 
@@ -134,5 +137,58 @@ proptest! {
         let (made, _) = plan(&spec, &[]).map_err(|findings| TestCaseError::fail(crate::support::findings_text(&spec, &findings)))?;
         prop_assert_eq!(made.fields.len(), spec.fields.len());
         prop_assert_eq!(drawn(&made), drawn(&plan(&spec, &[]).expect("planned once").0));
+    }
+}
+
+/// Fields of an order and of its items; each reads some of all of them, over the relation where they are on the other side.
+fn who_reads_whom() -> impl Strategy<Value = Vec<Vec<usize>>> {
+    (2..9usize).prop_flat_map(|count| prop::collection::vec(prop::collection::vec(0..count, 0..3), count))
+}
+
+fn named(field: usize) -> String {
+    format!("{}.f{field}", if field.is_multiple_of(2) { "Order" } else { "Item" })
+}
+
+fn read_from(reader: usize, read: usize) -> String {
+    match (reader % 2, read % 2) {
+        (0, 1) => format!("sum(items[*].f{read})"),
+        (1, 0) => format!("order.f{read}"),
+        _ => format!("f{read}"),
+    }
+}
+
+/// Fields that are left when those that read none of what is left are taken away, again and again.
+fn on_cycles_or_behind(reads: &[Vec<usize>]) -> BTreeSet<usize> {
+    let mut left: BTreeSet<usize> = (0..reads.len()).collect();
+    while let Some(free) = left.iter().copied().find(|field| reads[*field].iter().all(|read| !left.contains(read))) {
+        left.remove(&free);
+    }
+    left
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// ENG-6: a definition is refused where it has a cycle and only there, and what is shown is one.
+    #[test]
+    fn eng_06_a_cycle_is_refused_however_it_goes(reads in who_reads_whom()) {
+        let formula = |field: usize| reads[field].iter().map(|read| read_from(field, *read)).chain(["1".into()]).collect::<Vec<_>>().join(" + ");
+        let fields: Vec<Value> = (0..reads.len()).map(|field| json!({ "name": named(field), "formula": formula(field) })).collect();
+        let spec = definition(json!({ "tables": [
+            { "name": "Order", "key": ["id"], "columns": { "id": "int" }, "relations": { "items": { "table": "Item", "key": "order_id" } } },
+            { "name": "Item", "key": ["id"], "columns": { "id": "int", "order_id": "int" }, "relations": { "order": { "to": "Order", "key": "order_id" } } },
+        ], "fields": fields }));
+        let left = on_cycles_or_behind(&reads);
+        let cycles: Vec<String> = match plan(&spec, &[]) {
+            Ok(_) => Vec::new(),
+            Err(findings) => findings.iter().filter(|finding| finding.problem.code == Code(235)).map(|finding| finding.problem.message.to_string()).collect(),
+        };
+        prop_assert_eq!(cycles.is_empty(), left.is_empty(), "{:?}", cycles);
+        for cycle in &cycles {
+            let shown = cycle.split_once(": ").expect("a cycle is shown").1.split(" -> ");
+            let shown: Vec<usize> = shown.map(|name| name.split_once(".f").expect("a field").1.parse().expect("a number")).collect();
+            prop_assert!(shown.len() > 1 && shown[0] == shown[shown.len() - 1], "{}", cycle);
+            prop_assert!(shown.windows(2).all(|pair| reads[pair[0]].contains(&pair[1])), "{}", cycle);
+        }
     }
 }

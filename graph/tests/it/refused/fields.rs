@@ -51,7 +51,7 @@ fn two_fields_need_different_names() {
 }
 
 #[test]
-fn a_cycle_is_shown_whole() {
+fn eng_06_a_cycle_is_shown_whole() {
     check(
         json!({ "fields": { "Order.a": "b + 1", "Order.b": "c * 2", "Order.c": "a", "Order.d": "d", "Order.e": "a" } }),
         expect![[r#"
