@@ -228,7 +228,8 @@ fn sto_11_the_slower_a_sync_the_more_a_commit_holds() {
     let counts = scene.home.counts();
     assert_eq!((counts.pending, counts.dead), (0, 0), "{counts:?}");
     let lock = std::fs::read_to_string(scene.home.path(".thalweg/lock")).expect("the store has a lock");
-    let commits: u64 = lock.lines().find_map(|line| line.strip_prefix("commits ")?.trim().parse().ok()).expect("it counts commits");
+    let commits: u64 =
+        lock.lines().find_map(|line| line.strip_prefix("commits ")?.trim().parse().ok()).expect("it counts commits");
     assert!(counts.fired > 400 && commits < counts.fired / 4, "{commits} commits for {counts:?}");
 }
 
