@@ -1,15 +1,19 @@
 //! `thalweg run`: the daemon.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
 use thalweg::config::Config;
 use thalweg::runtime::launch::{Launch, LaunchError, setup};
 use thalweg::runtime::reload::{Refused, Reloaded, Reloader};
-use thalweg::runtime::{self, RunError, reading};
+use thalweg::runtime::{self, RunError, Setup, dry, reading};
+use thalweg_graph::ports::OutboxRow;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
@@ -26,6 +30,7 @@ Examples:
   thalweg run thalweg.toml
   thalweg run thalweg.toml --data /var/lib/thalweg
   thalweg run thalweg.toml --until-idle 5        end when nothing has happened for 5 seconds
+  thalweg run thalweg.toml --dry-run             what would be delivered from here on, a line each; delivers and keeps nothing
   thalweg reload                                 the changed file, while it runs (also: kill -HUP, or `[engine] reload = true`)
 
 Exit: 0 stopped or idle, 1 failed while running, 3 the definition has errors, 4 something outside is missing, 130 interrupted")]
@@ -38,6 +43,9 @@ pub struct RunArgs {
     /// End when nothing has moved for so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     until_idle: Option<Duration>,
+    /// Run on a copy of the data directory, and print each delivery instead of making it
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// A positive number of seconds.
@@ -63,11 +71,19 @@ pub fn run(args: &RunArgs, console: &mut Console) -> Result<Exit, Failure> {
         let secrets = Arc::new(thalweg_sinks::secret::environment_and_files);
         let (stop, by_hand) = interrupted();
         let launch = Launch { config: launched, data, until_idle, secrets, stop };
-        let running = runtime::start(setup(launch).map_err(cannot_begin)?).await.map_err(|error| failed(&config, error))?;
+        let (setup, _copy) = if args.dry_run {
+            dry_setup(launch).map(|(setup, copy)| (setup, Some(copy)))
+        } else {
+            setup(launch).map(|setup| (setup, None))
+        }
+        .map_err(cannot_begin)?;
+        let running = runtime::start(setup).await.map_err(|error| failed(&config, error))?;
         if let Some(address) = running.address {
             tracing::info!("status at http://{address}/status");
         }
-        follow_definition(&config, running.reloader.clone());
+        if !args.dry_run {
+            follow_definition(&config, running.reloader.clone());
+        }
         let _bar = has_bar.then(|| bar::show(running.board.clone(), screen));
         let report = running.wait().await.map_err(|error| failed(&config, error))?;
         tracing::info!(
@@ -81,6 +97,35 @@ pub fn run(args: &RunArgs, console: &mut Console) -> Result<Exit, Failure> {
             report.outbox.dead
         );
         Ok(if by_hand.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::Ok })
+    })
+}
+
+/// A run that prints its deliveries; a reader that closes the pipe ends it.
+fn dry_setup(mut launch: Launch) -> Result<(Setup, TempDir), LaunchError> {
+    let (quit, mut asked) = (Arc::new(watch::Sender::new(false)), launch.stop.clone());
+    launch.stop = quit.subscribe();
+    let closed = quit.clone();
+    tokio::spawn(async move {
+        if asked.wait_for(|stop| *stop).await.is_ok() {
+            quit.send_replace(true);
+        }
+    });
+    let show = move |row: &OutboxRow| {
+        if writeln!(std::io::stdout(), "{}", dry_line(row)).is_err() {
+            closed.send_replace(true);
+        }
+    };
+    dry::setup(launch, Box::new(show))
+}
+
+/// A delivery that is not made. The body as JSON if it is, else as text.
+fn dry_line(row: &OutboxRow) -> Json {
+    let settings: Json = serde_json::from_str(&row.settings).unwrap_or_default();
+    let text = || Json::String(String::from_utf8_lossy(&row.body).into_owned());
+    let body = serde_json::from_slice(&row.body).unwrap_or_else(|_| text());
+    json!({
+        "v": 1, "epoch": row.epoch, "id": row.id, "node": row.node, "action": row.action, "type": settings["type"], "key": row.key,
+        "version": row.version, "body": body,
     })
 }
 

@@ -18,6 +18,7 @@ pub mod commit;
 pub mod control;
 pub mod desk;
 pub mod dispatch;
+pub mod dry;
 pub mod endpoints;
 pub mod launch;
 pub mod lost;

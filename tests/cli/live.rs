@@ -1,5 +1,7 @@
 //! `thalweg run` and `thalweg demo`, as far as no database is needed: lines from a file, the made-up shop.
 
+use std::collections::BTreeSet;
+
 use super::harness::Folder;
 
 const LINES: &str = r#"
@@ -63,4 +65,26 @@ fn the_demo_sees_changes_effects_and_acknowledgements() {
     let count = |name: &str| last[name].as_u64().unwrap_or_else(|| panic!("{name} in {last}"));
     assert!(count("transactions") > 0 && count("deltas") > 0 && count("effects_acked") > 0, "{last}");
     assert_eq!(count("effects_fired"), count("effects_acked") + count("effects_pending") + count("effects_dead"), "{last}");
+}
+
+/// A dry run shows what the next run delivers, id by id, and leaves all as it is: before the first run, and behind one.
+#[test]
+fn a_dry_run_shows_what_a_run_delivers_and_keeps_nothing() {
+    let folder = Folder::new(&[("t.toml", LINES), ("in.jsonl", &(line(1, "50.00") + &line(2, "150.00")))]);
+    for (shown, delivered) in [(1, 1), (2, 3)] {
+        let before = folder.run(&["verify", ".thalweg"]);
+        let dry = folder.run(&["run", "t.toml", "--dry-run", "--until-idle", "0.3"]);
+        assert_eq!((dry.code, dry.out.lines().count()), (0, shown), "{dry}");
+        assert_eq!(folder.run(&["verify", ".thalweg"]).to_string(), before.to_string());
+        let ran = folder.run(&["run", "t.toml", "--until-idle", "0.3"]);
+        assert_eq!((ran.code, folder.read("big.log").lines().count()), (0, delivered), "{ran}");
+        let id = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].to_string();
+        let log = folder.read("big.log");
+        // Deliveries of several keys are under way at once.
+        let written: BTreeSet<String> = log.lines().skip(delivered - shown).map(id).collect();
+        assert_eq!(dry.out.lines().map(id).collect::<BTreeSet<_>>(), written, "{dry}\n{log}");
+        folder.append("in.jsonl", &(line(3, "500.00") + &line(4, "20.00") + &line(5, "600.00")));
+    }
+    let last = folder.run(&["run", "t.toml", "--dry-run", "--until-idle", "0.3"]);
+    assert_eq!((last.code, last.out.as_str()), (0, ""), "the lines were there before\n{last}");
 }
