@@ -12,6 +12,7 @@ mod daemon {
     mod bar;
     mod clocked;
     mod crash;
+    mod digest;
     mod doctor;
     mod dolt;
     mod effects;

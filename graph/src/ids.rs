@@ -77,6 +77,11 @@ pub fn timer_id(origin: &str, node: &str, key: &[Value], due: Timestamp) -> Stri
     ulid_form(due, &[b"timer", origin.as_bytes(), node.as_bytes(), &canonical_key(key)])
 }
 
+/// The id of the digest that begins with the delivery `first`, which fired at `at`.
+pub fn digest_id(first: &str, at: Timestamp) -> String {
+    ulid_form(at, &[b"digest", first.as_bytes()])
+}
+
 /// 48 bits of milliseconds (clamped to what fits) and the first 80 bits of the hash of the length-prefixed parts.
 fn ulid_form(at: Timestamp, parts: &[&[u8]]) -> String {
     let mut hash = Sha256::new();

@@ -19,6 +19,19 @@ pub struct Manner {
     pub unordered: bool,
     /// It waits until the action before it, of the same trigger, is over (`after = "previous"`).
     pub after_previous: bool,
+    /// It is delivered together with others of its (node, action), whatever their keys.
+    pub digest: Option<Digest>,
+}
+
+/// How triggers are gathered into one delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// How long after the first of them fired, in microseconds.
+    pub every_us: i64,
+    /// How many at most; as many do not wait any longer.
+    pub max: u32,
+    /// How many bytes their bodies have at most, unless one alone has more.
+    pub bytes: u64,
 }
 
 /// Not before somebody says so: an acknowledgement, an action before it, an act.
@@ -71,11 +84,13 @@ pub enum NoteKind {
     Edited,
     /// It was withdrawn.
     Discarded,
+    /// It was gathered into a digest; the detail is the digest's id.
+    Gathered,
 }
 
 impl NoteKind {
     /// All of them.
-    pub const ALL: [NoteKind; 9] = [
+    pub const ALL: [NoteKind; 10] = [
         Self::Failed,
         Self::Delivered,
         Self::Unacknowledged,
@@ -85,6 +100,7 @@ impl NoteKind {
         Self::Replayed,
         Self::Edited,
         Self::Discarded,
+        Self::Gathered,
     ];
 
     /// Its name, as stored and shown.
@@ -99,6 +115,7 @@ impl NoteKind {
             Self::Replayed => "replayed",
             Self::Edited => "edited",
             Self::Discarded => "discarded",
+            Self::Gathered => "gathered",
         }
     }
 }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use thalweg_formulas::{Timestamp, Type, Value};
 
-pub use crate::outbox::{Act, Acted, Listed, Manner, NEVER, Note, NoteKind, OutboxFilter, OutboxState, Paused, Shown, TimerAct};
+pub use crate::outbox::{
+    Act, Acted, Digest, Listed, Manner, NEVER, Note, NoteKind, OutboxFilter, OutboxState, Paused, Shown, TimerAct,
+};
 use crate::outcome::Key;
 use crate::state::EngineState;
 use crate::transaction::{Change, Epoch, Schema, Transaction};
@@ -243,6 +245,13 @@ pub trait Store: Send {
         in_flight: &dyn Fn(&str) -> bool,
         busy: &dyn Fn(&str, u32) -> bool,
     ) -> Result<Vec<PendingDelivery>, StoreError>;
+    /// The deliveries that go out together with the pending delivery `id`, which is first in its lane: the pending ones behind it, as far
+    /// as `digest` lets. Who they are is durable when it returns, and stays so: asked again, they are the same. They end together, and are
+    /// delivered again together. Empty: `id` is not pending.
+    ///
+    /// # Errors
+    /// As `commit`.
+    fn gather(&mut self, id: &str, digest: &Digest, at: Timestamp) -> Result<Vec<OutboxRow>, StoreError>;
     /// When the next pending delivery becomes due, if any waits.
     ///
     /// # Errors

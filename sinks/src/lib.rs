@@ -24,6 +24,7 @@
 
 mod body;
 mod build;
+mod digest;
 pub mod egress;
 mod envelope;
 mod handler;
@@ -43,6 +44,7 @@ mod template;
 mod webhook;
 
 pub use build::{SinkContext, build, unresolved_secrets};
+pub use digest::together;
 pub use egress::EgressPolicy;
 pub use handler::{Event, Failure, Handlers};
 pub use held::HELD;

@@ -4,7 +4,9 @@
 
 use serde_json::{Map, Value};
 use thalweg_formulas::Problem;
+use thalweg_graph::ports::Digest;
 
+use crate::digest;
 use crate::settings::{Reader, SettingProblem, wrong};
 
 /// What an action's settings say about its delivery.
@@ -18,6 +20,8 @@ pub struct DeliveryPolicy {
     pub rate: Option<f64>,
     /// It is over only when it is acknowledged.
     pub ack: Option<AckPolicy>,
+    /// Its triggers go out several at a time.
+    pub digest: Option<Digest>,
     /// What its circuit breaker and its rate are for: scheme, host and port of the URL, where there is one; a reference stands for itself.
     pub endpoint: Option<String>,
 }
@@ -44,7 +48,7 @@ impl AckPolicy {
 }
 
 impl DeliveryPolicy {
-    /// Reads `after`, `delivery`, `rate` and, of stored settings, `ack`; other keys are not looked at.
+    /// Reads `after`, `delivery`, `rate`, `digest` and, of stored settings, `ack`; other keys are not looked at.
     ///
     /// # Errors
     /// A value that does not serve, with its key.
@@ -74,7 +78,8 @@ impl DeliveryPolicy {
             None => None,
         };
         let endpoint = endpoint(kind, settings);
-        reader.problems().map(|()| Self { after_previous, at_most_once, rate, ack, endpoint })
+        let digest = digest::read(kind, &mut reader);
+        reader.problems().map(|()| Self { after_previous, at_most_once, rate, ack, digest, endpoint })
     }
 }
 

@@ -27,7 +27,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The settings that every action may have for its delivery; see [`crate::policy`].
-pub(crate) const KEYS: [&str; 7] = ["retries", "backoff", "deadline", "after", "delivery", "rate", "ack"];
+pub(crate) const KEYS: [&str; 8] = ["retries", "backoff", "deadline", "after", "delivery", "rate", "digest", "ack"];
 
 /// How long one action is tried, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -83,6 +83,8 @@ pub(crate) struct Webhook {
     max_body: usize,
     /// An acknowledgement is awaited: the request carries its token, and the answer may be one.
     acknowledged: bool,
+    /// A body is a list of those of several triggers.
+    gathered: bool,
     context: SinkContext,
 }
 
@@ -107,7 +109,9 @@ impl Webhook {
         reader.finish()?;
         let url = url.expect("invariant: a url that could not be read is a problem, and finish() refused");
         let acknowledged = action.settings.contains_key("ack");
-        Ok(Self { url, method, headers, secret, timeout, format, max_body, acknowledged, context: context.clone() })
+        let gathered = action.settings.contains_key("digest");
+        let context = context.clone();
+        Ok(Self { url, method, headers, secret, timeout, format, max_body, acknowledged, gathered, context })
     }
 
     async fn attempt(&self, delivery: &PendingDelivery, now: jiff::Timestamp) -> Result<Attempt, Failure> {
@@ -196,6 +200,7 @@ impl Webhook {
 
     fn content_type(&self) -> &'static str {
         match self.format {
+            Format::CloudEvents if self.gathered => "application/cloudevents-batch+json",
             Format::CloudEvents => "application/cloudevents+json",
             Format::Raw | Format::Own(_) => "application/json",
         }

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use thalweg_formulas::Timestamp;
-use thalweg_graph::ports::{Act, Acted, CommitBatch, OutboxUpdate, PendingDelivery, Store, StoreError};
+use thalweg_graph::ports::{Act, Acted, CommitBatch, Digest, OutboxRow, OutboxUpdate, PendingDelivery, Store, StoreError};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Change, Epoch, Transaction};
 use tokio::sync::{Notify, oneshot};
@@ -59,6 +59,7 @@ enum Ask {
     Due { now: Timestamp, limit: usize, without: Without, reply: oneshot::Sender<Due> },
     Update { updates: Vec<OutboxUpdate>, reply: oneshot::Sender<()> },
     Act { act: Act, at: Timestamp, reply: oneshot::Sender<Acted> },
+    Gather { id: Arc<str>, digest: Digest, at: Timestamp, reply: oneshot::Sender<Vec<OutboxRow>> },
 }
 
 /// What is not asked for.
@@ -138,6 +139,15 @@ impl Outbox {
     pub async fn act(&self, act: Act, at: Timestamp) -> Option<Acted> {
         let (reply, answer) = oneshot::channel();
         self.asks.send(Ask::Act { act, at, reply }).ok()?;
+        answer.await.ok()
+    }
+}
+
+impl Outbox {
+    /// The deliveries of the digest that `id` leads; who they are is durable when it returns. `None`: the commit thread has ended.
+    pub async fn gather(&self, id: Arc<str>, digest: Digest, at: Timestamp) -> Option<Vec<OutboxRow>> {
+        let (reply, answer) = oneshot::channel();
+        self.asks.send(Ask::Gather { id, digest, at, reply }).ok()?;
         answer.await.ok()
     }
 }
@@ -254,6 +264,11 @@ impl CommitThread {
                 self.insist(|store| store.update_outbox(&updates))?;
                 self.board.outbox(self.store.outbox_counts()?);
                 let _ = reply.send(());
+            }
+            Ask::Gather { id, digest, at, reply } => {
+                let mut rows = Vec::new();
+                self.insist(|store| store.gather(&id, &digest, at).map(|gathered| rows = gathered))?;
+                let _ = reply.send(rows);
             }
             Ask::Act { act, at, reply } => {
                 let mut acted = None;

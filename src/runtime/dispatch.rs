@@ -10,6 +10,8 @@
 //!
 //! - INV-DISPATCH-5: a delivery that may be attempted once is claimed in the store before it is.
 //!
+//! - INV-DISPATCH-6: who is in a digest is durable before it is attempted, so that every attempt has the same id and bytes.
+//!
 //! Bound: `IN_FLIGHT_MAX` attempts at a time. Next to read: `verdict`, `endpoints`.
 
 use std::collections::hash_map::Entry;
@@ -18,7 +20,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thalweg_formulas::Timestamp;
-use thalweg_graph::ports::{Act, Attempt, OutboxRow, OutboxState, OutboxUpdate, PendingDelivery};
+use thalweg_graph::ids;
+use thalweg_graph::ports::{Act, Attempt, Digest, OutboxRow, OutboxState, OutboxUpdate, PendingDelivery};
 use tokio::sync::watch;
 use tokio::task::{self, JoinSet};
 
@@ -214,8 +217,15 @@ impl Dispatcher {
 
     fn send(&mut self, delivery: PendingDelivery) {
         let action = self.action(&delivery.row.settings);
-        let sent = delivery.clone();
+        let (sent, outbox, now) = (delivery.clone(), self.outbox.clone(), self.clock.now());
         let attempt = self.attempts.spawn(async move {
+            let sent = match &action.policy.digest {
+                None => sent,
+                Some(digest) => match gathered(&outbox, sent, *digest, now).await {
+                    Ok(gathered) => gathered,
+                    Err(attempt) => return attempt,
+                },
+            };
             match &action.sink {
                 Ok(sink) => sink.deliver(&sent).await,
                 Err(error) => Attempt::Permanent { error: error.clone() },
@@ -281,6 +291,20 @@ impl Dispatcher {
             }
         }
     }
+}
+
+/// The digest that a delivery leads, as the delivery that is attempted: its own id, and the bodies of all that are in it.
+async fn gathered(outbox: &Outbox, first: PendingDelivery, digest: Digest, now: Timestamp) -> Result<PendingDelivery, Attempt> {
+    let Some(rows) = outbox.gather(first.row.id.clone(), digest, now).await else {
+        // Nobody can record this: it is attempted after the next start.
+        return Err(Attempt::Transient { error: "E0613: the store has closed".into(), retry_after: None });
+    };
+    if rows.is_empty() {
+        return Err(Attempt::Done); // Somebody has withdrawn it since it was due, and what is over stays so.
+    }
+    let id = ids::digest_id(&first.row.id, first.fired_at).into();
+    let body = thalweg_sinks::together(rows.iter().map(|row| &row.body[..])).into();
+    Ok(PendingDelivery { row: OutboxRow { id, body, ..first.row.clone() }, ..first })
 }
 
 /// Says what has failed.

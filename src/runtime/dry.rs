@@ -14,8 +14,8 @@
 use tempfile::TempDir;
 use thalweg_formulas::{Code, Timestamp};
 use thalweg_graph::ports::{
-    Act, Acted, CommitBatch, DeclaredKeys, DeclaredTypes, Listed, LogPart, OutboxCounts, OutboxFilter, OutboxRow, OutboxUpdate,
-    Paused, PendingDelivery, Recovered, Shown, Store, StoreError, Timer,
+    Act, Acted, CommitBatch, DeclaredKeys, DeclaredTypes, Digest, Listed, LogPart, OutboxCounts, OutboxFilter, OutboxRow,
+    OutboxUpdate, Paused, PendingDelivery, Recovered, Shown, Store, StoreError, Timer,
 };
 use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Change, Epoch, Transaction};
@@ -87,6 +87,10 @@ impl Store for DryStore {
         _: &dyn Fn(&str, u32) -> bool,
     ) -> Result<Vec<PendingDelivery>, StoreError> {
         Ok(Vec::new())
+    }
+
+    fn gather(&mut self, id: &str, digest: &Digest, at: Timestamp) -> Result<Vec<OutboxRow>, StoreError> {
+        self.real.gather(id, digest, at)
     }
 
     fn next_delivery_at(&mut self) -> Result<Option<Timestamp>, StoreError> {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{
-    Act, Acted, CommitBatch, DeclaredKeys, DeclaredTypes, Listed, LogPart, OutboxCounts, OutboxFilter, OutboxRow, OutboxUpdate,
-    Paused, PendingDelivery, Recovered, Shown, Store, StoreError, Timer,
+    Act, Acted, CommitBatch, DeclaredKeys, DeclaredTypes, Digest, Listed, LogPart, OutboxCounts, OutboxFilter, OutboxRow,
+    OutboxUpdate, Paused, PendingDelivery, Recovered, Shown, Store, StoreError, Timer,
 };
 use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Body, Change, Epoch, Op, Schema, Transaction};
@@ -214,6 +214,15 @@ impl Store for MemoryStore {
             waiting.iter().filter(|d| d.not_before > Timestamp(0) && d.not_before <= now).cloned().collect();
         deferred.sort_by_key(|d| d.not_before);
         Ok(due::merge(fresh, deferred, limit))
+    }
+
+    fn gather(&mut self, id: &str, digest: &Digest, at: Timestamp) -> Result<Vec<OutboxRow>, StoreError> {
+        let place = self.outbox.place(id);
+        let place = place.ok_or_else(|| fatal(ORDER, format!("broken invariant: delivery {id} is not in the outbox")))?;
+        match self.failing.take() {
+            Some(error) => Err(error()),
+            None => Ok(self.outbox.gather(place, digest, at)),
+        }
     }
 
     fn next_delivery_at(&mut self) -> Result<Option<Timestamp>, StoreError> {

@@ -122,7 +122,22 @@ fn check_options(ix: usize, spec: &EffectSpec, findings: &mut Findings) -> Optio
         Some("count") => EffectMode::Count(wait),
         _ => EffectMode::Fire,
     };
+    check_digests(ix, spec, kind, mode, findings);
     Options { kind, mode, rearm }
+}
+
+/// Triggers that are over by themselves, one by one, do not go out together.
+fn check_digests(ix: usize, spec: &EffectSpec, kind: EffectKind, mode: EffectMode, findings: &mut Findings) {
+    let (what, cure) = match (kind, mode) {
+        (_, EffectMode::Ack(_) | EffectMode::Count(_)) => ("waits for an acknowledgement of each trigger", "leave `mode` out"),
+        (EffectKind::Boolean, EffectMode::Fire) => ("merges triggers of one document", "write kind = \"queue\""),
+        (EffectKind::Queue | EffectKind::Counter, EffectMode::Fire) => return,
+    };
+    for (action, _) in spec.actions.iter().enumerate().filter(|(_, action)| action.settings.contains_key("digest")) {
+        let message = format!("effect `{}` {what}, and a digest sends several as one", spec.name);
+        let place = Place::Action { effect: true, owner: ix, action, key: "digest".to_owned() };
+        findings.error(place, Problem::new(242, message).help(format!("{cure}, or leave `digest` out")));
+    }
 }
 
 /// How long after a firing the effect fires again while its condition holds, in microseconds.

@@ -77,10 +77,10 @@ fn wrong_webhook_settings_are_all_named() {
         max_body: E0504: setting `max_body`: "1 TB" is not a size like "256KiB", "1MiB" or 1048576
         ulr: E0502: unknown setting `ulr` of an action of type `webhook`
           help: did you mean `url`?
-          note: settings: after, backoff, body, deadline, delivery, format, headers, max_body, method, preset, rate, retries, secret, text, timeout, url
+          note: settings: after, backoff, body, deadline, delivery, digest, format, headers, max_body, method, preset, rate, retries, secret, text, timeout, url
         methd: E0502: unknown setting `methd` of an action of type `webhook`
           help: did you mean `method`?
-          note: settings: after, backoff, body, deadline, delivery, format, headers, max_body, method, preset, rate, retries, secret, text, timeout, url
+          note: settings: after, backoff, body, deadline, delivery, digest, format, headers, max_body, method, preset, rate, retries, secret, text, timeout, url
     "#]]
     .assert_eq(&problems(json!({
         "type": "webhook",

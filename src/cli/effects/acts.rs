@@ -105,9 +105,17 @@ fn each(at: &At<'_>, these: &These, word: &str, act: &dyn Fn(Arc<str>) -> Act, c
     let ids = if these.dead { dead_letters(at, &these.which)? } else { these.ids.iter().map(|id| id.as_str().into()).collect() };
     let mut hand = Hand::open(at.data)?;
     for id in ids {
+        if these.dead && !is_dead(at, &id)? {
+            continue; // It was in one digest with an earlier one, and went with it.
+        }
         done(at, &mut hand, (word, &id), &act(id.clone()), console)?;
     }
     Ok(Exit::Ok)
+}
+
+fn is_dead(at: &At<'_>, id: &str) -> Result<bool, Failure> {
+    let found = at.reader()?.delivery(id).map_err(unreadable)?;
+    Ok(found.is_some_and(|found| found.listed.state == OutboxState::Dead))
 }
 
 /// The ids of the dead letters that are meant now, oldest first: what dies meanwhile is not among them.

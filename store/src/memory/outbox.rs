@@ -1,11 +1,13 @@
 //! The outbox kept plainly: what each delivery and each act means, without indexes.
 
 use thalweg_formulas::Timestamp;
+use thalweg_graph::ids;
 use thalweg_graph::ports::{
-    Act, Acted, Listed, Manner, NEVER, Note, NoteKind, OutboxCounts, OutboxFilter, OutboxRow, OutboxState, OutboxUpdate, Paused,
-    PendingDelivery, Shown,
+    Act, Acted, Digest, Listed, Manner, NEVER, Note, NoteKind, OutboxCounts, OutboxFilter, OutboxRow, OutboxState, OutboxUpdate,
+    Paused, PendingDelivery, Shown,
 };
 
+use crate::sqlite::digest::window_end;
 use crate::sqlite::history::KEPT;
 use crate::sqlite::outbox::{count_of, is_over};
 
@@ -24,6 +26,8 @@ struct Delivery {
     error: String,
     ended_at: Option<Timestamp>,
     history: Vec<(Timestamp, Note)>,
+    /// The place of the first delivery of the digest that it is in.
+    digest: Option<usize>,
 }
 
 impl Delivery {
@@ -55,6 +59,10 @@ impl Delivery {
     /// What a lane is told apart by.
     fn in_lane_of(&self, other: &OutboxRow) -> bool {
         let row = &self.pending.row;
+        if (row.manner.digest.is_some(), other.manner.digest.is_some()) != (false, false) {
+            let both = row.manner.digest.is_some() && other.manner.digest.is_some();
+            return both && (&row.node, row.action) == (&other.node, other.action);
+        }
         let same = (&row.node, row.action, &row.key) == (&other.node, other.action, &other.key);
         let unordered = (row.manner.unordered, other.manner.unordered);
         same && (unordered == (false, false) || (unordered == (true, true) && row.version == other.version))
@@ -77,10 +85,64 @@ impl Outbox {
         }
         let before = self.deliveries.last().filter(|d| !is_over(d.state));
         let held = row.manner.after_previous && before.is_some_and(|d| d.is_of(row) && d.pending.row.action + 1 == row.action);
-        let not_before = if held { NEVER } else { Timestamp(0) };
+        let not_before = match &row.manner.digest {
+            Some(digest) => window_end(digest, fired_at),
+            None if held => NEVER,
+            None => Timestamp(0),
+        };
         let pending = PendingDelivery { row: row.clone(), attempts: 0, fired_at, not_before, since: fired_at, deliveries: 0 };
         let (state, history) = (OutboxState::Pending, Vec::new());
-        self.deliveries.push(Delivery { pending, state, error: String::new(), ended_at: None, history });
+        self.deliveries.push(Delivery { pending, state, error: String::new(), ended_at: None, history, digest: None });
+        if let Some(digest) = &row.manner.digest {
+            self.ripen(row, digest);
+        }
+    }
+
+    /// Who waits in a lane goes at once if they are as many as a digest may hold.
+    fn ripen(&mut self, row: &OutboxRow, digest: &Digest) {
+        let waiting = self.waiting(row, 0, digest.max);
+        if waiting.len() == digest.max as usize {
+            self.deliveries[waiting[0]].pending.not_before = Timestamp(0);
+        }
+    }
+
+    /// Pending deliveries in one lane with `row`, from a place on, that are in no digest.
+    fn waiting(&self, row: &OutboxRow, from: usize, limit: u32) -> Vec<usize> {
+        let waits = |place: &usize| {
+            let delivery = &self.deliveries[*place];
+            delivery.is_pending() && delivery.digest.is_none() && delivery.in_lane_of(row)
+        };
+        (from..self.deliveries.len()).filter(waits).take(limit as usize).collect()
+    }
+
+    /// The delivery at `place` and those that are in one digest with it.
+    fn together(&self, place: usize) -> Vec<usize> {
+        let digest = self.deliveries[place].digest;
+        (0..self.deliveries.len())
+            .filter(|other| *other == place || (digest.is_some() && self.deliveries[*other].digest == digest))
+            .collect()
+    }
+
+    pub(super) fn gather(&mut self, place: usize, digest: &Digest, at: Timestamp) -> Vec<OutboxRow> {
+        if !self.deliveries[place].is_pending() {
+            return Vec::new();
+        }
+        let first = self.deliveries[place].pending.clone();
+        if self.deliveries[place].digest.is_none() {
+            let mut bytes = 0;
+            for member in self.waiting(&first.row, place, digest.max) {
+                bytes += self.deliveries[member].pending.row.body.len() as u64;
+                if bytes > digest.bytes && member != place {
+                    break;
+                }
+                self.deliveries[member].digest = Some(place);
+                self.deliveries[member].note(at, NoteKind::Gathered, &ids::digest_id(&first.row.id, first.fired_at));
+            }
+            self.deliveries[place].pending.since = at;
+            self.ripen(&first.row, digest);
+        }
+        let row = |member: usize| OutboxRow { manner: Manner::default(), ..self.deliveries[member].pending.row.clone() };
+        self.together(place).into_iter().map(row).collect()
     }
 
     /// The first pending delivery of each lane.
@@ -114,7 +176,22 @@ impl Outbox {
         if update.restarts {
             delivery.pending.since = update.at;
         }
-        self.become_of(place, update.state, update.at);
+        self.end(place, update.state, update.at);
+    }
+
+    /// What becomes of a delivery; if it is not pending any more, nor are those that are in one digest with it.
+    fn end(&mut self, place: usize, state: OutboxState, at: Timestamp) {
+        self.become_of(place, state, at);
+        if state == OutboxState::Pending {
+            return;
+        }
+        let error = self.deliveries[place].error.clone();
+        for other in self.together(place).into_iter().filter(|other| *other != place).rev() {
+            if !is_over(self.deliveries[other].state) {
+                self.deliveries[other].error.clone_from(&error);
+                self.become_of(other, state, at);
+            }
+        }
     }
 
     fn become_of(&mut self, place: usize, state: OutboxState, at: Timestamp) {
@@ -144,7 +221,7 @@ impl Outbox {
                 Some(place) if is_over(self.deliveries[place].state) => Acted::Over(self.deliveries[place].state),
                 Some(place) => {
                     self.deliveries[place].note(at, NoteKind::Discarded, "");
-                    self.become_of(place, OutboxState::Cancelled, at);
+                    self.end(place, OutboxState::Cancelled, at);
                     Acted::Done
                 }
             },
@@ -174,7 +251,7 @@ impl Outbox {
             }
             OutboxState::Dead => {
                 self.deliveries[place].note(at, NoteKind::Late, result);
-                self.become_of(place, OutboxState::Acked, at);
+                self.end(place, OutboxState::Acked, at);
                 Acted::Late
             }
             OutboxState::Pending => {
@@ -183,7 +260,7 @@ impl Outbox {
                     let delivery = &mut self.deliveries[other];
                     if delivery.is_pending() && delivery.is_of(&row) {
                         delivery.note(at, NoteKind::Acknowledged, result);
-                        self.become_of(other, OutboxState::Acked, at);
+                        self.end(other, OutboxState::Acked, at);
                     }
                 }
                 Acted::Done
@@ -206,9 +283,14 @@ impl Outbox {
             delivery.pending.row.body = body.as_bytes().into();
         }
         delivery.note(at, NoteKind::Replayed, "");
-        (delivery.pending.attempts, delivery.pending.deliveries) = (0, 0);
-        (delivery.pending.not_before, delivery.pending.since) = (Timestamp(0), at);
-        self.become_of(place, OutboxState::Pending, at);
+        for place in self.together(place) {
+            let delivery = &mut self.deliveries[place];
+            if !is_over(delivery.state) {
+                (delivery.pending.attempts, delivery.pending.deliveries) = (0, 0);
+                (delivery.pending.not_before, delivery.pending.since) = (Timestamp(0), at);
+                self.become_of(place, OutboxState::Pending, at);
+            }
+        }
         Acted::Done
     }
 

@@ -12,9 +12,8 @@ use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{Act, Acted, Note, NoteKind, OutboxCounts, OutboxState, Paused, StoreError};
 
 use super::crc::RowCrc;
-use super::due;
-use super::history;
-use super::outbox::{self, Standing, row_crc, settle, standing, standing_at};
+use super::outbox::{self, Standing, row_crc, settle, settle_digest, standing, standing_at};
+use super::{digest, due, history};
 use crate::error::{damaged, from_sqlite};
 
 /// The outbox inside one SQLite transaction.
@@ -95,11 +94,21 @@ impl Desk<'_> {
             return Ok(Acted::Malformed);
         }
         self.note(row.seq, NoteKind::Replayed, "")?;
-        row.now.state = OutboxState::Pending;
+        self.revive(&mut row)?;
+        for mut other in digest::others(self.conn, self.path, row.seq)? {
+            if !outbox::is_over(other.now.state) {
+                self.revive(&mut other)?;
+            }
+        }
+        Ok(Acted::Done)
+    }
+
+    /// It is to be delivered, as if it had never been tried.
+    fn revive(&mut self, row: &mut Standing) -> Result<(), StoreError> {
+        let was = std::mem::replace(&mut row.now.state, OutboxState::Pending);
         (row.now.attempts, row.now.deliveries) = (0, 0);
         (row.now.not_before, row.now.since) = (Timestamp(0), self.at);
-        settle(self.conn, self.path, &mut row, was, self.at, self.counts)?;
-        Ok(Acted::Done)
+        settle(self.conn, self.path, row, was, self.at, self.counts)
     }
 
     /// Replaces the body; `false`: it was JSON, and the new one is not.
@@ -135,7 +144,7 @@ impl Desk<'_> {
     fn end(&mut self, mut row: Standing, state: OutboxState) -> Result<(), StoreError> {
         let was = row.now.state;
         row.now.state = state;
-        settle(self.conn, self.path, &mut row, was, self.at, self.counts)
+        settle_digest(self.conn, self.path, &mut row, was, self.at, self.counts)
     }
 
     fn note(&self, seq: i64, what: NoteKind, detail: &str) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 //!
 //! Format 2 added to the outbox from when retries count, unacknowledged deliveries and the time of the end, beside it histories, pauses and
 //! the count of what was coalesced, and to a timer the rule that armed it. Each row is checked as format 1 checked it before it is written anew.
+//! Format 3 added digests.
 //!
 //! Cost: the outbox is written once. Memory: one row.
 
@@ -23,6 +24,9 @@ use crate::error::{damaged, from_sqlite};
 
 /// Tables and indexes of format 1.
 pub(super) const SCHEMA_1: &str = include_str!("schema_1.sql");
+
+/// Tables and indexes of format 2.
+pub(super) const SCHEMA_2: &str = include_str!("schema_2.sql");
 
 /// What is made anew.
 const REPLACED: [&str; 7] = ["state", "outbox", "outbox_lane", "outbox_fresh", "outbox_deferred", "timers", "timers_due"];
@@ -48,6 +52,16 @@ pub(super) fn from_1(conn: &Connection, path: &Path, meta: &Meta) -> Result<(), 
     conn.execute_batch("DROP TABLE outbox_1; DROP TABLE timers_1;").map_err(failed)?;
     conn.execute_batch(&indexes.concat()).map_err(failed)?;
     state.insert(conn).map_err(failed)?;
+    conn.execute("DELETE FROM meta", []).and_then(|_| put_meta(conn, meta)).map_err(failed)?;
+    tx.commit().map_err(failed)
+}
+
+/// Brings a database of format 2, whose table definitions were checked, to this format: it had all but digests.
+pub(super) fn from_2(conn: &Connection, path: &Path, meta: &Meta) -> Result<(), StoreError> {
+    let failed = |e: rusqlite::Error| from_sqlite("bring to the newer format", path, &e);
+    let tx = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate).map_err(failed)?;
+    let added: Vec<&str> = SCHEMA.lines().filter(|line| !SCHEMA_2.lines().any(|old| old == *line)).collect();
+    conn.execute_batch(&added.concat()).map_err(failed)?;
     conn.execute("DELETE FROM meta", []).and_then(|_| put_meta(conn, meta)).map_err(failed)?;
     tx.commit().map_err(failed)
 }

@@ -5,11 +5,12 @@
 //! thread, when it has grown beyond [`WAL_PAGES`]; nothing else writes. A transaction that comes in parts is written ahead of its commit,
 //! which makes it visible ([`stage`]).
 //!
-//! Next to read: [`commit`], [`stage`], [`log`], [`outbox`], [`due`], [`acts`], [`open`].
+//! Next to read: [`commit`], [`stage`], [`log`], [`outbox`], [`due`], [`digest`], [`acts`], [`open`].
 
 pub(crate) mod acts;
 pub(crate) mod commit;
 pub(crate) mod crc;
+pub(crate) mod digest;
 pub(crate) mod due;
 pub(crate) mod history;
 pub(crate) mod log;
@@ -30,8 +31,8 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, TransactionBehavior};
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{
-    Act, Acted, CommitBatch, DeclaredKeys, DeclaredTypes, Listed, LogPart, OutboxCounts, OutboxFilter, OutboxUpdate, Paused,
-    PendingDelivery, Recovered, Shown, Store, StoreError, Timer,
+    Act, Acted, CommitBatch, DeclaredKeys, DeclaredTypes, Digest, Listed, LogPart, OutboxCounts, OutboxFilter, OutboxRow,
+    OutboxUpdate, Paused, PendingDelivery, Recovered, Shown, Store, StoreError, Timer,
 };
 use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Change, Epoch, Transaction};
@@ -306,6 +307,23 @@ impl Store for SqliteStore {
     ) -> Result<Vec<PendingDelivery>, StoreError> {
         let busy = |node: &str, action| busy(node, action) || is_paused(&self.paused, node, action);
         due::due(&self.conn, &self.dir.database(), &Ask { now, limit, in_flight, busy: &busy })
+    }
+
+    fn gather(&mut self, id: &str, digest: &Digest, at: Timestamp) -> Result<Vec<OutboxRow>, StoreError> {
+        let path = self.dir.database();
+        let leader = digest::leader(&self.conn, &path, id)?;
+        if let Some(known) = digest::known(&self.conn, &path, &leader)? {
+            return Ok(known);
+        }
+        self.settle_snapshot()?;
+        let failed = |e: rusqlite::Error| from_sqlite("write to", &path, &e);
+        let mut next = self.state.clone();
+        let tx = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(failed)?;
+        let rows = digest::gather(&self.conn, &path, leader, digest, at)?;
+        seal(&self.conn, &self.dir, &mut next)?;
+        tx.commit().map_err(failed)?;
+        self.written(next)?;
+        Ok(rows)
     }
 
     fn next_delivery_at(&mut self) -> Result<Option<Timestamp>, StoreError> {

@@ -23,7 +23,7 @@ use crate::error::{IO, MISSING, NEWER, NOT_A_STORE, damaged, fatal, from_io, fro
 /// "THLW": how `file` and SQLite know a store.
 const APPLICATION_ID: i32 = 0x5448_4c57;
 /// Raised when an older version could no longer read what is written.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 pub(super) const SCHEMA: &str = include_str!("schema.sql");
 
 /// Who this store is.
@@ -50,10 +50,14 @@ pub(super) fn open(dir: &Dir, max_bytes: Option<u64>) -> Result<(Connection, Met
     let conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
     configure(&conn, max_bytes).map_err(failed)?;
     let (format, meta) = read_meta(&conn, &path)?;
-    if format == 1 {
-        check_schema(&conn, &path, migrate::SCHEMA_1)?;
-        migrate::from_1(&conn, &path, &meta)?;
-        tracing::info!("{} was brought from format 1 to format {FORMAT}", path.display());
+    if format < FORMAT {
+        let (schema, bring): (_, fn(&Connection, &Path, &Meta) -> _) = match format {
+            1 => (migrate::SCHEMA_1, migrate::from_1),
+            _ => (migrate::SCHEMA_2, migrate::from_2),
+        };
+        check_schema(&conn, &path, schema)?;
+        bring(&conn, &path, &meta)?;
+        tracing::info!("{} was brought from format {format} to format {FORMAT}", path.display());
     }
     check_schema(&conn, &path, SCHEMA)?;
     let state = read_state(&conn, &path)?;

@@ -1,7 +1,7 @@
 //! The outbox: deliveries to make, in lanes.
 //!
 //! A lane is (node, action, key), and of an unordered rule (node, action, key, version); within it deliveries go out one after another,
-//! in the order in which they fired. So at most one pending row per lane, its **head**, can ever be due, and `head` is stored: two partial
+//! in the order in which they fired. All deliveries of an action with a digest are one lane ([`super::digest`]). So at most one pending row per lane, its **head**, can ever be due, and `head` is stored: two partial
 //! indexes over heads, one of rows that may go at once and one of rows that wait for their `not_before`, make every question cost what its
 //! answer holds, however many rows wait ([`super::due`]). A row that waits for an acknowledgement without a limit, or for the action before
 //! it, has a `not_before` that never comes ([`NEVER`]).
@@ -23,7 +23,7 @@ use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{NEVER, Note, NoteKind, OutboxCounts, OutboxRow, OutboxState, OutboxUpdate, StoreError};
 
 use super::crc::RowCrc;
-use super::history;
+use super::{digest, history};
 use crate::error::{ORDER, damaged, fatal, from_sqlite};
 
 /// What of a row changes during delivery.
@@ -102,6 +102,10 @@ fn rule_and_lane(row: &OutboxRow) -> (i64, i64) {
     hash.update((row.node.len() as u64).to_le_bytes());
     hash.update(row.node.as_bytes());
     let rule = first(hash.clone());
+    if row.manner.digest.is_some() {
+        hash.update([0xfe]); // Nor does any hold this one.
+        return (rule, first(hash));
+    }
     hash.update(row.key.as_bytes());
     if row.manner.unordered {
         hash.update([0xff]); // No key's text holds this byte.
@@ -137,10 +141,13 @@ pub(super) fn insert(
     if row.manner.after_previous && follows_pending(conn, path, seq, row)? {
         fresh.not_before = NEVER;
     }
+    if let Some(digest) = &row.manner.digest {
+        fresh.not_before = digest::window_end(digest, fired_at);
+    }
     insert_row(conn, seq, (rule, lane), row, fired_at, &fresh).map_err(failed)?;
     counts.fired += 1;
     counts.pending += 1;
-    Ok(())
+    row.manner.digest.map_or(Ok(()), |digest| digest::ripen(conn, path, lane, &digest))
 }
 
 pub(super) fn insert_row(
@@ -235,7 +242,31 @@ pub(super) fn update(conn: &Connection, path: &Path, update: &OutboxUpdate, coun
     if update.restarts {
         row.now.since = update.at;
     }
-    settle(conn, path, &mut row, was, update.at, counts)
+    settle_digest(conn, path, &mut row, was, update.at, counts)
+}
+
+/// Writes a row whose state was `was`. If it is not pending any more, nor are those that are in one digest with it.
+pub(super) fn settle_digest(
+    conn: &Connection,
+    path: &Path,
+    row: &mut Standing,
+    was: OutboxState,
+    at: Timestamp,
+    counts: &mut OutboxCounts,
+) -> Result<(), StoreError> {
+    settle(conn, path, row, was, at, counts)?;
+    if row.now.state == OutboxState::Pending {
+        return Ok(());
+    }
+    for mut other in digest::others(conn, path, row.seq)? {
+        let was = other.now.state;
+        if !is_over(was) {
+            other.now.state = row.now.state;
+            other.now.error.clone_from(&row.now.error);
+            settle(conn, path, &mut other, was, at, counts)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a row whose state was `was`, with everything that follows from its new state.
@@ -256,7 +287,7 @@ pub(super) fn settle(
     if is_over(row.now.state) { release_next(conn, path, row.seq) } else { Ok(()) }
 }
 
-fn write(conn: &Connection, seq: i64, now: &Mutable) -> rusqlite::Result<()> {
+pub(super) fn write(conn: &Connection, seq: i64, now: &Mutable) -> rusqlite::Result<()> {
     let sql = "UPDATE outbox SET head = ?2, state = ?3, attempts = ?4, not_before = ?5, error = ?6, since = ?7, deliveries = ?8, \
                ended_at = ?9, state_crc = ?10 WHERE seq = ?1";
     conn.prepare_cached(sql)?.execute(params![

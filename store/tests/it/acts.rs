@@ -5,7 +5,7 @@ use std::path::Path;
 use expect_test::expect;
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{
-    Act, Acted, CommitBatch, Manner, NEVER, Note, NoteKind, OutboxFilter, OutboxRow, OutboxState, OutboxUpdate, Store,
+    Act, Acted, CommitBatch, Digest, Manner, NEVER, Note, NoteKind, OutboxFilter, OutboxRow, OutboxState, OutboxUpdate, Store,
 };
 use thalweg_store::{MemoryStore, OutboxReader};
 
@@ -233,4 +233,71 @@ fn sto_12_a_directory_of_format_1_is_brought_to_this_one_with_all_that_is_in_it(
         assert_eq!((dead.listed.state, dead.listed.ended_at), (OutboxState::Dead, None));
         assert_eq!(dead.listed.error, "E0510: the receiver answered 400 Bad Request");
     }
+}
+
+/// What fires in one window goes out as one, whatever the keys; what comes later, or does not fit any more, in the next.
+#[test]
+fn sto_14_a_digest_is_the_same_at_every_attempt_and_ends_as_one() {
+    let digest = Digest { every_us: 60_000_000, max: 3, bytes: 1_000 };
+    let row = |n: u64| OutboxRow {
+        manner: Manner { digest: Some(digest), ..Manner::default() },
+        ..delivery(&format!("d{n}"), n, &n.to_string())
+    };
+    on_each_store(|s| {
+        let ids = |rows: Vec<OutboxRow>| rows.iter().map(|row| row.id.to_string()).collect::<Vec<_>>().join(" ");
+        s.commit(&CommitBatch { outbox: vec![row(1), row(2)], ..batch(1, 2) }).unwrap();
+        let fired = s.delivery("d1").unwrap().unwrap().listed.fired_at.0 / 1_000_000;
+        assert_eq!(due(s, fired + 59, 9), [""; 0], "its window has not ended");
+        assert_eq!(due(s, fired + 60, 9), ["d1"]);
+        assert_eq!(ids(s.gather("d1", &digest, AT).unwrap()), "d1 d2");
+        s.commit(&CommitBatch { outbox: vec![row(3), row(4), row(5)], ..batch(3, 5) }).unwrap();
+        assert_eq!(ids(s.gather("d1", &digest, AT).unwrap()), "d1 d2", "who is in it stays");
+        assert_eq!(due(s, fired + 600, 9), ["d1"], "the next one waits for it");
+
+        s.update_outbox(&[outcome("d1", OutboxState::Dead, 3, 0)]).unwrap();
+        assert_eq!((state_of(s, "d1"), state_of(s, "d2")), (OutboxState::Dead, OutboxState::Dead));
+        assert_eq!(due(s, 0, 9), ["d3"], "three are as many as one may hold: they wait no longer");
+        assert_eq!(s.act(&retry("d2"), AT).unwrap(), Acted::Done);
+        assert_eq!(due(s, 0, 9), ["d1"], "all of it is delivered again, and first");
+        s.update_outbox(&[outcome("d1", OutboxState::Acked, 1, 0)]).unwrap();
+        s.commit(&CommitBatch { outbox: vec![row(6), row(7), row(8)], ..batch(6, 8) }).unwrap();
+        assert_eq!(ids(s.gather("d3", &digest, AT).unwrap()), "d3 d4 d5");
+        assert_eq!(s.act(&discard("d5"), AT).unwrap(), Acted::Done);
+        let counts = s.outbox_counts().unwrap();
+        assert_eq!((counts.fired, counts.acked, counts.cancelled, counts.pending), (8, 2, 3, 3));
+        assert_eq!(due(s, 0, 9), ["d6"], "three waited behind it");
+        assert_eq!(story(s, "d2"), "gathered replayed");
+        let mut digest_of = |id: &str| s.delivery(id).unwrap().unwrap().history[0].1.detail.clone();
+        assert_eq!((digest_of("d1"), digest_of("d1").len()), (digest_of("d2"), 26));
+    });
+}
+
+#[test]
+fn sto_14_a_backlog_goes_out_digest_by_digest_without_waiting() {
+    let digest = Digest { every_us: 3_600_000_000, max: 5, bytes: 1_000 };
+    on_each_store(|s| {
+        let manner = Manner { digest: Some(digest), ..Manner::default() };
+        let outbox = (1..=18).map(|n| OutboxRow { manner, ..delivery(&format!("d{n}"), n, &n.to_string()) }).collect();
+        s.commit(&CommitBatch { outbox, ..batch(1, 18) }).unwrap();
+        for first in ["d1", "d6", "d11"] {
+            assert_eq!(due(s, 0, 9), [first]);
+            assert_eq!(s.gather(first, &digest, AT).unwrap().len(), 5);
+            s.update_outbox(&[outcome(first, OutboxState::Acked, 1, 0)]).unwrap();
+        }
+        assert_eq!(due(s, 0, 9), [""; 0], "three wait for the end of their window");
+    });
+}
+
+#[test]
+fn sto_12_a_directory_of_format_2_is_brought_to_this_one() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/format-2"), dir.path());
+    for _ in 0..2 {
+        let mut store = open(dir.path());
+        let counts = store.outbox_counts().unwrap();
+        assert_eq!((store.recovered().epoch, counts.fired, counts.acked, counts.pending), (3, 5, 3, 2));
+        let all = OutboxFilter { node: None, key: None, state: None, after: 0, limit: 9 };
+        assert_eq!(store.deliveries(&all).unwrap().len(), 5);
+    }
+    OutboxReader::open(dir.path()).unwrap().verify().unwrap();
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{
-    Act, Acted, CommitBatch, Manner, Note, NoteKind, OutboxFilter, OutboxRow, OutboxState, OutboxUpdate, Store,
+    Act, CommitBatch, Digest, Manner, Note, NoteKind, OutboxFilter, OutboxRow, OutboxState, OutboxUpdate, Store,
 };
 use thalweg_graph::state::EngineState;
 use thalweg_store::MemoryStore;
@@ -17,6 +17,8 @@ enum Step {
     /// Deliveries, new states, seconds, whether they are delivered and not acknowledged.
     Update(Vec<(Id, OutboxState, i64, bool)>),
     Act(Asked),
+    /// A digest, and the second at which it is asked for.
+    Gather(Id, i64),
     Arm(u8),
     Disarm(u8),
     Snapshot(u64),
@@ -47,10 +49,21 @@ impl Trigger {
         (0..1 + u32::from(number) % 3).map(move |action| OutboxRow {
             action,
             version: 2 * u64::from(number) + 1,
-            manner: Manner { coalesces: of(1), unordered: of(2), after_previous: of(3) && action > 0 },
+            manner: Manner {
+                coalesces: of(1),
+                unordered: of(2),
+                after_previous: of(3) && action > 0,
+                digest: (of(4) || (of(0) && number >= 10)).then(|| digest_of(action)),
+            },
             ..delivery(&name_of((number, action)), epoch, &key.to_string())
         })
     }
+}
+
+/// By number, and with the second action by bytes: a body has 13 or 14 of them.
+fn digest_of(action: u32) -> Digest {
+    let (max, bytes) = if action == 1 { (4, 30) } else { (3, 1_000) };
+    Digest { every_us: 2_000_000, max, bytes }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +114,7 @@ fn arb_step() -> impl Strategy<Value = Step> {
         4 => (0u64..4, prop::collection::vec(trigger, 0..6)).prop_map(|(n, rows)| Step::Commit(n, rows)),
         4 => prop::collection::vec((id(), state, 0i64..5, any::<bool>()).prop_map(|(a, b, c, d)| (a, b, c, d)), 0..4).prop_map(Step::Update),
         5 => asked.prop_map(Step::Act),
+        3 => (id(), 0i64..5).prop_map(|(id, at)| Step::Gather(id, at)),
         1 => (0u8..6).prop_map(Step::Arm),
         1 => (0u8..6).prop_map(Step::Disarm),
         1 => (0u64..5).prop_map(Step::Snapshot),
@@ -124,7 +138,7 @@ fn batch_of(store: &dyn Store, step: &Step) -> CommitBatch {
     }
 }
 
-fn take(store: &mut dyn Store, step: &Step) -> Result<Option<Acted>, String> {
+fn take(store: &mut dyn Store, step: &Step) -> Result<String, String> {
     let done = match step {
         Step::Update(updates) => {
             let note = Note { what: NoteKind::Failed, took_us: 7, detail: "503".into() };
@@ -137,13 +151,19 @@ fn take(store: &mut dyn Store, step: &Step) -> Result<Option<Acted>, String> {
             let updates: Vec<_> = updates.iter().map(update).collect();
             store.update_outbox(&updates)
         }
-        Step::Act(asked) => return store.act(&asked.act(), Timestamp(77)).map(Some).map_err(|e| e.to_string()),
+        Step::Act(asked) => {
+            return store.act(&asked.act(), Timestamp(77)).map(|acted| format!("{acted:?}")).map_err(|e| e.to_string());
+        }
+        Step::Gather(id, at) => {
+            let rows = store.gather(&name_of(*id), &digest_of(id.1), Timestamp(at * 1_000_000));
+            return rows.map(|rows| format!("{rows:?}")).map_err(|e| e.to_string());
+        }
         Step::Snapshot(back) => {
             store.snapshot(&EngineState { epoch: store.recovered().epoch.saturating_sub(*back), ..EngineState::default() })
         }
         step => store.commit(&batch_of(store, step)),
     };
-    done.map(|()| None).map_err(|e| e.to_string())
+    done.map(|()| String::new()).map_err(|e| e.to_string())
 }
 
 /// Every answer that a store gives, as text.

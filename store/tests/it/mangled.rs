@@ -104,9 +104,9 @@ fn sto_07_a_file_that_is_not_the_store_is_refused() {
     );
     check(
         "newer",
-        &|dir| with_sql(dir, "UPDATE meta SET format = 3"),
+        &|dir| with_sql(dir, "UPDATE meta SET format = 4"),
         expect![
-            "E0603: <dir>/thalweg.db has format 3, and this version reads up to 2; use the version that wrote it, or a newer one"
+            "E0603: <dir>/thalweg.db has format 4, and this version reads up to 3; use the version that wrote it, or a newer one"
         ],
     );
     check(

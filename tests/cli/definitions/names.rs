@@ -243,7 +243,7 @@ a = { to = "Order", key = ["x", "y"] }
                |                                      ^^^^^^^^^^^^^^^^^^^^^
                |
                = help: did you mean `url`?
-               = note: settings: after, backoff, body, deadline, delivery, format, headers, max_body, method, preset, rate, retries, secret, text, timeout, url
+               = note: settings: after, backoff, body, deadline, delivery, digest, format, headers, max_body, method, preset, rate, retries, secret, text, timeout, url
 
             t.toml: 2 errors
             === a payload

@@ -114,6 +114,23 @@ fn options_that_do_not_exist_are_refused() {
 }
 
 #[test]
+fn a_digest_is_of_triggers_that_are_delivered_one_by_one() {
+    let actions = json!([{ "type": "log" }, { "type": "webhook", "digest": { "every": "1h" } }]);
+    check(
+        json!({ "effects": [
+            { "name": "a", "on": "Order", "when": "x > 1", "mode": "ack", "actions": actions },
+            { "name": "b", "on": "Order", "when": "x > 1", "kind": "boolean", "actions": actions },
+            { "name": "c", "on": "Order", "when": "x > 1", "kind": "counter", "actions": actions } ] }),
+        expect![[r#"
+            error effect[0].actions[1].digest: E0242: effect `a` waits for an acknowledgement of each trigger, and a digest sends several as one
+              help: leave `mode` out, or leave `digest` out
+            error effect[1].actions[1].digest: E0242: effect `b` merges triggers of one document, and a digest sends several as one
+              help: write kind = "queue", or leave `digest` out
+        "#]],
+    );
+}
+
+#[test]
 fn an_action_has_a_type_that_exists() {
     check(
         json!({ "effects": [{ "name": "a", "on": "Order", "when": "x > 1",

@@ -1,0 +1,109 @@
+//! Digests: what fires in one window goes out as one, with one id and the same bytes, whatever dies meanwhile.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+
+use serde_json::Value as Json;
+use thalweg_graph::ports::{OutboxFilter, OutboxState, Store};
+use thalweg_sinks::receiver::{Behaviour, Receiver};
+use thalweg_store::OutboxReader;
+
+use super::harness::{Home, receiver, until};
+
+/// Orders from a file of lines; those above 100 are told, five at a time.
+fn home(receiver: &Receiver, settings: &str) -> Home {
+    Home::new(&format!(
+        "[egress]\nallow = [\"127.0.0.0/8\"]\n[[source]]\nname = \"shop\"\nkind = \"jsonl\"\npath = \"orders.jsonl\"\n[[table]]\nname = \"Order\"\nkey = [\"id\"]\n\
+         [[effect]]\nname = \"big\"\non = \"Order\"\nwhen = \"amount > 100\"\npayload = [\"id\"]\n\
+         actions = [{{ type = \"webhook\", url = \"{}\", secret = \"${{HOOK_SECRET}}\", backoff = \"20ms..50ms\", {settings} }}]\n",
+        receiver.url()
+    ))
+}
+
+/// Adds orders that come now, so that no window has ended.
+fn order(home: &Home, ids: std::ops::RangeInclusive<u32>) {
+    let now = jiff::Timestamp::now();
+    let line = |id| {
+        format!(
+            "{{\"tx\":\"t{id}\",\"at\":\"{now}\",\"changes\":[{{\"table\":\"Order\",\"op\":\"upsert\",\"after\":{{\"id\":{id},\"amount\":150}}}}]}}\n"
+        )
+    };
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(home.path("orders.jsonl")).unwrap();
+    file.write_all(ids.map(line).collect::<String>().as_bytes()).unwrap();
+}
+
+/// The orders in the last body that came.
+fn last_orders(receiver: &Receiver) -> Vec<u64> {
+    let all: Vec<Json> = serde_json::from_slice(&receiver.last().1).unwrap();
+    all.iter().map(|event| event["data"]["id"].as_u64().unwrap()).collect()
+}
+
+/// The ids of digests that the store knows of, and how many deliveries are in none.
+fn digests(home: &Home) -> (BTreeSet<String>, usize) {
+    let mut store = home.store();
+    let all = OutboxFilter { node: None, key: None, state: None, after: 0, limit: 99 };
+    let (mut ids, mut alone) = (BTreeSet::new(), 0);
+    for listed in store.deliveries(&all).unwrap() {
+        let shown = store.delivery(&listed.id).unwrap().unwrap();
+        match shown.history.iter().find(|(_, note)| note.what.name() == "gathered") {
+            Some((_, note)) => drop(ids.insert(note.detail.clone())),
+            None => alone += 1,
+        }
+    }
+    (ids, alone)
+}
+
+#[test]
+fn p3_a_digest_has_one_id_and_the_same_bytes_whenever_the_process_is_killed() {
+    let receiver = receiver();
+    receiver.behave(Behaviour::status(503));
+    let home = home(&receiver, "digest = { every = \"1h\", max = 5 }");
+    order(&home, 1..=12);
+    for kill in 1..=6u32 {
+        let (daemon, before) = (home.start(), receiver.totals().requests);
+        until("an attempt", || receiver.totals().requests > before);
+        let ended = daemon.kill9();
+        assert_eq!(ended.status.signal(), Some(9), "start {kill} ended by itself:\n{}", ended.said);
+        assert_eq!(last_orders(&receiver), [1, 2, 3, 4, 5]);
+        // What fires while a digest is tried is not in it.
+        order(&home, 12 + kill..=12 + kill);
+    }
+    receiver.behave(Behaviour::Accept);
+    let daemon = home.start();
+    until("three digests", || receiver.totals().accepted_distinct == 3);
+    let (head, _) = receiver.last();
+    assert!(head.to_lowercase().contains("content-type: application/cloudevents-batch+json"), "{head}");
+    assert_eq!(last_orders(&receiver), [11, 12, 13, 14, 15]);
+    daemon.stop().well();
+
+    assert_eq!((receiver.totals().accepted, receiver.totals().contradictions), (3, 0));
+    let counts = home.counts();
+    assert_eq!((counts.fired, counts.acked, counts.pending), (18, 15, 3), "three wait for the end of their window");
+    let sent: BTreeSet<String> = receiver.received().into_keys().collect();
+    assert_eq!(digests(&home), (sent, 3));
+}
+
+#[test]
+fn a_window_ends_by_itself_and_what_is_refused_is_replayed() {
+    let receiver = receiver();
+    receiver.behave(Behaviour::status(422));
+    let home = home(&receiver, "digest = { every = \"200ms\" }, retries = 0");
+    order(&home, 1..=3);
+    let daemon = home.start();
+    let listed = |state| {
+        let reader = OutboxReader::open(&home.path(".thalweg")).unwrap();
+        reader.deliveries(&OutboxFilter { node: None, key: None, state: Some(state), after: 0, limit: 99 }).unwrap()
+    };
+    let exists = || home.path(".thalweg/thalweg.db").exists();
+    until("three dead letters", || exists() && listed(OutboxState::Dead).len() == 3);
+    for dead in listed(OutboxState::Dead) {
+        assert_eq!(dead.error, "E0510: the receiver answered 422 Unprocessable Entity");
+    }
+    receiver.behave(Behaviour::Accept);
+    assert!(home.command(&["effects", "retry", "--dead"]).status().unwrap().success());
+    until("all of them", || listed(OutboxState::Acked).len() == 3);
+    daemon.stop().well();
+    assert_eq!(receiver.totals().contradictions, 0);
+    assert_eq!(home.counts().acked, 3);
+}
