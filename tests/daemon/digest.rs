@@ -107,3 +107,38 @@ fn a_window_ends_by_itself_and_what_is_refused_is_replayed() {
     assert_eq!(receiver.totals().contradictions, 0);
     assert_eq!(home.counts().acked, 3);
 }
+
+/// A dry run takes nothing of the daemon beside it, and what it shows is what the next run adds.
+#[test]
+fn a_dry_run_beside_the_daemon_delivers_nothing_and_needs_no_address() {
+    let receiver = receiver();
+    let home = home(&receiver, "digest = { every = \"1h\", max = 5 }");
+    order(&home, 1..=3);
+    let daemon = home.start();
+    let pending = || {
+        let reader = OutboxReader::open(&home.path(".thalweg")).ok()?;
+        Some(reader.counts().ok()?.pending)
+    };
+    until("three that wait", || pending() == Some(3));
+    // The address is somebody else's: a run would not start.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = std::fs::read_to_string(home.path("thalweg.toml")).unwrap();
+    home.configure(&format!("{config}[http]\nlisten = \"{}\"\n", taken.local_addr().unwrap()));
+    let shown = || {
+        let output = home.command(&["run", "thalweg.toml", "--dry-run", "--until-idle", "0.3"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let body = |line: &str| serde_json::from_str::<Json>(line).unwrap()["body"].clone();
+        lines.lines().map(body).collect::<Vec<_>>()
+    };
+    assert_eq!((shown(), pending()), (Vec::new(), Some(3)), "the daemon has read all there is");
+    daemon.stop().well();
+    order(&home, 4..=5);
+    let dry = shown();
+    assert_eq!((dry.len(), pending(), receiver.totals().requests), (2, Some(3), 0));
+
+    home.configure(&config);
+    home.run_until_idle("0.5").well();
+    let sent: Vec<Json> = serde_json::from_slice(&receiver.last().1).unwrap();
+    assert_eq!((last_orders(&receiver), &sent[3..]), (vec![1, 2, 3, 4, 5], &dry[..]));
+}

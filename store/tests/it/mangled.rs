@@ -5,9 +5,10 @@ use std::path::Path;
 
 use expect_test::{Expect, expect};
 use rusqlite::Connection;
-use thalweg_graph::ports::{CommitBatch, OutboxState, Store, StoreError};
+use thalweg_formulas::Timestamp;
+use thalweg_graph::ports::{CommitBatch, Digest, Manner, OutboxRow, OutboxState, Store, StoreError};
 use thalweg_graph::state::EngineState;
-use thalweg_store::{LogRetention, SqliteStore, StoreConfig};
+use thalweg_store::{LogRetention, OutboxReader, SqliteStore, StoreConfig};
 
 use crate::support::*;
 
@@ -31,7 +32,7 @@ fn fixture(config: StoreConfig) -> tempfile::TempDir {
 fn use_it(dir: &Path) -> Result<String, StoreError> {
     let mut store = SqliteStore::open(dir, StoreConfig::default())?;
     let rows = try_rows_after(&mut store, true)?;
-    let due = store.due_deliveries(thalweg_formulas::Timestamp(0), 9, &|_| false)?;
+    let due = store.due_deliveries(Timestamp(0), 9, &|_| false)?;
     let (counts, timers) = (store.outbox_counts()?, store.timers()?);
     Ok(format!("{:?} {rows:?} {due:?} {counts:?} {timers:?} {}", store.recovered(), store.instance_secret()))
 }
@@ -457,5 +458,28 @@ fn sto_09_a_directory_that_is_moved_removed_or_replaced_stops_the_process_that_r
         let mut store = SqliteStore::open(&at(dir.path()), StoreConfig::default()).unwrap();
         assert_eq!((store.recovered().epoch, store.outbox_counts().unwrap().pending), (3, 1), "{name}");
         store.commit(&batch(4, 6)).unwrap();
+    }
+}
+
+#[test]
+fn sto_06_a_digest_that_says_otherwise_is_found() {
+    let digest = Digest { every_us: 0, max: 2, bytes: 1_000 };
+    let manner = Manner { digest: Some(digest), ..Manner::default() };
+    let row = |n: u64| OutboxRow { manner, ..delivery(&format!("d{n}"), n, "k") };
+    for (sql, found) in [
+        ("UPDATE outbox_digest SET leader = 3 WHERE seq = 2", "2"),
+        ("INSERT INTO outbox_digest SELECT 3, leader, crc FROM outbox_digest WHERE seq = 2", "3"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = open(dir.path());
+        store.commit(&CommitBatch { outbox: vec![row(1), row(2), row(3)], ..batch(1, 3) }).unwrap();
+        store.gather("d1", &digest, Timestamp(1)).unwrap();
+        OutboxReader::open(dir.path()).unwrap().verify().unwrap();
+        drop(store);
+        with_sql(dir.path(), sql);
+        let error = OutboxReader::open(dir.path()).unwrap().verify().unwrap_err().to_string();
+        let error = error.replace(&dir.path().display().to_string(), "<dir>");
+        let cure = "keep the files as they are and restore a backup of the directory";
+        assert_eq!(error, format!("E0605: <dir>/thalweg.db is damaged: the digest of delivery number {found}; {cure}"));
     }
 }
