@@ -22,6 +22,12 @@ use super::outbox::{Standing, standing, standing_at, write};
 use super::{due, history};
 use crate::error::{ORDER, damaged, fatal, from_sqlite};
 
+const WAITING: &str = "SELECT seq FROM outbox o INDEXED BY outbox_lane WHERE lane = ?1 AND state = 'pending' AND seq >= ?2 \
+                       AND NOT EXISTS (SELECT 1 FROM outbox_digest d WHERE d.seq = o.seq) ORDER BY seq LIMIT ?3";
+
+const TOGETHER: &str = "SELECT seq, leader, crc FROM outbox_digest \
+                        WHERE leader = (SELECT leader FROM outbox_digest WHERE seq = ?1) ORDER BY seq";
+
 /// When a row that fired at this time goes out, if no more come.
 pub(crate) fn window_end(digest: &Digest, fired_at: Timestamp) -> Timestamp {
     Timestamp(fired_at.0.saturating_add(digest.every_us).max(0))
@@ -29,10 +35,8 @@ pub(crate) fn window_end(digest: &Digest, fired_at: Timestamp) -> Timestamp {
 
 /// Rows of a lane from a place on that are pending and in no digest.
 fn waiting(conn: &Connection, path: &Path, lane: i64, from: i64, limit: u32) -> Result<Vec<i64>, StoreError> {
-    let sql = "SELECT seq FROM outbox o INDEXED BY outbox_lane WHERE lane = ?1 AND state = 'pending' AND seq >= ?2 \
-               AND NOT EXISTS (SELECT 1 FROM outbox_digest d WHERE d.seq = o.seq) ORDER BY seq LIMIT ?3";
     let found = conn
-        .prepare_cached(sql)
+        .prepare_cached(WAITING)
         .and_then(|mut q| q.query_map(params![lane, from, limit], |row| row.get(0))?.collect::<Result<Vec<_>, _>>());
     found.map_err(|e| from_sqlite("read", path, &e))
 }
@@ -112,9 +116,7 @@ fn seal(
 
 /// The places of all rows of the digest that `seq` is in, in order; none if it is in none.
 pub(super) fn of(conn: &Connection, path: &Path, seq: i64) -> Result<Vec<i64>, StoreError> {
-    let sql = "SELECT seq, leader, crc FROM outbox_digest \
-               WHERE leader = (SELECT leader FROM outbox_digest WHERE seq = ?1) ORDER BY seq";
-    let found = conn.prepare_cached(sql).and_then(|mut q| {
+    let found = conn.prepare_cached(TOGETHER).and_then(|mut q| {
         let rows = q.query_map([seq], |row| {
             let (seq, leader): (i64, i64) = (row.get(0)?, row.get(1)?);
             Ok((seq, row.get::<_, i64>(2)? == crc(seq, leader)))
@@ -162,4 +164,33 @@ fn there(found: Option<Standing>, path: &Path, seq: i64) -> Result<Standing, Sto
 fn whole(conn: &Connection, path: &Path, seq: i64) -> Result<due::Whole, StoreError> {
     let found = due::load(conn, seq).map_err(|e| from_sqlite("read", path, &e))?;
     found.ok_or_else(|| damaged(path, format!("delivery number {seq}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    /// Every settled delivery asks who is with it, and every firing who waits: a scan would make each cost what the store holds.
+    #[test]
+    fn who_waits_and_who_is_together_is_read_from_an_index() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(include_str!("schema.sql")).unwrap();
+        let plan = |sql: &str| {
+            let mut query = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let params = rusqlite::params_from_iter((0..query.parameter_count()).map(|_| 0));
+            let steps = query.query_map(params, |row| row.get(3)).unwrap();
+            steps.collect::<Result<Vec<String>, _>>().unwrap().join("\n")
+        };
+        expect![[r#"
+            SEARCH o USING COVERING INDEX outbox_lane (lane=? AND seq>?)
+            CORRELATED SCALAR SUBQUERY 1
+            SEARCH d USING INTEGER PRIMARY KEY (rowid=?)
+            SEARCH outbox_digest USING INDEX outbox_digests (leader=?)
+            SCALAR SUBQUERY 1
+            SEARCH outbox_digest USING INTEGER PRIMARY KEY (rowid=?)
+        "#]]
+        .assert_eq(&format!("{}\n{}\n", plan(WAITING), plan(TOGETHER)));
+    }
 }
