@@ -10,6 +10,7 @@ use thalweg_graph::plan::TableId;
 use thalweg_graph::transaction::Body;
 use thalweg_graph::{Epoch, Outcome, Plan, Transaction};
 
+use crate::edges::endings::{self, SessionTarget};
 use crate::edges::lookup::Seen;
 use crate::edges::mail::{Ask, AskKind, Given, Link, Meet, Note, NoteKind, Parcel, ParcelKind, Referrer, Stand};
 use crate::edges::members::{self, MemberTarget};
@@ -134,10 +135,14 @@ pub struct Context {
     pub lookups: Vec<LookupTarget>,
     /// By membership edge, then by join edge.
     pub members: Vec<MemberTarget>,
-    /// By session edge: the region and the slot that are told.
-    pub sessions: Vec<(u32, u32)>,
+    /// By session edge.
+    pub sessions: Vec<SessionTarget>,
     /// By session edge.
     pub visits: Vec<Vec<Visit>>,
+    /// By session edge: greater times, and since when.
+    pub session_moves: Vec<Vec<(Epoch, i64)>>,
+    /// By watermark: the session edges that end by it.
+    pub ending_sessions: Vec<Vec<u32>>,
     /// By watermark: the home regions of the tables that end by it.
     pub gates: Vec<Vec<u32>>,
     /// By watermark: the greatest time that this worker has told, or that a restart has brought.
@@ -226,7 +231,9 @@ impl Context {
             moves: vec![Vec::new(); plan.regions.len()],
             latecomers: vec![Vec::new(); plan.regions.len()],
             last_live: 0,
-            sessions: plan.sessions.iter().map(|edge| (edge.into.0, edge.slot.0)).collect(),
+            sessions: endings::targets(plan),
+            session_moves: vec![Vec::new(); plan.sessions.len()],
+            ending_sessions: endings::by_watermark(plan),
             visits: vec![Vec::new(); plan.sessions.len()],
             mappings: Vec::new(),
             key_names: plan.tables.iter().map(declared_key).collect(),
@@ -362,6 +369,8 @@ impl Context {
 
     fn advanced(&mut self, epoch: Epoch, watermark: u32, at: i64) {
         self.gates[watermark as usize].iter().for_each(|region| self.moves[*region as usize].push((epoch, at)));
+        let edges = &self.ending_sessions[watermark as usize];
+        edges.iter().for_each(|edge| self.session_moves[*edge as usize].push((epoch, at)));
     }
 
     /// The last epoch up to this one that is no fill.
@@ -389,8 +398,13 @@ impl Context {
             }
             ParcelKind::Member(edge, key, comes) => self.membership(epoch, edge, &key, KeyHash::of(&key), comes),
             ParcelKind::Advance(watermark, at) => self.advanced(epoch, watermark, at),
-            ParcelKind::Visit(edge, key, at, row, comes) => self.visits[edge as usize].push(Visit { epoch, key, at, row, comes }),
-            ParcelKind::InSession(edge, row, start) => self.in_session(epoch, edge, Referrer::new(self.me, row), start),
+            ParcelKind::Visit(edge, key, at, row, comes, missed) => {
+                self.visits[edge as usize].push(Visit { epoch, key, at, row, comes, missed });
+            }
+            ParcelKind::InSession(edge, row, told) => self.in_session(epoch, edge, Referrer::new(self.me, row), told),
+            ParcelKind::Close(edge, document, is_over) => {
+                self.closed(epoch, edge, &document, KeyHash::of(&document), is_over);
+            }
             ParcelKind::Meet(join, key, is_right, row, what) => {
                 self.met(join, &key, KeyHash::of(&key), Meet { epoch, key: 0, is_right, row, what });
             }

@@ -13,6 +13,7 @@ use thalweg_graph::outcome::Key;
 use thalweg_graph::plan::ClosingKind;
 use thalweg_graph::state::EngineState;
 
+use crate::edges::endings;
 use crate::memory::condition_name;
 use crate::region::closing::{frozen_name, kept_name};
 
@@ -44,7 +45,7 @@ fn keys(plan: &Plan) -> HashMap<Arc<str>, Vec<Type>> {
         let key = table.key.iter().flatten().map(|column| table.columns[column.0 as usize].ty.clone()).collect::<Vec<_>>();
         kinds.map(|kind| (kept_name(kind, &table.name), key.clone()))
     };
-    plan.tables.iter().filter(|table| table.is_derived()).flat_map(of).collect()
+    plan.tables.iter().filter(|table| table.is_derived()).flat_map(of).chain(endings::exported(plan)).collect()
 }
 
 fn holds_key(types: &[Type], key: &Key) -> bool {

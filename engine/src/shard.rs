@@ -102,7 +102,8 @@ impl Shard {
         let lookups = plan.lookups.iter().map(|lookup| (lookup.level, LookupIndex::new(kinds_looked_up(&plan, lookup))));
         let lookups: Vec<_> = lookups.collect();
         let joins: Vec<_> = plan.joins.iter().map(|join| (join.level, PairIndex::new(join))).collect();
-        let sessions: Vec<(u32, Sessions)> = plan.sessions.iter().map(|edge| (edge.level, Sessions::new(edge.gap))).collect();
+        let sessions = plan.sessions.iter().enumerate().map(|(at, edge)| (edge.level, Sessions::new(&plan, at)));
+        let sessions: Vec<(u32, Sessions)> = sessions.collect();
         let nearest: Vec<_> = plan.nearest.iter().map(|edge| (edge.level, NearestIndex::default())).collect();
         let closures = plan.memberships.iter().filter_map(|edge| edge.closure);
         let closures: Vec<_> = closures.map(|level| (level, PathIndex::default())).collect();
@@ -144,6 +145,7 @@ impl Shard {
         if ingress.thaw {
             self.context.restoring = false;
             self.regions.iter_mut().for_each(|region| region.thaw(self.context.batch.first, &mut self.context));
+            self.sessions.iter_mut().for_each(|(_, sessions)| sessions.end_restart());
         }
         if !std::mem::replace(&mut self.started, true) {
             self.bear_global_document(self.context.batch.first);
@@ -258,7 +260,7 @@ impl Shard {
         for (at, (_, sessions)) in self.sessions.iter_mut().enumerate().filter(|(_, (of, _))| *of == level) {
             let mut visits = std::mem::take(&mut self.context.visits[at]);
             let used = visits.len();
-            sessions.run(&mut visits, |epoch, row, start| self.context.in_session(epoch, at as u32, row, start));
+            sessions.run(&mut visits, &mut self.context);
             spare(&mut visits, used);
             self.context.visits[at] = visits;
         }
@@ -335,6 +337,7 @@ impl Shard {
         state.held.into_iter().for_each(|(name, key, value)| self.context.memory.remember_held(name, key, value));
         state.triggers.into_iter().for_each(|(name, key, count)| self.context.triggers.import(&name, key, count));
         self.regions.iter_mut().for_each(|region| region.import_gate(&mut self.context));
+        self.sessions.iter_mut().for_each(|(_, sessions)| sessions.import(&mut self.context));
     }
 
     /// Takes over from the shard of the plan before what both plans have, and computes what rows alone can tell of the rest.
@@ -409,6 +412,7 @@ impl Shard {
     /// What rows cannot rebuild, in no order.
     pub fn export(&self, state: &mut EngineState) {
         self.regions.iter().for_each(|region| region.export(&self.context, state));
+        self.sessions.iter().for_each(|(_, sessions)| sessions.export(&self.context, state));
         state.triggers.extend(self.context.triggers.export());
     }
 

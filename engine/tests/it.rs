@@ -17,6 +17,8 @@ mod clocks;
 mod cost;
 #[path = "it/derived.rs"]
 mod derived;
+#[path = "it/endings.rs"]
+mod endings;
 #[path = "it/fills.rs"]
 mod fills;
 #[path = "it/first_path.rs"]

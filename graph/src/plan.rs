@@ -691,6 +691,22 @@ pub struct Session {
     pub into: RegionId,
     /// The slot there.
     pub slot: SlotId,
+    /// The sessions end for good.
+    pub ending: Option<SessionEnding>,
+}
+
+/// How sessions end for good: a session is final once the watermark has passed the time of its last row by more than the gap. From then on it neither grows,
+/// merges nor splits. A row that comes within the gap of it is late, and so is one that would be in a session that was over before its epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionEnding {
+    /// Position in [`Plan::watermarks`].
+    pub watermark: u32,
+    /// Rows are told their session from the first on; else once it is over.
+    pub early: bool,
+    /// The slot of `into` that tells late rows when the session starts for which they came too late.
+    pub late: SlotId,
+    /// The edges of the derived tables whose documents are the sessions.
+    pub closes: Vec<MembershipId>,
 }
 
 /// A watermark: the greatest time that the rows of a table have had at the end of an epoch, less a lateness. It never goes back.
@@ -710,8 +726,8 @@ pub struct Watermark {
 pub struct Closing {
     /// Position in [`Plan::watermarks`].
     pub watermark: u32,
-    /// Position in the key of the window's end.
-    pub end: u32,
+    /// Position in the key of the window's end; `None`: they are sessions, whose end the session edge tells.
+    pub end: Option<u32>,
     /// What the documents are.
     pub kind: ClosingKind,
 }

@@ -112,7 +112,8 @@ pub struct WindowSpec {
     /// How long rows are waited for: the watermark is so far behind the greatest time that was seen. Without, not at all.
     pub lateness: Option<String>,
     /// When documents are there: `updates` (from the first row on, and they follow every change), `final` (once the watermark has reached
-    /// their end, and they do not change any more), `early+final` (from the first row on, until then). Without, `updates`.
+    /// their end, or passed a session's last row by more than the gap, and they do not change any more), `early+final` (from the first row on, until then).
+    /// Without, `updates`.
     pub emit: Option<String>,
     /// The name of the derived table of rows that came too late.
     pub late: Option<String>,

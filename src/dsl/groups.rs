@@ -102,13 +102,14 @@ impl Grouped {
         self
     }
 
-    /// A window's document is born once the greatest time seen so far, less `lateness`, has reached its end, and does not change any more.
+    /// A window's document is born once the greatest time seen so far, less `lateness`, has reached its end, or has passed a session's last row by more than the gap, and
+    /// does not change any more.
     pub fn final_after(self, lateness: &str) -> Grouped {
         self.emit("final", lateness)
     }
 
     /// A window's document is there from its first row on, and does not change any more once the greatest time seen so far, less
-    /// `lateness`, has reached its end.
+    /// `lateness`, has reached its end, or has passed a session's last row by more than the gap.
     pub fn early_and_final_after(self, lateness: &str) -> Grouped {
         self.emit("early+final", lateness)
     }

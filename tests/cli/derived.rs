@@ -504,6 +504,83 @@ fn windows_end_and_sessions_grow() {
     "#]]);
 }
 
+/// One click comes within the gap of a session that is over, and one would have made a session of its own that was over before.
+#[test]
+fn sessions_end_for_good() {
+    let config = r#"
+[[table]]
+name = "Click"
+key = ["id"]
+columns = { at = "timestamp", page = "text" }
+
+[[table]]
+name = "Stay"
+group = { of = "Click", by = "page", window = { on = "at", gap = "20s", lateness = "10s", emit = "final", late = "Straggler" }, rows = "clicks" }
+
+[fields]
+"Stay.n" = "count(clicks[*])"
+"Stay.length" = "max(clicks[*].at) - window_start"
+
+[[effect]]
+name = "straggler"
+on = "Straggler"
+when = "true"
+"#;
+    let lines = r#"{"changes":[{"table":"Click","op":"insert","after":{"id":1,"page":"a","at":"2026-03-01T10:00:05Z"}},{"table":"Click","op":"insert","after":{"id":2,"page":"b","at":"2026-03-01T10:00:50Z"}}]}
+{"changes":[{"table":"Click","op":"insert","after":{"id":3,"page":"a","at":"2026-03-01T10:00:20Z"}}]}
+{"changes":[{"table":"Click","op":"insert","after":{"id":4,"page":"a","at":"2026-03-01T10:01:10Z"}}]}
+{"changes":[{"table":"Click","op":"insert","after":{"id":5,"page":"a","at":"2026-03-01T10:00:30Z"}},{"table":"Click","op":"delete","key":{"id":1}}]}
+"#;
+    let folder = Folder::new(&[("t.toml", config), ("in.jsonl", lines)]);
+    folder.run(&["apply", "t.toml", "--input", "in.jsonl", "--final"]).is(expect![[r#"
+        exit 0
+        --- stdout
+        {"epoch":1,"kind":"delta","node":"Stay.length","key":{"page":"a","window_start":"2026-03-01T10:00:05Z"},"old":null,"new":"0s"}
+        {"epoch":1,"kind":"delta","node":"Stay.n","key":{"page":"a","window_start":"2026-03-01T10:00:05Z"},"old":null,"new":1}
+        {"epoch":2,"kind":"effect","node":"straggler","key":{"page":"a","window_start":"2026-03-01T10:00:05Z","id":3},"version":1,"state":"fired","id":"00000000008GBRJXQVSCCRD5WT","payload":{"id":3,"page":"a","window_start":"2026-03-01T10:00:05Z"}}
+        {"epoch":4,"kind":"effect","node":"straggler","key":{"page":"a","window_start":"2026-03-01T10:00:30Z","id":5},"version":1,"state":"fired","id":"0000000000DQKRBHHAJ81T08QY","payload":{"id":5,"page":"a","window_start":"2026-03-01T10:00:30Z"}}
+        {"kind":"final","node":"Stay.length","key":{"page":"a","window_start":"2026-03-01T10:00:05Z"},"value":"0s","error":null}
+        {"kind":"final","node":"Stay.n","key":{"page":"a","window_start":"2026-03-01T10:00:05Z"},"value":1,"error":null}
+    "#]]);
+    folder.run(&["graph", "t.toml"]).is(expect![[r#"
+        exit 0
+        --- stdout
+        Click, key id
+          region 0, level 0
+            0  at: timestamp  column
+            1  page: text  column
+            2  id: dyn  column
+            3  true: bool  = true
+          region 1, level 2
+            0  page: text  from region 0
+            1  at: timestamp  from region 0
+            2  true: bool  from region 0
+            3  id: dyn  from region 0
+            4  session(at): timestamp  <- start of the session over at by page, gap 20s, region 0, index at level 1
+            5  late for session(at): timestamp  <- start of the session that was over when the row came, over at by page, gap 20s, region 0, index at level 1
+        Stay, key page, window_start
+          <- rows of Click by page, session(at), region 1; a document is born once the greatest at less 10s has passed its last row and the gap, and does not change
+          region 2, level 3
+            0  page: text  column
+            1  window_start: timestamp  column
+            2  count(clicks[*]): int  <- count of Click `true` by page, session(at), region 1
+            3  max(clicks[*].at): timestamp  <- max of Click `at` by page, session(at), region 1
+            4  Stay.n: int  = `count(clicks[*])`
+               incremental: count is an accumulator, one step for each changed row
+            5  Stay.length: duration  = `max(clicks[*].at)` - window_start
+               incremental: max keeps its values in order, O(log n) for each changed row
+        Straggler, key page, window_start, id
+          <- rows of Click by page, late for session(at), id, region 1; a document lives as long as a row is in it
+          region 3, level 3
+            0  page: text  column
+            1  window_start: timestamp  column
+            2  id: dyn  column
+            3  effect straggler: bool  = true
+        effect straggler on Straggler when true
+          region 3, condition slot 3, sends page = slot 0, window_start = slot 1, id = slot 2
+    "#]]);
+}
+
 #[test]
 fn windows_are_read_strictly() {
     let window = |text: &str| CLICKS.replace("on = \"at\", gap = \"30s\"", text);
@@ -511,7 +588,6 @@ fn windows_are_read_strictly() {
         ("keys", window("gap = \"30s\", every = \"1m\", emit = 1")),
         ("emit", window("on = \"at\", size = \"30s\", emit = \"last\"")),
         ("updates", window("on = \"at\", size = \"30s\", lateness = \"1s\", late = \"More\"")),
-        ("a session", window("on = \"at\", gap = \"30s\", emit = \"final\"")),
         ("late and a session", CLICKS.replace("size = \"1m\", lateness = \"10s\"", "gap = \"1m\", lateness = \"soon\"")),
         (
             "no lateness",
@@ -580,28 +656,16 @@ fn windows_are_read_strictly() {
            = help: add emit = "final" or emit = "early+final", or leave it out
 
         t.toml: 2 errors
-        === a session
-        exit 3
-        --- stderr
-        error[E0256]: sessions follow every change, so they are never final
-          --> t.toml:13:67
-           |
-        13 | group = { of = "Click", window = { on = "at", gap = "30s", emit = "final" }, rows = "clicks" }
-           |                                                                   ^^^^^^^
-           |
-           = help: leave `emit` out, or take windows of a `size`
-
-        t.toml: 1 error
         === late and a session
         exit 3
         --- stderr
-        error[E0256]: sessions follow every change, so they are never final
-         --> t.toml:9:98
+        error[E0256]: `soon` is no lateness of a window
+         --> t.toml:9:83
           |
         9 | group = { of = "Click", by = "page", window = { on = "at", gap = "1m", lateness = "soon", emit = "final", late = "LateClick" }, rows ...
-          |                                                                                                  ^^^^^^^
+          |                                                                                   ^^^^^^
           |
-          = help: leave `emit` out, or take windows of a `size`
+          = help: write a length such as 10s, 5m or 1d
 
         error[E0230]: unknown table `LateClick` in effect `late`
           --> t.toml:22:6

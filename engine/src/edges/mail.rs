@@ -10,6 +10,7 @@ use thalweg_formulas::{Cell, Value};
 use thalweg_graph::Epoch;
 use thalweg_graph::outcome::Key;
 
+use super::sessions::Told;
 use crate::state::Kind;
 use crate::state::rows::Failure;
 
@@ -42,6 +43,8 @@ pub enum NoteKind {
     Leave,
     /// It does not change once this epoch is over; a restart brings it back so (`true`).
     Freeze(Epoch, bool),
+    /// It goes on changing after all.
+    Reopen,
     /// Its self-references that a restart did not bring, or brought in error, step.
     Thaw,
     /// A carried or looked-up slot has the value of this word.
@@ -250,9 +253,12 @@ pub enum ParcelKind {
     /// Of membership edge `.0`: a row comes into (`true`) or leaves the document with this key.
     Member(u32, Key, bool),
     /// Of session edge `.0`: a row comes to a time (`true`) among those of this key, or leaves it.
-    Visit(u32, Key, i64, Referrer, bool),
-    /// Of session edge `.0`: when the session of a row of the receiver starts.
-    InSession(u32, u32, i64),
+    /// With a restart: when the session starts that it missed before.
+    Visit(u32, Key, i64, Referrer, bool, Option<i64>),
+    /// Of session edge `.0`: what a row of the receiver is told.
+    InSession(u32, u32, Told),
+    /// Of session edge `.0`: the session that is this document is over (`true`), or is not any more.
+    Close(u32, Key, bool),
     /// Of join edge `.0`: under this key, on the right side (`true`) or the left one, this row comes or leaves.
     Meet(u32, Key, bool, Referrer, MeetKind),
     /// Of watermark `.0`: a row has this time.

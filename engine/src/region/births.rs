@@ -65,6 +65,7 @@ impl Region {
         self.rows.wipe(row);
         self.forget_whole(row);
         self.forget_thaw(row);
+        self.forget_closed(row);
         if self.home.is_some() {
             context.directories[self.layout.table.0 as usize].let_go(row);
         }

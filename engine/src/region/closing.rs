@@ -31,7 +31,7 @@ use crate::edges::mail::{Note, NoteKind};
 use crate::state::{Bits, KeyHash};
 
 /// Since when what a restart brings counts: not before an epoch that is no fill.
-const LOADED: Epoch = 1;
+pub const LOADED: Epoch = 1;
 
 /// What a row that is late, or is no longer, has for a key.
 #[derive(Clone, Debug)]
@@ -50,8 +50,8 @@ pub struct Gate {
     kind: ClosingKind,
     /// Its watermark.
     watermark: u32,
-    /// The place of the window's end in the key.
-    end: usize,
+    /// The place of the window's end in the key; `None`: they are sessions, and their edge tells which are over.
+    end: Option<usize>,
     lateness: i64,
     /// The names of its state: the watermark, what is final or late.
     watermark_name: Arc<str>,
@@ -82,10 +82,10 @@ impl Gate {
         Some(Gate {
             kind,
             watermark,
-            end: end as usize,
+            end: end.map(|end| end as usize),
             lateness: plan.watermarks[watermark as usize].lateness,
-            watermark_name: format!("watermark of {name}").into(),
-            in_force_name: format!("watermark in force of {name}").into(),
+            watermark_name: watermark_name(name),
+            in_force_name: in_force_name(name),
             kept_name: kept_name(kind, name),
             waiting: BTreeMap::new(),
             fresh: Vec::new(),
@@ -104,7 +104,7 @@ impl Gate {
     }
 
     fn end(&self, key: &[Value]) -> i64 {
-        match key.get(self.end) {
+        match self.end.and_then(|end| key.get(end)) {
             Some(Value::Timestamp(end)) => end.0,
             _ => i64::MAX,
         }
@@ -201,6 +201,10 @@ impl Region {
                 }
                 true
             }
+            NoteKind::Reopen => {
+                freezer.forget(row);
+                true
+            }
             NoteKind::Death => {
                 freezer.forget(row);
                 false
@@ -214,18 +218,18 @@ impl Region {
         }
     }
 
-    /// A row came into a window, or left it. `false`: the windows do not end.
+    /// A row came into a window, or left it. `false`: the windows do not end, or they are sessions, which rows are told once they are there.
     pub(super) fn note_at_gate(&mut self, row: u32, changes: bool) -> bool {
-        let Some(gate) = self.home.as_mut().and_then(|home| home.gate.as_mut()) else { return false };
+        let gate = self.home.as_mut().and_then(|home| home.gate.as_mut()).filter(|gate| gate.end.is_some());
+        let Some(gate) = gate else { return false };
         if changes {
             gate.note(row);
         }
         true
     }
 
-    /// The last row has left a window that is not frozen.
-    pub(super) fn empty_window(&mut self, row: u32) {
-        self.set_alive(row, false);
+    /// A document has gone at the end of an epoch; what came into it again within the epoch has kept it, and it is closed as it was.
+    pub(super) fn forget_closed(&mut self, row: u32) {
         self.freezer.iter_mut().for_each(|freezer| freezer.forget(row));
     }
 
@@ -415,6 +419,16 @@ impl Region {
             }
         }
     }
+}
+
+/// The name of a table's watermark.
+pub fn watermark_name(table: &str) -> Arc<str> {
+    format!("watermark of {table}").into()
+}
+
+/// The name of the watermark by which a table's rows are judged.
+pub fn in_force_name(table: &str) -> Arc<str> {
+    format!("watermark in force of {table}").into()
 }
 
 /// The name under which the documents of a table that closes are kept.

@@ -221,7 +221,7 @@ impl Telling<'_> {
         }
     }
 
-    fn key(&self, context: &Context) -> Key {
+    pub(super) fn key(&self, context: &Context) -> Key {
         self.key.get_or_init(|| self.region.key(self.row, context)).clone()
     }
 

@@ -95,10 +95,6 @@ pub struct SessionOut {
     pub key: KeySlots,
     /// The slot that holds the time.
     pub on: u32,
-    /// The region, on this worker, that is told.
-    pub into: u32,
-    /// The slot there.
-    pub slot: u32,
 }
 
 /// Slots that hold another document's key.
@@ -199,14 +195,7 @@ pub(super) fn references_from(plan: &Plan, id: u32) -> Vec<ReferOut> {
 /// The session edges that start in a region.
 pub(super) fn sessions_from(plan: &Plan, id: u32) -> Vec<SessionOut> {
     let here = plan.sessions.iter().enumerate().filter(|(_, edge)| edge.from.0 == id);
-    here.map(|(at, edge)| SessionOut {
-        edge: at as u32,
-        key: KeySlots::one(&edge.key, &edge.key_types),
-        on: edge.on.0,
-        into: edge.into.0,
-        slot: edge.slot.0,
-    })
-    .collect()
+    here.map(|(at, edge)| SessionOut { edge: at as u32, key: KeySlots::one(&edge.key, &edge.key_types), on: edge.on.0 }).collect()
 }
 
 /// The membership edges that start in a region.

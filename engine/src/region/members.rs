@@ -10,7 +10,8 @@ use super::Region;
 use super::emit::Telling;
 use super::ends::{GroupOut, KeySlots, MemberOut, SessionOut};
 use crate::context::Context;
-use crate::edges::mail::{Contribution, Given, Note, NoteKind};
+use crate::edges::mail::{Contribution, Given, Referrer};
+use crate::edges::sessions::{Told, Visit};
 use crate::intake::RowMap;
 use crate::intake::mapping::coerced;
 use crate::state::KeyBuf;
@@ -32,7 +33,7 @@ impl Region {
         let was_last = self.home.as_mut().is_some_and(|home| home.members.leave(row));
         self.note_at_gate(row, was_last);
         if was_last {
-            self.empty_window(row);
+            self.set_alive(row, false);
         }
     }
 
@@ -99,14 +100,29 @@ impl Telling<'_> {
         if from == to {
             return;
         }
-        from.iter().for_each(|(key, at)| context.visit(self.epoch, out.edge, key, *at, self.row, false));
+        let row = Referrer::new(context.me, self.row);
+        let visit =
+            |key: &KeyBuf, at, comes, missed| Visit { epoch: self.epoch, key: key.as_slice().into(), at, row, comes, missed };
+        from.iter().for_each(|(key, at)| context.visit(out.edge, key, visit(key, *at, false, None)));
         match &to {
-            Some((key, at)) => context.visit(self.epoch, out.edge, key, *at, self.row, true),
+            Some((key, at)) => {
+                let missed = if context.restoring { self.missed(out, context) } else { None };
+                context.visit(out.edge, key, visit(key, *at, true, missed));
+            }
             None if self.lives => {
-                let what = NoteKind::Set(out.slot, Ok(Value::Null).into());
-                context.inboxes[out.into as usize].push(Note { epoch: self.epoch, row: self.row, what });
+                context.in_session(self.epoch, out.edge, row, Told::Start(None));
+                context.in_session(self.epoch, out.edge, row, Told::Missed(None));
             }
             None => {}
+        }
+    }
+
+    /// When the session starts for which the row came too late before a restart.
+    fn missed(&self, out: &SessionOut, context: &Context) -> Option<i64> {
+        let name = &context.sessions[out.edge as usize].missed_name;
+        match context.memory.self_of(name, &self.key(context)) {
+            Some(Value::Timestamp(start)) => Some(start.0),
+            _ => None,
         }
     }
 

@@ -117,6 +117,7 @@ impl Region {
             | NoteKind::Leave
             | NoteKind::Thaw
             | NoteKind::Freeze(..)
+            | NoteKind::Reopen
             | NoteKind::Set(..)
             | NoteKind::Fail(..)
             | NoteKind::Bulk(_) => {
@@ -152,7 +153,7 @@ impl Region {
             NoteKind::Join => self.join(row),
             NoteKind::Leave => self.leave(row),
             // A bulk goes to the pad, and so does whatever windows that end are told.
-            NoteKind::Thaw | NoteKind::Freeze(..) | NoteKind::Bulk(_) => {}
+            NoteKind::Thaw | NoteKind::Freeze(..) | NoteKind::Reopen | NoteKind::Bulk(_) => {}
             NoteKind::Contribute(place, given) => {
                 self.aggregates.apply(row, place, &given);
                 touch.groups |= 1 << (place % 16);
@@ -186,6 +187,7 @@ impl Region {
             | NoteKind::Leave
             | NoteKind::Thaw
             | NoteKind::Freeze(..)
+            | NoteKind::Reopen
             | NoteKind::Contribute(..)
             | NoteKind::Bulk(_) => None,
         }
@@ -205,7 +207,7 @@ impl Region {
             NoteKind::Death => self.set_alive(row, false),
             NoteKind::Join => self.join(row),
             NoteKind::Leave => self.leave(row),
-            NoteKind::Thaw | NoteKind::Freeze(..) | NoteKind::Bulk(_) => {}
+            NoteKind::Thaw | NoteKind::Freeze(..) | NoteKind::Reopen | NoteKind::Bulk(_) => {}
             NoteKind::Contribute(place, given) => {
                 self.aggregates.apply(row, place, &given);
                 self.pad.get(at).groups |= 1 << (place % 16);

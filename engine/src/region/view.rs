@@ -66,6 +66,7 @@ impl Region {
         let watched: Vec<_> =
             cells.into_iter().filter(|(slot, is_self)| *is_self || !self.held_names(*slot).is_empty()).collect();
         self.export_gate(context, state);
+        self.export_missed(context, state);
         self.export_clocks(context, state);
         if watched.is_empty() {
             return;
@@ -86,6 +87,18 @@ impl Region {
                 if failed && (*is_self || !last.is_null()) {
                     let names = if *is_self { vec![self.node_name(*slot)] } else { self.held_names(*slot) };
                     state.held.extend(names.into_iter().map(|name| (name, key.clone(), last.clone())));
+                }
+            }
+        }
+    }
+
+    /// The rows that came too late for a session.
+    fn export_missed(&self, context: &Context, state: &mut EngineState) {
+        for target in context.sessions.iter().filter(|target| target.region == self.layout.id) {
+            let Some(slot) = target.missed else { continue };
+            for row in self.living() {
+                if let Ok(start @ Value::Timestamp(_)) = self.rows.cell(row, slot) {
+                    state.selves.push((target.missed_name.clone(), self.key(row, context), start));
                 }
             }
         }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use thalweg_engine::{Engine, Options};
 use thalweg_graph::outcome::Document;
-use thalweg_graph::plan::ClosingKind;
+use thalweg_graph::plan::{Closing, ClosingKind};
 use thalweg_graph::spec::{FieldSpec, GraphSpec, TimingSpec};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Outcome, Plan, Transaction};
 
 use crate::oracle::Oracle;
-use crate::random::{AS_OF, CLOSURE, GROUPS, History, JOINS, Rng, random_plan};
+use crate::random::{AS_OF, CLOSURE, GROUPS, History, JOINS, LATE, Rng, random_plan};
 
 /// One definition with its history.
 struct Case {
@@ -105,7 +105,7 @@ fn is_clocked(spec: &GraphSpec, field: &str) -> bool {
 #[test]
 fn p1_prefix() {
     let (mut deltas, mut derived, mut paired, mut ended, mut late, mut by_time, mut paths) = (0, 0, 0, 0, 0, 0, 0);
-    let mut clocked = 0;
+    let (mut clocked, mut sessions, mut missed) = (0, 0, 0);
     for seed in seeds(75) {
         let case = case(seed, 60);
         let (lines, documents) = expected(&case);
@@ -120,11 +120,16 @@ fn p1_prefix() {
         by_time += lines.deltas.sorted().iter().filter(|delta| read.contains(&*delta.node)).count();
         paths += lines.deltas.sorted().iter().filter(|delta| delta.node.starts_with(CLOSURE)).count();
         clocked += lines.deltas.sorted().iter().filter(|delta| is_clocked(&case.spec, &delta.node)).count();
-        let closing = case.plan.memberships.iter().filter_map(|edge| Some((edge.closing?.kind, edge.to)));
-        for (kind, home) in closing {
-            let table = &case.plan.tables[case.plan.regions[home.0 as usize].table.0 as usize].name;
+        for edge in &case.plan.memberships {
+            let table = &case.plan.tables[case.plan.regions[edge.to.0 as usize].table.0 as usize].name;
             let told = lines.deltas.sorted().iter().filter(|delta| delta.node.starts_with(&**table)).count();
-            *(if kind == ClosingKind::Late { &mut late } else { &mut ended }) += told;
+            match edge.closing {
+                Some(Closing { kind: ClosingKind::Late, .. }) => late += told,
+                Some(Closing { end: Some(_), .. }) => ended += told,
+                Some(Closing { end: None, .. }) => sessions += told,
+                None if LATE.iter().any(|(_, late)| **table == **late) => missed += told,
+                None => {}
+            }
         }
         derived +=
             lines.deltas.sorted().iter().filter(|delta| GROUPS.iter().any(|group| delta.node.starts_with(group.0))).count();
@@ -135,6 +140,10 @@ fn p1_prefix() {
     assert!(paths > 300, "{paths} deltas of paths are too few to mean anything");
     assert!(by_time > 300, "{by_time} deltas of what is read by time are too few to mean anything");
     assert!(ended > 100 && late > 10, "{ended} deltas of windows that end and {late} of late rows are too few to mean anything");
+    assert!(
+        sessions > 60 && missed > 5,
+        "{sessions} deltas of sessions that end and {missed} of rows that missed one are too few"
+    );
     assert!(derived > 300, "{derived} deltas of derived tables are too few to mean anything");
 }
 

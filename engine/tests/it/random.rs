@@ -127,7 +127,7 @@ pub const JOINS: [(&str, [&str; 2], [&str; 2]); 2] =
 pub const CLOSURE: &str = "Rc";
 
 /// Derived tables, and those of rows that came too late for them.
-const LATE: [(&str, &str); 3] = [("Ga", "La"), ("Gb", "Lb"), ("Gc", "Lc")];
+pub const LATE: [(&str, &str); 3] = [("Ga", "La"), ("Gb", "Lb"), ("Gc", "Lc")];
 
 /// A random definition that is accepted, planned.
 pub fn random_plan(rng: &mut Rng) -> (GraphSpec, Arc<Plan>) {
@@ -298,11 +298,10 @@ fn random_group(
                 let slide = rng.chance(60).then(|| rng.pick(&["100us", "150us", "400us"]).to_string());
                 let offset = rng.chance(40).then(|| "30us".to_owned());
                 window = Some(match rng.chance(35) {
-                    true => WindowSpec {
-                        on: "at".into(),
-                        gap: Some(rng.pick(&["20us", "60us", "150us"]).to_string()),
-                        ..WindowSpec::default()
-                    },
+                    true => {
+                        let gap = Some(rng.pick(&["20us", "60us", "150us"]).to_string());
+                        ending(rng, WindowSpec { on: "at".into(), gap, ..WindowSpec::default() }, name)
+                    }
                     false => {
                         let size = Some(rng.pick(&["300us", "120us"]).to_string());
                         ending(rng, WindowSpec { on: "at".into(), size, slide, offset, ..WindowSpec::default() }, name)

@@ -85,7 +85,7 @@ fn a_replaced_plan_stands_where_a_restart_with_it_stands() {
         compare(seed, &before, &next, &mut rng, &mut compared);
     }
     let Compared { told, fired, documents, .. } = compared;
-    assert!(told > 800 && fired > 50 && documents > 500, "{compared:?} is too little to mean anything");
+    assert!(told > 800 && fired > 25 && documents > 500, "{compared:?} is too little to mean anything");
 }
 
 /// What of a random definition keeps no more than rows, contributions and references: no derived tables, nothing by time.

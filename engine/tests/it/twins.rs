@@ -17,7 +17,7 @@ use crate::random::Rng;
 pub type Updates<D> = Vec<(D, u64, isize)>;
 
 /// (order, (item, x)).
-type Item = (i64, (i64, i64));
+pub type Item = (i64, (i64, i64));
 
 pub fn planned(tables: Vec<TableSpec>, fields: &[(&str, &str)]) -> Arc<Plan> {
     let fields = fields.iter().map(|(name, formula)| FieldSpec {
@@ -181,13 +181,13 @@ fn the_group_edge_is_a_differential_reduce() {
 }
 
 /// What a group of items comes to: sum, count, least, greatest.
-type Figures = (i64, i64, i64, i64);
+pub type Figures = (i64, i64, i64, i64);
 
 /// Groups by key.
 type Groups = BTreeSet<(Vec<i64>, Figures)>;
 
 /// Items at the second that `x` says, grouped as `Group`.
-fn grouped(group: GroupSpec) -> Arc<Plan> {
+pub fn grouped(group: GroupSpec) -> Arc<Plan> {
     let group = GroupSpec { of: "Item".into(), rows: Some("items".into()), ..group };
     let derived = TableSpec { name: "Group".into(), group: Some(group), ..TableSpec::default() };
     let fields = [
@@ -207,7 +207,7 @@ fn assert_groups(operator: &'static str, plan: &Arc<Plan>, twin: impl Fn(Updates
 }
 
 /// The same over items whose `x` is drawn so.
-fn assert_groups_over(
+pub fn assert_groups_over(
     operator: &'static str,
     plan: &Arc<Plan>,
     x: fn(&mut Rng, u64) -> i64,
@@ -288,7 +288,7 @@ fn the_time_windows_are_a_differential_flat_map() {
 }
 
 /// Times that go on with the epochs, some of them far behind.
-fn later_and_later(rng: &mut Rng, epoch: u64) -> i64 {
+pub fn later_and_later(rng: &mut Rng, epoch: u64) -> i64 {
     epoch as i64 / 2 + rng.below(16) as i64
 }
 
@@ -329,7 +329,7 @@ fn the_sessions_are_a_differential_reduce_by_key() {
 }
 
 /// The figures of the sessions of each order: runs of items without a pause of more than two seconds.
-fn sessions(updates: Updates<Item>) -> Updates<(Vec<i64>, Figures)> {
+pub fn sessions(updates: Updates<Item>) -> Updates<(Vec<i64>, Figures)> {
     timely::execute_directly(move |worker| {
         let mut input = InputSession::new();
         let (send, receive) = std::sync::mpsc::channel();

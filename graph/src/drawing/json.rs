@@ -86,7 +86,7 @@ fn edges(plan: &Plan) -> Vec<Value> {
     });
     let sessions = plan.sessions.iter().map(|edge| {
         let by: Vec<String> = edge.key.iter().map(|slot| plan.node_id(edge.from, *slot)).collect();
-        json!({
+        let mut shown = json!({
             "kind": "session",
             "from": edge.from.0,
             "to": edge.into.0,
@@ -95,7 +95,11 @@ fn edges(plan: &Plan) -> Vec<Value> {
             "on": plan.node_id(edge.from, edge.on),
             "gap_us": edge.gap,
             "shows": plan.node_id(edge.into, edge.slot),
-        })
+        });
+        if let Some(ending) = &edge.ending {
+            shown["shows_late"] = plan.node_id(edge.into, ending.late).into();
+        }
+        shown
     });
     let joins = plan.joins.iter().map(|join| {
         let from: Vec<u32> = join.sides.iter().map(|side| side.from.0).collect();

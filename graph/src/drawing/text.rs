@@ -101,7 +101,7 @@ fn slot_line(out: &mut String, plan: &Plan, sheet: &Sheet<'_>, at: RegionId, slo
         SlotSource::Aggregate(group) => group_text(plan, &plan.groups[group.0 as usize]),
         SlotSource::Nearest(edge, _) => nearest_text(plan, &plan.nearest[edge.0 as usize]),
         SlotSource::Looked(lookup, position) => lookup_text(plan, &plan.lookups[lookup.0 as usize], position as usize),
-        SlotSource::Session(session) => session_text(plan, &plan.sessions[session.0 as usize]),
+        SlotSource::Session(session) => session_text(plan, &plan.sessions[session.0 as usize], slot),
         SlotSource::Cell(cell) => cell_text(region, cell as usize),
     };
     put(out, format_args!("    {slot}  {name}: {ty}  {source}", slot = slot.0, name = found.name, ty = found.ty));
@@ -124,10 +124,11 @@ fn kept_by_text(plan: &Plan, edge: &Membership) -> String {
     }
     let lives = match edge.closing {
         None => "a document lives as long as a row is in it".into(),
-        Some(Closing { watermark, kind, .. }) => {
+        Some(Closing { watermark, kind, end }) => {
             let watermark = &plan.watermarks[watermark as usize];
             let on = slot_names(plan, watermark.from, &[watermark.on]);
-            let passed = format!("the greatest {on} less {} has reached window_end", show::delay(watermark.lateness));
+            let end = if end.is_some() { "reached window_end" } else { "passed its last row and the gap" };
+            let passed = format!("the greatest {on} less {} has {end}", show::delay(watermark.lateness));
             match kind {
                 ClosingKind::Final => format!("a document is born once {passed}, and does not change"),
                 ClosingKind::EarlyAndFinal => {
@@ -230,14 +231,16 @@ fn group_text(plan: &Plan, group: &Group) -> String {
     format!("<- {}{parameter} of {table} `{what}`{second}{by}, region {}", group.agg.name(), group.from.0)
 }
 
-fn session_text(plan: &Plan, session: &Session) -> String {
+fn session_text(plan: &Plan, session: &Session, slot: SlotId) -> String {
+    let late = session.ending.as_ref().is_some_and(|ending| ending.late == slot);
+    let which = if late { " that was over when the row came," } else { "" };
     let by = match session.key.as_slice() {
         [] => String::new(),
         key => format!(" by {}", slot_names(plan, session.from, key)),
     };
     let on = slot_names(plan, session.from, &[session.on]);
     let (gap, from, level) = (show::delay(session.gap), session.from.0, session.level);
-    format!("<- start of the session over {on}{by}, gap {gap}, region {from}, index at level {level}")
+    format!("<- start of the session{which} over {on}{by}, gap {gap}, region {from}, index at level {level}")
 }
 
 fn lookup_text(plan: &Plan, lookup: &Lookup, position: usize) -> String {

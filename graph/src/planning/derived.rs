@@ -17,7 +17,7 @@ use super::findings::Findings;
 use super::language;
 use super::late;
 use super::lower;
-use super::nodes::NodeId;
+use super::nodes::{self, NodeId};
 use super::order::Reads;
 use super::scope::Reading;
 use super::slips;
@@ -47,6 +47,8 @@ pub(super) struct GroupDef {
     pub(super) ending: Option<Ending>,
     /// The node at the rows that holds their time, where windows end; once the key has been checked.
     pub(super) watched: Option<NodeId>,
+    /// Of sessions that end: the node at the rows that says for which of them a row came too late.
+    pub(super) missed: Option<NodeId>,
     /// Its rows are links, and its documents the pairs between which paths lead.
     pub(super) closure: bool,
     /// The group of the windows for which the documents came too late.
@@ -57,13 +59,13 @@ impl GroupDef {
     /// Of the rows that are too late for the windows of a group, which is at `at`.
     pub(super) fn late(windows: &GroupDef, at: usize, table: usize) -> GroupDef {
         let (spec, of, ending) = (windows.spec, windows.of, windows.ending);
-        let (keys, parts, filter, reads, key, watched) = Default::default();
-        GroupDef { spec, table, of, keys, parts, filter, reads, key, ending, watched, closure: false, late_for: Some(at) }
+        let (keys, parts, filter, reads, key, watched, missed) = Default::default();
+        GroupDef { spec, table, of, keys, parts, filter, reads, key, ending, watched, missed, closure: false, late_for: Some(at) }
     }
 
     /// The nodes at the rows that its documents need.
     pub(super) fn rows(&self) -> Vec<NodeId> {
-        self.key.iter().flatten().copied().chain(self.watched).collect()
+        self.key.iter().flatten().copied().chain(self.watched).chain(self.missed).collect()
     }
 }
 
@@ -200,7 +202,7 @@ impl Catalogue {
             findings.error(group_place(ix, "by"), problem);
         }
         let ending = group.window.as_ref().and_then(|window| Ending::read(ix, window, &mut Findings::default()));
-        let (reads, key, watched, late_for) = Default::default();
+        let (reads, key, watched, missed, late_for) = Default::default();
         Some(GroupDef {
             spec: ix,
             table,
@@ -212,6 +214,7 @@ impl Catalogue {
             key,
             ending,
             watched,
+            missed,
             closure: group.closure,
             late_for,
         })
@@ -334,16 +337,22 @@ pub(super) fn column_type(part: Option<&Part>, ty: &Type) -> Type {
 /// in no session either.
 fn place_key(world: &mut World, group: usize, checked: Checked) {
     let Checked { mut exprs, filter, windows, by } = checked;
-    let (of, ends) = (world.groups[group].of, world.groups[group].ending.is_some());
+    let (of, ending) = (world.groups[group].of, world.groups[group].ending);
     // Rows that do not count have seen their time all the same.
-    world.groups[group].watched = ends.then(|| lower::hidden(world, of, &exprs[by]));
+    let ending = ending.map(|Ending { lateness, early }| {
+        let watched = lower::hidden(world, of, &exprs[by]);
+        nodes::Ending { watched, lateness, early }
+    });
+    world.groups[group].watched = ending.map(|ending| ending.watched);
     if let Some(filter) = filter {
         let at = if windows.is_some() { by } else { 0 };
         exprs[at] = only_where(filter, exprs[at].clone());
     }
     let mut key: Vec<NodeId> = exprs[..by].iter().map(|expr| lower::hidden(world, of, expr)).collect();
     if let Some(windows) = windows {
-        key.extend(windows.nodes(world, of, &key, &exprs[by]));
+        let (columns, missed) = windows.nodes(world, of, &key, &exprs[by], ending);
+        key.extend(columns);
+        world.groups[group].missed = missed;
     }
     world.groups[group].key = Some(key);
 }

@@ -7,7 +7,7 @@
 
 use thalweg_formulas::Type;
 
-use crate::plan::{CellKind, Part, Plan, Region, RegionId, SlotId, SlotSource};
+use crate::plan::{CellKind, Part, Plan, Region, RegionId, Session, SlotId, SlotSource};
 
 /// Panics, naming the invariant, if the plan is wrong.
 pub(super) fn assert_holds(plan: &Plan) {
@@ -54,15 +54,18 @@ fn levels(plan: &Plan) -> Result<(), String> {
         let (closing, edge) = closing;
         let watermark = plan.watermarks.get(closing.watermark as usize);
         let up = watermark.is_some_and(|watermark| level(watermark.from) < level(edge.to));
-        require(up && edge.key_types.get(closing.end as usize) == Some(&Type::Timestamp), || {
-            "INV-PLAN-LEVELS: a watermark goes up to windows that have an end".into()
-        })?;
+        let ends = closing.end.is_none_or(|end| edge.key_types.get(end as usize) == Some(&Type::Timestamp));
+        require(up && ends, || "INV-PLAN-LEVELS: a watermark goes up to windows that have an end".into())?;
     }
     for (ix, session) in plan.sessions.iter().enumerate() {
         let up = level(session.from) < session.level && session.level < level(session.into);
         let same_table = plan.regions[session.from.0 as usize].table == plan.regions[session.into.0 as usize].table;
         require(up && same_table && session.key.len() == session.key_types.len(), || {
             format!("INV-PLAN-LEVELS: session edge {ix} goes up, and comes back to its table")
+        })?;
+        let watermark = session.ending.as_ref().map(|ending| plan.watermarks[ending.watermark as usize].from);
+        require(watermark.is_none_or(|from| level(from) < session.level), || {
+            format!("INV-PLAN-LEVELS: the watermark of session edge {ix} stands below it")
         })?;
     }
     for (ix, join) in plan.joins.iter().enumerate() {
@@ -151,7 +154,8 @@ fn slot_source(plan: &Plan, at: RegionId, slot: SlotId) -> Result<(), String> {
         }
         SlotSource::Aggregate(group) => plan.groups.get(group.0 as usize).is_some_and(|edge| edge.to == at && edge.slot == slot),
         SlotSource::Session(session) => {
-            plan.sessions.get(session.0 as usize).is_some_and(|edge| (edge.into, edge.slot) == (at, slot))
+            let is_told = |edge: &Session| edge.slot == slot || edge.ending.as_ref().is_some_and(|ending| ending.late == slot);
+            plan.sessions.get(session.0 as usize).is_some_and(|edge| edge.into == at && is_told(edge))
         }
         SlotSource::Nearest(edge, position) => {
             let edge = plan.nearest.get(edge.0 as usize);

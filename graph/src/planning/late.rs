@@ -66,6 +66,8 @@ pub(super) fn check(world: &Shared, group: usize) -> bool {
     let Some(windows) = world.groups[group].late_for else { return false };
     let (table, of) = (world.groups[group].table, world.groups[group].of);
     let Some(mut key) = world.groups[windows].key.clone() else { return true };
+    // Of a session the row names the one that it missed.
+    key.last_mut().into_iter().zip(world.groups[windows].missed).for_each(|(start, missed)| *start = missed);
     let own = world.catalogue.tables[of].key.clone().unwrap_or_default();
     key.extend(own.iter().map(|column| world.column_node(of, *column)).collect::<Vec<_>>());
     let mut parts = world.groups[windows].parts.clone();

@@ -23,7 +23,7 @@ use super::world::{FieldDef, World};
 use crate::plan::{
     Cancel, Cell, CellKind, Clocked, Closing, ClosingKind, ColumnId, Effect, Field, FieldId, Group, GroupId, Join, JoinId,
     JoinSide, Laziness, Lookup, LookupId, Maintenance, Membership, MembershipId, Nearest, NearestId, Plan, Published, Reaction,
-    Region, RegionId, Schedule, Session, SessionId, Slot, SlotId, SlotSource, Table, TableId, Watermark,
+    Region, RegionId, Schedule, Session, SessionEnding, SessionId, Slot, SlotId, SlotSource, Table, TableId, Watermark,
 };
 use crate::spec::GraphSpec;
 
@@ -191,6 +191,19 @@ impl Layout {
         highest.expect("invariant: an edge reads something of its row")
     }
 
+    /// The session edge of a node: the start of a session and what tells who missed it are of one.
+    fn edge_of(&self, world: &World, id: NodeId) -> SessionId {
+        let inputs = |id: NodeId| world.nodes.get(id).inputs();
+        let is_other = |other: &NodeId| match (&world.nodes.get(*other).source, &world.nodes.get(id).source) {
+            (Source::Session { gap, ending, .. }, Source::Session { gap: own, ending: ends, .. }) => {
+                (gap, ending) == (own, ends) && inputs(*other) == inputs(id)
+            }
+            _ => false,
+        };
+        let next = SessionId(self.session_of.values().map(|edge| edge.0 + 1).max().unwrap_or(0));
+        self.session_of.iter().find(|(other, _)| is_other(other)).map_or(next, |(_, edge)| *edge)
+    }
+
     /// Makes `id` readable in `region`.
     fn need(&mut self, region: RegionId, id: NodeId) {
         if self.region_of[&id] != region {
@@ -222,7 +235,8 @@ impl Layout {
                     node.inputs().into_iter().for_each(|read| self.need(from, read));
                 }
                 Source::Session { .. } => {
-                    self.session_of.insert(id, SessionId(self.session_of.len() as u32));
+                    let edge = self.edge_of(world, id);
+                    self.session_of.insert(id, edge);
                     let from = self.meeting(node.inputs());
                     node.inputs().into_iter().for_each(|read| self.need(from, read));
                 }
@@ -363,19 +377,24 @@ impl Layout {
         let ends = world.groups.iter().filter(|group| group.late_for.is_none());
         let ends = ends.filter_map(|group| Some((group, group.ending?, group.watched?)));
         let watermarks = ends.map(|(group, ending, watched)| {
-            let from = self.meeting(group.rows());
+            // A session edge hears of times before it tells rows.
+            let edge = group.missed.map(|missed| world.nodes.get(missed).inputs());
+            let from = self.meeting(edge.unwrap_or_else(|| group.rows()));
             Watermark { from, on: self.slot(from, watched), lateness: ending.lateness }
         });
         watermarks.collect()
     }
 
     fn sessions(&self, world: &World, regions: &[Region]) -> Vec<Session> {
-        let sessions = self.session_of.keys().map(|id| {
+        // The node of late rows comes second.
+        let starts: BTreeMap<SessionId, NodeId> = self.session_of.iter().rev().map(|(id, edge)| (*edge, *id)).collect();
+        let sessions = starts.values().map(|id| {
             let node = world.nodes.get(*id);
-            let Source::Session { by, on, gap } = &node.source else {
+            let Source::Session { by, on, gap, ending, .. } = &node.source else {
                 unreachable!("invariant: only sessions have session edges")
             };
             let (from, into) = (self.meeting(node.inputs()), self.region_of[id]);
+            let ending = ending.map(|ending| self.session_ending(world, *id, into, ending.early));
             Session {
                 from,
                 key: by.iter().map(|node| self.slot(from, *node)).collect(),
@@ -385,9 +404,26 @@ impl Layout {
                 level: regions[from.0 as usize].level + 1,
                 into,
                 slot: self.slot(into, *id),
+                ending,
             }
         });
         sessions.collect()
+    }
+
+    /// How the sessions end whose start a node holds.
+    fn session_ending(&self, world: &World, start: NodeId, into: RegionId, early: bool) -> SessionEnding {
+        let groups = || (0..).zip(&world.groups);
+        let of_start =
+            |group: &GroupDef| group.late_for.is_none() && group.key.as_ref().and_then(|key| key.last()) == Some(&start);
+        let (first, missed) = groups()
+            .find_map(|(at, group)| Some((at, group.missed.filter(|_| of_start(group))?)))
+            .expect("invariant: sessions that end are documents");
+        SessionEnding {
+            watermark: watermark_of(world, first),
+            early,
+            late: self.slot(into, missed),
+            closes: groups().filter(|(_, group)| of_start(group)).map(|(at, _)| MembershipId(at as u32)).collect(),
+        }
     }
 
     fn joins(&self, world: &World, regions: &[Region]) -> Vec<Join> {
@@ -524,13 +560,22 @@ impl Layout {
 fn closing(world: &World, at: usize) -> Option<Closing> {
     let group = &world.groups[at];
     let (ending, windows) = (group.ending?, group.late_for.unwrap_or(at));
-    let with_watermark = |group: &GroupDef| group.ending.is_some() && group.late_for.is_none();
-    let watermark = world.groups[..windows].iter().filter(|group| with_watermark(group)).count() as u32;
-    let end = world.catalogue.tables[world.groups[windows].table].columns.len() as u32 - 1;
+    let of_sessions = world.groups[windows].missed.is_some();
+    if of_sessions && group.late_for.is_some() {
+        return None; // The session edge says which rows are late.
+    }
+    let watermark = watermark_of(world, windows);
+    let end = (!of_sessions).then(|| world.catalogue.tables[world.groups[windows].table].columns.len() as u32 - 1);
     let kind = match (group.late_for, ending.early) {
         (Some(_), _) => ClosingKind::Late,
         (None, true) => ClosingKind::EarlyAndFinal,
         (None, false) => ClosingKind::Final,
     };
     Some(Closing { watermark, end, kind })
+}
+
+/// The watermark of the windows of the group at `at`.
+fn watermark_of(world: &World, at: usize) -> u32 {
+    let with_watermark = |group: &&GroupDef| group.ending.is_some() && group.late_for.is_none();
+    world.groups[..at].iter().filter(with_watermark).count() as u32
 }

@@ -47,9 +47,21 @@ pub(super) enum Source {
     /// `value` of the document of table `to` whose key `via` holds.
     Looked { via: Vec<NodeId>, to: usize, value: NodeId },
     /// When the row's session starts, among the rows of its table that have the same key; they are no further apart than `gap` microseconds.
-    Session { by: Vec<NodeId>, on: NodeId, gap: i64 },
+    /// `late`: when the session starts for which the row came too late.
+    Session { by: Vec<NodeId>, on: NodeId, gap: i64, ending: Option<Ending>, late: bool },
     /// A function of the row; `init` marks a self-reference.
     Cell { expr: Expr, init: Option<Value> },
+}
+
+/// How sessions end for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Ending {
+    /// The node that holds the time of each row, also of those that do not count.
+    pub(super) watched: NodeId,
+    /// How far the watermark is behind the greatest time, in microseconds.
+    pub(super) lateness: i64,
+    /// Documents are there from the first row on.
+    pub(super) early: bool,
 }
 
 /// One node.
@@ -77,7 +89,9 @@ impl Node {
             Source::Aggregate { contribution, second, parent_key, .. } => {
                 std::iter::once(contribution).chain(second).chain(parent_key).copied().collect()
             }
-            Source::Session { by, on, .. } => by.iter().chain([on]).copied().collect(),
+            Source::Session { by, on, ending, .. } => {
+                by.iter().chain([on]).chain(ending.as_ref().map(|ending| &ending.watched)).copied().collect()
+            }
             Source::Looked { via, value, .. } => [via.as_slice(), &self.beside, &[*value]].concat(),
             Source::Cell { expr, .. } => expr.inputs().into_iter().filter_map(NodeId::of).chain(self.beside.clone()).collect(),
         }

@@ -7,7 +7,7 @@ use super::delay::parse_delay;
 use super::derived::group_place;
 use super::findings::Findings;
 use super::lower;
-use super::nodes::{NodeId, Source};
+use super::nodes::{self, NodeId, Source};
 use super::world::World;
 use crate::plan::Part;
 use crate::spec::WindowSpec;
@@ -73,18 +73,29 @@ impl Windows {
         }
     }
 
-    /// The nodes at rows of table `of` that hold the columns. `by` holds the key before them, `on` is the time, NULL for rows that do not count.
-    pub(super) fn nodes(&self, world: &mut World, of: usize, by: &[NodeId], on: &Expr) -> Vec<NodeId> {
+    /// The nodes at rows of table `of` that hold the columns. `by` holds the key before them, `on` is the time, NULL for rows that do not count. The last
+    /// is for sessions that end: the start of the one for which a row came too late.
+    pub(super) fn nodes(
+        &self,
+        world: &mut World,
+        of: usize,
+        by: &[NodeId],
+        on: &Expr,
+        ending: Option<nodes::Ending>,
+    ) -> (Vec<NodeId>, Option<NodeId>) {
         match self {
             Windows::Sized { size, slide, offset } => {
                 let columns = sized(on, *size, *slide, *offset);
-                columns.iter().map(|column| lower::hidden(world, of, column)).collect()
+                (columns.iter().map(|column| lower::hidden(world, of, column)).collect(), None)
             }
             Windows::Sessions { gap } => {
                 let on = lower::hidden(world, of, on);
-                let name = format!("session({})", world.node_name(on));
-                let source = Source::Session { by: by.to_vec(), on, gap: *gap };
-                vec![world.nodes.shared(of, source, Type::Timestamp, || name)]
+                let name = world.node_name(on).to_string();
+                let source = |late| Source::Session { by: by.to_vec(), on, gap: *gap, ending, late };
+                let start = world.nodes.shared(of, source(false), Type::Timestamp, || format!("session({name})"));
+                let late = || format!("late for session({name})");
+                let missed = ending.map(|_| world.nodes.shared(of, source(true), Type::Timestamp, late));
+                (vec![start], missed)
             }
         }
     }
@@ -122,11 +133,6 @@ impl Ending {
                 return None;
             }
         };
-        if window.gap.is_some() {
-            let problem = Problem::new(256, "sessions follow every change, so they are never final");
-            findings.error(place("emit"), problem.help("leave `emit` out, or take windows of a `size`"));
-            return None;
-        }
         let lateness = window.lateness.as_deref().map_or(Some(0), |text| length(ix, "lateness", text, 0, findings));
         Some(Ending { lateness: lateness?, early })
     }

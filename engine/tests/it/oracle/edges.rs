@@ -23,29 +23,6 @@ pub(super) fn greatest(watermark: &Watermark, cells: &[BTreeMap<Key, Vec<Cell>>]
     times.max().unwrap_or(i64::MIN)
 }
 
-/// When the session of each row starts.
-pub(super) fn in_sessions(session: &Session, rows: &BTreeMap<Key, Vec<Cell>>) -> BTreeMap<Key, Value> {
-    let mut by_key: BTreeMap<Key, Vec<(i64, Key)>> = BTreeMap::new();
-    for (key, row) in rows {
-        if let (Some(of), Ok(Value::Timestamp(at))) =
-            (other_key(row, &session.key, &session.key_types), &row[session.on.0 as usize])
-        {
-            by_key.entry(of).or_default().push((at.0, key.clone()));
-        }
-    }
-    let mut starts = BTreeMap::new();
-    for mut rows in by_key.into_values() {
-        rows.sort();
-        let (mut start, mut last) = (rows[0].0, rows[0].0);
-        for (at, key) in rows {
-            start = if at - last > session.gap { at } else { start };
-            last = at;
-            starts.insert(key, Value::Timestamp(Timestamp(start)));
-        }
-    }
-    starts
-}
-
 /// The keys in some slots of a row, where it may be in several documents.
 pub(super) fn other_keys(row: &[Cell], slots: &[SlotId], types: &[Type], parts: &[Part]) -> BTreeSet<Key> {
     if parts.is_empty() {

@@ -21,6 +21,7 @@ mod changes;
 mod clocks;
 mod edges;
 mod reactions;
+mod sessions;
 
 use edges::*;
 
@@ -47,6 +48,8 @@ pub struct Oracle {
     greatest: Vec<Vec<(Epoch, i64)>>,
     /// By table: windows that are over, and since when.
     closed: Vec<BTreeMap<Key, Epoch>>,
+    /// By session edge.
+    ended: Vec<sessions::Ended>,
     /// By table of late rows: the keys that rows have, late or not.
     keyed: Vec<BTreeSet<Key>>,
     /// By field that the clock publishes: documents with a time of their own.
@@ -108,6 +111,7 @@ impl Oracle {
             last_live: 0,
             greatest: vec![vec![(0, i64::MIN)]; plan.watermarks.len()],
             closed: vec![BTreeMap::new(); plan.tables.len()],
+            ended: vec![sessions::Ended::default(); plan.sessions.len()],
             keyed: vec![BTreeSet::new(); plan.tables.len()],
             appointments: BTreeMap::new(),
             opened: BTreeSet::new(),
@@ -163,11 +167,9 @@ impl Oracle {
                 .filter(|(_, group)| group.to.0 as usize == at)
                 .map(|(id, group)| (id as u32, self.grouped(group, &all)))
                 .collect();
-            let sessions: BTreeMap<u32, BTreeMap<Key, Value>> = (0..)
-                .zip(&plan.sessions)
-                .filter(|(_, session)| session.into.0 as usize == at)
-                .map(|(id, session)| (id, in_sessions(session, &all[session.from.0 as usize])))
-                .collect();
+            let edges = plan.sessions.iter().enumerate().filter(|(_, session)| session.into.0 as usize == at);
+            let sessions: BTreeMap<u32, BTreeMap<Key, sessions::Starts>> =
+                edges.map(|(id, _)| (id as u32, self.sessions(id, &all))).collect();
             for key in self.documents(table) {
                 if self.closed[table].get(&key).is_some_and(|since| self.counts(*since)) {
                     let frozen = self.cells[at][&key].clone();
@@ -186,7 +188,12 @@ impl Oracle {
                             let given = aggregates[&group.0].get(&key).map_or(&[][..], |given| given);
                             aggregate(&plan.groups[group.0 as usize], &self.types(group.0), given)
                         }
-                        SlotSource::Session(session) => sessions[&session.0].get(&key).cloned().map_or(Ok(Value::Null), Ok),
+                        SlotSource::Session(session) => {
+                            let edge = &plan.sessions[session.0 as usize];
+                            let which = usize::from(edge.slot.0 as usize != slots.len());
+                            let start = sessions[&session.0].get(&key).and_then(|starts| starts[which]);
+                            Ok(start.map_or(Value::Null, |start| Value::Timestamp(Timestamp(start))))
+                        }
                         SlotSource::Nearest(edge, position) => {
                             let edge = &plan.nearest[edge.0 as usize];
                             let at = edge.slots[*position as usize].0 as usize;
@@ -217,11 +224,12 @@ impl Oracle {
     /// The documents of a derived table: the keys of all rows of another.
     fn keep_derived(&mut self, table: usize, all: &[BTreeMap<Key, Vec<Cell>>]) {
         let keys: BTreeSet<Key> = match (self.plan.tables[table].kept_by, self.plan.tables[table].paired_by) {
-            (Some(edge), _) => {
-                let edge = &self.plan.memberships[edge.0 as usize];
+            (Some(id), _) => {
+                let edge = &self.plan.memberships[id.0 as usize];
                 let rows = all[edge.from.0 as usize].values();
                 let keys = rows.flat_map(|row| other_keys(row, &edge.key, &edge.key_types, &edge.parts)).collect();
                 match edge.closing {
+                    Some(closing) if closing.end.is_none() => self.sessions_in_time(table, id, keys),
                     Some(closing) => self.in_time(table, closing, keys, all),
                     None if edge.closure.is_some() => closed(keys),
                     None => keys,
@@ -247,12 +255,9 @@ impl Oracle {
         keys: BTreeSet<Key>,
         all: &[BTreeMap<Key, Vec<Cell>>],
     ) -> BTreeSet<Key> {
-        let watermark = self.plan.watermarks[closing.watermark as usize].clone();
-        let seen = &self.greatest[closing.watermark as usize];
-        let in_force = seen.iter().filter(|(since, _)| *since == 0 || self.counts(*since)).map(|(_, at)| *at).max();
-        let in_force = in_force.expect("there is a first").saturating_sub(watermark.lateness);
-        let now = greatest(&watermark, all).max(seen.last().expect("there is a first").1).saturating_sub(watermark.lateness);
-        let end = |key: &Key| match key[closing.end as usize] {
+        let (in_force, now) = (self.in_force(closing.watermark), self.watermark(closing.watermark, all));
+        let place = closing.end.expect("sessions are judged by themselves") as usize;
+        let end = |key: &Key| match key[place] {
             Value::Timestamp(end) => end.0,
             _ => panic!("a window ends at a time"),
         };
@@ -284,6 +289,19 @@ impl Oracle {
         }
         self.closed[table] = closed;
         there
+    }
+
+    /// The watermark by which the epoch is judged.
+    fn in_force(&self, watermark: u32) -> i64 {
+        let seen = self.greatest[watermark as usize].iter();
+        let in_force = seen.filter(|(since, _)| *since == 0 || self.counts(*since)).map(|(_, at)| *at).max();
+        in_force.expect("there is a first").saturating_sub(self.plan.watermarks[watermark as usize].lateness)
+    }
+
+    /// The watermark as the epoch leaves it.
+    fn watermark(&self, watermark: u32, all: &[BTreeMap<Key, Vec<Cell>>]) -> i64 {
+        let (seen, watermark) = (&self.greatest[watermark as usize], &self.plan.watermarks[watermark as usize]);
+        greatest(watermark, all).max(seen.last().expect("there is a first").1).saturating_sub(watermark.lateness)
     }
 
     fn move_watermarks(&mut self, cells: &[BTreeMap<Key, Vec<Cell>>]) {
