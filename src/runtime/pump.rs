@@ -303,7 +303,12 @@ impl Pump {
             let names = self.sequencer.engine().key_names(&table.name);
             let key: Vec<(Arc<str>, Value)> = names.iter().cloned().zip(fired.key.iter().cloned()).collect();
             for (index, action) in actions.iter().enumerate() {
-                rows.push(outbox_row(batch, &plan, fired, index as u32, action, &event, &table.from, &key, &self.secret));
+                let mut row = outbox_row(batch, &plan, fired, index as u32, action, &event, &table.from, &key, &self.secret);
+                if let Some(digest) = row.manner.digest.as_mut().filter(|_| batch.transaction(fired.epoch).at.0 <= 0) {
+                    // The source tells no time: the window counts from now, and not from 1970.
+                    digest.every_us = digest.every_us.saturating_add(self.clock.now().0);
+                }
+                rows.push(row);
             }
         }
         rows

@@ -85,6 +85,21 @@ fn p3_a_digest_has_one_id_and_the_same_bytes_whenever_the_process_is_killed() {
 }
 
 #[test]
+fn where_a_source_tells_no_time_the_window_begins_when_its_rows_are_read() {
+    let receiver = receiver();
+    let home = home(&receiver, "digest = { every = \"1h\", max = 5 }");
+    let line =
+        |id| format!("{{\"changes\":[{{\"table\":\"Order\",\"op\":\"upsert\",\"after\":{{\"id\":{id},\"amount\":150}}}}]}}\n");
+    std::fs::write(home.path("orders.jsonl"), (1..=12).map(line).collect::<String>()).unwrap();
+    let daemon = home.start();
+    until("two digests", || receiver.totals().accepted_distinct == 2);
+    assert_eq!(last_orders(&receiver), [6, 7, 8, 9, 10]);
+    daemon.stop().well();
+    let counts = home.counts();
+    assert_eq!((counts.fired, counts.acked, counts.pending, receiver.totals().accepted), (12, 10, 2, 2));
+}
+
+#[test]
 fn a_window_ends_by_itself_and_what_is_refused_is_replayed() {
     let receiver = receiver();
     receiver.behave(Behaviour::status(422));
