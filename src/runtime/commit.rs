@@ -6,7 +6,8 @@
 //! Invariants:
 //! - INV-COMMIT-1: batches are committed in epoch order, each exactly once; a commit that fails for want of something is tried again
 //!   with the same content, and nothing after it overtakes it.
-//! - INV-COMMIT-2: when durability is in doubt (a failed fsync) the thread ends and so does the process.
+//! - INV-COMMIT-2: when durability is in doubt (a failed fsync) the thread ends and so does the process: its end is an event that the
+//!   engine's thread waits for, since nothing else may come that would find out.
 //!
 //! A transaction that comes in parts is staged in the store as it comes; its batch follows its last part. Answers to the dispatcher are
 //! given in between.
@@ -23,7 +24,7 @@ use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{Act, Acted, CommitBatch, Digest, OutboxRow, OutboxUpdate, PendingDelivery, Store, StoreError};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Change, Epoch, Transaction};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::queue::Held;
 use super::status::Board;
@@ -84,9 +85,17 @@ pub struct Due {
 pub struct Committer {
     writes: Sender<Write>,
     parts: Sender<Staged>,
+    /// Closed by the end of the thread.
+    runs: watch::Receiver<()>,
 }
 
 impl Committer {
+    /// Waits for the end of the commit thread.
+    pub async fn ended(&self) {
+        let mut runs = self.runs.clone();
+        while runs.changed().await.is_ok() {}
+    }
+
     /// Hands over a batch. `false`: the commit thread has ended.
     pub fn commit(&self, batch: CommitBatch, held: Vec<Held>) -> bool {
         self.writes.send(Write::Batch(batch, held)).is_ok()
@@ -162,11 +171,15 @@ pub fn start(store: Box<dyn Store>, board: Arc<Board>) -> (Committer, Outbox, Co
     let added = Arc::new(Notify::new());
     let (parts, part_receiver) = bounded(PARTS_MAX);
     let mut thread = CommitThread { store, board, added: added.clone(), parts: part_receiver };
+    let (alive, runs) = watch::channel(());
     let handle = std::thread::Builder::new()
         .name("thalweg-commit".into())
-        .spawn(move || thread.run(&write_receiver, &ask_receiver).map(|()| thread.store))
+        .spawn(move || {
+            let _alive = alive;
+            thread.run(&write_receiver, &ask_receiver).map(|()| thread.store)
+        })
         .expect("a thread can be started");
-    (Committer { writes, parts }, Outbox { asks, added }, handle)
+    (Committer { writes, parts, runs }, Outbox { asks, added }, handle)
 }
 
 struct CommitThread {

@@ -131,6 +131,7 @@ impl Pump {
             tokio::select! {
                 biased;
                 () = raised(stop) => return self.finish(),
+                () = self.committer.ended() => return Ended::StoreClosed,
                 Some(ask) = reloads.recv() => {
                     if let Some(ended) = self.give_way(ask) {
                         return ended;

@@ -231,6 +231,13 @@ pub(super) struct Arrivals {
 }
 
 impl Arrivals {
+    #[cfg(test)]
+    pub(super) fn of(queue: mpsc::Receiver<Arrival>) -> Arrivals {
+        let mut sources = Following::start(Vec::new(), &[], &tokio::runtime::Handle::current());
+        sources.queue = queue;
+        Arrivals { early: VecDeque::new(), sources }
+    }
+
     /// The next arrival; `None` when every source is gone.
     pub(super) async fn recv(&mut self) -> Option<Arrival> {
         match self.early.pop_front() {

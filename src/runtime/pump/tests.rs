@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use thalweg_engine::{Engine, Options};
 use thalweg_formulas::Timestamp;
+use thalweg_graph::ports::StoreError;
 use thalweg_graph::{GraphSpec, planning};
 use thalweg_sinks::{Secret, SinkContext};
 use thalweg_store::{MemoryStore, StoreConfig};
@@ -19,15 +20,15 @@ enum Brings {
 }
 use Brings::{Position as P, Transaction as T};
 
-/// The positions that are durable after all of this was taken in one go.
-fn committed(arrivals: &[(&str, Brings)]) -> Vec<(String, String)> {
+/// A pump over no definition, and its commit thread over that store.
+fn pump(store: MemoryStore) -> (Pump, commit::Outbox, commit::CommitHandle) {
     let (plan, _) = planning::plan(&GraphSpec::default(), &[]).expect("an empty definition is right");
     let plan = Arc::new(plan);
     let engine = Engine::new(plan.clone(), Options::default());
     let actions = Actions::new(SinkContext::new(Secret::new("none"))).of_plan(&plan);
     let board = Arc::new(Board::new([], std::path::PathBuf::new()));
-    let (committer, outbox, thread) = commit::start(Box::new(MemoryStore::new(StoreConfig::default())), board.clone());
-    let mut pump = Pump {
+    let (committer, outbox, thread) = commit::start(Box::new(store), board.clone());
+    let pump = Pump {
         sequencer: Sequencer::new(engine, plan, Vec::new(), Timestamp(0)),
         actions: actions.unwrap_or_else(|findings| panic!("{findings:?}")),
         committer,
@@ -42,16 +43,26 @@ fn committed(arrivals: &[(&str, Brings)]) -> Vec<(String, String)> {
         timer_asks: tokio::sync::mpsc::channel(1).1,
         goal_asks: tokio::sync::mpsc::channel(1).1,
     };
+    (pump, outbox, thread)
+}
+
+fn arrival(source: &str, brings: Brings) -> Arrival {
+    let message = match brings {
+        P(position) => SourceMessage::Position(position.into()),
+        T(position) => {
+            let (source, origin) = (source.into(), position.into());
+            let transaction = Transaction { source, origin, at: Timestamp(0), body: Body::Changes(Vec::new()) };
+            SourceMessage::Transaction(transaction, position.into())
+        }
+    };
+    Arrival { source: source.into(), message, held: Held::default() }
+}
+
+/// The positions that are durable after all of this was taken in one go.
+fn committed(arrivals: &[(&str, Brings)]) -> Vec<(String, String)> {
+    let (mut pump, outbox, thread) = pump(MemoryStore::new(StoreConfig::default()));
     for (source, brings) in arrivals {
-        let message = match *brings {
-            P(position) => SourceMessage::Position(position.into()),
-            T(position) => {
-                let (source, origin) = ((*source).into(), position.into());
-                let transaction = Transaction { source, origin, at: Timestamp(0), body: Body::Changes(Vec::new()) };
-                SourceMessage::Transaction(transaction, position.into())
-            }
-        };
-        assert!(pump.arrive(Arrival { source: (*source).into(), message, held: Held::default() }).is_none());
+        assert!(pump.arrive(arrival(source, *brings)).is_none());
     }
     assert!(pump.step_all().is_ok());
     drop((pump, outbox));
@@ -59,6 +70,24 @@ fn committed(arrivals: &[(&str, Brings)]) -> Vec<(String, String)> {
     let mut positions: Vec<_> = store.recovered().positions.into_iter().map(|(s, p)| (s.to_string(), p)).collect();
     positions.sort();
     positions
+}
+
+/// A commit fails, and nothing comes after it that would be refused.
+#[tokio::test]
+async fn sto_04_it_ends_with_the_store_though_nothing_more_arrives() {
+    let mut store = MemoryStore::new(StoreConfig::default());
+    store.fail_next_write(|| StoreError::Fatal { code: thalweg_formulas::Code(608), message: "the disk failed".into() });
+    let (mut pump, outbox, thread) = pump(store);
+    let (arrivals, queue) = mpsc::channel(1);
+    arrivals.send(arrival("shop", T("1"))).await.expect("there is room");
+    let mut following = Arrivals::of(queue);
+    let (_stop, mut stopped) = watch::channel(false);
+    let (_reloads, mut reloads) = mpsc::channel(1);
+    let ended = tokio::time::timeout(LOOK_AGAIN, pump.run(&mut following, &mut reloads, &mut stopped)).await;
+    assert!(matches!(ended, Ok(Ended::StoreClosed)), "it goes on");
+    drop((pump, outbox, arrivals));
+    let failed = thread.join().expect("the commit thread does not panic").map(|_| ());
+    assert_eq!(failed.unwrap_err().to_string(), "E0608: the disk failed");
 }
 
 #[test]
