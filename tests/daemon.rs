@@ -30,6 +30,7 @@ mod daemon {
     mod reload;
     mod scripted;
     mod seed;
+    mod settled;
     mod status;
     mod sync;
     mod tail;

@@ -36,6 +36,9 @@ pub fn is_mark_table(table: &str) -> bool {
     [ROWS, APPLIED].contains(&table)
 }
 
+/// Effects that may follow from each other: a longer chain is taken for a loop and ends.
+pub const DEPTH_MAX: u32 = 16;
+
 const VIA: &str = " via ";
 /// Characters of an effect id.
 const ID_LENGTH: usize = 26;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use thalweg_formulas::Timestamp;
 
+use crate::ports::OutboxRow;
 use crate::transaction::Epoch;
 
 /// How a delivery stands to those before it.
@@ -21,6 +22,8 @@ pub struct Manner {
     pub after_previous: bool,
     /// It is delivered together with others of its (node, action), whatever their keys.
     pub digest: Option<Digest>,
+    /// How many effects are before it in its chain; 0: what it fired on was no effect's doing.
+    pub depth: u32,
 }
 
 /// How triggers are gathered into one delivery.
@@ -49,6 +52,21 @@ pub enum OutboxState {
     Dead,
     /// Withdrawn before delivery.
     Cancelled,
+}
+
+impl OutboxState {
+    /// All of them.
+    pub const ALL: [OutboxState; 4] = [Self::Pending, Self::Acked, Self::Dead, Self::Cancelled];
+
+    /// Its name, as stored and shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Acked => "acked",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// An entry of a delivery's history.
@@ -246,6 +264,29 @@ pub struct Listed {
     pub ended_at: Option<Timestamp>,
     /// The last error.
     pub error: String,
+}
+
+/// What became of a delivery: it moved from one state to another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settled {
+    /// Its place among all of them, from 1, without gaps.
+    pub number: u64,
+    /// The delivery.
+    pub row: OutboxRow,
+    /// How many effects are before the delivery in its chain.
+    pub depth: u32,
+    /// Its new state; a dead letter that is delivered again is pending.
+    pub state: OutboxState,
+    /// Attempts since it fired or was replayed.
+    pub attempts: u32,
+    /// What its acknowledgement said; empty if nothing.
+    pub result: String,
+    /// The last error; empty if none.
+    pub error: String,
+    /// When it fired.
+    pub fired_at: Timestamp,
+    /// When it became so.
+    pub at: Timestamp,
 }
 
 /// A delivery with all that is known of it.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use thalweg_formulas::{Timestamp, Type, Value};
 
 pub use crate::outbox::{
-    Act, Acted, Digest, Listed, Manner, NEVER, Note, NoteKind, OutboxFilter, OutboxState, Paused, Shown, TimerAct,
+    Act, Acted, Digest, Listed, Manner, NEVER, Note, NoteKind, OutboxFilter, OutboxState, Paused, Settled, Shown, TimerAct,
 };
 use crate::outcome::Key;
 use crate::state::EngineState;
@@ -210,6 +210,12 @@ pub trait Store: Send {
     fn declare(&mut self, keys: DeclaredKeys, types: DeclaredTypes) {
         drop((keys, types));
     }
+    /// From now on the source `follower` follows what becomes of deliveries, or none does; durable when it returns, and so for whoever opens
+    /// the store after this.
+    ///
+    /// # Errors
+    /// As `commit`.
+    fn follow(&mut self, follower: Option<Arc<str>>) -> Result<(), StoreError>;
     /// Makes a batch durable: everything in it or nothing. An outbox row whose id is already there is left as it is.
     ///
     /// # Errors
@@ -279,6 +285,12 @@ pub trait Store: Send {
     /// # Errors
     /// The store could not be read.
     fn delivery(&mut self, id: &str) -> Result<Option<Shown>, StoreError>;
+    /// What became of deliveries after number `after`, in order, at most `limit`: from when a source [follows](Store::follow) it, until that
+    /// source's committed position is beyond it.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn settled(&mut self, after: u64, limit: usize) -> Result<Vec<Settled>, StoreError>;
     /// Timers that wait, soonest first.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use thalweg::config::{Config, ConfigError, Diag, Environment, Server, SourceKind};
+use thalweg::runtime::deliveries;
 use thalweg_graph::spec::{ActionSpec, Finding, Place, Severity};
 use thalweg_graph::{Plan, Schema, planning};
 use thalweg_sinks::{DeliveryPolicy, EgressPolicy, RetryPolicy, Secret, SettingProblem, SinkContext};
@@ -29,7 +30,11 @@ pub fn plan(config: &Config, schemas: &[Arc<Schema>]) -> Result<(Arc<Plan>, Vec<
         diags
     };
     let actions = action_findings(config);
-    match planning::plan(&config.spec, schemas) {
+    let mut schemas = schemas.to_vec();
+    if config.follower().is_some() && !schemas.iter().any(|schema| *schema.table == *deliveries::TABLE) {
+        schemas.push(deliveries::schema()); // Which nobody has to be asked for.
+    }
+    match planning::plan(&config.spec, &schemas) {
         Ok((plan, warnings)) if actions.is_empty() => Ok((Arc::new(plan), with_warnings(warnings))),
         Ok((_, findings)) | Err(findings) => Err(with_warnings(findings.into_iter().chain(actions).collect())),
     }
@@ -45,7 +50,7 @@ fn action_findings(config: &Config) -> Vec<Finding> {
             Server::Url(_) => "mysql://user@localhost:3306".to_owned(),
             Server::Parts { host, port, .. } => format!("mysql://user@{host}:{port}"),
         })),
-        SourceKind::BinlogFile(_) | SourceKind::Jsonl { .. } | SourceKind::Generate { .. } => None,
+        SourceKind::BinlogFile(_) | SourceKind::Jsonl { .. } | SourceKind::Deliveries | SourceKind::Generate { .. } => None,
     });
     let effects = config.spec.effects.iter().enumerate().map(|(i, effect)| (true, i, &effect.actions));
     let reactions = config.spec.reactions.iter().enumerate().map(|(i, reaction)| (false, i, &reaction.actions));

@@ -108,6 +108,11 @@ impl Config {
         Ok(Config { source, app, engine, http, egress, sources, spec, places, warnings: diags })
     }
 
+    /// The source that follows what becomes of deliveries, if there is one.
+    pub fn follower(&self) -> Option<Arc<str>> {
+        self.sources.iter().find(|source| source.kind == SourceKind::Deliveries).map(|source| source.name.clone())
+    }
+
     /// A planner's findings at their places in the file, in the order of the file.
     pub fn findings(&self, findings: Vec<Finding>) -> Vec<Diag> {
         let place = |finding: Finding| {
@@ -166,6 +171,7 @@ fn read(entries: &[Entry], out: &Collector) -> Parts {
     root.not_built(&["sink", "view", "store"]);
     root.finish();
     duplicate_sources(&parts.sources, entries, out);
+    one_follower(&parts.sources, entries, out);
     parts.spec = definition.spec;
     parts.places = definition.places;
     parts
@@ -197,6 +203,16 @@ fn many<'a>(root: &mut Section<'a>, name: &'static str) -> Vec<Section<'a>> {
     }
 }
 
+/// Deliveries are followed by one source, whose position says what was taken.
+fn one_follower(sources: &[SourceConfig], entries: &[Entry], out: &Collector) {
+    let followers: Vec<&SourceConfig> = sources.iter().filter(|source| source.kind == SourceKind::Deliveries).collect();
+    if let [first, second, ..] = followers[..] {
+        let diag = Diag::error(284, format!("sources `{}` and `{}` both have kind `deliveries`", first.name, second.name));
+        let origin = entries.iter().find(|e| e.key == "source").map_or(tree::Origin::File(0..0), |e| e.key_origin.clone());
+        out.report(diag.help("leave one of them: any number of rules may read its table"), &origin, "one may have it");
+    }
+}
+
 /// Source names are part of event ids and positions: two of one name are refused.
 fn duplicate_sources(sources: &[SourceConfig], entries: &[Entry], out: &Collector) {
     for (i, source) in sources.iter().enumerate() {
@@ -212,7 +228,7 @@ fn duplicate_sources(sources: &[SourceConfig], entries: &[Entry], out: &Collecto
 fn unresolved(sources: &[SourceConfig], env: &Environment) -> Vec<Diag> {
     let missing = |source: &SourceConfig| match &source.kind {
         SourceKind::Mysql(mysql) => mysql.server.url(env).err(),
-        SourceKind::BinlogFile(_) | SourceKind::Jsonl { .. } | SourceKind::Generate { .. } => None,
+        SourceKind::BinlogFile(_) | SourceKind::Jsonl { .. } | SourceKind::Deliveries | SourceKind::Generate { .. } => None,
     };
     let diag = |(source, why): (&SourceConfig, Unresolved)| Diag {
         severity: Severity::Warning,

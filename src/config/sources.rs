@@ -37,6 +37,8 @@ pub enum SourceKind {
         /// The file; `-` is stdin.
         path: PathBuf,
     },
+    /// What becomes of the deliveries of this process.
+    Deliveries,
     /// The demonstration shop.
     Generate {
         /// Row changes per second.
@@ -172,7 +174,7 @@ impl Server {
 
 /// `[[source]]`.
 pub(super) fn source(mut section: Section<'_>, index: usize) -> Option<SourceConfig> {
-    let kind = section.one_of("kind", &["mysql", "jsonl", "generate", "binlog-file"]);
+    let kind = section.one_of("kind", &["mysql", "jsonl", "generate", "binlog-file", "deliveries"]);
     let has_kind = section.entry("kind").is_some();
     let name = section.text("name").map_or_else(|| format!("source{}", index + 1), |(name, _)| name);
     let kind = match kind {
@@ -183,6 +185,7 @@ pub(super) fn source(mut section: Section<'_>, index: usize) -> Option<SourceCon
             let seed = section.integer("seed", 0..=i64::MAX).map_or(1, |n| n as u64);
             Some(SourceKind::Generate { rows_per_s, seed })
         }
+        Some("deliveries") => Some(SourceKind::Deliveries),
         Some(_) => binlog_file(&mut section),
         None if has_kind => return None,
         None => {

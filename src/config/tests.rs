@@ -493,7 +493,7 @@ actions = [{ url = "x" }, { type = "webhook", url = "https://x", secret = "s3cre
                |        ^^^^^^^^ not one of the possible values
                |
                = help: did you mean `mysql`?
-               = note: possible: `mysql`, `jsonl`, `generate`, `binlog-file`
+               = note: possible: `mysql`, `jsonl`, `generate`, `binlog-file`, `deliveries`
 
             error[E0283]: section `[[source]]` has no `path`
               --> t.toml:11:1

@@ -21,7 +21,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use thalweg_formulas::Timestamp;
-use thalweg_graph::ports::{Act, Acted, CommitBatch, Digest, OutboxRow, OutboxUpdate, PendingDelivery, Store, StoreError};
+use thalweg_graph::ports::{
+    Act, Acted, CommitBatch, Digest, OutboxRow, OutboxUpdate, PendingDelivery, Settled, Store, StoreError,
+};
 use thalweg_graph::state::EngineState;
 use thalweg_graph::{Change, Epoch, Transaction};
 use tokio::sync::{Notify, oneshot, watch};
@@ -60,6 +62,7 @@ enum Ask {
     Due { now: Timestamp, limit: usize, without: Without, reply: oneshot::Sender<Due> },
     Update { updates: Vec<OutboxUpdate>, reply: oneshot::Sender<()> },
     Act { act: Act, at: Timestamp, reply: oneshot::Sender<Acted> },
+    Settled { after: u64, limit: usize, reply: oneshot::Sender<Vec<Settled>> },
     Gather { id: Arc<str>, digest: Digest, at: Timestamp, reply: oneshot::Sender<Vec<OutboxRow>> },
 }
 
@@ -125,6 +128,8 @@ pub struct Outbox {
     asks: Sender<Ask>,
     /// Rung when a commit has added deliveries.
     pub added: Arc<Notify>,
+    /// Rung when what became of a delivery was recorded.
+    pub moved: Arc<Notify>,
 }
 
 impl Outbox {
@@ -161,6 +166,15 @@ impl Outbox {
     }
 }
 
+impl Outbox {
+    /// What became of deliveries after number `after`, as far as a source follows it. `None`: the commit thread has ended.
+    pub async fn settled(&self, after: u64, limit: usize) -> Option<Vec<Settled>> {
+        let (reply, answer) = oneshot::channel();
+        self.asks.send(Ask::Settled { after, limit, reply }).ok()?;
+        answer.await.ok()
+    }
+}
+
 /// The thread gives the store back when it ends, or the error that makes the process stop.
 pub type CommitHandle = JoinHandle<Result<Box<dyn Store>, StoreError>>;
 
@@ -168,9 +182,9 @@ pub type CommitHandle = JoinHandle<Result<Box<dyn Store>, StoreError>>;
 pub fn start(store: Box<dyn Store>, board: Arc<Board>) -> (Committer, Outbox, CommitHandle) {
     let (writes, write_receiver) = bounded(WAITING_MAX);
     let (asks, ask_receiver) = unbounded();
-    let added = Arc::new(Notify::new());
+    let (added, moved) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (parts, part_receiver) = bounded(PARTS_MAX);
-    let mut thread = CommitThread { store, board, added: added.clone(), parts: part_receiver };
+    let mut thread = CommitThread { store, board, added: added.clone(), moved: moved.clone(), parts: part_receiver };
     let (alive, runs) = watch::channel(());
     let handle = std::thread::Builder::new()
         .name("thalweg-commit".into())
@@ -179,13 +193,14 @@ pub fn start(store: Box<dyn Store>, board: Arc<Board>) -> (Committer, Outbox, Co
             thread.run(&write_receiver, &ask_receiver).map(|()| thread.store)
         })
         .expect("a thread can be started");
-    (Committer { writes, parts, runs }, Outbox { asks, added }, handle)
+    (Committer { writes, parts, runs }, Outbox { asks, added, moved }, handle)
 }
 
 struct CommitThread {
     store: Box<dyn Store>,
     board: Arc<Board>,
     added: Arc<Notify>,
+    moved: Arc<Notify>,
     parts: Receiver<Staged>,
 }
 
@@ -276,7 +291,12 @@ impl CommitThread {
             Ask::Update { updates, reply } => {
                 self.insist(|store| store.update_outbox(&updates))?;
                 self.board.outbox(self.store.outbox_counts()?);
+                self.moved.notify_one();
                 let _ = reply.send(());
+            }
+            Ask::Settled { after, limit, reply } => {
+                // A source that has gone away needs no answer.
+                let _ = reply.send(self.store.settled(after, limit)?);
             }
             Ask::Gather { id, digest, at, reply } => {
                 let mut rows = Vec::new();
@@ -290,6 +310,7 @@ impl CommitThread {
                 let paused = self.store.paused();
                 self.board.update(|report| report.paused = paused);
                 self.added.notify_one();
+                self.moved.notify_one();
                 let _ = reply.send(acted.expect("invariant: an act that succeeded has its answer"));
             }
         }

@@ -11,11 +11,13 @@
 //!
 //! What effects would write is not written, so what follows from that is not seen either.
 
+use std::sync::Arc;
+
 use tempfile::TempDir;
 use thalweg_formulas::{Code, Timestamp};
 use thalweg_graph::ports::{
     Act, Acted, CommitBatch, DeclaredKeys, DeclaredTypes, Digest, Listed, LogPart, OutboxCounts, OutboxFilter, OutboxRow,
-    OutboxUpdate, Paused, PendingDelivery, Recovered, Shown, Store, StoreError, Timer,
+    OutboxUpdate, Paused, PendingDelivery, Recovered, Settled, Shown, Store, StoreError, Timer,
 };
 use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Change, Epoch, Transaction};
@@ -123,6 +125,14 @@ impl Store for DryStore {
 
     fn declare(&mut self, keys: DeclaredKeys, types: DeclaredTypes) {
         self.real.declare(keys, types);
+    }
+
+    fn follow(&mut self, follower: Option<Arc<str>>) -> Result<(), StoreError> {
+        self.real.follow(follower)
+    }
+
+    fn settled(&mut self, after: u64, limit: usize) -> Result<Vec<Settled>, StoreError> {
+        self.real.settled(after, limit)
     }
 
     fn update_outbox(&mut self, updates: &[OutboxUpdate]) -> Result<(), StoreError> {

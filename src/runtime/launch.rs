@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use thalweg_graph::GraphSpec;
-use thalweg_graph::ports::{Source, StoreError};
+use thalweg_graph::ports::{Source, Store, StoreError};
 use thalweg_sinks::{EgressPolicy, Resolver, SettingProblem, SinkContext, unresolved_secrets};
 use thalweg_sources::binlog::Spooling;
 use thalweg_sources::binlog_file::{BinlogFileConfig, BinlogFileSource};
@@ -17,6 +17,7 @@ use thalweg_store::{SqliteStore, StoreConfig};
 use tokio::sync::watch;
 
 use super::clock::{Clock, SystemClock};
+use super::deliveries::{self, DeliveriesSource, Hatch};
 use super::reread::Rereading;
 use super::{Setup, SourceSetup};
 use crate::config::{self, Config, Environment, SourceKind, Unresolved};
@@ -63,16 +64,19 @@ pub enum LaunchError {
 pub fn setup(launch: Launch) -> Result<Setup, LaunchError> {
     let Launch { config, data, until_idle, secrets, stop } = launch;
     let directory = data.unwrap_or_else(|| data_directory(&config));
-    let store = SqliteStore::open(&directory, store_config(&config.spec))?;
+    let mut store = SqliteStore::open(&directory, store_config(&config.spec))?;
+    store.follow(config.follower())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let env = Environment::process();
     let sinks = sink_context(&config, &env, secrets.clone(), store.instance_secret())?;
-    let sources = sources_of(&config, &env, clock.as_ref(), &directory)?;
+    let hatch = Hatch::default();
+    let sources = sources_of(&config, &env, clock.as_ref(), &directory, &hatch)?;
     let reread = Rereading {
         secrets,
         instance_secret: store.instance_secret().to_owned(),
         clock: clock.clone(),
         directory: directory.clone(),
+        hatch: hatch.clone(),
         running: Arc::new(Mutex::new(config.clone())),
     };
     Ok(Setup {
@@ -87,6 +91,7 @@ pub fn setup(launch: Launch) -> Result<Setup, LaunchError> {
         until_idle,
         clock,
         stop,
+        hatch,
         reread: Some(reread.into_reread()),
     })
 }
@@ -97,8 +102,13 @@ pub(super) fn sources_of(
     env: &Environment,
     clock: &dyn Clock,
     directory: &Path,
+    hatch: &Hatch,
 ) -> Result<Vec<SourceSetup>, LaunchError> {
-    let common = Common { share: share(config), spooling: Spooling { directory: directory.into(), ..Spooling::default() } };
+    let common = Common {
+        share: share(config),
+        spooling: Spooling { directory: directory.into(), ..Spooling::default() },
+        hatch: hatch.clone(),
+    };
     config.sources.iter().map(|source| source_setup(source, &config.spec, env, clock, &common)).collect()
 }
 
@@ -168,6 +178,7 @@ fn share(config: &Config) -> Option<mysql::Share> {
 struct Common {
     share: Option<mysql::Share>,
     spooling: Spooling,
+    hatch: Hatch,
 }
 
 fn source_setup(
@@ -182,7 +193,7 @@ fn source_setup(
         SourceKind::Mysql(mysql) => {
             let url = mysql.server.url(env).map_err(|why| LaunchError::Unresolved(name.clone(), why))?;
             let config = mysql_config(&name, url, mysql, spec);
-            let Common { share, spooling } = common.clone();
+            let Common { share, spooling, .. } = common.clone();
             SourceSetup { source: MysqlSource::new(mysql::MysqlConfig { share, spooling, ..config }), announces: true }
         }
         SourceKind::BinlogFile(files) => {
@@ -194,6 +205,9 @@ fn source_setup(
             let input = if path.as_os_str() == "-" { Input::Stdin } else { Input::File(path.clone()) };
             let source = JsonlSource::new(name, input, jsonl_tables(spec));
             SourceSetup { announces: source.announces(), source: Box::new(source) }
+        }
+        SourceKind::Deliveries => {
+            SourceSetup { source: Box::new(DeliveriesSource::new(name, common.hatch.clone())), announces: true }
         }
         SourceKind::Generate { rows_per_s, seed } => {
             let source: Box<dyn Source> = Box::new(GenerateSource::new(name, *rows_per_s, *seed, clock.now()));
@@ -261,7 +275,8 @@ pub(super) fn watched(spec: &GraphSpec) -> Vec<String> {
     let declared = spec.tables.iter().map(|t| t.from.clone().unwrap_or_else(|| t.name.clone()));
     let declared_names: BTreeSet<&str> = spec.tables.iter().map(|t| t.name.as_str()).collect();
     let all: BTreeSet<String> = classified.filter(|name| !declared_names.contains(name.as_str())).chain(declared).collect();
-    all.into_iter().collect()
+    // No server has this one.
+    all.into_iter().filter(|name| name != deliveries::TABLE).collect()
 }
 
 /// The tables that lines may speak of before any schema line: those of the definition, as it plans without a server.

@@ -16,6 +16,7 @@ mod clears;
 pub mod clock;
 pub mod commit;
 pub mod control;
+pub mod deliveries;
 pub mod desk;
 pub mod dispatch;
 pub mod dry;
@@ -46,6 +47,7 @@ use thalweg_sinks::SinkContext;
 use tokio::sync::watch;
 
 use clock::Clock;
+use deliveries::Hatch;
 use desk::Desk;
 use following::Following;
 use reload::{Reloader, Reread};
@@ -76,6 +78,8 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
     /// Turns true when the run is to end.
     pub stop: watch::Receiver<bool>,
+    /// The source that follows what becomes of deliveries finds the store here.
+    pub hatch: Hatch,
     /// How the definition is read again for a reload; `None`: it is not.
     pub reread: Option<Reread>,
 }
@@ -182,6 +186,7 @@ pub async fn start(setup: Setup) -> Result<Running, RunError> {
         schemas: recovered.schemas,
         stop: stopped,
         desk: desk.clone(),
+        hatch: setup.hatch,
         tokio,
     };
     let (done, mut ended) = tokio::sync::oneshot::channel();

@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thalweg_formulas::{Value, json};
+use thalweg_graph::cause::Cause;
 use thalweg_graph::outcome::{Fired, RuleId};
 use thalweg_graph::plan::Plan;
-use thalweg_graph::ports::{Acted, CommitBatch, Firing, OutboxRow, SourceMessage, SourcePosition, SourceStatus};
+use thalweg_graph::ports::{Acted, CommitBatch, Firing, Manner, OutboxRow, SourceMessage, SourcePosition, SourceStatus};
 use thalweg_graph::transaction::Body;
 use thalweg_graph::{Schema, Transaction};
 use thalweg_sinks::Secret;
@@ -397,7 +398,7 @@ fn outbox_row(
         version: fired.version,
         body: body.into(),
         settings: action.settings.clone(),
-        manner: action.manner,
+        manner: Manner { depth: Cause::of(&tx.origin).map_or(0, |cause| cause.depth), ..action.manner },
     }
 }
 

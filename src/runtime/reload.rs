@@ -35,6 +35,8 @@ pub struct Definition {
     pub sinks: SinkContext,
     /// Timely workers.
     pub workers: usize,
+    /// The source that follows what becomes of deliveries.
+    pub follower: Option<Arc<str>>,
     /// The sources anew, where what they are or what they read has changed; `None`: those that run stay.
     pub sources: Option<Renewed>,
     /// How a planner's findings are told, with their places.
@@ -140,9 +142,9 @@ impl Ask {
     /// The definition, and what answers when it runs; `before` is the one that it follows.
     pub(super) fn accept(self, before: &GraphSpec) -> (Accepted, Taking) {
         let Ask { definition, since, reply } = self;
-        let Definition { spec, sinks, workers, taken, .. } = definition;
+        let Definition { spec, sinks, workers, follower, taken, .. } = definition;
         let changes = changes(before, &spec);
-        (Accepted { spec, sinks, workers }, Taking { taken, changes, since, reply })
+        (Accepted { spec, sinks, workers, follower }, Taking { taken, changes, since, reply })
     }
 }
 
@@ -151,6 +153,7 @@ pub(super) struct Accepted {
     pub spec: GraphSpec,
     pub sinks: SinkContext,
     pub workers: usize,
+    pub follower: Option<Arc<str>>,
 }
 
 impl Taking {

@@ -7,6 +7,7 @@ use thalweg_graph::GraphSpec;
 use thalweg_sinks::Resolver;
 
 use super::clock::Clock;
+use super::deliveries::Hatch;
 use super::launch::{LaunchError, jsonl_tables, refers_to_self, sink_context, sources_of, watched};
 use super::reload::{Definition, Refused, Renewed, Reread};
 use crate::config::{Config, ConfigError, Diag, Environment, Look, SourceKind, render_all};
@@ -21,6 +22,8 @@ pub(super) struct Rereading {
     pub clock: Arc<dyn Clock>,
     /// The data directory.
     pub directory: PathBuf,
+    /// Where sources find the store.
+    pub hatch: Hatch,
     /// The configuration that runs.
     pub running: Arc<Mutex<Config>>,
 }
@@ -40,13 +43,14 @@ impl Rereading {
         stays(&before, &config)?;
         let sinks = sink_context(&config, &env, self.secrets.clone(), &self.instance_secret).map_err(told)?;
         let sources = if is_read_alike(&before, &config) { None } else { Some(self.sources(&before, &config, &env)?) };
-        let (spec, workers) = (config.spec.clone(), config.engine.workers);
+        let (spec, workers, follower) = (config.spec.clone(), config.engine.workers, config.follower());
         let (running, config) = (self.running.clone(), Arc::new(config));
         let told = config.clone();
         Ok(Definition {
             spec,
             sinks,
             workers,
+            follower,
             sources,
             tell: Box::new(move |findings| {
                 let errors: Vec<Diag> = told.findings(findings).into_iter().filter(Diag::is_error).collect();
@@ -65,7 +69,7 @@ impl Rereading {
         if config.sources.is_empty() {
             return Err(restart("there is no source to follow"));
         }
-        let of = |config| sources_of(config, env, self.clock.as_ref(), &self.directory).map_err(told);
+        let of = |config| sources_of(config, env, self.clock.as_ref(), &self.directory, &self.hatch).map_err(told);
         Ok(Renewed { sources: of(config)?, before: of(before)? })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_graph::plan::Plan;
-use thalweg_graph::ports::{SourceMessage, Store};
+use thalweg_graph::ports::{SourceMessage, Store, StoreError};
 use thalweg_graph::spec::Finding;
 use thalweg_graph::{GraphSpec, Schema, planning};
 use thalweg_sinks::SinkContext;
@@ -16,6 +16,7 @@ use super::actions::Actions;
 use super::clears;
 use super::clock::Clock;
 use super::commit;
+use super::deliveries::Hatch;
 use super::desk::{Desk, Hall};
 use super::dispatch::{Dispatcher, End};
 use super::following::Following;
@@ -46,6 +47,8 @@ pub(super) struct Sessions {
     pub stop: watch::Receiver<bool>,
     /// Where acts come in.
     pub desk: Desk,
+    /// Where what becomes of deliveries is followed.
+    pub hatch: Hatch,
     pub tokio: tokio::runtime::Handle,
 }
 
@@ -81,7 +84,7 @@ impl Sessions {
                         self.learn(schemas);
                     }
                     Ended::Reload(ask) => {
-                        taking = self.reload(*ask, store.as_mut(), &mut queue).await;
+                        taking = self.reload(*ask, store.as_mut(), &mut queue).await?;
                     }
                     Ended::Unreadable(source_name, reason) => return Err(RunError::SourceStopped { source_name, reason }),
                     Ended::Stopped | Ended::StoreClosed => return Ok(()),
@@ -91,7 +94,12 @@ impl Sessions {
     }
 
     /// Goes on with another definition. `None`: its sources show tables that do not bear it, so all is as it was.
-    async fn reload(&mut self, mut ask: reload::Ask, store: &mut dyn Store, arrivals: &mut Arrivals) -> Option<Taking> {
+    async fn reload(
+        &mut self,
+        mut ask: reload::Ask,
+        store: &mut dyn Store,
+        arrivals: &mut Arrivals,
+    ) -> Result<Option<Taking>, StoreError> {
         if let Some(Renewed { sources, before }) = ask.definition.sources.take() {
             let schemas = self.schemas.clone();
             self.connect(sources, store, arrivals).await;
@@ -105,15 +113,16 @@ impl Sessions {
             let Some(checked) = checked else {
                 self.schemas = schemas;
                 self.connect(before, store, arrivals).await;
-                return None;
+                return Ok(None);
             };
             ask = checked;
         }
-        let (Accepted { spec, sinks, workers }, taking) = ask.accept(&self.spec);
+        let (Accepted { spec, sinks, workers, follower }, taking) = ask.accept(&self.spec);
         self.rows = launch::store_config(&spec);
         store.declare(self.rows.keys.clone(), self.rows.types.clone());
+        store.follow(follower)?;
         (self.spec, self.sinks, self.workers) = (spec, sinks, workers);
-        Some(taking)
+        Ok(Some(taking))
     }
 
     /// Sources take the place of those that run, from the last commit on.
@@ -196,6 +205,7 @@ impl Sessions {
         let (timers, timer_asks) = mpsc::channel(1);
         let (goals, goal_asks) = mpsc::channel(1);
         self.desk.serve(Some(Hall { outbox: outbox.clone(), timers, goals }));
+        self.hatch.serve(Some(outbox.clone()));
         let (hush, quiet) = watch::channel(None);
         let dispatcher = self.tokio.spawn(Dispatcher::new(outbox, actions, self.clock.clone(), self.board.clone()).run(quiet));
         let mut pump = Pump {
@@ -215,6 +225,7 @@ impl Sessions {
         };
         let ended = pump.run(arrivals, reloads, &mut self.stop.clone()).await;
         self.desk.serve(None);
+        self.hatch.serve(None);
         drop(pump);
         let goes_on = !matches!(ended, Ended::Stopped | Ended::StoreClosed | Ended::Unreadable(..));
         hush.send_replace(Some(if goes_on { End::Settle } else { End::Drain }));

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{
     Act, Acted, CommitBatch, DeclaredKeys, DeclaredTypes, Digest, Listed, LogPart, OutboxCounts, OutboxFilter, OutboxRow,
-    OutboxUpdate, Paused, PendingDelivery, Recovered, Shown, Store, StoreError, Timer,
+    OutboxUpdate, Paused, PendingDelivery, Recovered, Settled, Shown, Store, StoreError, Timer,
 };
 use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Body, Change, Epoch, Op, Schema, Transaction};
@@ -109,6 +109,16 @@ impl Store for MemoryStore {
         self.config = Arc::new(StoreConfig { keys, types, ..StoreConfig::clone(&self.config) });
     }
 
+    fn follow(&mut self, follower: Option<Arc<str>>) -> Result<(), StoreError> {
+        match self.failing.take() {
+            Some(error) => Err(error()),
+            None => {
+                self.outbox.follower = follower;
+                Ok(())
+            }
+        }
+    }
+
     fn recovered(&self) -> Recovered {
         Recovered {
             epoch: self.epoch(),
@@ -176,6 +186,9 @@ impl Store for MemoryStore {
         }
         self.log.extend(transactions);
         self.positions.extend(batch.positions.iter().cloned());
+        if let Some((_, position)) = batch.positions.iter().rfind(|(source, _)| Some(source) == self.outbox.follower.as_ref()) {
+            self.outbox.trim_settled(position);
+        }
         for timer in &batch.timers {
             if self.timers.iter().all(|known| known.id != timer.id) {
                 self.timers.push(timer.clone());
@@ -250,6 +263,10 @@ impl Store for MemoryStore {
 
     fn delivery(&mut self, id: &str) -> Result<Option<Shown>, StoreError> {
         Ok(self.outbox.show(id))
+    }
+
+    fn settled(&mut self, after: u64, limit: usize) -> Result<Vec<Settled>, StoreError> {
+        Ok(self.outbox.settled(after, limit))
     }
 
     fn timers(&mut self) -> Result<Vec<Timer>, StoreError> {

@@ -18,7 +18,7 @@ use crate::error::{EXISTS, UNUSABLE, damaged, fatal, from_io, from_sqlite};
 use crate::snapshot::{Recorded, Snapshots};
 use crate::sqlite::log::{self, Span};
 use crate::sqlite::state::State;
-use crate::sqlite::{acts, digest, due, open, outbox, snapshots, tables};
+use crate::sqlite::{acts, digest, due, open, outbox, settled, snapshots, tables};
 
 /// What was looked through and found right.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,6 +86,8 @@ impl OutboxReader {
             *outbox::count_of(&mut counts, whole.state()) += 1;
         }
         digest::check(view, self.path())?;
+        settled::check(view, self.path())?;
+        settled::read_follower(view, self.path())?;
         if counts == state.counts {
             Ok(counts)
         } else {

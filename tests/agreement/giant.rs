@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use thalweg::config::{Config, Environment, SourceText};
 use thalweg::runtime::clock::SystemClock;
+use thalweg::runtime::deliveries::Hatch;
 use thalweg::runtime::recover::recover;
 use thalweg::runtime::{RunError, Setup, SourceSetup, launch, start, status::Report};
 use thalweg_formulas::{Timestamp, Type, Value};
@@ -127,6 +128,7 @@ fn run(folder: &Path, rows: Rows, workers: usize, then: impl FnOnce(&Report)) ->
         until_idle: None,
         clock: Arc::new(SystemClock),
         stop: stopped,
+        hatch: Hatch::default(),
         reread: None,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");

@@ -21,10 +21,10 @@ const STRACE: &str = "/usr/bin/strace";
 const TRANSACTIONS: u64 = 50;
 
 /// Ids of deliveries, by where they went.
-type Told = [BTreeSet<String>; 3];
+type Told = [BTreeSet<String>; 4];
 
-/// Fifty transactions in a file, an effect that rises in a third of them, a receiver that drops repeated ids, and a timer for each new order that
-/// is due as soon as it is armed.
+/// Fifty transactions in a file, an effect that rises in a third of them, a receiver that drops repeated ids, a timer for each new order that
+/// is due as soon as it is armed, and an effect that sees each of those deliveries go through.
 struct Scene {
     home: Home,
     receiver: Receiver,
@@ -74,6 +74,20 @@ timer = {{ delay = "1ms", event = "order.due" }}
 [[reactions]]
 event = "order.due"
 actions = [{{ type = "log", path = "due.jsonl", backoff = "10ms..100ms" }}]
+
+[[source]]
+name = "outcomes"
+kind = "deliveries"
+
+[[table]]
+name = "Delivery"
+from = "thalweg.deliveries"
+
+[[effect]]
+name = "seen"
+on = "Delivery"
+when = "rule == 'big' && state == 'acked'"
+actions = [{{ type = "log", path = "seen.jsonl", backoff = "10ms..100ms" }}]
 "#,
             webhook(&receiver)
         ));
@@ -100,17 +114,26 @@ actions = [{{ type = "log", path = "due.jsonl", backoff = "10ms..100ms" }}]
         Daemon::of(strace).wait()
     }
 
-    /// What the receiver and the two files have been told.
+    /// What the receiver and the files have been told.
     fn told(&self) -> Told {
-        [self.receiver.received().into_keys().collect(), self.logged("fired.jsonl"), self.logged("due.jsonl")]
+        let received = self.receiver.received().into_keys().collect();
+        let seen = self.logged("seen.jsonl");
+        // Their ids hold when a delivery went through, which is never the same; each is told under one id.
+        let deliveries: BTreeSet<String> = seen.iter().map(|event| event["subject"].to_string()).collect();
+        let ids: BTreeSet<String> = seen.iter().map(|event| event["id"].to_string()).collect();
+        assert_eq!(ids.len(), deliveries.len(), "{seen:?}");
+        [received, self.ids("fired.jsonl"), self.ids("due.jsonl"), deliveries]
     }
 
-    /// The ids in a file that actions append to.
-    fn logged(&self, name: &str) -> BTreeSet<String> {
+    fn ids(&self, name: &str) -> BTreeSet<String> {
+        self.logged(name).iter().map(|event| event["id"].as_str().expect("an event has an id").to_owned()).collect()
+    }
+
+    /// The events in a file that actions append to.
+    fn logged(&self, name: &str) -> Vec<serde_json::Value> {
         let logged = std::fs::read_to_string(self.home.path(name)).unwrap_or_default();
         // A line that a kill has cut is whole further on.
-        let lines = logged.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        lines.map(|event| event["id"].as_str().expect("an event has an id").to_owned()).collect()
+        logged.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// Runs to the end, undisturbed: everything has been told once, and the directory is in order.
@@ -140,7 +163,11 @@ fn undisturbed(test: &str) -> Option<Told> {
     let scene = Scene::new();
     scene.run(None).well();
     let told = scene.told();
-    assert!(told[0].len() > 10 && told[0].len() == told[1].len() && told[2].len() == 7, "{told:?}");
+    // Both actions of each firing were seen to go through.
+    assert!(
+        told[0].len() > 10 && told[0].len() == told[1].len() && told[2].len() == 7 && told[3].len() == told[0].len() * 2,
+        "{told:?}"
+    );
     Some(told)
 }
 

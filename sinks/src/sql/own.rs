@@ -6,7 +6,7 @@
 //! changed since is not taken for ours. A row that was deleted has no column to say so; its transaction must.
 
 use thalweg_formulas::Value;
-use thalweg_graph::cause::Cause;
+use thalweg_graph::cause::{Cause, DEPTH_MAX};
 use thalweg_graph::ports::Firing;
 
 use super::fault::Fault;
@@ -14,9 +14,6 @@ use crate::known::Images;
 
 /// A column that tells who wrote a row last, where a table has it.
 pub(super) const ORIGIN: &str = "thalweg_origin";
-/// How many effects may follow from each other before the chain counts as a loop.
-pub(super) const DEPTH_MAX: u32 = 16;
-
 /// The effect that wrote what this firing is about, if one did.
 pub(super) fn cause(firing: &Firing<'_>, images: &Images) -> Option<Cause> {
     let origin = |image: &Value| match image {

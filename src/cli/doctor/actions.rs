@@ -75,7 +75,7 @@ fn database(
         None => config.sources.iter().find_map(|source| match &source.kind {
             // What is wrong with it is said where the source is looked at.
             SourceKind::Mysql(mysql) => mysql.server.url(env).ok(),
-            SourceKind::BinlogFile(_) | SourceKind::Jsonl { .. } | SourceKind::Generate { .. } => None,
+            SourceKind::BinlogFile(_) | SourceKind::Jsonl { .. } | SourceKind::Deliveries | SourceKind::Generate { .. } => None,
         }),
     };
     let Some(url) = url else { return Ok(None) };

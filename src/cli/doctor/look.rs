@@ -182,7 +182,7 @@ pub async fn servers(
             SourceKind::Jsonl { path } if path.as_os_str() != "-" => {
                 sections.push(files_of(source, std::slice::from_ref(path)));
             }
-            SourceKind::Jsonl { .. } | SourceKind::Generate { .. } => {}
+            SourceKind::Jsonl { .. } | SourceKind::Deliveries | SourceKind::Generate { .. } => {}
         }
     }
     Ok((sections, schemas))

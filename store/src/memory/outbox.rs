@@ -1,10 +1,12 @@
 //! The outbox kept plainly: what each delivery and each act means, without indexes.
 
+use std::sync::Arc;
+
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ids;
 use thalweg_graph::ports::{
     Act, Acted, Digest, Listed, Manner, NEVER, Note, NoteKind, OutboxCounts, OutboxFilter, OutboxRow, OutboxState, OutboxUpdate,
-    Paused, PendingDelivery, Shown,
+    Paused, PendingDelivery, Settled, Shown,
 };
 
 use crate::sqlite::digest::window_end;
@@ -17,6 +19,9 @@ pub(super) struct Outbox {
     deliveries: Vec<Delivery>,
     pub(super) paused: Vec<Paused>,
     coalesced: u64,
+    settled: Vec<Settled>,
+    /// The source that follows what becomes of deliveries.
+    pub(super) follower: Option<Arc<str>>,
 }
 
 #[derive(Clone)]
@@ -176,12 +181,12 @@ impl Outbox {
         if update.restarts {
             delivery.pending.since = update.at;
         }
-        self.end(place, update.state, update.at);
+        self.end(place, update.state, "", update.at);
     }
 
     /// What becomes of a delivery; if it is not pending any more, nor are those that are in one digest with it.
-    fn end(&mut self, place: usize, state: OutboxState, at: Timestamp) {
-        self.become_of(place, state, at);
+    fn end(&mut self, place: usize, state: OutboxState, result: &str, at: Timestamp) {
+        self.become_of(place, state, result, at);
         if state == OutboxState::Pending {
             return;
         }
@@ -189,13 +194,20 @@ impl Outbox {
         for other in self.together(place).into_iter().filter(|other| *other != place).rev() {
             if !is_over(self.deliveries[other].state) {
                 self.deliveries[other].error.clone_from(&error);
-                self.become_of(other, state, at);
+                self.become_of(other, state, result, at);
             }
         }
     }
 
-    fn become_of(&mut self, place: usize, state: OutboxState, at: Timestamp) {
+    fn become_of(&mut self, place: usize, state: OutboxState, result: &str, at: Timestamp) {
+        let number = self.settled.last().map_or(0, |last| last.number) + 1;
         let delivery = &mut self.deliveries[place];
+        if self.follower.is_some() && delivery.state != state {
+            let (result, error, row) = (result.to_owned(), delivery.error.clone(), delivery.pending.row.clone());
+            let (depth, attempts, fired_at) = (row.manner.depth, delivery.pending.attempts, delivery.pending.fired_at);
+            let row = OutboxRow { manner: Manner::default(), ..row };
+            self.settled.push(Settled { number, row, depth, state, attempts, result, error, fired_at, at });
+        }
         delivery.end(state, at);
         if state == OutboxState::Pending {
             delivery.ended_at = None;
@@ -221,7 +233,7 @@ impl Outbox {
                 Some(place) if is_over(self.deliveries[place].state) => Acted::Over(self.deliveries[place].state),
                 Some(place) => {
                     self.deliveries[place].note(at, NoteKind::Discarded, "");
-                    self.end(place, OutboxState::Cancelled, at);
+                    self.end(place, OutboxState::Cancelled, "", at);
                     Acted::Done
                 }
             },
@@ -251,7 +263,7 @@ impl Outbox {
             }
             OutboxState::Dead => {
                 self.deliveries[place].note(at, NoteKind::Late, result);
-                self.end(place, OutboxState::Acked, at);
+                self.end(place, OutboxState::Acked, result, at);
                 Acted::Late
             }
             OutboxState::Pending => {
@@ -260,7 +272,7 @@ impl Outbox {
                     let delivery = &mut self.deliveries[other];
                     if delivery.is_pending() && delivery.is_of(&row) {
                         delivery.note(at, NoteKind::Acknowledged, result);
-                        self.end(other, OutboxState::Acked, at);
+                        self.end(other, OutboxState::Acked, result, at);
                     }
                 }
                 Acted::Done
@@ -288,7 +300,7 @@ impl Outbox {
             if !is_over(delivery.state) {
                 (delivery.pending.attempts, delivery.pending.deliveries) = (0, 0);
                 (delivery.pending.not_before, delivery.pending.since) = (Timestamp(0), at);
-                self.become_of(place, OutboxState::Pending, at);
+                self.become_of(place, OutboxState::Pending, "", at);
             }
         }
         Acted::Done
@@ -330,6 +342,20 @@ impl Outbox {
         let Delivery { pending, history, .. } = &self.deliveries[place];
         let (settings, body) = (pending.row.settings.clone(), pending.row.body.clone());
         Some(Shown { listed: self.listed(place), settings, body, history: history.clone() })
+    }
+
+    pub(super) fn settled(&self, after: u64, limit: usize) -> Vec<Settled> {
+        let read = |settled: &Settled| {
+            let now = &self.deliveries[self.place(&settled.row.id).expect("a delivery stays")].pending.row;
+            Settled { row: OutboxRow { body: now.body.clone(), ..settled.row.clone() }, ..settled.clone() }
+        };
+        self.settled.iter().filter(|settled| settled.number > after).take(limit).map(read).collect()
+    }
+
+    /// Drops what is before a position.
+    pub(super) fn trim_settled(&mut self, position: &str) {
+        let before: u64 = position.parse().unwrap_or(0);
+        self.settled.retain(|settled| settled.number >= before);
     }
 
     pub(super) fn counts(&self) -> OutboxCounts {

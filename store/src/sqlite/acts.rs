@@ -9,19 +9,16 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 use thalweg_formulas::Timestamp;
-use thalweg_graph::ports::{Act, Acted, Note, NoteKind, OutboxCounts, OutboxState, Paused, StoreError};
+use thalweg_graph::ports::{Act, Acted, Note, NoteKind, OutboxState, Paused, StoreError};
 
 use super::crc::RowCrc;
-use super::outbox::{self, Standing, row_crc, settle, settle_digest, standing, standing_at};
+use super::outbox::{self, Standing, Turn, row_crc, standing, standing_at};
 use super::{digest, due, history};
 use crate::error::{damaged, from_sqlite};
 
 /// The outbox inside one SQLite transaction.
 pub(super) struct Desk<'a> {
-    pub conn: &'a Connection,
-    pub path: &'a Path,
-    pub at: Timestamp,
-    pub counts: &'a mut OutboxCounts,
+    pub turn: Turn<'a>,
     pub paused: &'a mut Vec<Paused>,
 }
 
@@ -31,14 +28,16 @@ impl Desk<'_> {
         match act {
             Act::Pause { node, action, reason } => self.pause(node, *action, reason),
             Act::Resume { node } => self.resume(node),
-            Act::Ack { id, .. } | Act::Retry { id, .. } | Act::Discard { id } => match standing(self.conn, self.path, id)? {
-                None => Ok(Acted::Unknown),
-                Some(row) => match act {
-                    Act::Ack { result, .. } => self.ack(row, result),
-                    Act::Retry { body, .. } => self.retry(row, body.as_deref()),
-                    _ => self.discard(row),
-                },
-            },
+            Act::Ack { id, .. } | Act::Retry { id, .. } | Act::Discard { id } => {
+                match standing(self.turn.conn, self.turn.path, id)? {
+                    None => Ok(Acted::Unknown),
+                    Some(row) => match act {
+                        Act::Ack { result, .. } => self.ack(row, result),
+                        Act::Retry { body, .. } => self.retry(row, body.as_deref()),
+                        _ => self.discard(row),
+                    },
+                }
+            }
         }
     }
 
@@ -51,15 +50,15 @@ impl Desk<'_> {
             }
             OutboxState::Dead => {
                 self.note(row.seq, NoteKind::Late, result)?;
-                self.end(row, OutboxState::Acked)?;
+                self.end(Standing { result: result.to_owned(), ..row }, OutboxState::Acked)?;
                 Ok(Acted::Late)
             }
             OutboxState::Pending => {
                 for seq in self.trigger_of(row.seq)? {
-                    let other = standing_at(self.conn, self.path, seq)?;
+                    let other = standing_at(self.turn.conn, self.turn.path, seq)?;
                     if let Some(other) = other.filter(|other| other.now.state == OutboxState::Pending) {
                         self.note(seq, NoteKind::Acknowledged, result)?;
-                        self.end(other, OutboxState::Acked)?;
+                        self.end(Standing { result: result.to_owned(), ..other }, OutboxState::Acked)?;
                     }
                 }
                 Ok(Acted::Done)
@@ -71,8 +70,8 @@ impl Desk<'_> {
     fn trigger_of(&self, seq: i64) -> Result<Vec<i64>, StoreError> {
         let sql = "SELECT 1 FROM outbox a JOIN outbox b ON b.seq = ?2 WHERE a.seq = ?1 AND a.epoch = b.epoch AND a.version = b.version \
                    AND a.node = b.node AND a.key = b.key";
-        let mut query = self.conn.prepare_cached(sql).map_err(|e| from_sqlite("read", self.path, &e))?;
-        let mut same = |other: i64| query.exists([seq, other]).map_err(|e| from_sqlite("read", self.path, &e));
+        let mut query = self.turn.conn.prepare_cached(sql).map_err(|e| from_sqlite("read", self.turn.path, &e))?;
+        let mut same = |other: i64| query.exists([seq, other]).map_err(|e| from_sqlite("read", self.turn.path, &e));
         let (mut first, mut last) = (seq, seq);
         while same(first - 1)? {
             first -= 1;
@@ -95,7 +94,7 @@ impl Desk<'_> {
         }
         self.note(row.seq, NoteKind::Replayed, "")?;
         self.revive(&mut row)?;
-        for mut other in digest::others(self.conn, self.path, row.seq)? {
+        for mut other in digest::others(self.turn.conn, self.turn.path, row.seq)? {
             if !outbox::is_over(other.now.state) {
                 self.revive(&mut other)?;
             }
@@ -107,15 +106,16 @@ impl Desk<'_> {
     fn revive(&mut self, row: &mut Standing) -> Result<(), StoreError> {
         let was = std::mem::replace(&mut row.now.state, OutboxState::Pending);
         (row.now.attempts, row.now.deliveries) = (0, 0);
-        (row.now.not_before, row.now.since) = (Timestamp(0), self.at);
-        settle(self.conn, self.path, row, was, self.at, self.counts)
+        (row.now.not_before, row.now.since) = (Timestamp(0), self.turn.at);
+        self.turn.settle(row, was)
     }
 
     /// Replaces the body; `false`: it was JSON, and the new one is not.
     fn edit(&self, seq: i64, body: &str) -> Result<bool, StoreError> {
-        let failed = |e: rusqlite::Error| from_sqlite("write to", self.path, &e);
-        let whole =
-            due::load(self.conn, seq).map_err(failed)?.ok_or_else(|| damaged(self.path, format!("delivery number {seq}")))?;
+        let failed = |e: rusqlite::Error| from_sqlite("write to", self.turn.path, &e);
+        let whole = due::load(self.turn.conn, seq)
+            .map_err(failed)?
+            .ok_or_else(|| damaged(self.turn.path, format!("delivery number {seq}")))?;
         let mut row = whole.delivery.row;
         let is_json = |bytes: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
         if is_json(&row.body) && !is_json(body.as_bytes()) {
@@ -125,7 +125,7 @@ impl Desk<'_> {
         row.body = body.as_bytes().into();
         let crc = row_crc(seq, whole.place, &row, whole.delivery.fired_at);
         let set = |sql: &str, value: &dyn rusqlite::ToSql| {
-            self.conn.prepare_cached(sql).and_then(|mut q| q.execute(params![seq, value])).map_err(failed)
+            self.turn.conn.prepare_cached(sql).and_then(|mut q| q.execute(params![seq, value])).map_err(failed)
         };
         set("UPDATE outbox_body SET body = ?2 WHERE seq = ?1", &&row.body[..])?;
         set("UPDATE outbox SET crc = ?2 WHERE seq = ?1", &crc)?;
@@ -144,23 +144,23 @@ impl Desk<'_> {
     fn end(&mut self, mut row: Standing, state: OutboxState) -> Result<(), StoreError> {
         let was = row.now.state;
         row.now.state = state;
-        settle_digest(self.conn, self.path, &mut row, was, self.at, self.counts)
+        self.turn.settle_digest(&mut row, was)
     }
 
     fn note(&self, seq: i64, what: NoteKind, detail: &str) -> Result<(), StoreError> {
         let note = Note { what, took_us: 0, detail: detail.to_owned() };
-        history::add(self.conn, seq, self.at, &note).map_err(|e| from_sqlite("write to", self.path, &e))
+        history::add(self.turn.conn, seq, self.turn.at, &note).map_err(|e| from_sqlite("write to", self.turn.path, &e))
     }
 
     fn pause(&mut self, node: &Arc<str>, action: Option<u32>, reason: &str) -> Result<Acted, StoreError> {
         if self.paused.iter().any(|p| p.node == *node && (p.action.is_none() || p.action == action)) {
             return Ok(Acted::Already);
         }
-        let paused = Paused { node: node.clone(), action, at: self.at, reason: reason.to_owned() };
+        let paused = Paused { node: node.clone(), action, at: self.turn.at, reason: reason.to_owned() };
         let sql = "INSERT INTO outbox_paused VALUES(?1, ?2, ?3, ?4, ?5)";
-        let values = params![node, number_of(action), self.at.0, reason, paused_crc(&paused)];
-        let done = self.conn.prepare_cached(sql).and_then(|mut q| q.execute(values));
-        done.map_err(|e| from_sqlite("write to", self.path, &e))?;
+        let values = params![node, number_of(action), self.turn.at.0, reason, paused_crc(&paused)];
+        let done = self.turn.conn.prepare_cached(sql).and_then(|mut q| q.execute(values));
+        done.map_err(|e| from_sqlite("write to", self.turn.path, &e))?;
         self.paused.push(paused);
         self.paused.sort_by(|a, b| (&a.node, a.action).cmp(&(&b.node, b.action)));
         Ok(Acted::Done)
@@ -172,8 +172,8 @@ impl Desk<'_> {
         if self.paused.len() == before {
             return Ok(Acted::Unknown);
         }
-        let done = self.conn.prepare_cached("DELETE FROM outbox_paused WHERE node = ?1").and_then(|mut q| q.execute([node]));
-        done.map_err(|e| from_sqlite("write to", self.path, &e))?;
+        let done = self.turn.conn.prepare_cached("DELETE FROM outbox_paused WHERE node = ?1").and_then(|mut q| q.execute([node]));
+        done.map_err(|e| from_sqlite("write to", self.turn.path, &e))?;
         Ok(Acted::Done)
     }
 }

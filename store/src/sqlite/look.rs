@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{Listed, OutboxFilter, OutboxState, PendingDelivery, Shown, StoreError};
 
-use super::outbox::{Mutable, name_of};
+use super::outbox::Mutable;
 use super::{due, history};
 use crate::error::{damaged, from_sqlite};
 
@@ -25,7 +25,8 @@ pub(crate) fn list(conn: &Connection, path: &Path, filter: &OutboxFilter) -> Res
     let mut read = || {
         let mut query = conn.prepare_cached(&sql)?;
         let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX);
-        let mut rows = query.query(params![filter.after as i64, filter.node, filter.key, filter.state.map(name_of), limit])?;
+        let mut rows =
+            query.query(params![filter.after as i64, filter.node, filter.key, filter.state.map(OutboxState::name), limit])?;
         let mut all = Vec::new();
         while let Some(row) = rows.next()? {
             let seq: i64 = row.get(0)?;

@@ -2,7 +2,7 @@
 //!
 //! Format 2 added to the outbox from when retries count, unacknowledged deliveries and the time of the end, beside it histories, pauses and
 //! the count of what was coalesced, and to a timer the rule that armed it. Each row is checked as format 1 checked it before it is written anew.
-//! Format 3 added digests.
+//! Format 3 added digests, and the list of what became of deliveries.
 //!
 //! Cost: the outbox is written once. Memory: one row.
 
@@ -15,7 +15,7 @@ use thalweg_graph::ports::{OutboxCounts, OutboxState, StoreError, Timer};
 
 use super::crc::RowCrc;
 use super::open::{Meta, SCHEMA, put_meta};
-use super::outbox::{Mutable, name_of, state_of};
+use super::outbox::{Mutable, state_of};
 use super::state::State;
 use super::tables::put_timer;
 use crate::codec::value::get_key;
@@ -56,7 +56,7 @@ pub(super) fn from_1(conn: &Connection, path: &Path, meta: &Meta) -> Result<(), 
     tx.commit().map_err(failed)
 }
 
-/// Brings a database of format 2, whose table definitions were checked, to this format: it had all but digests.
+/// Brings a database of format 2, whose table definitions were checked, to this format: it had all but digests and what became of deliveries.
 pub(super) fn from_2(conn: &Connection, path: &Path, meta: &Meta) -> Result<(), StoreError> {
     let failed = |e: rusqlite::Error| from_sqlite("bring to the newer format", path, &e);
     let tx = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate).map_err(failed)?;
@@ -154,6 +154,6 @@ fn mutable_1(seq: i64, row: &Row<'_>) -> rusqlite::Result<Option<Mutable>> {
 }
 
 fn crc_1(seq: i64, head: bool, state: OutboxState, now: &Mutable) -> i64 {
-    let crc = RowCrc::new().int(seq).int(head.into()).text(name_of(state)).int(now.attempts.into());
+    let crc = RowCrc::new().int(seq).int(head.into()).text(state.name()).int(now.attempts.into());
     crc.int(now.not_before.0).text(&now.error).done()
 }

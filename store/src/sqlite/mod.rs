@@ -5,7 +5,7 @@
 //! thread, when it has grown beyond [`WAL_PAGES`]; nothing else writes. A transaction that comes in parts is written ahead of its commit,
 //! which makes it visible ([`stage`]).
 //!
-//! Next to read: [`commit`], [`stage`], [`log`], [`outbox`], [`due`], [`digest`], [`acts`], [`open`].
+//! Next to read: [`commit`], [`stage`], [`log`], [`outbox`], [`due`], [`digest`], [`acts`], [`settled`], [`open`].
 
 pub(crate) mod acts;
 pub(crate) mod commit;
@@ -18,6 +18,7 @@ pub(crate) mod look;
 mod migrate;
 pub(crate) mod open;
 pub(crate) mod outbox;
+pub(crate) mod settled;
 pub(crate) mod snapshots;
 mod stage;
 pub(crate) mod state;
@@ -32,7 +33,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{
     Act, Acted, CommitBatch, DeclaredKeys, DeclaredTypes, Digest, Listed, LogPart, OutboxCounts, OutboxFilter, OutboxRow,
-    OutboxUpdate, Paused, PendingDelivery, Recovered, Shown, Store, StoreError, Timer,
+    OutboxUpdate, Paused, PendingDelivery, Recovered, Settled, Shown, Store, StoreError, Timer,
 };
 use thalweg_graph::state::EngineState;
 use thalweg_graph::transaction::{Change, Epoch, Transaction};
@@ -42,6 +43,7 @@ use self::commit::{check_order, raise_fence, seal, write_epochs, write_small};
 use self::due::Ask;
 use self::log::Span;
 use self::open::Meta;
+use self::outbox::Turn;
 use self::stage::Staging;
 use self::state::State;
 use crate::codec::log::{Encoder, PIECE, Piece};
@@ -68,6 +70,8 @@ pub struct SqliteStore {
     state: State,
     positions: BTreeMap<Arc<str>, String>,
     paused: Vec<Paused>,
+    /// The source that follows what becomes of deliveries.
+    follower: Option<Arc<str>>,
     schemas: Schemas,
     encoder: Encoder,
     /// The transaction that is written ahead of its commit; the encoder is in the middle of it.
@@ -89,6 +93,7 @@ impl SqliteStore {
         outbox::check(&conn, &path, &state.counts)?;
         tables::read_timers(&conn, &path, &state)?;
         let paused = acts::read_paused(&conn, &path, state.paused)?;
+        let follower = settled::read_follower(&conn, &path)?;
         let recorded = snapshots::read(&conn, &path)?;
         snapshots::sweep(&dir.snapshots(), &recorded, state.epoch)?;
         raise_fence(&conn, &path, &mut state)?;
@@ -115,6 +120,7 @@ impl SqliteStore {
             state,
             positions,
             paused,
+            follower,
             schemas,
             encoder,
             staging: None,
@@ -194,6 +200,9 @@ impl SqliteStore {
         let staging = self.staging.as_ref();
         write_epochs(&self.conn, &path, batch, &mut self.encoder, &mut self.schemas, staging, &mut next)?;
         write_small(&self.conn, batch, &self.schemas, &self.positions, &mut next).map_err(failed)?;
+        if let Some((_, position)) = batch.positions.iter().rfind(|(source, _)| Some(source) == self.follower.as_ref()) {
+            settled::trim(&self.conn, position).map_err(failed)?;
+        }
         seal(&self.conn, &self.dir, &mut next)?;
         tx.commit().map_err(failed)?;
         Ok(next)
@@ -225,6 +234,22 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn declare(&mut self, keys: DeclaredKeys, types: DeclaredTypes) {
         self.snapshots.config = Arc::new(StoreConfig { keys, types, ..StoreConfig::clone(&self.snapshots.config) });
+    }
+
+    fn follow(&mut self, follower: Option<Arc<str>>) -> Result<(), StoreError> {
+        if self.follower == follower {
+            return Ok(());
+        }
+        self.settle_snapshot()?;
+        let path = self.dir.database();
+        let failed = |e: rusqlite::Error| from_sqlite("write to", &path, &e);
+        let mut next = self.state.clone();
+        let tx = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(failed)?;
+        settled::put_follower(&self.conn, follower.as_deref()).map_err(failed)?;
+        seal(&self.conn, &self.dir, &mut next)?;
+        tx.commit().map_err(failed)?;
+        self.follower = follower;
+        self.written(next)
     }
 
     fn recovered(&self) -> Recovered {
@@ -291,7 +316,8 @@ impl Store for SqliteStore {
         let mut next = self.state.clone();
         let tx = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(failed)?;
         for update in updates {
-            outbox::update(&self.conn, &path, update, &mut next.counts)?;
+            let (counts, follows) = (&mut next.counts, self.follower.is_some());
+            Turn { conn: &self.conn, path: &path, at: update.at, counts, follows }.update(update)?;
         }
         seal(&self.conn, &self.dir, &mut next)?;
         tx.commit().map_err(failed)?;
@@ -340,8 +366,8 @@ impl Store for SqliteStore {
         let failed = |e: rusqlite::Error| from_sqlite("write to", &path, &e);
         let (mut next, mut paused) = (self.state.clone(), self.paused.clone());
         let tx = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(failed)?;
-        let desk = &mut Desk { conn: &self.conn, path: &path, at, counts: &mut next.counts, paused: &mut paused };
-        let acted = desk.act(act)?;
+        let turn = Turn { conn: &self.conn, path: &path, at, counts: &mut next.counts, follows: self.follower.is_some() };
+        let acted = Desk { turn, paused: &mut paused }.act(act)?;
         next.paused = paused.len() as u64;
         seal(&self.conn, &self.dir, &mut next)?;
         tx.commit().map_err(failed)?;
@@ -360,6 +386,10 @@ impl Store for SqliteStore {
 
     fn delivery(&mut self, id: &str) -> Result<Option<Shown>, StoreError> {
         look::show(&self.conn, &self.dir.database(), id)
+    }
+
+    fn settled(&mut self, after: u64, limit: usize) -> Result<Vec<Settled>, StoreError> {
+        settled::read(&self.conn, &self.dir.database(), after, limit)
     }
 
     fn timers(&mut self) -> Result<Vec<Timer>, StoreError> {

@@ -23,7 +23,7 @@ use thalweg_formulas::Timestamp;
 use thalweg_graph::ports::{NEVER, Note, NoteKind, OutboxCounts, OutboxRow, OutboxState, OutboxUpdate, StoreError};
 
 use super::crc::RowCrc;
-use super::{digest, history};
+use super::{digest, history, settled};
 use crate::error::{ORDER, damaged, fatal, from_sqlite};
 
 /// What of a row changes during delivery.
@@ -52,7 +52,7 @@ impl Mutable {
     }
 
     pub(super) fn crc(&self, seq: i64) -> i64 {
-        let crc = RowCrc::new().int(seq).int(self.head.into()).text(name_of(self.state)).int(self.attempts.into());
+        let crc = RowCrc::new().int(seq).int(self.head.into()).text(self.state.name()).int(self.attempts.into());
         let crc = crc.int(self.not_before.0).text(&self.error).int(self.since.0).int(self.deliveries.into());
         crc.int(self.ended_at.0).done()
     }
@@ -85,6 +85,18 @@ pub(super) struct Standing {
     pub seq: i64,
     pub lane: i64,
     pub now: Mutable,
+    /// What an acknowledgement says; told once, and kept in the history.
+    pub result: String,
+}
+
+/// A change of the outbox, inside a SQLite transaction.
+pub(super) struct Turn<'a> {
+    pub conn: &'a Connection,
+    pub path: &'a Path,
+    pub at: Timestamp,
+    pub counts: &'a mut OutboxCounts,
+    /// Whether a source follows what becomes of deliveries.
+    pub follows: bool,
 }
 
 pub(super) fn row_crc(seq: i64, (rule, lane): (i64, i64), row: &OutboxRow, fired_at: Timestamp) -> i64 {
@@ -145,6 +157,9 @@ pub(super) fn insert(
         fresh.not_before = digest::window_end(digest, fired_at);
     }
     insert_row(conn, seq, (rule, lane), row, fired_at, &fresh).map_err(failed)?;
+    if row.manner.depth > 0 {
+        settled::put_depth(conn, seq, row.manner.depth).map_err(failed)?;
+    }
     counts.fired += 1;
     counts.pending += 1;
     row.manner.digest.map_or(Ok(()), |digest| digest::ripen(conn, path, lane, &digest))
@@ -173,7 +188,7 @@ pub(super) fn insert_row(
         rule,
         lane,
         now.head,
-        name_of(now.state),
+        now.state.name(),
         now.attempts,
         now.not_before.0,
         now.error,
@@ -217,74 +232,66 @@ fn read_standing(conn: &Connection, path: &Path, by: &str, value: &dyn rusqlite:
     });
     match found.map_err(|e| from_sqlite("read", path, &e))? {
         None => Ok(None),
-        Some((seq, lane, Some(now))) => Ok(Some(Standing { seq, lane, now })),
+        Some((seq, lane, Some(now))) => Ok(Some(Standing { seq, lane, now, result: String::new() })),
         Some((seq, ..)) => Err(damaged(path, format!("delivery number {seq}"))),
     }
 }
 
-/// Records what became of a delivery and moves the counts with it.
-pub(super) fn update(conn: &Connection, path: &Path, update: &OutboxUpdate, counts: &mut OutboxCounts) -> Result<(), StoreError> {
-    let Some(mut row) = standing(conn, path, &update.id)? else {
-        return Err(fatal(ORDER, format!("broken invariant: delivery {} is not in the outbox", update.id)));
-    };
-    if let Some(note) = &update.note {
-        history::add(conn, row.seq, update.at, note).map_err(|e| from_sqlite("write to", path, &e))?;
-    }
-    if is_over(row.now.state) {
-        return Ok(()); // What is over stays as it ended.
-    }
-    let was = row.now.state;
-    row.now.state = update.state;
-    row.now.attempts = update.attempts;
-    row.now.not_before = Timestamp(update.not_before.0.max(0));
-    row.now.error.clone_from(&update.error);
-    row.now.deliveries = update.deliveries;
-    if update.restarts {
-        row.now.since = update.at;
-    }
-    settle_digest(conn, path, &mut row, was, update.at, counts)
-}
-
-/// Writes a row whose state was `was`. If it is not pending any more, nor are those that are in one digest with it.
-pub(super) fn settle_digest(
-    conn: &Connection,
-    path: &Path,
-    row: &mut Standing,
-    was: OutboxState,
-    at: Timestamp,
-    counts: &mut OutboxCounts,
-) -> Result<(), StoreError> {
-    settle(conn, path, row, was, at, counts)?;
-    if row.now.state == OutboxState::Pending {
-        return Ok(());
-    }
-    for mut other in digest::others(conn, path, row.seq)? {
-        let was = other.now.state;
-        if !is_over(was) {
-            other.now.state = row.now.state;
-            other.now.error.clone_from(&row.now.error);
-            settle(conn, path, &mut other, was, at, counts)?;
+impl Turn<'_> {
+    /// Records what became of a delivery and moves the counts with it.
+    pub(super) fn update(&mut self, update: &OutboxUpdate) -> Result<(), StoreError> {
+        let Some(mut row) = standing(self.conn, self.path, &update.id)? else {
+            return Err(fatal(ORDER, format!("broken invariant: delivery {} is not in the outbox", update.id)));
+        };
+        if let Some(note) = &update.note {
+            history::add(self.conn, row.seq, self.at, note).map_err(|e| from_sqlite("write to", self.path, &e))?;
         }
+        if is_over(row.now.state) {
+            return Ok(()); // What is over stays as it ended.
+        }
+        let was = row.now.state;
+        row.now.state = update.state;
+        row.now.attempts = update.attempts;
+        row.now.not_before = Timestamp(update.not_before.0.max(0));
+        row.now.error.clone_from(&update.error);
+        row.now.deliveries = update.deliveries;
+        if update.restarts {
+            row.now.since = self.at;
+        }
+        self.settle_digest(&mut row, was)
     }
-    Ok(())
-}
 
-/// Writes a row whose state was `was`, with everything that follows from its new state.
-pub(super) fn settle(
-    conn: &Connection,
-    path: &Path,
-    row: &mut Standing,
-    was: OutboxState,
-    at: Timestamp,
-    counts: &mut OutboxCounts,
-) -> Result<(), StoreError> {
-    let failed = |e: rusqlite::Error| from_sqlite("write to", path, &e);
-    *count_of(counts, was) -= 1;
-    *count_of(counts, row.now.state) += 1;
-    row.now.head = false;
-    row.now.ended_at = if row.now.state == OutboxState::Pending { Timestamp(0) } else { at };
-    write(conn, row.seq, &row.now).and_then(|()| rehead(conn, row.lane)).map_err(failed)?;
-    if is_over(row.now.state) { release_next(conn, path, row.seq) } else { Ok(()) }
+    /// Writes a row whose state was `was`. If it is not pending any more, nor are those that are in one digest with it.
+    pub(super) fn settle_digest(&mut self, row: &mut Standing, was: OutboxState) -> Result<(), StoreError> {
+        self.settle(row, was)?;
+        if row.now.state == OutboxState::Pending {
+            return Ok(());
+        }
+        for mut other in digest::others(self.conn, self.path, row.seq)? {
+            let was = other.now.state;
+            if !is_over(was) {
+                other.now.state = row.now.state;
+                other.now.error.clone_from(&row.now.error);
+                other.result.clone_from(&row.result);
+                self.settle(&mut other, was)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a row whose state was `was`, with everything that follows from its new state.
+    pub(super) fn settle(&mut self, row: &mut Standing, was: OutboxState) -> Result<(), StoreError> {
+        let failed = |e: rusqlite::Error| from_sqlite("write to", self.path, &e);
+        *count_of(self.counts, was) -= 1;
+        *count_of(self.counts, row.now.state) += 1;
+        row.now.head = false;
+        row.now.ended_at = if row.now.state == OutboxState::Pending { Timestamp(0) } else { self.at };
+        write(self.conn, row.seq, &row.now).and_then(|()| rehead(self.conn, row.lane)).map_err(failed)?;
+        if self.follows && row.now.state != was {
+            settled::add(self.conn, row, self.at).map_err(failed)?;
+        }
+        if is_over(row.now.state) { release_next(self.conn, self.path, row.seq) } else { Ok(()) }
+    }
 }
 
 pub(super) fn write(conn: &Connection, seq: i64, now: &Mutable) -> rusqlite::Result<()> {
@@ -293,7 +300,7 @@ pub(super) fn write(conn: &Connection, seq: i64, now: &Mutable) -> rusqlite::Res
     conn.prepare_cached(sql)?.execute(params![
         seq,
         now.head,
-        name_of(now.state),
+        now.state.name(),
         now.attempts,
         now.not_before.0,
         now.error,
@@ -386,19 +393,8 @@ pub(crate) fn is_over(state: OutboxState) -> bool {
     matches!(state, OutboxState::Acked | OutboxState::Cancelled)
 }
 
-pub(super) fn name_of(state: OutboxState) -> &'static str {
-    match state {
-        OutboxState::Pending => "pending",
-        OutboxState::Acked => "acked",
-        OutboxState::Dead => "dead",
-        OutboxState::Cancelled => "cancelled",
-    }
-}
-
 pub(super) fn state_of(name: &str) -> Option<OutboxState> {
-    [OutboxState::Pending, OutboxState::Acked, OutboxState::Dead, OutboxState::Cancelled]
-        .into_iter()
-        .find(|s| name_of(*s) == name)
+    OutboxState::ALL.into_iter().find(|state| state.name() == name)
 }
 
 /// The count of a state.

@@ -22,6 +22,10 @@ enum Step {
     Arm(u8),
     Disarm(u8),
     Snapshot(u64),
+    /// A source follows what becomes of deliveries, or does no more.
+    Follow(bool),
+    /// The source's position: so many behind the last one that there is to take, or beyond.
+    Take(u64),
     Reopen,
 }
 
@@ -54,6 +58,7 @@ impl Trigger {
                 unordered: of(2),
                 after_previous: of(3) && action > 0,
                 digest: (of(4) || (of(0) && number >= 10)).then(|| digest_of(action)),
+                depth: u32::from(number) % 4,
             },
             ..delivery(&name_of((number, action)), epoch, &key.to_string())
         })
@@ -118,11 +123,13 @@ fn arb_step() -> impl Strategy<Value = Step> {
         1 => (0u8..6).prop_map(Step::Arm),
         1 => (0u8..6).prop_map(Step::Disarm),
         1 => (0u64..5).prop_map(Step::Snapshot),
+        2 => any::<bool>().prop_map(Step::Follow),
+        2 => (0u64..4).prop_map(Step::Take),
         2 => Just(Step::Reopen),
     ]
 }
 
-fn batch_of(store: &dyn Store, step: &Step) -> CommitBatch {
+fn batch_of(store: &mut dyn Store, step: &Step) -> CommitBatch {
     let last = store.recovered().epoch;
     match step {
         Step::Commit(n, triggers) => {
@@ -131,6 +138,11 @@ fn batch_of(store: &dyn Store, step: &Step) -> CommitBatch {
             let triggers = if last + n == 0 { &[][..] } else { triggers };
             batch.outbox = triggers.iter().flat_map(|trigger| trigger.rows(epoch(trigger.offset))).collect();
             batch
+        }
+        Step::Take(behind) => {
+            let last = store.settled(0, usize::MAX >> 1).expect("it can be read").last().map_or(0, |settled| settled.number);
+            let position = last.saturating_sub(*behind).to_string();
+            CommitBatch { positions: vec![("outbox".into(), position)], ..CommitBatch::default() }
         }
         Step::Arm(id) => CommitBatch { timers: vec![timer(&format!("t{id}"), i64::from(*id % 3))], ..CommitBatch::default() },
         Step::Disarm(id) => CommitBatch { timers_done: vec![format!("t{id}").into()], ..CommitBatch::default() },
@@ -161,7 +173,11 @@ fn take(store: &mut dyn Store, step: &Step) -> Result<String, String> {
         Step::Snapshot(back) => {
             store.snapshot(&EngineState { epoch: store.recovered().epoch.saturating_sub(*back), ..EngineState::default() })
         }
-        step => store.commit(&batch_of(store, step)),
+        Step::Follow(follows) => store.follow(follows.then(|| "outbox".into())),
+        step => {
+            let batch = batch_of(store, step);
+            store.commit(&batch)
+        }
     };
     done.map(|()| String::new()).map_err(|e| e.to_string())
 }
@@ -175,7 +191,7 @@ fn answers(store: &mut dyn Store) -> String {
         text += &format!("{:?}\n{:?}\n", store.due_deliveries(now, 3, &|_| false), store.due_deliveries(now, 9, &skip));
         text += &format!("{:?} {:?}\n", store.next_delivery_at(), store.next_delivery_after(now));
     }
-    text += &format!("{:?}\n", store.paused());
+    text += &format!("{:?}\n{:?}\n{:?}\n", store.paused(), store.settled(0, 99), store.settled(3, 2));
     let all = |node: &str, state| OutboxFilter { node: Some(node.into()), key: None, state, after: 2, limit: 7 };
     for filter in [all("big", None), all("big", Some(OutboxState::Dead)), all("small", None)] {
         text += &format!("{:?}\n", store.deliveries(&filter));

@@ -483,3 +483,32 @@ fn sto_06_a_digest_that_says_otherwise_is_found() {
         assert_eq!(error, format!("E0605: <dir>/thalweg.db is damaged: the digest of delivery number {found}; {cure}"));
     }
 }
+
+#[test]
+fn sto_06_what_became_of_deliveries_and_who_follows_it_is_checked() {
+    let manner = Manner { depth: 2, ..Manner::default() };
+    let row = |n: u64| OutboxRow { manner, ..delivery(&format!("d{n}"), n, &n.to_string()) };
+    for (sql, found) in [
+        ("UPDATE outbox_settled SET state = 'cancelled' WHERE n = 2", "settled delivery number 2"),
+        ("UPDATE outbox_depth SET depth = 1 WHERE seq = 3", "settled delivery number 3"),
+        ("DELETE FROM outbox_settled WHERE n = 2", "what is before settled delivery number 3"),
+        ("UPDATE outbox_follower SET source = 'others'", "the name of the source that follows deliveries"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = open(dir.path());
+        store.follow(Some("outcomes".into())).unwrap();
+        store.commit(&CommitBatch { outbox: vec![row(1), row(2), row(3)], ..batch(1, 3) }).unwrap();
+        for id in ["d1", "d2", "d3"] {
+            store.update_outbox(&[outcome(id, OutboxState::Dead, 1, 0)]).unwrap();
+        }
+        let settled = store.settled(1, 9).unwrap();
+        assert_eq!(settled.iter().map(|settled| (settled.number, settled.depth)).collect::<Vec<_>>(), [(2, 2), (3, 2)]);
+        OutboxReader::open(dir.path()).unwrap().verify().unwrap();
+        drop(store);
+        with_sql(dir.path(), sql);
+        let error = OutboxReader::open(dir.path()).unwrap().verify().unwrap_err().to_string();
+        let error = error.replace(&dir.path().display().to_string(), "<dir>");
+        let cure = "keep the files as they are and restore a backup of the directory";
+        assert_eq!(error, format!("E0605: <dir>/thalweg.db is damaged: {found}; {cure}"));
+    }
+}

@@ -78,6 +78,17 @@ Order.total = "1"
 "#,
             ),
             (
+                "two sources that follow deliveries",
+                r#"[[source]]
+name = "a"
+kind = "deliveries"
+
+[[source]]
+name = "b"
+kind = "deliveries"
+"#,
+            ),
+            (
                 "two sources of one name",
                 r#"[[source]]
 name = "a"
@@ -220,6 +231,18 @@ kind = "mysql"
               |
               = help: write "Order.total" = …
               = note: a dot outside quotes makes a table in TOML
+
+            t.toml: 1 error
+            === two sources that follow deliveries
+            exit 3
+            --- stderr
+            error[E0284]: sources `a` and `b` both have kind `deliveries`
+             --> t.toml:1:3
+              |
+            1 | [[source]]
+              |   ^^^^^^ one may have it
+              |
+              = help: leave one of them: any number of rules may read its table
 
             t.toml: 1 error
             === two sources of one name
