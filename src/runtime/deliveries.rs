@@ -171,7 +171,7 @@ mod tests {
         let decimal = r#"[{"$decimal":"2.50"}]"#;
         let subjects = [r#"["D-1"]"#, "[7]", decimal, r#"["a",1]"#, "[]", "no list"].map(subject);
         let shown: Vec<String> = subjects.iter().map(json::display).collect();
-        assert_eq!(shown, [r#""D-1""#, "7", r#""2.50""#, "null", "null", "null"]);
+        assert_eq!(shown, [r#""D-1""#, "7", "2.50", "null", "null", "null"]);
         assert_eq!(subjects[1], Value::Int(7));
     }
 }
