@@ -269,7 +269,7 @@ pub struct Listed {
 /// What became of a delivery: it moved from one state to another.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settled {
-    /// Its place among all of them, from 1, without gaps.
+    /// Its place among all that were noted, from 1, without gaps; for whomever they were.
     pub number: u64,
     /// The delivery.
     pub row: OutboxRow,

@@ -285,8 +285,8 @@ pub trait Store: Send {
     /// # Errors
     /// The store could not be read.
     fn delivery(&mut self, id: &str) -> Result<Option<Shown>, StoreError>;
-    /// What became of deliveries after number `after`, in order, at most `limit`: from when a source [follows](Store::follow) it, until that
-    /// source's committed position is beyond it.
+    /// What became of deliveries after number `after`, in order, at most `limit`: what was noted for the source that [follows](Store::follow) it now,
+    /// until that source's committed position is beyond it.
     ///
     /// # Errors
     /// The store could not be read.

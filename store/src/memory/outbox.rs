@@ -19,7 +19,8 @@ pub(super) struct Outbox {
     deliveries: Vec<Delivery>,
     pub(super) paused: Vec<Paused>,
     coalesced: u64,
-    settled: Vec<Settled>,
+    /// For whom each was noted.
+    settled: Vec<(Arc<str>, Settled)>,
     /// The source that follows what becomes of deliveries.
     pub(super) follower: Option<Arc<str>>,
 }
@@ -200,13 +201,13 @@ impl Outbox {
     }
 
     fn become_of(&mut self, place: usize, state: OutboxState, result: &str, at: Timestamp) {
-        let number = self.settled.last().map_or(0, |last| last.number) + 1;
+        let number = self.settled.last().map_or(0, |(_, last)| last.number) + 1;
         let delivery = &mut self.deliveries[place];
-        if self.follower.is_some() && delivery.state != state {
+        if let Some(follower) = self.follower.clone().filter(|_| delivery.state != state) {
             let (result, error, row) = (result.to_owned(), delivery.error.clone(), delivery.pending.row.clone());
             let (depth, attempts, fired_at) = (row.manner.depth, delivery.pending.attempts, delivery.pending.fired_at);
             let row = OutboxRow { manner: Manner::default(), ..row };
-            self.settled.push(Settled { number, row, depth, state, attempts, result, error, fired_at, at });
+            self.settled.push((follower, Settled { number, row, depth, state, attempts, result, error, fired_at, at }));
         }
         delivery.end(state, at);
         if state == OutboxState::Pending {
@@ -349,13 +350,15 @@ impl Outbox {
             let now = &self.deliveries[self.place(&settled.row.id).expect("a delivery stays")].pending.row;
             Settled { row: OutboxRow { body: now.body.clone(), ..settled.row.clone() }, ..settled.clone() }
         };
-        self.settled.iter().filter(|settled| settled.number > after).take(limit).map(read).collect()
+        let behind =
+            self.settled.iter().filter(|(source, settled)| settled.number > after && Some(source) == self.follower.as_ref());
+        behind.take(limit).map(|(_, settled)| read(settled)).collect()
     }
 
     /// Drops what is before a position.
     pub(super) fn trim_settled(&mut self, position: &str) {
         let before: u64 = position.parse().unwrap_or(0);
-        self.settled.retain(|settled| settled.number >= before);
+        self.settled.retain(|(_, settled)| settled.number >= before);
     }
 
     pub(super) fn counts(&self) -> OutboxCounts {

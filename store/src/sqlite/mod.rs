@@ -316,8 +316,8 @@ impl Store for SqliteStore {
         let mut next = self.state.clone();
         let tx = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(failed)?;
         for update in updates {
-            let (counts, follows) = (&mut next.counts, self.follower.is_some());
-            Turn { conn: &self.conn, path: &path, at: update.at, counts, follows }.update(update)?;
+            let (counts, follower) = (&mut next.counts, self.follower.as_deref());
+            Turn { conn: &self.conn, path: &path, at: update.at, counts, follower }.update(update)?;
         }
         seal(&self.conn, &self.dir, &mut next)?;
         tx.commit().map_err(failed)?;
@@ -366,7 +366,7 @@ impl Store for SqliteStore {
         let failed = |e: rusqlite::Error| from_sqlite("write to", &path, &e);
         let (mut next, mut paused) = (self.state.clone(), self.paused.clone());
         let tx = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(failed)?;
-        let turn = Turn { conn: &self.conn, path: &path, at, counts: &mut next.counts, follows: self.follower.is_some() };
+        let turn = Turn { conn: &self.conn, path: &path, at, counts: &mut next.counts, follower: self.follower.as_deref() };
         let acted = Desk { turn, paused: &mut paused }.act(act)?;
         next.paused = paused.len() as u64;
         seal(&self.conn, &self.dir, &mut next)?;
@@ -389,7 +389,8 @@ impl Store for SqliteStore {
     }
 
     fn settled(&mut self, after: u64, limit: usize) -> Result<Vec<Settled>, StoreError> {
-        settled::read(&self.conn, &self.dir.database(), after, limit)
+        let Some(source) = &self.follower else { return Ok(Vec::new()) };
+        settled::read(&self.conn, &self.dir.database(), Some(source), after, limit)
     }
 
     fn timers(&mut self) -> Result<Vec<Timer>, StoreError> {

@@ -95,8 +95,8 @@ pub(super) struct Turn<'a> {
     pub path: &'a Path,
     pub at: Timestamp,
     pub counts: &'a mut OutboxCounts,
-    /// Whether a source follows what becomes of deliveries.
-    pub follows: bool,
+    /// The source that follows what becomes of deliveries.
+    pub follower: Option<&'a str>,
 }
 
 pub(super) fn row_crc(seq: i64, (rule, lane): (i64, i64), row: &OutboxRow, fired_at: Timestamp) -> i64 {
@@ -287,8 +287,8 @@ impl Turn<'_> {
         row.now.head = false;
         row.now.ended_at = if row.now.state == OutboxState::Pending { Timestamp(0) } else { self.at };
         write(self.conn, row.seq, &row.now).and_then(|()| rehead(self.conn, row.lane)).map_err(failed)?;
-        if self.follows && row.now.state != was {
-            settled::add(self.conn, row, self.at).map_err(failed)?;
+        if let Some(source) = self.follower.filter(|_| row.now.state != was) {
+            settled::add(self.conn, source, row, self.at).map_err(failed)?;
         }
         if is_over(row.now.state) { release_next(self.conn, self.path, row.seq) } else { Ok(()) }
     }

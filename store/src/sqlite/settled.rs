@@ -47,27 +47,33 @@ pub(super) fn put_follower(conn: &Connection, source: Option<&str>) -> rusqlite:
     conn.execute("INSERT INTO outbox_follower VALUES(0, ?1, ?2)", values).map(drop)
 }
 
-/// Adds what has become of `row`.
-pub(super) fn add(conn: &Connection, row: &Standing, at: Timestamp) -> rusqlite::Result<()> {
+/// Adds what has become of `row`, for `source`.
+pub(super) fn add(conn: &Connection, source: &str, row: &Standing, at: Timestamp) -> rusqlite::Result<()> {
     let last = "SELECT coalesce(max(n), 0) FROM outbox_settled";
     let n = conn.prepare_cached(last)?.query_row([], |row| row.get::<_, i64>(0))? + 1;
     let (seq, state, attempts) = (row.seq, row.now.state.name(), row.now.attempts);
     let (result, error) = (&row.result, &row.now.error);
-    let crc = crc([n, seq, at.0, attempts.into()], [state, result, error]);
-    let sql = "INSERT INTO outbox_settled VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    conn.prepare_cached(sql)?.execute(params![n, seq, at.0, state, attempts, result, error, crc]).map(drop)
+    let crc = crc([n, seq, at.0, attempts.into()], [source, state, result, error]);
+    let sql = "INSERT INTO outbox_settled VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    conn.prepare_cached(sql)?.execute(params![n, source, seq, at.0, state, attempts, result, error, crc]).map(drop)
 }
 
-const READ: &str = "SELECT o.n, o.seq, o.at, o.state, o.attempts, o.result, o.error, o.crc, d.depth, d.crc FROM outbox_settled o \
-                    LEFT JOIN outbox_depth d ON d.seq = o.seq WHERE o.n > ?1 ORDER BY o.n LIMIT ?2";
+const READ: &str = "SELECT o.n, o.seq, o.at, o.state, o.attempts, o.result, o.error, o.crc, d.depth, d.crc, o.source FROM outbox_settled o \
+                    LEFT JOIN outbox_depth d ON d.seq = o.seq WHERE o.n > ?1 AND (?3 IS NULL OR o.source = ?3) ORDER BY o.n LIMIT ?2";
 
-/// What has become of deliveries after number `after`, at most `limit`.
-pub(super) fn read(conn: &Connection, path: &Path, after: u64, limit: usize) -> Result<Vec<Settled>, StoreError> {
+/// What has become of deliveries after number `after`, at most `limit`; with `source`, as far as it was noted for that one.
+pub(super) fn read(
+    conn: &Connection,
+    path: &Path,
+    source: Option<&str>,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Settled>, StoreError> {
     let mut all = Vec::new();
     let mut damage = None;
     let mut read = || {
         let mut query = conn.prepare_cached(READ)?;
-        let mut rows = query.query(params![i64::try_from(after).unwrap_or(i64::MAX), limit as i64])?;
+        let mut rows = query.query(params![i64::try_from(after).unwrap_or(i64::MAX), limit as i64, source])?;
         while let Some(row) = rows.next()? {
             let n: i64 = row.get(0)?;
             match read_row(conn, n, row)? {
@@ -84,7 +90,8 @@ pub(super) fn read(conn: &Connection, path: &Path, after: u64, limit: usize) -> 
 fn read_row(conn: &Connection, n: i64, row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Settled>> {
     let (seq, at, attempts): (i64, i64, u32) = (row.get(1)?, row.get(2)?, row.get(4)?);
     let (state, result, error): (String, String, String) = (row.get(3)?, row.get(5)?, row.get(6)?);
-    let intact = row.get::<_, i64>(7)? == crc([n, seq, at, attempts.into()], [&state, &result, &error]);
+    let source: String = row.get(10)?;
+    let intact = row.get::<_, i64>(7)? == crc([n, seq, at, attempts.into()], [&source, &state, &result, &error]);
     let depth: i64 = row.get::<_, Option<i64>>(8)?.unwrap_or(0);
     let depth_intact = row.get::<_, Option<i64>>(9)?.is_none_or(|crc| crc == depth_crc(seq, depth));
     let (Some(state), Ok(depth), Some(whole)) = (state_of(&state), u32::try_from(depth), due::load(conn, seq)?) else {
@@ -106,7 +113,7 @@ pub(super) fn trim(conn: &Connection, position: &str) -> rusqlite::Result<()> {
 pub(crate) fn check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     let mut last = None;
     loop {
-        let part = read(conn, path, last.unwrap_or(0), 1_000)?;
+        let part = read(conn, path, None, last.unwrap_or(0), 1_000)?;
         let Some(end) = part.last() else { return Ok(()) };
         for settled in &part {
             if last.is_some_and(|last| settled.number != last + 1) {
@@ -118,7 +125,7 @@ pub(crate) fn check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn crc(numbers: [i64; 4], texts: [&str; 3]) -> i64 {
+fn crc(numbers: [i64; 4], texts: [&str; 4]) -> i64 {
     let crc = numbers.into_iter().fold(RowCrc::new(), RowCrc::int);
     texts.into_iter().fold(crc, RowCrc::text).done()
 }
@@ -136,7 +143,7 @@ mod tests {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch(include_str!("schema.sql")).unwrap();
         let mut query = conn.prepare(&format!("EXPLAIN QUERY PLAN {READ}")).unwrap();
-        let steps = query.query_map([0, 0], |row| row.get::<_, String>(3)).unwrap();
+        let steps = query.query_map([0, 0, 0], |row| row.get::<_, String>(3)).unwrap();
         let steps: Vec<String> = steps.collect::<Result<_, _>>().unwrap();
         assert_eq!(
             steps,

@@ -22,8 +22,8 @@ enum Step {
     Arm(u8),
     Disarm(u8),
     Snapshot(u64),
-    /// A source follows what becomes of deliveries, or does no more.
-    Follow(bool),
+    /// One of two sources follows what becomes of deliveries, or none does.
+    Follow(Option<bool>),
     /// The source's position: so many behind the last one that there is to take, or beyond.
     Take(u64),
     Reopen,
@@ -123,7 +123,7 @@ fn arb_step() -> impl Strategy<Value = Step> {
         1 => (0u8..6).prop_map(Step::Arm),
         1 => (0u8..6).prop_map(Step::Disarm),
         1 => (0u64..5).prop_map(Step::Snapshot),
-        2 => any::<bool>().prop_map(Step::Follow),
+        2 => any::<Option<bool>>().prop_map(Step::Follow),
         2 => (0u64..4).prop_map(Step::Take),
         2 => Just(Step::Reopen),
     ]
@@ -173,7 +173,7 @@ fn take(store: &mut dyn Store, step: &Step) -> Result<String, String> {
         Step::Snapshot(back) => {
             store.snapshot(&EngineState { epoch: store.recovered().epoch.saturating_sub(*back), ..EngineState::default() })
         }
-        Step::Follow(follows) => store.follow(follows.then(|| "outbox".into())),
+        Step::Follow(source) => store.follow(source.map(|first| if first { "outbox" } else { "other" }.into())),
         step => {
             let batch = batch_of(store, step);
             store.commit(&batch)

@@ -492,6 +492,7 @@ fn sto_06_what_became_of_deliveries_and_who_follows_it_is_checked() {
         ("UPDATE outbox_settled SET state = 'cancelled' WHERE n = 2", "settled delivery number 2"),
         ("UPDATE outbox_depth SET depth = 1 WHERE seq = 3", "settled delivery number 3"),
         ("DELETE FROM outbox_settled WHERE n = 2", "what is before settled delivery number 3"),
+        ("UPDATE outbox_settled SET source = 'others' WHERE n = 1", "settled delivery number 1"),
         ("UPDATE outbox_follower SET source = 'others'", "the name of the source that follows deliveries"),
     ] {
         let dir = tempfile::tempdir().unwrap();
