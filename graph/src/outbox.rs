@@ -20,7 +20,7 @@ pub struct Manner {
     pub unordered: bool,
     /// It waits until the action before it, of the same trigger, is over (`after = "previous"`).
     pub after_previous: bool,
-    /// It is delivered together with others of its (node, action), whatever their keys.
+    /// It is delivered together with others of its (node, action).
     pub digest: Option<Digest>,
     /// How many effects are before it in its chain; 0: what it fired on was no effect's doing.
     pub depth: u32,
@@ -35,6 +35,8 @@ pub struct Digest {
     pub max: u32,
     /// How many bytes their bodies have at most, unless one alone has more.
     pub bytes: u64,
+    /// Those of each key are gathered by themselves.
+    pub by_key: bool,
 }
 
 /// Not before somebody says so: an acknowledgement, an action before it, an act.

@@ -44,7 +44,7 @@ mod template;
 mod webhook;
 
 pub use build::{SinkContext, build, unresolved_secrets};
-pub use digest::together;
+pub use digest::{DigestPolicy, together};
 pub use egress::EgressPolicy;
 pub use handler::{Event, Failure, Handlers};
 pub use held::HELD;

@@ -4,9 +4,8 @@
 
 use serde_json::{Map, Value};
 use thalweg_formulas::Problem;
-use thalweg_graph::ports::Digest;
 
-use crate::digest;
+use crate::digest::{self, DigestPolicy};
 use crate::settings::{Reader, SettingProblem, wrong};
 
 /// What an action's settings say about its delivery.
@@ -21,7 +20,7 @@ pub struct DeliveryPolicy {
     /// It is over only when it is acknowledged.
     pub ack: Option<AckPolicy>,
     /// Its triggers go out several at a time.
-    pub digest: Option<Digest>,
+    pub digest: Option<DigestPolicy>,
     /// What its circuit breaker and its rate are for: scheme, host and port of the URL, where there is one; a reference stands for itself.
     pub endpoint: Option<String>,
 }

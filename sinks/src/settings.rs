@@ -214,8 +214,8 @@ impl<'a> Reader<'a> {
             let mut known = self.known.clone();
             known.sort_unstable();
             known.dedup();
-            // Nobody writes `ack`: it is the effect's, and stands in stored settings. `digest` is of webhooks only.
-            known.retain(|name| *name != "ack" && (*name != "digest" || self.kind == "webhook"));
+            // Nobody writes `ack`: it is the effect's, and stands in stored settings. `digest` is of some kinds only.
+            known.retain(|name| *name != "ack" && (*name != "digest" || crate::digest::has(self.kind)));
             let problem = Problem::new(502, format!("unknown setting `{key}` of an action of type `{}`", self.kind))
                 .note(format!("settings: {}", known.join(", ")));
             let mut near = did_you_mean(key, known.iter().copied());

@@ -73,7 +73,8 @@ impl Actions {
         match (sink, retry, policy) {
             (Ok(sink), Ok(retry), Ok(policy)) => {
                 let endpoint = policy.endpoint.as_deref().map(Arc::from);
-                let (after_previous, digest) = (policy.after_previous, policy.digest);
+                let after_previous = policy.after_previous;
+                let digest = policy.digest.as_ref().map(|policy| policy.digest);
                 let manner = Manner { after_previous, digest, ..Manner::default() };
                 Ok(Action { settings: stored(spec), sink: Ok(sink), retry, policy, manner, endpoint })
             }

@@ -221,7 +221,7 @@ impl Dispatcher {
         let attempt = self.attempts.spawn(async move {
             let sent = match &action.policy.digest {
                 None => sent,
-                Some(digest) => match gathered(&outbox, sent, *digest, now).await {
+                Some(policy) => match gathered(&outbox, sent, policy.digest, now).await {
                     Ok(gathered) => gathered,
                     Err(attempt) => return attempt,
                 },

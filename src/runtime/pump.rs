@@ -306,9 +306,11 @@ impl Pump {
             let key: Vec<(Arc<str>, Value)> = names.iter().cloned().zip(fired.key.iter().cloned()).collect();
             for (index, action) in actions.iter().enumerate() {
                 let mut row = outbox_row(batch, &plan, fired, index as u32, action, &event, &table.from, &key, &self.secret);
-                if let Some(digest) = row.manner.digest.as_mut().filter(|_| batch.transaction(fired.epoch).at.0 <= 0) {
-                    // The source tells no time: the window counts from now, and not from 1970.
-                    digest.every_us = digest.every_us.saturating_add(self.clock.now().0);
+                if let Some(policy) = &action.policy.digest {
+                    let at = batch.transaction(fired.epoch).at;
+                    // Where the source tells no time the window begins now, and not in 1970.
+                    let begins = if at.0 > 0 { at } else { self.clock.now() };
+                    row.manner.digest = Some(policy.of(at, begins));
                 }
                 rows.push(row);
             }

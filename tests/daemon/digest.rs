@@ -157,3 +157,51 @@ fn a_dry_run_beside_the_daemon_delivers_nothing_and_needs_no_address() {
     let sent: Vec<Json> = serde_json::from_slice(&receiver.last().1).unwrap();
     assert_eq!((last_orders(&receiver), &sent[3..]), (vec![1, 2, 3, 4, 5], &dry[..]));
 }
+
+/// Two documents, each of which is told three times.
+#[test]
+fn each_document_has_digests_of_its_own_where_they_are_by_key() {
+    let receiver = receiver();
+    let home = home(&receiver, "digest = { every = \"1h\", max = 3, by = \"key\" }");
+    let now = jiff::Timestamp::now();
+    let line = |n: u32| {
+        let (id, amount) = (n % 2, if n / 2 % 2 == 0 { 150 } else { 50 });
+        format!(
+            "{{\"tx\":\"t{n}\",\"at\":\"{now}\",\"changes\":[{{\"table\":\"Order\",\"op\":\"upsert\",\"after\":{{\"id\":{id},\"amount\":{amount}}}}}]}}\n"
+        )
+    };
+    std::fs::write(home.path("orders.jsonl"), (0..12).map(line).collect::<String>()).unwrap();
+    let daemon = home.start();
+    until("two digests", || receiver.totals().accepted_distinct == 2);
+    let last = last_orders(&receiver);
+    assert!(last == [0; 3] || last == [1; 3], "{last:?}");
+    daemon.stop().well();
+    let counts = home.counts();
+    assert_eq!((counts.fired, counts.acked, digests(&home).0.len()), (6, 6, 2));
+}
+
+/// At the next full second, on the standard input of a program.
+#[test]
+fn a_program_gets_what_has_fired_until_the_calendar_says_so() {
+    let home = Home::new(
+        "[[source]]\nname = \"shop\"\nkind = \"jsonl\"\npath = \"orders.jsonl\"\n[[table]]\nname = \"Order\"\nkey = [\"id\"]\n\
+         [[effect]]\nname = \"big\"\non = \"Order\"\nwhen = \"amount > 100\"\npayload = [\"id\"]\n\
+         actions = [{ type = \"shell\", command = [\"/bin/sh\", \"-c\", \"cat >> told.jsonl; echo >> told.jsonl\"], digest = { cron = \"* * * * * *\" } }]\n",
+    );
+    order(&home, 1..=5);
+    let daemon = home.start();
+    let told = || {
+        let text = std::fs::read_to_string(home.path("told.jsonl")).unwrap_or_default();
+        let ids = |line: &str| {
+            let events: Vec<Json> = serde_json::from_str(line).expect("a digest is a list");
+            events.iter().map(|event| event["data"]["id"].as_u64().unwrap()).collect::<Vec<_>>()
+        };
+        text.lines().filter(|line| line.ends_with(']')).map(ids).collect::<Vec<_>>()
+    };
+    until("all five", || told().concat().len() == 5);
+    daemon.stop().well();
+    assert_eq!(told().concat(), [1, 2, 3, 4, 5]);
+    assert!(told().len() <= 2, "a second may end among them: {:?}", told());
+    let counts = home.counts();
+    assert_eq!((counts.fired, counts.acked, counts.pending), (5, 5, 0));
+}

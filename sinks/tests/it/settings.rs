@@ -215,7 +215,7 @@ fn wrong_shell_settings_are_all_named() {
         retry_codes: E0504: setting `retry_codes`: expected a list of exit codes from 1 to 255
         concurrency: E0504: setting `concurrency`: expected a whole number from 1 to 64, found 0
         shell: E0502: unknown setting `shell` of an action of type `shell`
-          note: settings: after, backoff, body, command, concurrency, deadline, delivery, directory, env, format, grace, pass_env, rate, retries, retry_codes, timeout
+          note: settings: after, backoff, body, command, concurrency, deadline, delivery, digest, directory, env, format, grace, pass_env, rate, retries, retry_codes, timeout
     "#]].assert_eq(&out);
 }
 
@@ -239,10 +239,10 @@ fn wrong_handler_settings_are_all_named() {
           note: registered: none
         concurrency: E0504: setting `concurrency`: expected a whole number from 1 to 64, found 100
         env: E0502: unknown setting `env` of an action of type `handler`
-          note: settings: after, backoff, concurrency, deadline, delivery, name, rate, retries, timeout
+          note: settings: after, backoff, concurrency, deadline, delivery, digest, name, rate, retries, timeout
         timeout: E0504: setting `timeout`: expected a text, found a number
         format: E0502: unknown setting `format` of an action of type `handler`
-          note: settings: after, backoff, command, concurrency, deadline, delivery, directory, env, pass_env, rate, retries, timeout
+          note: settings: after, backoff, command, concurrency, deadline, delivery, digest, directory, env, pass_env, rate, retries, timeout
         name: E0550: no handler is called `chrage`
           help: did you mean `charge`?
           note: registered: charge, refund

@@ -66,8 +66,8 @@ impl Delivery {
     fn in_lane_of(&self, other: &OutboxRow) -> bool {
         let row = &self.pending.row;
         if (row.manner.digest.is_some(), other.manner.digest.is_some()) != (false, false) {
-            let both = row.manner.digest.is_some() && other.manner.digest.is_some();
-            return both && (&row.node, row.action) == (&other.node, other.action);
+            let by_key = |row: &OutboxRow| row.manner.digest.map(|digest| digest.by_key.then(|| row.key.clone()));
+            return by_key(row) == by_key(other) && (&row.node, row.action) == (&other.node, other.action);
         }
         let same = (&row.node, row.action, &row.key) == (&other.node, other.action, &other.key);
         let unordered = (row.manner.unordered, other.manner.unordered);

@@ -1,6 +1,6 @@
 //! Digests: several triggers of one action, delivered as one.
 //!
-//! The deliveries of such an action are rows like others, in one lane for all keys. Each waits until its window ends, or until as many
+//! The deliveries of such an action are rows like others, in one lane for all keys or for each. Each waits until its window ends, or until as many
 //! wait as a digest may hold. Then the dispatcher asks for the digest that the lane's head leads, and who is in it is written down: the same
 //! rows at every attempt, whatever fires meanwhile.
 //!

@@ -1,7 +1,7 @@
 //! The outbox: deliveries to make, in lanes.
 //!
 //! A lane is (node, action, key), and of an unordered rule (node, action, key, version); within it deliveries go out one after another,
-//! in the order in which they fired. All deliveries of an action with a digest are one lane ([`super::digest`]). So at most one pending row per lane, its **head**, can ever be due, and `head` is stored: two partial
+//! in the order in which they fired. All deliveries of an action with a digest are one lane, or those of each key ([`super::digest`]). So at most one pending row per lane, its **head**, can ever be due, and `head` is stored: two partial
 //! indexes over heads, one of rows that may go at once and one of rows that wait for their `not_before`, make every question cost what its
 //! answer holds, however many rows wait ([`super::due`]). A row that waits for an acknowledgement without a limit, or for the action before
 //! it, has a `not_before` that never comes ([`NEVER`]).
@@ -114,8 +114,11 @@ fn rule_and_lane(row: &OutboxRow) -> (i64, i64) {
     hash.update((row.node.len() as u64).to_le_bytes());
     hash.update(row.node.as_bytes());
     let rule = first(hash.clone());
-    if row.manner.digest.is_some() {
+    if let Some(digest) = &row.manner.digest {
         hash.update([0xfe]); // Nor does any hold this one.
+        if digest.by_key {
+            hash.update(row.key.as_bytes());
+        }
         return (rule, first(hash));
     }
     hash.update(row.key.as_bytes());

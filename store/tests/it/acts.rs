@@ -238,7 +238,7 @@ fn sto_12_a_directory_of_format_1_is_brought_to_this_one_with_all_that_is_in_it(
 /// What fires in one window goes out as one, whatever the keys; what comes later, or does not fit any more, in the next.
 #[test]
 fn sto_14_a_digest_is_the_same_at_every_attempt_and_ends_as_one() {
-    let digest = Digest { every_us: 60_000_000, max: 3, bytes: 1_000 };
+    let digest = Digest { every_us: 60_000_000, max: 3, bytes: 1_000, by_key: false };
     let row = |n: u64| OutboxRow {
         manner: Manner { digest: Some(digest), ..Manner::default() },
         ..delivery(&format!("d{n}"), n, &n.to_string())
@@ -274,7 +274,7 @@ fn sto_14_a_digest_is_the_same_at_every_attempt_and_ends_as_one() {
 
 #[test]
 fn sto_14_a_backlog_goes_out_digest_by_digest_without_waiting() {
-    let digest = Digest { every_us: 3_600_000_000, max: 5, bytes: 1_000 };
+    let digest = Digest { every_us: 3_600_000_000, max: 5, bytes: 1_000, by_key: false };
     on_each_store(|s| {
         let manner = Manner { digest: Some(digest), ..Manner::default() };
         let outbox = (1..=18).map(|n| OutboxRow { manner, ..delivery(&format!("d{n}"), n, &n.to_string()) }).collect();

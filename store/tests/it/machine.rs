@@ -65,10 +65,10 @@ impl Trigger {
     }
 }
 
-/// By number, and with the second action by bytes: a body has 13 or 14 of them.
+/// By number, with the second action by bytes (a body has 13 or 14 of them), with the third those of each key.
 fn digest_of(action: u32) -> Digest {
     let (max, bytes) = if action == 1 { (4, 30) } else { (3, 1_000) };
-    Digest { every_us: 2_000_000, max, bytes }
+    Digest { every_us: 2_000_000, max, bytes, by_key: action == 2 }
 }
 
 #[derive(Clone, Copy, Debug)]

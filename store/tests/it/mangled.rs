@@ -463,7 +463,7 @@ fn sto_09_a_directory_that_is_moved_removed_or_replaced_stops_the_process_that_r
 
 #[test]
 fn sto_06_a_digest_that_says_otherwise_is_found() {
-    let digest = Digest { every_us: 0, max: 2, bytes: 1_000 };
+    let digest = Digest { every_us: 0, max: 2, bytes: 1_000, by_key: false };
     let manner = Manner { digest: Some(digest), ..Manner::default() };
     let row = |n: u64| OutboxRow { manner, ..delivery(&format!("d{n}"), n, "k") };
     for (sql, found) in [
