@@ -165,7 +165,7 @@ fn each_document_has_digests_of_its_own_where_they_are_by_key() {
     let home = home(&receiver, "digest = { every = \"1h\", max = 3, by = \"key\" }");
     let now = jiff::Timestamp::now();
     let line = |n: u32| {
-        let (id, amount) = (n % 2, if n / 2 % 2 == 0 { 150 } else { 50 });
+        let (id, amount) = (n % 2, if (n / 2).is_multiple_of(2) { 150 } else { 50 });
         format!(
             "{{\"tx\":\"t{n}\",\"at\":\"{now}\",\"changes\":[{{\"table\":\"Order\",\"op\":\"upsert\",\"after\":{{\"id\":{id},\"amount\":{amount}}}}}]}}\n"
         )
