@@ -223,6 +223,7 @@ impl CommitThread {
                     Err(_) => asks_open = false,
                 },
             }
+            self.board.writes(false);
         }
         Ok(())
     }
@@ -320,6 +321,7 @@ impl CommitThread {
     /// Tries again, ever more slowly, while the environment is short of something; says so on the board.
     fn insist(&mut self, mut write: impl FnMut(&mut dyn Store) -> Result<(), StoreError>) -> Result<(), StoreError> {
         let mut pause = Duration::from_millis(50);
+        self.board.writes(true);
         loop {
             match write(self.store.as_mut()) {
                 Err(StoreError::Retry { code, message }) => {

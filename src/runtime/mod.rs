@@ -248,6 +248,7 @@ async fn idle_or_stopped(board: &Board, idle: Option<Duration>) -> Option<RunErr
         if let Some(stopped) = stopped_source(board) {
             return Some(stopped);
         }
+        let writing = board.is_writing();
         let report = board.read();
         match report.sources.iter().find_map(|(name, source)| Some((name, source.unreachable()?))) {
             Some((name, error)) if connected.elapsed() >= idle => {
@@ -257,7 +258,8 @@ async fn idle_or_stopped(board: &Board, idle: Option<Duration>) -> Option<RunErr
             None => connected = Instant::now(),
         }
         let caught_up = report.sources.values().all(status::SourceReport::caught_up);
-        if caught_up && report.epoch == report.committed && report.moved.elapsed() >= idle {
+        // What is being written is looked at first: what comes of it is reported before it is over.
+        if !writing && caught_up && report.epoch == report.committed && report.moved.elapsed() >= idle {
             return None;
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -126,6 +127,8 @@ impl SourceReport {
 pub struct Board {
     report: Mutex<Report>,
     changed: watch::Sender<u64>,
+    /// Something is being made durable: nothing is idle, however long the disk takes.
+    writes: AtomicBool,
 }
 
 impl Board {
@@ -152,7 +155,17 @@ impl Board {
             nodes: 0,
             moved: Instant::now(),
         };
-        Self { report: Mutex::new(report), changed: watch::Sender::new(0) }
+        Self { report: Mutex::new(report), changed: watch::Sender::new(0), writes: AtomicBool::new(false) }
+    }
+
+    /// Something is being made durable from here on, or is no more.
+    pub(super) fn writes(&self, now: bool) {
+        self.writes.store(now, Ordering::Release);
+    }
+
+    /// Whether something is being made durable.
+    pub(super) fn is_writing(&self) -> bool {
+        self.writes.load(Ordering::Acquire)
     }
 
     /// A copy of what is known.

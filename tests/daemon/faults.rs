@@ -138,7 +138,11 @@ actions = [{{ type = "log", path = "seen.jsonl", backoff = "10ms..100ms" }}]
 
     /// Runs to the end, undisturbed: everything has been told once, and the directory is in order.
     fn ends_as(&self, expected: &Told, point: &str) {
-        let last = self.run(None);
+        let mut last = self.run(None);
+        if last.status.success() && &self.told() != expected {
+            // A machine that stood still for as long as idleness takes leaves the rest to the next run.
+            last = self.run(None);
+        }
         assert_eq!(last.status.code(), Some(0), "after {point}: {}", last.said);
         assert_eq!(&self.told(), expected, "after {point}: {}", last.said);
         let counts = self.home.counts();
